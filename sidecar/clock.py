@@ -1,0 +1,14 @@
+"""The only place that reads a clock. Everything else is told the time, so that tests can tell it another."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+Clock = Callable[[], int]
+"""Gives microseconds since the Unix epoch, UTC."""
+
+
+def now_us() -> int:
+    """The machine's time of day in microseconds since the Unix epoch."""
+    return time.time_ns() // 1_000

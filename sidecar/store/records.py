@@ -1,0 +1,147 @@
+"""What the store takes and gives: plain values, no SQL in them. ``*_us`` is microseconds since the Unix epoch, UTC."""
+
+from __future__ import annotations
+
+import msgspec
+
+from sidecar.domain.events import Event
+from sidecar.domain.status import Status
+
+
+class Rejected(msgspec.Struct, frozen=True):
+    """One event that was refused, kept for inspection. ``body`` is its JSON, cut at 4 KiB."""
+
+    received_at_us: int
+    index: int
+    event_id: str | None
+    error: str
+    body: str
+
+
+class Appended(msgspec.Struct, frozen=True):
+    """The answer to an append: sent after the commit."""
+
+    accepted: int
+    duplicates: int
+
+
+class UserFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """``q`` is a substring of the user id; ``cursor`` is ``UserPage.next_cursor`` of the page before."""
+
+    status: Status | None = None
+    q: str | None = None
+    app_id: int | None = None
+    platform: str | None = None
+    reason: str | None = None
+    unconfirmed: bool | None = None
+    cursor: int | None = None
+    limit: int = 50
+
+
+class UserRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of ``user_status`` as of a moment. ``position`` is that of the event which last changed the row."""
+
+    app_id: int
+    user_id: str
+    status: Status
+    since_us: int | None
+    reason: str | None
+    unconfirmed: bool
+    token_expires_at_us: int | None
+    last_seen_at_us: int
+    platform: str | None
+    position: int
+
+
+class UserPage(msgspec.Struct, frozen=True):
+    """Newest change first."""
+
+    users: list[UserRow]
+    next_cursor: int | None
+
+
+class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One client of a user in its latest login. ``outages`` counts changes to offline, not RECONNECTING events."""
+
+    client_id: bytes
+    session_id: bytes | None
+    status: Status
+    since_us: int | None
+    reason: str | None
+    connection_state: str | None
+    unconfirmed: bool
+    login_at_us: int | None
+    token_expires_at_us: int | None
+    last_seen_at_us: int
+    outages: int
+    platform: str | None
+    sdk_name: str | None
+    sdk_version: str | None
+    app_version: str | None
+    device_id: str | None
+
+
+class UserDetail(msgspec.Struct, frozen=True):
+    """A user and its clients, those that are live first, then the newest change first."""
+
+    user: UserRow
+    sessions: list[SessionRow]
+
+
+class StoredEvent(msgspec.Struct, frozen=True):
+    """An event with the position it was committed at."""
+
+    position: int
+    event: Event
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """Users as counts. ``unconfirmed`` users are counted under their status too."""
+
+    online: int
+    offline: int
+    not_logged_in: int
+    unconfirmed: int
+
+
+class PendingSpan(msgspec.Struct, frozen=True, kw_only=True):
+    """A span that is owed to the collector: the event, and what was true when it was committed.
+
+    ``trace_id`` is the 16 bytes of the session id (of the client id where there is no session); ``is_root`` tells
+    the trace's first event from its children.
+    """
+
+    position: int
+    event: Event
+    trace_id: bytes
+    is_root: bool
+    previous_state: str | None
+    previous_state_duration_us: int | None
+    user_status: Status | None
+    attempts: int
+
+
+class Backlog(msgspec.Struct, frozen=True):
+    """How much is owed to the collector. ``oldest_us`` is when the oldest of it was received."""
+
+    spans: int
+    oldest_us: int | None
+
+
+class Token(msgspec.Struct, frozen=True, kw_only=True):
+    """An API token without its secret."""
+
+    id: int
+    scope: str  # ingest | read | write
+    app_id: int | None  # None: every app
+    hint: str  # the secret's first characters, to recognise it by
+    created_at_us: int
+    expires_at_us: int | None
+    revoked_at_us: int | None
+
+
+class Commit(msgspec.Struct, frozen=True):
+    """Published after each commit that changed a user: the (app_id, user_id) pairs, each once."""
+
+    position: int
+    users: tuple[tuple[int, str], ...]

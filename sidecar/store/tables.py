@@ -1,0 +1,154 @@
+"""The tables, as they are now. ``docs/database.md`` explains them to those who query them.
+
+``events`` is append-only under an integer key that only grows, and has no index on a random key but the one that
+makes an event id unique. A timeline is read by following pointers: each event names the one before it of its user,
+of its session and of its client. All ids are a UUID's 16 bytes; ``*_us`` is microseconds since the Unix epoch, UTC.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData()
+
+# "ZIMW": SQLite's application_id, by which a file is known as ours.
+APPLICATION_ID = 0x5A494D57
+# The user key of events that came before any login: they belong to a client, and to nobody yet.
+NOBODY = 0
+
+events = sa.Table(
+    "events",
+    metadata,
+    sa.Column("position", sa.Integer, primary_key=True),
+    sa.Column("id", sa.LargeBinary, nullable=False, unique=True),
+    sa.Column("type", sa.Text, nullable=False),
+    sa.Column("occurred_at_us", sa.BigInteger, nullable=False),
+    sa.Column("received_at_us", sa.BigInteger, nullable=False),
+    sa.Column("client_id", sa.LargeBinary, nullable=False),
+    sa.Column("seq", sa.BigInteger, nullable=False),
+    sa.Column("app_id", sa.BigInteger, nullable=False),
+    sa.Column("session_id", sa.LargeBinary),
+    sa.Column("user_id", sa.Text),
+    sa.Column("platform", sa.Text),
+    sa.Column("sdk_name", sa.Text),
+    sa.Column("sdk_version", sa.Text),
+    sa.Column("app_version", sa.Text),
+    sa.Column("device_id", sa.Text),
+    sa.Column("connection_state", sa.Text),
+    sa.Column("connection_event", sa.Text),
+    sa.Column("extended_data", sa.Text),
+    sa.Column("details", sa.Text),
+    sa.Column("previous_user_position", sa.Integer),
+    sa.Column("previous_session_position", sa.Integer),
+    sa.Column("previous_client_position", sa.Integer),
+)
+
+# One row for each (client, user): an SDK instance may serve one user after another.
+clients = sa.Table(
+    "clients",
+    metadata,
+    sa.Column("client_key", sa.Integer, primary_key=True),
+    sa.Column("client_id", sa.LargeBinary, nullable=False),
+    sa.Column("user_key", sa.Integer, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("since_us", sa.BigInteger),
+    sa.Column("reason", sa.Text),
+    sa.Column("left_online_us", sa.BigInteger),
+    sa.Column("outages", sa.Integer, nullable=False),
+    sa.Column("connection_state", sa.Text),
+    sa.Column("connection_state_since_us", sa.BigInteger),
+    sa.Column("session_id", sa.LargeBinary),
+    sa.Column("reports_login", sa.Boolean(create_constraint=False), nullable=False),
+    sa.Column("ended", sa.Boolean(create_constraint=False), nullable=False),
+    sa.Column("ended_session_id", sa.LargeBinary),
+    sa.Column("login_at_us", sa.BigInteger),
+    sa.Column("token_expires_at_us", sa.BigInteger),
+    sa.Column("last_seq", sa.BigInteger, nullable=False),
+    sa.Column("last_id", sa.LargeBinary, nullable=False),
+    sa.Column("platform", sa.Text),
+    sa.Column("sdk_name", sa.Text),
+    sa.Column("sdk_version", sa.Text),
+    sa.Column("app_version", sa.Text),
+    sa.Column("device_id", sa.Text),
+    sa.Column("last_position", sa.Integer),
+    sa.Column("last_seen_at_us", sa.BigInteger, nullable=False),
+    sa.Column("sends_heartbeats", sa.Boolean(create_constraint=False), nullable=False),
+    sa.UniqueConstraint("client_id", "user_key"),
+    sa.Index("clients_by_user", "user_key"),
+)
+
+# One row for each trace: a session, or the whole of a client where events name no session.
+traces = sa.Table(
+    "traces",
+    metadata,
+    sa.Column("trace_key", sa.Integer, primary_key=True),
+    sa.Column("trace_id", sa.LargeBinary, nullable=False, unique=True),
+    sa.Column("last_position", sa.Integer, nullable=False),
+    sa.Column("root_position", sa.Integer),
+)
+
+user_status = sa.Table(
+    "user_status",
+    metadata,
+    sa.Column("user_key", sa.Integer, primary_key=True),
+    sa.Column("app_id", sa.BigInteger, nullable=False),
+    sa.Column("user_id", sa.Text, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("since_us", sa.BigInteger),
+    sa.Column("reason", sa.Text),
+    sa.Column("token_expires_at_us", sa.BigInteger),
+    sa.Column("platform", sa.Text),
+    sa.Column("lease_until_us", sa.BigInteger),
+    sa.Column("last_seen_at_us", sa.BigInteger, nullable=False),
+    sa.Column("last_position", sa.Integer),
+    sa.Column("changed_position", sa.Integer, nullable=False),
+    sa.UniqueConstraint("app_id", "user_id"),
+    sa.Index("user_status_by_change", "changed_position"),
+    sa.Index("user_status_by_status", "status", "changed_position"),
+    sa.Index("user_status_by_lease", "lease_until_us", sqlite_where=sa.text("lease_until_us IS NOT NULL")),
+)
+
+user_counts = sa.Table(
+    "user_counts",
+    metadata,
+    sa.Column("app_id", sa.BigInteger, primary_key=True),
+    sa.Column("status", sa.Text, primary_key=True),
+    sa.Column("users", sa.Integer, nullable=False),
+)
+
+span_outbox = sa.Table(
+    "span_outbox",
+    metadata,
+    sa.Column("position", sa.Integer, primary_key=True),
+    sa.Column("trace_id", sa.LargeBinary, nullable=False),
+    sa.Column("is_root", sa.Boolean(create_constraint=False), nullable=False),
+    sa.Column("previous_state", sa.Text),
+    sa.Column("previous_state_duration_us", sa.BigInteger),
+    sa.Column("user_status", sa.Text),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("due_at_us", sa.BigInteger, nullable=False),
+)
+
+rejected_events = sa.Table(
+    "rejected_events",
+    metadata,
+    sa.Column("rejection", sa.Integer, primary_key=True),
+    sa.Column("received_at_us", sa.BigInteger, nullable=False),
+    sa.Column("batch_index", sa.Integer, nullable=False),
+    sa.Column("event_id", sa.Text),
+    sa.Column("error", sa.Text, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+)
+
+api_tokens = sa.Table(
+    "api_tokens",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("secret_sha256", sa.LargeBinary, nullable=False, unique=True),
+    sa.Column("hint", sa.Text, nullable=False),
+    sa.Column("scope", sa.Text, nullable=False),
+    sa.Column("app_id", sa.BigInteger),
+    sa.Column("created_at_us", sa.BigInteger, nullable=False),
+    sa.Column("expires_at_us", sa.BigInteger),
+    sa.Column("revoked_at_us", sa.BigInteger),
+)
