@@ -1,0 +1,70 @@
+# Everything here works from a fresh clone with Python 3.11+ and make. Stamps in .build/ keep a second run short.
+PYTHON ?= python3
+PORT ?= 8790
+
+PIP_FLAGS = --quiet --disable-pip-version-check
+NODE_DIR = sidecar/sdk/node
+DEV = .venv/bin
+
+# $(call environment,FOLDER,LOCK): a virtual environment with exactly the hashed lock and this tree.
+define environment
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=")'
+	@echo "Preparing $(1) from $(2) …"
+	@$(PYTHON) -m venv $(1)
+	@$(1)/bin/pip install $(PIP_FLAGS) --require-hashes -r $(2)
+	@$(1)/bin/pip install $(PIP_FLAGS) --no-deps --no-build-isolation -e .
+	@mkdir -p .build && touch $@
+endef
+
+.PHONY: help run test check bench soak format lock clean
+.DEFAULT_GOAL := help
+
+help: ## list what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: .build/run .build/npm ## the dashboard on a throw-away database with made-up clients (PORT=8790)
+	@.venv-run/bin/zimwatch demo --port $(PORT)
+
+test: .build/dev .build/npm ## all tests; one line says what this machine could not run
+	@$(DEV)/pytest
+
+check: .build/dev ## lint, format, types, import layers, YAML
+	$(DEV)/ruff check .
+	$(DEV)/ruff format --check .
+	$(DEV)/mypy
+	$(DEV)/lint-imports
+	$(DEV)/yamllint --strict docker
+
+bench: .build/run ## how fast events are taken in, beside bare SQLite on this machine
+	@.venv-run/bin/python -m benchmarks.ingest
+
+soak: .build/dev .build/npm ## the long tests
+	@$(DEV)/pytest -m soak
+
+format: .build/dev ## format the code
+	$(DEV)/ruff format .
+	$(DEV)/ruff check --fix .
+
+lock: ## renew requirements/*.txt (needs uv)
+	cd requirements && for name in run dev; do \
+	  uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	    --no-emit-index-url --no-header $$name.in -o $$name.txt || exit 1; done
+
+clean: ## remove what make made
+	rm -rf .build .venv .venv-run dist $(NODE_DIR)/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+	  .import_linter_cache .schemathesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.build/run: requirements/run.txt pyproject.toml
+	$(call environment,.venv-run,requirements/run.txt)
+
+.build/dev: requirements/dev.txt pyproject.toml
+	$(call environment,.venv,requirements/dev.txt)
+
+.build/npm: $(wildcard $(NODE_DIR)/package.json $(NODE_DIR)/package-lock.json)
+	@if ! command -v npm >/dev/null; then echo "npm is not installed: the real Web SDK is left out."; \
+	elif [ -f $(NODE_DIR)/package-lock.json ]; then \
+	  echo "Installing the locked packages of $(NODE_DIR) …"; \
+	  if npm ci --prefix $(NODE_DIR) --silent --no-audit --no-fund --ignore-scripts; \
+	  then mkdir -p .build && touch $@; \
+	  else echo "npm could not install them: the real Web SDK is left out."; fi; fi

@@ -1,0 +1,69 @@
+"""``zimwatch demo``: everything, on a throw-away database, with a fleet of clients that live while one watches."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import msgspec
+
+from sidecar import app
+from sidecar.clock import now_us
+from sidecar.demo import fleet, personas, real_sdk
+from sidecar.sdk.simulator import SimulatedUser
+from sidecar.settings import DatabaseSettings, Settings, load
+
+Say = Callable[[str], None]
+
+
+def settings(environ: Mapping[str, str], *, port: int | None) -> Settings:
+    """What is set, but for where the demo listens and stores; and quiet, unless a log level was asked for."""
+    loaded = load(None, environ, {"server.host": "127.0.0.1", "server.port": port})
+    if loaded.sources["logs.level"] != "default":
+        return loaded.settings
+    return msgspec.structs.replace(loaded.settings, logs=msgspec.structs.replace(loaded.settings.logs, level="warning"))
+
+
+async def live(settings: Settings, *, users: int, with_sdk: bool, environ: Mapping[str, str], say: Say) -> None:
+    """Serves the demo until SIGTERM or SIGINT, and leaves nothing behind. ``say`` prints a line for the reader."""
+    stop = app.stop_signal()
+    with tempfile.TemporaryDirectory(prefix="zimwatch-demo-") as folder:
+        database = DatabaseSettings(url=f"sqlite:///{Path(folder) / 'demo.db'}")
+        async with app.running(msgspec.structs.replace(settings, database=database), environ) as served:
+            say(f"The dashboard is at {served.url}/ (Ctrl-C ends the demo, and its database is thrown away)")
+            crowd = personas.people(users, start_us=now_us(), rng=Random(), with_alice=not with_sdk)  # noqa: S311
+            work = [asyncio.create_task(fleet.live(crowd, f"{served.url}/v1/events", clock=now_us), name="fleet")]
+            if with_sdk:
+                work.append(asyncio.create_task(_alice(crowd, served.url, environ, say), name="real SDK"))
+            try:
+                await _until(stop, work)
+            finally:
+                for task in work:
+                    task.cancel()
+                await asyncio.gather(*work, return_exceptions=True)
+
+
+async def _until(stop: asyncio.Event, work: Sequence[asyncio.Task[None]]) -> None:
+    """Waits for ``stop``; an error in ``work`` ends the wait with that error."""
+    stopped = asyncio.create_task(stop.wait(), name="stop")
+    waiting: set[asyncio.Task[Any]] = {stopped, *work}
+    try:
+        while not stopped.done():
+            done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+    finally:
+        stopped.cancel()
+
+
+async def _alice(crowd: list[SimulatedUser], url: str, environ: Mapping[str, str], say: Say) -> None:
+    """The real SDK under alice's name, and a simulated alice from the moment that it cannot run."""
+    try:
+        await real_sdk.live(url, app_id=personas.APP_ID, user_id=personas.REAL_USER, environ=environ)
+    except real_sdk.RealSdkUnavailableError as error:
+        say(f"alice is simulated as well, because {error}.")
+        crowd.insert(0, personas.alice(now_us(), Random()))  # noqa: S311 - a simulation's chance, not a secret

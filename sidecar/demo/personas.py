@@ -1,0 +1,109 @@
+"""Who lives in the demo: a few people to follow by name, and a crowd around them."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Final
+
+from sidecar.sdk.simulator import Device, Habits, SimulatedClient, SimulatedUser
+
+APP_ID: Final = 1_234_567_890
+"""A made-up AppID."""
+
+REAL_USER: Final = "alice"
+"""Who is the real SDK where Node.js is there, and simulated where it is not."""
+
+# Names from many places, because user ids are free text and a page has to show them all.
+_GIVEN: Final = (
+    "amélie", "björn", "chidi", "dmitri", "elif", "fatima", "grzegorz", "hana", "ines", "jürgen", "kofi", "leila",
+    "małgorzata", "nguyễn", "oluwaseun", "priya", "quentin", "rosa", "søren", "tomás", "uma", "valentina", "wei",
+    "xóchitl", "yusuf", "zoë", "小林", "王芳", "김민준", "Ольга", "Ελένη", "سارة", "दीपक", "ณัฐ",
+)  # fmt: skip
+_FAMILY: Final = ("adeyemi", "costa", "dubois", "ito", "kowalski", "lee", "müller", "novák", "okafor", "singh")
+
+_DEVICES: Final = (
+    ("Web", "zego-zim-web", "2.29.0", True),
+    ("Android", "zim-android", "2.28.0", False),
+    ("IPhoneOS", "zim-ios", "2.28.0", True),
+    ("Win", "zim-windows", "2.27.1", False),
+    ("MacOS", "zim-macos", "2.27.1", False),
+    ("IPadOS", "zim-ios", "2.26.0", True),
+)
+_WEB, _ANDROID, _IPHONE, _WINDOWS = range(4)
+
+
+def device(kind: int, rng: Random) -> Device:
+    """One of the platforms, with a device id of its own."""
+    platform, name, version, as_integers = _DEVICES[kind]
+    return Device(
+        platform=platform,
+        sdk_name=name,
+        sdk_version=version,
+        app_version=rng.choice(("4.1.0", "4.1.2", "4.2.0")),
+        device_id=f"{platform.lower()}-{rng.getrandbits(32):08x}",
+        as_integers=as_integers,
+    )
+
+
+def people(count: int, *, start_us: int, rng: Random, with_alice: bool) -> list[SimulatedUser]:
+    """``count`` users at most, the ones with a story first. ``with_alice``: she is simulated too."""
+    story = [_bob(start_us, rng), _carol(start_us, rng), _dave(start_us, rng)]
+    if with_alice:
+        story.insert(0, alice(start_us, rng))
+    crowd = [_passer_by(number, start_us, rng) for number in range(max(0, count - len(story)))]
+    return (story + crowd)[: max(count, 0)]
+
+
+def alice(start_us: int, rng: Random) -> SimulatedUser:
+    """All is well with her, but for a network that goes now and then."""
+    habits = Habits(first_login=0.1, first_outage=20.0, outage_every=60.0, stays=None)
+    return SimulatedUser([_client(REAL_USER, _WEB, habits, start_us, rng)])
+
+
+def _client(user_id: str, kind: int, habits: Habits, start_us: int, rng: Random) -> SimulatedClient:
+    return SimulatedClient(
+        app_id=APP_ID, user_id=user_id, device=device(kind, rng), habits=habits, start_us=start_us, rng=rng
+    )
+
+
+def _bob(start_us: int, rng: Random) -> SimulatedUser:
+    """Two devices at once: his phone loses the network often, and he stays online by the other."""
+    phone = Habits(first_login=0.1, first_outage=5.0, outage_every=30.0, outage_lasts=(5.0, 40.0), stays=None)
+    desk = Habits(first_login=0.4, outage_every=120.0, outage_lasts=(2.0, 20.0), stays=None)
+    return SimulatedUser(
+        [_client("bob", _ANDROID, phone, start_us, rng), _client("bob", _WINDOWS, desk, start_us, rng)]
+    )
+
+
+def _carol(start_us: int, rng: Random) -> SimulatedUser:
+    """Logs in on a second device, which kicks the first one out."""
+    phone = Habits(first_login=0.1, outage_every=None, stays=None, away=40.0)
+    browser = Habits(first_login=8.0, outage_every=None, first_logout=15.0, stays=20.0, away=50.0)
+    clients = [_client("carol", _IPHONE, phone, start_us, rng), _client("carol", _WEB, browser, start_us, rng)]
+    return SimulatedUser(clients, one_device=True)
+
+
+def _dave(start_us: int, rng: Random) -> SimulatedUser:
+    """His app never renews its token of 45 s."""
+    habits = Habits(first_login=0.2, outage_every=None, stays=None, away=15.0, token_lives=45.0, renews=False)
+    return SimulatedUser([_client("dave", _WEB, habits, start_us, rng)])
+
+
+def _passer_by(number: int, start_us: int, rng: Random) -> SimulatedUser:
+    given = _GIVEN[number % len(_GIVEN)]
+    family = _FAMILY[number // len(_GIVEN) % len(_FAMILY)]
+    lap = number // (len(_GIVEN) * len(_FAMILY))
+    user_id = f"{given}.{family}" + (str(lap + 1) if lap else "")
+    habits = Habits(
+        first_login=rng.uniform(0.0, 1.2),
+        # By the third second some have lost the network and some have left, so that every status is on the page.
+        first_outage=rng.uniform(0.2, 1.0) if number % 9 == 1 else None,
+        first_logout=rng.uniform(0.2, 1.0) if number % 6 == 2 else None,  # noqa: PLR2004 - one in six
+        outage_lasts=(1.0, 90.0),
+        stays=rng.uniform(240.0, 900.0),
+        away=45.0,
+        token_lives=rng.choice((120.0, 3_600.0, 86_400.0)),
+        refused=0.03,
+        gives_up=300.0 if number % 20 == 0 else None,
+    )
+    return SimulatedUser([_client(user_id, rng.randrange(len(_DEVICES)), habits, start_us, rng)])

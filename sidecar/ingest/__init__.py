@@ -1,0 +1,5 @@
+"""From the bytes of a request to events."""
+
+from sidecar.ingest.wire import BodyError, Decoded, decode
+
+__all__ = ["BodyError", "Decoded", "decode"]

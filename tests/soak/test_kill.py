@@ -1,0 +1,105 @@
+"""Killed again and again while clients send: nothing acknowledged is lost, nothing is stored twice."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import sqlite3
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.support.process import DATABASE, serving
+
+pytestmark = pytest.mark.soak
+
+SENDERS = 4
+BATCH = 50
+ROUNDS = int(os.environ.get("ZIMWATCH_SOAK_ROUNDS", "12"))
+BATCHES_BEFORE_THE_KILL = 60
+
+
+class Sender:
+    """One client that repeats a batch, with the same ids, until it is acknowledged."""
+
+    def __init__(self) -> None:
+        self.client_id = str(uuid.uuid4())
+        self.seq = 0
+        self.pending: list[dict[str, Any]] = []
+        self.acknowledged: set[bytes] = set()
+
+    def batch(self) -> list[dict[str, Any]]:
+        if not self.pending:
+            self.pending = [self.event() for _ in range(BATCH)]
+        return self.pending
+
+    def event(self) -> dict[str, Any]:
+        self.seq += 1
+        return {
+            "id": str(uuid.uuid4()),
+            "type": "connection_state_changed",
+            "occurred_at": "2026-11-24T10:00:00Z",
+            "client_id": self.client_id,
+            "seq": self.seq,
+            "session_id": None,
+            "app_id": 1,
+            "user_id": f"alice-{self.client_id}",
+            "state": (2, 3)[self.seq % 2],
+            "event": (0, 3)[self.seq % 2],
+            "extended_data": "{}",
+        }
+
+    async def send(self, session: aiohttp.ClientSession, address: str) -> None:
+        events = self.batch()
+        async with session.post(f"{address}/v1/events", json=events) as response:
+            response.raise_for_status()
+            answer = await response.json()
+        assert answer["rejected"] == []
+        assert answer["accepted"] + answer["duplicates"] == len(events)
+        self.acknowledged |= {uuid.UUID(event["id"]).bytes for event in events}
+        self.pending = []
+
+
+@contextlib.asynccontextmanager
+async def until_killed() -> AsyncIterator[aiohttp.ClientSession]:
+    with contextlib.suppress(aiohttp.ClientConnectionError, aiohttp.ClientPayloadError):
+        async with aiohttp.ClientSession() as session:
+            yield session
+
+
+async def test_an_acknowledged_event_survives_kill_9_and_is_stored_once(tmp_path: Path) -> None:
+    senders = [Sender() for _ in range(SENDERS)]
+    chance = random.Random(7)  # noqa: S311 - when to kill, the same every time
+    for _ in range(ROUNDS):
+        async with serving(tmp_path) as (address, process):
+            left = chance.randint(1, BATCHES_BEFORE_THE_KILL)
+
+            async def work(sender: Sender, address: str = address) -> None:
+                nonlocal left
+                async with until_killed() as session:
+                    while True:
+                        await sender.send(session, address)
+                        left -= 1
+                        if left == 0:
+                            process.kill()
+
+            await asyncio.gather(*(work(sender) for sender in senders))
+            await process.wait()
+
+    async with serving(tmp_path) as (address, _process), aiohttp.ClientSession() as session:
+        for sender in senders:
+            await sender.send(session, address)
+            async with session.get(f"{address}/v1/users/1/alice-{sender.client_id}") as response:
+                assert (await response.json())["status"] == ("online", "offline")[sender.seq % 2]
+
+    with contextlib.closing(sqlite3.connect(tmp_path / DATABASE)) as database:
+        assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        stored = [row[0] for row in database.execute("SELECT id FROM events")]
+    assert len(stored) == len(set(stored))
+    assert set().union(*(sender.acknowledged for sender in senders)) == set(stored)

@@ -1,0 +1,70 @@
+"""``zimwatch serve`` in a process of its own, for what only a real process shows: being killed, and its speed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+import time
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+
+START_TIMEOUT_S = 30
+STOP_TIMEOUT_S = 15
+POLL_S = 0.05
+DATABASE = "zimwatch.db"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.asynccontextmanager
+async def serving(folder: Path) -> AsyncIterator[tuple[str, Process]]:
+    """The address and the process of a server on ``folder/zimwatch.db``. At the end it is asked to stop.
+
+    RuntimeError if it does not become ready, or does not exit with 0 when asked; one that was killed is left alone.
+    """
+    address = f"http://127.0.0.1:{(port := _free_port())}"
+    environ = {key: value for key, value in os.environ.items() if not key.startswith(("ZIMWATCH_", "OTEL_"))}
+    options = ["serve", "--port", str(port), "--database-url", f"sqlite:///{folder / DATABASE}"]
+    log = folder / "serve.log"
+    with log.open("ab") as output:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "sidecar", *options),
+            cwd=folder,
+            env={**environ, "ZIMWATCH_LOGS__LEVEL": "warning"},
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        if not await _ready(address, process):
+            raise RuntimeError(f"zimwatch serve did not become ready: {log.read_text()}")
+        yield address, process
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+            code = await asyncio.wait_for(process.wait(), STOP_TIMEOUT_S)
+            if code not in {0, -signal.SIGKILL}:
+                raise RuntimeError(f"zimwatch serve ended with {code}: {log.read_text()}")
+
+
+async def _ready(address: str, process: Process) -> bool:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    async with aiohttp.ClientSession() as session:
+        while process.returncode is None and time.monotonic() < deadline:
+            with contextlib.suppress(aiohttp.ClientConnectionError):
+                async with session.get(f"{address}/readyz") as response:
+                    if response.ok:
+                        return True
+            await asyncio.sleep(POLL_S)
+    return False

@@ -1,0 +1,128 @@
+"""Holds the documents to the code."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import click
+import pytest
+import sqlalchemy as sa
+
+from sidecar import cli
+from sidecar.settings import KEYS, Settings, environment_name, value_of
+from sidecar.store.tables import metadata
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("docker/*.md")])
+TABLE_ROW = re.compile(r"^\| (`.+?) \| (.*?) \|", re.MULTILINE)
+
+
+def command_named(words: list[str]) -> click.Command:
+    command: click.Command = cli.main
+    for word in words:
+        assert isinstance(command, click.Group), f"{command.name} takes no command {word}"
+        assert word in command.commands, f"there is no command: zimwatch {' '.join(words)}"
+        command = command.commands[word]
+    return command
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_command_in_a_document_exists(document: Path) -> None:
+    for found in re.findall(r"\bzimwatch ((?:serve|demo|check-config|db|token)\b(?: [a-z]+)?)", document.read_text()):
+        words = found.split()
+        command_named(words if words[0] in {"db", "token"} else words[:1])
+
+
+def test_every_command_is_in_the_readme() -> None:
+    told = (ROOT / "README.md").read_text()
+    for name, command in cli.main.commands.items():
+        nested = command.commands if isinstance(command, click.Group) else [""]
+        for inner in nested:
+            assert f"zimwatch {name} {inner}".rstrip() in told
+
+
+def test_every_setting_is_documented_with_its_default_and_no_other() -> None:
+    lines = (ROOT / "docs/settings.md").read_text().split("## OpenTelemetry")[0].splitlines()
+    rows = [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in lines if line.startswith("| `")]
+    assert [row[0] for row in rows] == list(KEYS)
+    for key, _unit, default, environment, _meaning in rows:
+        assert environment == environment_name(key)
+        value = value_of(Settings(), key)
+        assert value == () or default == str(value), f"{key} is {value!r} by default"
+
+
+def test_the_settings_example_is_toml_of_known_keys() -> None:
+    example = re.search(r"```toml\n(.*?)```", (ROOT / "docs/settings.md").read_text(), re.DOTALL)
+    assert example is not None
+    given = {f"{section}.{key}" for section, table in tomllib.loads(example[1]).items() for key in table}
+    assert given <= set(KEYS)
+
+
+def test_every_table_is_documented() -> None:
+    told = (ROOT / "docs/database.md").read_text()
+    for table in metadata.tables:
+        assert f"`{table}`" in told
+
+
+@pytest.mark.parametrize("table", ["events", "user_status"])
+def test_documented_columns_exist(table: str) -> None:
+    part = (ROOT / "docs/database.md").read_text().split(f"### `{table}`")[1].split("\n#")[0]
+    columns = {name for cell, _ in TABLE_ROW.findall(part) for name in re.findall(r"`(\w+)`", cell)}
+    assert columns
+    assert columns <= set(metadata.tables[table].columns.keys())
+
+
+def test_the_documented_queries_run() -> None:
+    queries = re.search(r"```sql\n(.*?)```", (ROOT / "docs/database.md").read_text(), re.DOTALL)
+    assert queries is not None
+    engine = sa.create_engine("sqlite://")
+    metadata.create_all(engine)
+    with engine.connect() as connection:
+        for query in queries[1].strip().split(";\n"):
+            connection.exec_driver_sql(query)
+    engine.dispose()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_between_documents_lead_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\((?!http)([^)#]+)", document.read_text()):
+        assert (document.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("name", ["run", "dev"])
+def test_a_lock_has_hashes_and_no_address(name: str) -> None:
+    lines = (ROOT / f"requirements/{name}.txt").read_text().splitlines()
+    assert any("--hash=sha256:" in line for line in lines)
+    assert not [line for line in lines if "://" in line or line.startswith(("-i ", "--index", "--extra-index"))]
+
+
+def test_the_npm_lock_has_no_address() -> None:
+    lock = json.loads((ROOT / "sidecar/sdk/node/package-lock.json").read_text())
+    assert not [name for name, package in lock["packages"].items() if "resolved" in package]
+
+
+def test_the_run_lock_is_part_of_the_dev_lock() -> None:
+    run, dev = (
+        set(re.findall(r"^([a-z0-9-]+==\S+)", (ROOT / f"requirements/{name}.txt").read_text(), re.MULTILINE))
+        for name in ("run", "dev")
+    )
+    assert run <= dev
+
+
+def test_pyproject_and_run_in_name_the_same_packages() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    wanted = {*project["project"]["dependencies"], *project["build-system"]["requires"], "editables"}
+    lines = (ROOT / "requirements/run.in").read_text().splitlines()
+    assert {line for line in lines if line and not line.startswith("#")} == wanted
+
+
+def test_vendored_scripts_are_what_their_list_says() -> None:
+    static = ROOT / "dashboard/static"
+    told = dict(re.findall(r"`?([\w.\-]+\.js)`?.*?\b([0-9a-f]{64})\b", (static / "VENDOR.md").read_text()))
+    assert told
+    for name, digest in told.items():
+        assert hashlib.sha256((static / name).read_bytes()).hexdigest() == digest, name
