@@ -43,7 +43,7 @@ def ago(us: int, now_us: int) -> str:
 
 
 def user_path(app_id: int, user_id: str) -> str:
-    """Where a user's page is. Browsers resolve the segments "." and ".." away even when encoded: those go in the query."""
+    """Where a user's page is. Browsers resolve "." and ".." away even when encoded: those go in the query."""
     if user_id in {".", ".."}:
         return f"/users/{app_id}/?{urlencode({'id': user_id})}"
     return f"/users/{app_id}/{quote(user_id, safe='')}"

@@ -1,4 +1,4 @@
-"""The pages: overview, users and one user. Each is whole without JavaScript; htmx fetches it anew when something changed."""
+"""The pages: overview, users and one user. Whole without JavaScript; with it, htmx fetches them anew on a change."""
 
 from __future__ import annotations
 
@@ -64,9 +64,7 @@ def routes(store: Store, clock: Clock, app_of: AppOf) -> list[web.AbstractRouteD
             raise web.HTTPForbidden(text="The token is bound to another app.")
         before = request.query.get("before", "")
         detail = await store.user(app_id, user_id)
-        events = await store.timeline(
-            app_id, user_id, before=int(before) if _is_number(before) else None, limit=_ROWS
-        )
+        events = await store.timeline(app_id, user_id, before=int(before) if _is_number(before) else None, limit=_ROWS)
         shown = {key: value for key, value in request.query.items() if key != "before"}
         more = len(events) == _ROWS
         return render(

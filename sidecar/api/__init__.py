@@ -17,12 +17,14 @@ from sidecar.store import Store
 __all__ = ["SERVER_OPTIONS", "MetricsText", "app_of", "middlewares", "routes"]
 
 # A user id has up to 10 KiB, three times that once it is percent-encoded into a path.
-SERVER_OPTIONS: Final[dict[str, Any]] = {"max_line_size": 65_536, "max_field_size": 65_536}
+SERVER_OPTIONS: Final[dict[str, Any]] = {
+    "max_line_size": 65_536,
+    "max_field_size": 65_536,
+    "auto_decompress": False,  # sidecar.ingest.body inflates within a limit
+}
 
 
-def routes(
-    store: Store, settings: Settings, clock: Clock, *, metrics_text: MetricsText
-) -> list[web.AbstractRouteDef]:
+def routes(store: Store, settings: Settings, clock: Clock, *, metrics_text: MetricsText) -> list[web.AbstractRouteDef]:
     """Every call of the API."""
     return [
         *events.routes(store, settings, clock),

@@ -43,7 +43,11 @@ def routes(store: Store, settings: Settings, clock: Clock) -> list[web.AbstractR
         else:
             appended = await store.append(events, decoded.rejected)
             accepted, duplicates = appended.accepted, appended.duplicates
-            for result, count in (("accepted", accepted), ("duplicate", duplicates), ("rejected", len(decoded.rejected))):
+            for result, count in (
+                ("accepted", accepted),
+                ("duplicate", duplicates),
+                ("rejected", len(decoded.rejected)),
+            ):
                 _taken.add(count, {"result": result})
         rejected = [{"index": one.index, "id": one.event_id, "error": one.error} for one in decoded.rejected]
         return json.response({"accepted": accepted, "duplicates": duplicates, "rejected": rejected})
@@ -60,4 +64,3 @@ def routes(store: Store, settings: Settings, clock: Clock) -> list[web.AbstractR
         return web.Response(status=204, headers=allowed)
 
     return [web.post("/v1/events", take), web.options("/v1/events", preflight)]
-

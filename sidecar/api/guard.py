@@ -107,4 +107,6 @@ def _secret(request: web.Request) -> str | None:
 
 
 def _unauthorized(detail: str) -> Problem:
-    return Problem(401, detail, {"WWW-Authenticate": 'Bearer realm="Zimwatch", Basic realm="Zimwatch", charset="UTF-8"'})
+    return Problem(
+        401, detail, {"WWW-Authenticate": 'Bearer realm="Zimwatch", Basic realm="Zimwatch", charset="UTF-8"'}
+    )

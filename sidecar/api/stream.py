@@ -7,7 +7,7 @@ that is slow gets the newest state of each user later, and nothing piles up for 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from typing import NoReturn
 
 import msgspec
 from aiohttp import web
@@ -40,9 +40,13 @@ class Listener:
         self.changed: set[tuple[int, str]] = set()
         self.awake = asyncio.Event()
 
+    def wants(self, who: tuple[int, str]) -> bool:
+        """Whether this user is listened for."""
+        return self.app_id in {None, who[0]} and self.user_id in {None, who[1]}
+
     def hear(self, commit: Commit) -> None:
         """Notes what the commit changed, as far as it is listened for."""
-        own = [who for who in commit.users if self.app_id in {None, who[0]} and self.user_id in {None, who[1]}]
+        own = [who for who in commit.users if self.wants(who)]
         if not own:
             return
         # Past the most that a tick tells of, the rest is known by the summary alone: nothing piles up.
@@ -59,21 +63,6 @@ def message(name: str, position: int, value: object) -> bytes:
 def routes(store: Store) -> list[web.AbstractRouteDef]:
     """The stream."""
 
-    async def summary(app_id: int | None, position: int) -> bytes:
-        counts = await store.summary(app_id)
-        return message("summary", position, msgspec.structs.asdict(counts) | {"alerts": {}})
-
-    async def missed(listener: Listener, since: int) -> AsyncIterator[bytes]:
-        for row in await store.users_changed_since(since, RESUMED_MOST):
-            if listener.app_id in {None, row.app_id} and listener.user_id in {None, row.user_id}:
-                yield message("user", row.position, json.user_view(row))
-
-    async def users(listener: Listener, changed: set[tuple[int, str]], position: int) -> AsyncIterator[bytes]:
-        for app_id, user_id in sorted(changed)[:USERS_A_TICK]:
-            detail = await store.user(app_id, user_id)
-            if detail is not None:
-                yield message("user", position, json.user_view(detail.user))
-
     async def stream(request: web.Request) -> web.StreamResponse:
         own = guard.app_of(request)
         asked = number(request.query.get("app_id"), "app_id")
@@ -84,24 +73,7 @@ def routes(store: Store) -> list[web.AbstractRouteDef]:
         _open.add(1)
         unsubscribe = store.subscribe(listener.hear)
         try:
-            listener.position = await store.position()
-            if since is not None:
-                async for event in missed(listener, since):
-                    await response.write(event)
-            await response.write(await summary(listener.app_id, listener.position))
-            while True:
-                try:
-                    await asyncio.wait_for(listener.awake.wait(), KEEP_ALIVE_S)
-                except TimeoutError:
-                    await response.write(b": still here\n\n")
-                    continue
-                listener.awake.clear()
-                changed, listener.changed = listener.changed, set()
-                position = listener.position
-                async for event in users(listener, changed, position):
-                    await response.write(event)
-                await response.write(await summary(listener.app_id, position))
-                await asyncio.sleep(TICK_S)
+            await _tell(store, listener, since, response)
         except ConnectionError:
             return response  # the reader went away
         finally:
@@ -109,3 +81,34 @@ def routes(store: Store) -> list[web.AbstractRouteDef]:
             _open.add(-1)
 
     return [web.get("/v1/stream", stream)]
+
+
+async def _tell(store: Store, listener: Listener, since: int | None, response: web.StreamResponse) -> NoReturn:
+    """Writes what was missed after the position ``since``, then every change, until the reader goes away."""
+    listener.position = await store.position()
+    if since is not None:
+        for row in await store.users_changed_since(since, RESUMED_MOST):
+            if listener.wants((row.app_id, row.user_id)):
+                await response.write(message("user", row.position, json.user_view(row)))
+    await response.write(await _summary(store, listener))
+    while True:
+        try:
+            await asyncio.wait_for(listener.awake.wait(), KEEP_ALIVE_S)
+        except TimeoutError:
+            await response.write(b": still here\n\n")
+            continue
+        listener.awake.clear()
+        changed, listener.changed = listener.changed, set()
+        position = listener.position
+        for app_id, user_id in sorted(changed):
+            detail = await store.user(app_id, user_id)
+            if detail is not None:
+                await response.write(message("user", position, json.user_view(detail.user)))
+        await response.write(await _summary(store, listener))
+        await asyncio.sleep(TICK_S)
+
+
+async def _summary(store: Store, listener: Listener) -> bytes:
+    position = listener.position
+    counts = await store.summary(listener.app_id)
+    return message("summary", position, msgspec.structs.asdict(counts) | {"alerts": {}})

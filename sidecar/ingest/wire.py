@@ -113,9 +113,7 @@ class Heartbeat(Common, tag=events.HEARTBEAT):
     state: Integer | Text | None = None
 
 
-Wire = (
-    ConnectionStateChanged | TokenWillExpire | TokenRenewed | Login | LoginResult | Logout | ApiError | Heartbeat
-)
+Wire = ConnectionStateChanged | TokenWillExpire | TokenRenewed | Login | LoginResult | Logout | ApiError | Heartbeat
 _DETAILS: Final = ("second", "code", "message", "method", "offline_login")
 _decoder: Final = msgspec.json.Decoder(Wire)
 _array: Final = msgspec.json.Decoder(list[msgspec.Raw])
@@ -138,7 +136,7 @@ def decode(body: bytes, kind: Literal["json", "ndjson"], now_us: int) -> Decoded
         except (msgspec.MsgspecError, UnicodeError, ValueError, RecursionError) as error:
             text = raw.decode("utf-8", "replace")
             kept = text.encode()[:REJECTED_BODY_BYTES].decode("utf-8", "ignore")
-            decoded.rejected.append(Rejected(now_us, index, _id_of(raw), _sentence(error, raw), kept))
+            decoded.rejected.append(Rejected(now_us, index, _id_of(raw), _sentence(error), kept))
     return decoded
 
 
@@ -209,7 +207,7 @@ def _microseconds(name: str, moment: datetime) -> int:
     return (moment - _EPOCH) // (moment.resolution)
 
 
-def _sentence(error: Exception, raw: bytes) -> str:
+def _sentence(error: Exception) -> str:
     if isinstance(error, UnicodeError):
         return "it is not UTF-8"
     if isinstance(error, RecursionError):
