@@ -35,7 +35,7 @@ async def live(settings: Settings, *, users: int, with_sdk: bool, environ: Mappi
         database = DatabaseSettings(url=f"sqlite:///{Path(folder) / 'demo.db'}")
         async with app.running(msgspec.structs.replace(settings, database=database), environ) as served:
             say(f"The dashboard is at {served.url}/ (Ctrl-C ends the demo, and its database is thrown away)")
-            crowd = personas.people(users, start_us=now_us(), rng=Random(), with_alice=not with_sdk)  # noqa: S311
+            crowd = personas.people(users - with_sdk, start_us=now_us(), rng=Random(), with_alice=not with_sdk)  # noqa: S311
             work = [asyncio.create_task(fleet.live(crowd, f"{served.url}/v1/events", clock=now_us), name="fleet")]
             if with_sdk:
                 work.append(asyncio.create_task(_alice(crowd, served.url, environ, say), name="real SDK"))

@@ -44,8 +44,9 @@ async def live(endpoint: str, *, app_id: int, user_id: str, environ: Mapping[str
         command = [node, str(sdk / "node" / "demo-user.cjs"), *told]
         async with _child(command, {**environ, "NODE_PATH": str(modules)}) as process:
             _, said = await process.communicate()
-        lines = said.decode(errors="replace").strip().splitlines()
-        raise RealSdkUnavailableError(f"the SDK's process ended ({lines[-1] if lines else process.returncode})")
+        errors = [line for line in said.decode(errors="replace").splitlines() if "Error" in line]
+        why = errors[0] if errors else f"exit status {process.returncode}"
+        raise RealSdkUnavailableError(f"the SDK's process ended ({why})")
 
 
 def cache_folder(environ: Mapping[str, str]) -> Path:

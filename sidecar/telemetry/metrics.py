@@ -22,53 +22,64 @@ from sidecar.store.records import Backlog, Summary
 _SECOND_US: Final = 1_000_000
 
 
+class _Read:
+    """What the store told last. OpenTelemetry asks for gauges when it likes, and cannot wait for a database."""
+
+    summary = Summary(0, 0, 0, 0)
+    backlog = Backlog(0, None)
+    now_us = 0
+
+
+def _users(_options: CallbackOptions) -> list[Observation]:
+    summary = _Read.summary
+    return [
+        Observation(summary.online, {"status": ONLINE}),
+        Observation(summary.offline, {"status": OFFLINE}),
+        Observation(summary.not_logged_in, {"status": NOT_LOGGED_IN}),
+        Observation(summary.unconfirmed, {"status": "unconfirmed"}),
+    ]
+
+
+def _owed(_options: CallbackOptions) -> list[Observation]:
+    return [Observation(_Read.backlog.spans)]
+
+
+def _age(_options: CallbackOptions) -> list[Observation]:
+    oldest_us = _Read.backlog.oldest_us
+    return [Observation(0 if oldest_us is None else max(0, _Read.now_us - oldest_us) / _SECOND_US)]
+
+
+_meter = metrics.get_meter("zimwatch")
+_exported = _meter.create_counter("zimwatch.spans.exported", description="Spans that a collector has taken")
+_failed = _meter.create_counter("zimwatch.span.export.failures", description="Attempts to export that failed")
+_meter.create_observable_gauge("zimwatch.users", [_users], description="Users by status")
+_meter.create_observable_gauge("zimwatch.span.backlog", [_owed], description="Spans owed to the collector")
+_meter.create_observable_gauge(
+    "zimwatch.span.backlog.age", [_age], unit="s", description="Age of the oldest span that is owed"
+)
+
+
 class Metrics:
-    """The metrics of one process: the provider is global, so that there is one at a time."""
+    """The metrics of this process, and what the store adds to them."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._summary = Summary(0, 0, 0, 0)
-        self._backlog = Backlog(0, None)
-        meter = metrics.get_meter("zimwatch")
-        self._exported = meter.create_counter("zimwatch.spans.exported", description="Spans that a collector has taken")
-        self._failed = meter.create_counter(
-            "zimwatch.span.export.failures", description="Attempts to export that failed"
-        )
-        meter.create_observable_gauge("zimwatch.users", [self._users], description="Users by status")
-        meter.create_observable_gauge("zimwatch.span.backlog", [self._owed], description="Spans owed to the collector")
-        meter.create_observable_gauge(
-            "zimwatch.span.backlog.age", [self._age], unit="s", description="Age of the oldest span that is owed"
-        )
 
     def spans_exported(self, count: int) -> None:
         """A collector has taken ``count`` spans."""
-        self._exported.add(count)
+        _exported.add(count)
 
     def span_export_failed(self) -> None:
         """An attempt to export failed."""
-        self._failed.add(1)
+        _failed.add(1)
 
     async def text(self) -> tuple[bytes, str]:
         """Everything in Prometheus's text format, and its content type."""
-        self._summary = await self._store.summary()
-        self._backlog = await self._store.span_backlog()
+        _Read.summary = await self._store.summary()
+        _Read.backlog = await self._store.span_backlog()
+        _Read.now_us = self._clock()
         return generate_latest(REGISTRY), CONTENT_TYPE_LATEST
-
-    def _users(self, _options: CallbackOptions) -> list[Observation]:
-        return [
-            Observation(self._summary.online, {"status": ONLINE}),
-            Observation(self._summary.offline, {"status": OFFLINE}),
-            Observation(self._summary.not_logged_in, {"status": NOT_LOGGED_IN}),
-            Observation(self._summary.unconfirmed, {"status": "unconfirmed"}),
-        ]
-
-    def _owed(self, _options: CallbackOptions) -> list[Observation]:
-        return [Observation(self._backlog.spans)]
-
-    def _age(self, _options: CallbackOptions) -> list[Observation]:
-        oldest_us = self._backlog.oldest_us
-        return [Observation(0 if oldest_us is None else max(0, self._clock() - oldest_us) / _SECOND_US)]
 
 
 def start_metrics(resource: Resource) -> None:
