@@ -10,7 +10,7 @@ import socket
 import sys
 import time
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import aiohttp
@@ -28,8 +28,10 @@ def _free_port() -> int:
 
 
 @contextlib.asynccontextmanager
-async def serving(folder: Path) -> AsyncIterator[tuple[str, Process]]:
+async def serving(folder: Path, settings: Mapping[str, str] | None = None) -> AsyncIterator[tuple[str, Process]]:
     """The address and the process of a server on ``folder/zimwatch.db``. At the end it is asked to stop.
+
+    ``settings`` are environment variables; of this process's own none that Zimwatch would read is passed on.
 
     RuntimeError if it does not become ready, or does not exit with 0 when asked; one that was killed is left alone.
     """
@@ -42,7 +44,7 @@ async def serving(folder: Path) -> AsyncIterator[tuple[str, Process]]:
             sys.executable,
             *("-m", "sidecar", *options),
             cwd=folder,
-            env={**environ, "ZIMWATCH_LOGS__LEVEL": "warning"},
+            env={**environ, "ZIMWATCH_LOGS__LEVEL": "warning", **(settings or {})},
             stdout=output,
             stderr=output,
         )

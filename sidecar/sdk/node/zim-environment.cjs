@@ -10,20 +10,22 @@ const WebSocket = require("ws");
 
 const NOWHERE = "ws://127.0.0.1:9/"; // the discard port
 
-class DeadWebSocket extends WebSocket {
-  constructor() {
-    super(NOWHERE);
-    // `ws` emits an error even where the SDK has taken its handlers off, and that would end the process.
-    this.on("error", () => {});
-  }
-}
-
 function define(name, value) {
   Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
 }
 
-/* Loads the SDK once and gives its ZIM class. Its console goes to stderr, so that stdout is the caller's own. */
-function loadZim() {
+/*
+ * Loads the SDK once and gives its ZIM class. Its console goes to stderr, so that stdout is the caller's own.
+ * `address`: the ws address that stands for every server.
+ */
+function loadZim({ address = NOWHERE } = {}) {
+  class DeadWebSocket extends WebSocket {
+    constructor() {
+      super(address);
+      // `ws` emits an error even where the SDK has taken its handlers off, and that would end the process.
+      this.on("error", () => {});
+    }
+  }
   const target = new EventTarget();
   const events = {
     addEventListener: target.addEventListener.bind(target),
