@@ -51,7 +51,8 @@ WATCH_STATUS = """() => {
     const status = document.querySelector("main .head .status")?.textContent.trim();
     if (status && status !== shown.at(-1)?.status) shown.push({ status, at: Date.now() });
   };
-  new MutationObserver(look).observe(document, { subtree: true, childList: true, attributes: true, characterData: true });
+  const everything = { subtree: true, childList: true, attributes: true, characterData: true };
+  new MutationObserver(look).observe(document, everything);
   look();
 }"""
 

@@ -56,7 +56,7 @@ async def dead_network() -> AsyncIterator[int]:
 
 
 async def statuses(address: str) -> list[tuple[str, str | None, float]]:
-    """Status, reason and the moment it was first read, in ms since the epoch, from the read API until the token ends."""
+    """Status, reason and the moment it was first read, in ms since the epoch, from the read API until the end."""
     found: list[tuple[str, str | None, float]] = []
     async with asyncio.timeout(ENDS_WITHIN_S), aiohttp.ClientSession(address) as http:
         while not found or found[-1][:2] != ("not_logged_in", "TOKEN_EXPIRED"):

@@ -1,0 +1,50 @@
+"""What an app sees of the real SDK is the same with the tap as without: with a server, and with none to be reached."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tests.support.running import zimwatch
+
+SCRIPT = Path(__file__).parent / "scripts/app-log.cjs"
+NOWHERE = "ws://127.0.0.1:9/"
+ENDS_WITHIN_S = 60
+
+pytestmark = pytest.mark.node
+
+
+async def app_log(*endpoint: str) -> list[str]:
+    process = await asyncio.create_subprocess_exec(
+        *("node", str(SCRIPT), NOWHERE, *endpoint), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+    )
+    output, _ = await asyncio.wait_for(process.communicate(), ENDS_WITHIN_S)
+    assert process.returncode == 0
+    return output.decode().splitlines()
+
+
+async def test_handlers_results_rejections_throws_and_their_order_are_the_same(tmp_path: Path) -> None:
+    async with zimwatch(tmp_path) as running:
+        bare, tapped, in_vain = await asyncio.gather(app_log(), app_log(running.url), app_log("http://127.0.0.1:9"))
+        _, answer = await running.get("/v1/users/1234/alice/events?limit=500")
+    assert len(bare) > 50
+    assert tapped == bare
+    assert in_vain == bare
+
+    kinds = {event["type"] for event in answer["events"]}
+    assert {"login", "login_result", "logout", "token_renewed", "connection_state_changed"} <= kinds
+    # One handler of the app changes the data that it is given.
+    states = {event.get("connection_state") for event in answer["events"]} - {None}
+    assert states == {"CONNECTED", "RECONNECTING", "DISCONNECTED"}
+
+
+async def test_a_login_that_is_refused_moves_no_other_login(tmp_path: Path) -> None:
+    async with zimwatch(tmp_path) as running:
+        await app_log(running.url)
+        _, bob = await running.get("/v1/users/1234/bob/events")
+    assert [(event["type"], event.get("code")) for event in bob["events"]] == [
+        ("login_result", 6000111),
+        ("login", None),
+    ]
