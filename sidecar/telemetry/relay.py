@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
@@ -19,7 +18,6 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from sidecar.clock import Clock
-from sidecar.errors import ZimwatchError
 from sidecar.store import Store
 from sidecar.store.records import Commit, PendingSpan
 from sidecar.telemetry.metrics import Metrics
@@ -31,33 +29,6 @@ FIRST_RETRY_S: Final = 0.5
 LONGEST_RETRY_S: Final = 30.0
 
 _log = structlog.stdlib.get_logger(__name__)
-
-
-class _NotDeliveredError(Exception):
-    """The collector has not taken a batch; its text is what the exporter said about it."""
-
-
-class _LastTold(logging.Handler):
-    """Keeps what an exporter last logged, which is the only place where it tells why an export failed."""
-
-    text = "the collector did not take them"
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.text = record.getMessage()
-
-
-@contextlib.contextmanager
-def _exporters_told() -> Iterator[_LastTold]:
-    """The stock exporters log every failed attempt; the relay tells when that begins, why, and when it is over."""
-    logger = logging.getLogger("opentelemetry.exporter.otlp")
-    told, propagate = _LastTold(logging.ERROR), logger.propagate
-    logger.addHandler(told)
-    logger.propagate = False
-    try:
-        yield told
-    finally:
-        logger.propagate = propagate
-        logger.removeHandler(told)
 
 
 class SpanRelay:
@@ -83,17 +54,25 @@ class SpanRelay:
         self._awake = asyncio.Event()
         self._stopping = False
         self._failures = 0
-        self._wait_s = FIRST_RETRY_S
+        # The stock exporters log every failed attempt; the relay tells when it begins and when it is over.
+        logging.getLogger("opentelemetry.exporter").setLevel(logging.CRITICAL)
 
     async def run(self) -> None:
-        """Exports what is owed, and waits for more; ends when :meth:`stop` was called and nothing is due.
-
-        Neither a collector nor a database that fails ends it: what is owed is tried again, at longest every 30 s.
-        """
+        """Exports what is owed, and waits for more; ends when :meth:`stop` was called and nothing is due."""
         unsubscribe = self._store.subscribe(self._heard)
         try:
-            with _exporters_told() as told:
-                await self._drain(told)
+            while True:
+                self._awake.clear()
+                pending = await self._store.claim_spans(BATCH)
+                if pending:
+                    delivered = await self._export(pending)
+                    if self._stopping and not delivered:
+                        return
+                elif self._stopping:
+                    return
+                else:
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._awake.wait(), POLL_S)
         finally:
             unsubscribe()
             self._exporter.shutdown()
@@ -107,64 +86,33 @@ class SpanRelay:
     def _heard(self, _commit: Commit) -> None:
         self._awake.set()
 
-    async def _drain(self, told: _LastTold) -> None:
-        while True:
-            self._awake.clear()
-            stopping = self._stopping
-            try:
-                exported = await self._export_due(told)
-            except Exception as error:  # noqa: BLE001 - the top: whatever went wrong, its spans are still owed
-                self._tell(error)
-                if stopping:
-                    return
-                # A collector that refused one batch is not offered the next one before that time either.
-                await self._stopped_within(self._wait_s)
-                continue
-            if exported:
-                self._recovered()
-            elif stopping:
-                return
-            else:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._awake.wait(), POLL_S)
-
-    async def _export_due(self, told: _LastTold) -> int:
-        """How many spans were due and are delivered."""
-        pending = await self._store.claim_spans(BATCH)
-        if not pending:
-            return 0
-        longest = min(LONGEST_RETRY_S, FIRST_RETRY_S * 2 ** min(self._failures, 16))
-        self._wait_s = longest * self._chance.uniform(0.5, 1.0)
+    async def _export(self, pending: list[PendingSpan]) -> bool:
         spans = [span_of(one, self._resource) for one in pending]
         positions = [one.position for one in pending]
         try:
             result = await asyncio.get_running_loop().run_in_executor(self._thread, self._exporter.export, spans)
-            problem = None if result is SpanExportResult.SUCCESS else told.text
-        except Exception as error:  # noqa: BLE001 - an exporter may raise anything
-            problem = f"{type(error).__name__}: {error}"
-        if problem is not None:
-            self._metrics.span_export_failed()
-            await self._store.spans_failed(positions, retry_at_us=self._clock() + int(self._wait_s * 1_000_000))
-            raise _NotDeliveredError(problem)
-        await self._store.spans_delivered(positions)
-        self._metrics.spans_exported(len(spans))
-        return len(spans)
-
-    def _tell(self, error: Exception) -> None:
+            problem = None if result is SpanExportResult.SUCCESS else "the collector did not take them"
+        except Exception as error:  # noqa: BLE001 - whatever an exporter raises, its spans are still owed
+            problem = str(error)
+        if problem is None:
+            await self._store.spans_delivered(positions)
+            self._metrics.spans_exported(len(spans))
+            if self._failures:
+                _log.info("span export recovered", failures=self._failures)
+            self._failures = 0
+            return True
         if not self._failures:
-            unforeseen = None if isinstance(error, _NotDeliveredError | ZimwatchError) else error
-            message = "span export is failing; spans wait in the database"
-            _log.warning(message, problem=str(error), exc_info=unforeseen)
+            _log.warning("span export is failing; spans wait in the database", problem=problem)
         self._failures += 1
-
-    def _recovered(self) -> None:
-        if self._failures:
-            _log.info("span export recovered", failures=self._failures)
-        self._failures = 0
-
-    async def _stopped_within(self, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._stopped(), seconds)
+        self._metrics.span_export_failed()
+        longest = min(LONGEST_RETRY_S, FIRST_RETRY_S * 2 ** (self._failures - 1))
+        wait_s = longest * self._chance.uniform(0.5, 1.0)
+        await self._store.spans_failed(positions, retry_at_us=self._clock() + int(wait_s * 1_000_000))
+        if not self._stopping:
+            # A collector that refused one batch is not offered the next one before that time either.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopped(), wait_s)
+        return False
 
     async def _stopped(self) -> None:
         while not self._stopping:
