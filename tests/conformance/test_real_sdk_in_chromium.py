@@ -7,6 +7,7 @@ import contextlib
 import shutil
 import statistics
 from collections.abc import AsyncIterator
+from http import HTTPStatus
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from playwright.async_api import Browser, Page, async_playwright
 from tests.conformance import watching
 from tests.support.otlp_receiver import receiving
 from tests.support.process import serving
+from tests.support.running import zimwatch
 
 SDK = Path(__file__).parents[2] / "sidecar/sdk/node/node_modules/zego-zim-web/index.js"
 APP_SCRIPT = Path(__file__).parent / "scripts/watched-app.js"
@@ -54,6 +56,11 @@ WATCH_STATUS = """() => {
   const everything = { subtree: true, childList: true, attributes: true, characterData: true };
   new MutationObserver(look).observe(document, everything);
   look();
+}"""
+LOG_IN_AND_LEAVE = """([endpoint, appId, token]) => {
+  ZimTap.install(ZIM, { endpoint });
+  ZIM.create(appId).login("dave", { userName: "", token, isOfflineLogin: true });
+  location.href = "about:blank";
 }"""
 
 pytestmark = [pytest.mark.browser, pytest.mark.node]
@@ -144,3 +151,21 @@ async def test_every_callback_is_a_row_and_a_span_and_is_on_the_open_page_within
     # The middle one, because a machine that is busy with other tests may hold up any single one.
     assert statistics.median(took_ms) <= SHOWN_WITHIN_MS
     assert max(took_ms) <= AT_THE_LATEST_MS
+
+
+async def test_what_happened_just_before_the_page_was_left_still_arrives(tmp_path: Path) -> None:
+    async with (
+        zimwatch(tmp_path) as running,
+        app_server(running.url) as app,
+        watching.dead_network() as network,
+        chromium(network) as browser,
+    ):
+        page = await browser.new_page()
+        await page.goto(app)
+        await page.evaluate(LOG_IN_AND_LEAVE, [running.url, watching.APP, watching.token04(watching.TOKEN_S)])
+
+        async def arrived() -> bool:
+            status, answer = await running.get(f"/v1/users/{watching.APP}/{watching.USER}/events")
+            return status == HTTPStatus.OK and answer["events"][-1]["type"] == "login"
+
+        await watching.eventually(arrived)

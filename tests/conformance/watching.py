@@ -45,14 +45,23 @@ async def dead_network() -> AsyncIterator[int]:
 
     So a login that is made offline is seen as online before the SDK finds out; refused at once, the two come together.
     """
+    loop = asyncio.get_running_loop()
+    open_ones: set[asyncio.Transport] = set()
 
-    async def hold(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await asyncio.sleep(HELD_S)
-        writer.close()
+    class Hold(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            assert isinstance(transport, asyncio.Transport)
+            self.transport = transport
+            open_ones.add(transport)
+            loop.call_later(HELD_S, transport.abort)
 
-    server = await asyncio.start_server(hold, "127.0.0.1", 0)
-    async with server:
+        def connection_lost(self, _error: Exception | None) -> None:
+            open_ones.discard(self.transport)
+
+    async with await loop.create_server(Hold, "127.0.0.1", 0) as server:
         yield server.sockets[0].getsockname()[1]
+        for transport in open_ones:
+            transport.abort()
 
 
 async def statuses(address: str) -> list[tuple[str, str | None, float]]:

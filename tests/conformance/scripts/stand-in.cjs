@@ -1,0 +1,158 @@
+/*
+ * The tap on a stand-in for the SDK, for what the real one never does without a server: KICKED_OUT, a renewal that
+ * succeeds, values of a later version. Arguments: the scenario, the server's address, and an ingest token.
+ * Prints what the scenario gives, as JSON.
+ */
+"use strict";
+
+const path = require("node:path");
+const { ZimTap } = require(path.join(__dirname, "../../../sidecar/sdk/zim-tap.js"));
+
+function makeZim() {
+  return class ZIM {
+    static create(appID) {
+      if (ZIM.shared) return null;
+      ZIM.shared = new ZIM();
+      return ZIM.shared;
+    }
+    static getInstance() {
+      return ZIM.shared ?? null;
+    }
+    static getVersion() {
+      return "9.9.9";
+    }
+    slots = new Map();
+    on(type, handler) {
+      this.slots.set(type, handler);
+    }
+    off(type) {
+      this.slots.delete(type);
+    }
+    emit(state, event, extendedData = "") {
+      this.slots.get("connectionStateChanged")?.(this, { state, event, extendedData });
+    }
+    login() {
+      this.emit(2, 0);
+      return Promise.resolve();
+    }
+    logout() {
+      this.emit(0, 0);
+    }
+    renewToken(token) {
+      return Promise.resolve({ token });
+    }
+    destroy() {
+      ZIM.shared = null;
+    }
+  };
+}
+
+function attempt(work) {
+  try {
+    work();
+    return "no error";
+  } catch (error) {
+    return error.message;
+  }
+}
+
+function surface(ZIM) {
+  const all = [ZIM, ZIM.prototype].flatMap((target) => Object.entries(Object.getOwnPropertyDescriptors(target)));
+  return all.map(([name, descriptor]) => [name, descriptor]);
+}
+
+function same(before, after) {
+  return before.length === after.length && before.every(([name, one], index) => {
+    const [otherName, other] = after[index];
+    return name === otherName && Object.keys(one).every((key) => one[key] === other[key]);
+  });
+}
+
+const [, , scenario, endpoint, ingestToken] = process.argv;
+const options = { endpoint, ingestToken };
+
+const scenarios = {
+  async refusals() {
+    const ZIM = makeZim();
+    const before = surface(ZIM);
+    const wrong = [{}, { endpoint: "" }, { endpoint: "javascript:0" }, undefined];
+    const said = wrong.map((given) => attempt(() => ZimTap.install(ZIM, given)));
+    said.push(attempt(() => ZimTap.install({}, options)));
+    const zim = ZIM.create(1);
+    const handler = () => {};
+    zim.on("connectionStateChanged", handler);
+    const late = attempt(() => ZimTap.install(ZIM, options));
+    const kept = zim.slots.get("connectionStateChanged") === handler && zim.slots.size === 1;
+    ZIM.shared = null;
+    const untouched = same(before, surface(ZIM).filter(([name]) => name !== "shared"));
+    const tap = ZimTap.install(ZIM, options);
+    const twice = attempt(() => ZimTap.install(ZIM, options));
+    tap.uninstall();
+    return { said, late, kept, untouched, twice };
+  },
+
+  async uninstall() {
+    const ZIM = makeZim();
+    const before = surface(ZIM);
+    const tap = ZimTap.install(ZIM, options);
+    const patched = !same(before, surface(ZIM));
+    const zim = ZIM.create(1);
+    const handler = () => {};
+    zim.on("connectionStateChanged", handler);
+    tap.uninstall();
+    tap.uninstall();
+    const restored = same(before, surface(ZIM).filter(([name]) => name !== "shared"));
+    const slots = [...zim.slots].map(([type, one]) => [type, one === handler]);
+    return { patched, restored, slots };
+  },
+
+  async life() {
+    const ZIM = makeZim();
+    const problems = [];
+    const tap = ZimTap.install(ZIM, { ...options, onProblem: (text) => problems.push(text) });
+    const zim = ZIM.create(1);
+    zim.on("connectionStateChanged", () => {});
+    await zim.login("carol", { token: "04AAAAAHHZKoAAEA==", userName: "Carol's nickname", isOfflineLogin: false });
+    await zim.renewToken("04AAAAAHHZKoAAEA==");
+    zim.emit(0, 4, '{"reason":1,"message":"\ud800 half a pair"}');
+    await zim.login("carol", "a secret");
+    zim.emit(3, 3);
+    zim.emit(7, "later", "of a later version");
+    zim.logout();
+    let left = await tap.flush();
+    while (left > 0) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      left = tap.status().queued;
+    }
+    return { left, problems, status: tap.status() };
+  },
+
+  async heart() {
+    const ZIM = makeZim();
+    const tap = ZimTap.install(ZIM, { ...options, heartbeatSeconds: 0.01 });
+    const zim = ZIM.create(1);
+    const rest = () => new Promise((resolve) => setTimeout(resolve, 100));
+    await rest();
+    zim.login("alice", "");
+    for (let count = 0; count < 3; count += 1) {
+      await tap.flush();
+      await rest();
+    }
+    zim.logout();
+    await tap.flush();
+    await rest();
+    return { left: await tap.flush() };
+  },
+
+  async bounded() {
+    const ZIM = makeZim();
+    const tap = ZimTap.install(ZIM, { ...options, mostEvents: 10 });
+    const zim = ZIM.create(1);
+    for (let count = 0; count < 50; count += 1) zim.emit(3, 3);
+    const left = await tap.flush();
+    return { left, ...tap.status(), problem: undefined };
+  },
+};
+
+// No call of process.exit: the tap keeps no process alive.
+scenarios[scenario]().then((given) => process.stdout.write(JSON.stringify(given)));
