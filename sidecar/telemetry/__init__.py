@@ -19,10 +19,8 @@ __all__ = ["Metrics", "SpanRelay", "exporter_from", "exporting", "relay", "resou
 
 def resource_from(environ: Mapping[str, str]) -> Resource:
     """Who is speaking: OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME, which is ``zimwatch`` where it is not set."""
-    resource = Resource.create().merge(OTELResourceDetector().detect())
-    if environ.get("OTEL_SERVICE_NAME") or "service.name=" in environ.get("OTEL_RESOURCE_ATTRIBUTES", ""):
-        return resource
-    return resource.merge(Resource({SERVICE_NAME: "zimwatch"}))
+    detected = OTELResourceDetector().detect().attributes.get(SERVICE_NAME)
+    return Resource.create({SERVICE_NAME: environ.get("OTEL_SERVICE_NAME") or detected or "zimwatch"})
 
 
 def start(environ: Mapping[str, str]) -> None:

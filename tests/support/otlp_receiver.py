@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gzip
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -17,35 +16,51 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 
 class Receiver:
-    """What arrived, request by request. It answers 503 to the next ``failures`` requests, and keeps nothing of them."""
+    """What arrived, request by request.
+
+    It answers ``refusal`` (503) to the next ``failures`` requests and takes nothing of them; while ``answering`` is not
+    set it answers nothing.
+    """
 
     def __init__(self) -> None:
         self.url = ""
         self.spans: list[Span] = []
+        self.refused: list[Span] = []
         self.services: set[str] = set()
         self.requests = 0
         self.failures = 0
+        self.refusal = 503
+        self.compressed = False
+        self.answering = asyncio.Event()
+        self.answering.set()
         self._arrived = asyncio.Condition()
 
     async def take(self, request: web.Request) -> web.Response:
-        body = await request.read()
-        if request.headers.get("Content-Encoding") == "gzip" and body[:2] == b"\x1f\x8b":
-            body = gzip.decompress(body)
+        # aiohttp has unpacked a compressed body.
+        sent = ExportTraceServiceRequest.FromString(await request.read())
+        spans = [span for of_resource in sent.resource_spans for part in of_resource.scope_spans for span in part.spans]
         async with self._arrived:
             self.requests += 1
-            if self.failures:
+            self.compressed = request.headers.get("Content-Encoding") == "gzip"
+            refuse = self.failures > 0
+            if refuse:
                 self.failures -= 1
-                self._arrived.notify_all()
-                return web.Response(status=503)
-            for of_resource in ExportTraceServiceRequest.FromString(body).resource_spans:
-                told = {one.key: one.value.string_value for one in of_resource.resource.attributes}
-                self.services.add(told["service.name"])
-                for of_scope in of_resource.scope_spans:
-                    self.spans.extend(of_scope.spans)
+                self.refused += spans
+            elif self.answering.is_set():
+                self._take(sent, spans)
             self._arrived.notify_all()
+        if refuse:
+            return web.Response(status=self.refusal, headers={"Location": "/login"})
+        await self.answering.wait()
         return web.Response(
             body=ExportTraceServiceResponse().SerializeToString(), content_type="application/x-protobuf"
         )
+
+    def _take(self, sent: ExportTraceServiceRequest, spans: list[Span]) -> None:
+        self.spans += spans
+        for of_resource in sent.resource_spans:
+            told = {one.key: one.value.string_value for one in of_resource.resource.attributes}
+            self.services.add(told["service.name"])
 
     async def wait_for(self, *, spans: int = 0, requests: int = 0, within_s: float = 20) -> list[Span]:
         """The spans so far, once there are as many spans and requests; TimeoutError where they don't come."""
@@ -72,4 +87,5 @@ async def receiving(port: int = 0) -> AsyncIterator[Receiver]:
     try:
         yield receiver
     finally:
+        receiver.answering.set()
         await runner.cleanup()
