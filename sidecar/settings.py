@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -48,6 +48,7 @@ Level = Annotated[
     Literal["debug", "info", "warning", "error"],
     Meta(description="one of debug, info, warning, error"),
 ]
+Secret = Annotated[str, Meta(min_length=1, description="a secret, not empty", extra={"secret": True})]
 Format = Annotated[Literal["auto", "json", "console"], Meta(description="one of auto, json, console")]
 
 
@@ -107,12 +108,17 @@ class Loaded(msgspec.Struct, frozen=True):
     sources: dict[str, str]
     secret: frozenset[str] = frozenset()
 
+    def is_secret(self, key: str) -> bool:
+        """Whether the value must not be shown: by its kind, or because it came from a file of secrets."""
+        return key in self.secret or any((meta.extra or {}).get("secret") for meta in _metas(_HINTS[key]))
+
     def shown(self) -> Iterator[tuple[str, str, str]]:
         """Key, value as TOML would have it, source; fit to be printed: what is secret is masked."""
         for key, source in self.sources.items():
             value = value_of(self.settings, key)
             text = msgspec.json.encode(value).decode()
-            yield key, f'"{MASK}"' if key in self.secret else without_password(text), source
+            hidden = value is not None and self.is_secret(key)
+            yield key, f'"{MASK}"' if hidden else without_password(text), source
 
 
 class _Given(msgspec.Struct, frozen=True):
@@ -121,6 +127,13 @@ class _Given(msgspec.Struct, frozen=True):
     value: object
     source: str
     as_text: bool = False
+
+
+def _metas(hint: Any) -> Iterator[Meta]:  # noqa: ANN401 - a type hint may be anything
+    """The Metas of an annotated type, also inside of ``… | None``."""
+    yield from (meta for meta in getattr(hint, "__metadata__", ()) if isinstance(meta, Meta))
+    for inner in getattr(hint, "__args__", ()):
+        yield from _metas(inner)
 
 
 def _hints() -> dict[str, Any]:
@@ -187,12 +200,12 @@ def load(path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, 
 
 
 def _expected(key: str) -> str:
-    return next(str(meta.description) for meta in _HINTS[key].__metadata__)
+    return next(str(meta.description) for meta in _metas(_HINTS[key]) if meta.description)
 
 
 def _converted(key: str, found: _Given) -> object:
     value = found.value
-    if found.as_text and isinstance(value, str) and getattr(_HINTS[key].__origin__, "__origin__", None) is tuple:
+    if found.as_text and isinstance(value, str) and get_origin(getattr(_HINTS[key], "__origin__", None)) is tuple:
         value = [part.strip() for part in value.split(",") if part.strip()]
     return msgspec.convert(value, _HINTS[key], strict=not found.as_text)
 

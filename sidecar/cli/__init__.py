@@ -1,0 +1,41 @@
+"""The command ``zimwatch``. Errors of ours are one sentence on stderr: exit 2 for the settings, 1 for the rest."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any, Final
+
+import click
+
+from sidecar.cli.db import db
+from sidecar.cli.serve import check_config, demo_, serve
+from sidecar.cli.token import token
+from sidecar.errors import SettingsError, ZimwatchError
+
+EXIT_FAILED: Final = 1
+EXIT_SETTINGS: Final = 2
+
+
+class _Sentences(click.Group):
+    """Turns errors of ours into sentences, so that nobody meets a traceback for a wrong setting or a taken port."""
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's signature
+        try:
+            return super().invoke(ctx)
+        except SettingsError as error:
+            for problem in error.problems:
+                click.echo(f"zimwatch: {problem}", err=True)
+            ctx.exit(EXIT_SETTINGS)
+        except ZimwatchError as error:
+            click.echo(f"zimwatch: {error}", err=True)
+            ctx.exit(EXIT_FAILED)
+
+
+@click.group(cls=_Sentences, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version("zimwatch"), prog_name="zimwatch")
+def main() -> None:
+    """Zimwatch: who is online, offline or not logged in on ZEGOCLOUD ZIM, and why."""
+
+
+for command in (serve, demo_, check_config, db, token):
+    main.add_command(command)

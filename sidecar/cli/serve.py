@@ -1,0 +1,45 @@
+"""``zimwatch serve``, ``zimwatch demo`` and ``zimwatch check-config``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from sidecar import app, demo, logs
+from sidecar.cli.options import load, server_options, settings_options
+from sidecar.settings import MASK, without_password
+
+
+@click.command()
+@settings_options
+@server_options
+def serve(config: Path | None, database_url: str | None, host: str | None, port: int | None) -> None:
+    """Serve the sidecar and its dashboard."""
+    settings = load(config, database_url, host=host, port=port).settings
+    logs.configure(settings.logs)
+    app.run(app.until_stopped(settings, os.environ, lambda served: click.echo(f"Zimwatch is at {served.url}/")))
+
+
+@click.command("demo")
+@click.option("--port", type=int, help="Port to listen on; default 8790, 0 for any free one.")
+@click.option("--users", type=click.IntRange(0, 5_000), default=200, show_default=True, help="How many users.")
+@click.option("--sdk/--no-sdk", "with_sdk", default=True, help="Run the real Web SDK for alice, if Node.js is there.")
+def demo_(port: int | None, users: int, *, with_sdk: bool) -> None:
+    """Show it at work: a throw-away database and a live fleet of clients."""
+    settings = demo.settings(os.environ, port=port)
+    logs.configure(settings.logs)
+    app.run(demo.live(settings, users=users, with_sdk=with_sdk, environ=os.environ, say=click.echo))
+
+
+@click.command("check-config")
+@settings_options
+@server_options
+def check_config(config: Path | None, database_url: str | None, host: str | None, port: int | None) -> None:
+    """Check the settings and print what is in force, secrets masked."""
+    for key, value, source in load(config, database_url, host=host, port=port).shown():
+        click.echo(f"{key} = {value}  # {source}")
+    for name in sorted(name for name in os.environ if name.startswith("OTEL_")):
+        value = MASK if "HEADERS" in name else without_password(os.environ[name])
+        click.echo(f"# {name}={value}")
