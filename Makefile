@@ -28,12 +28,13 @@ run: .build/run .build/npm ## the dashboard on a throw-away database with made-u
 test: .build/dev .build/npm ## all tests; one line says what this machine could not run
 	@$(DEV)/pytest
 
-check: .build/dev ## lint, format, types, import layers, YAML
+check: .build/dev ## lint, format, types, import layers, YAML, Dockerfile
 	$(DEV)/ruff check .
 	$(DEV)/ruff format --check .
 	$(DEV)/mypy
 	$(DEV)/lint-imports
 	$(DEV)/yamllint --strict docker
+	$(DEV)/hadolint docker/Dockerfile
 
 bench: .build/run ## how fast events are taken in, beside bare SQLite on this machine
 	@.venv-run/bin/python -m benchmarks.ingest

@@ -42,7 +42,7 @@ class Running(msgspec.Struct, frozen=True):
 
 def build(settings: Settings, store: Store, clock: Clock, *, metrics_text: api.MetricsText) -> web.Application:
     """The web application over an open store; starts nothing."""
-    application = web.Application(middlewares=api.middlewares(store, settings))
+    application = web.Application(middlewares=api.middlewares(store, settings, dashboard.error_page))
     application.add_routes(api.routes(store, settings, clock, metrics_text=metrics_text))
     application.add_routes(dashboard.routes(store, clock, api.app_of))
     return application

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 
 import structlog
 from aiohttp import web
@@ -15,11 +16,16 @@ from sidecar.store import Store
 
 _log = structlog.get_logger("zimwatch.request")
 _tracer = trace.get_tracer("zimwatch")
+_MACHINES = ("/v1/", "/tap/", "/static/", "/openapi.json", "/livez", "/readyz", "/metrics")
 _QUIET = ("/livez", "/readyz", "/static/")
 
 
-def middlewares(store: Store, settings: Settings) -> list[Middleware]:
-    """All of them, in order."""
+ErrorPage = Callable[[int, str, Mapping[str, str]], web.Response]
+"""Tells a person about an error: its status, a sentence, and the headers that the answer must have."""
+
+
+def middlewares(store: Store, settings: Settings, error_page: ErrorPage) -> list[Middleware]:
+    """All of them, in order. A browser that asked for a page gets ``error_page``, everybody else a problem document."""
 
     @web.middleware
     async def log_request(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -41,7 +47,10 @@ def middlewares(store: Store, settings: Settings) -> list[Middleware]:
         try:
             response = await handler(request)
         except Exception as error:  # noqa: BLE001 - the top: every error gets an answer here
-            response = problem.of(error)
+            told = problem.of(error)
+            response = (
+                error_page(told.status, str(told), told.headers) if _wants_page(request) else problem.response(told)
+            )
         response.headers.setdefault("X-Content-Type-Options", "nosniff")
         origin = request.headers.get("Origin")
         shared = request.path == "/v1/events" or request.path.startswith("/tap/")
@@ -59,3 +68,7 @@ def middlewares(store: Store, settings: Settings) -> list[Middleware]:
         return await handler(request)
 
     return [log_request, answer_errors, let_in]
+
+
+def _wants_page(request: web.Request) -> bool:
+    return "text/html" in request.headers.get("Accept", "") and not request.path.startswith(_MACHINES)

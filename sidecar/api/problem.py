@@ -24,26 +24,28 @@ class Problem(ZimwatchError):  # noqa: N818 - RFC 9457's own word
         self.headers = dict(headers or {})
 
 
-def response(status: int, detail: str, headers: Mapping[str, str] | None = None) -> web.Response:
+def response(problem: Problem) -> web.Response:
     """A problem document."""
-    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+    status = problem.status
+    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": str(problem)}
     return web.Response(
-        body=msgspec.json.encode(body), status=status, headers=headers, content_type="application/problem+json"
+        body=msgspec.json.encode(body), status=status, headers=problem.headers, content_type="application/problem+json"
     )
 
 
-def of(error: Exception) -> web.Response:
-    """The answer to an error that reached the top."""
+def of(error: Exception) -> Problem:
+    """What the caller is told of an error that reached the top."""
     if isinstance(error, Problem):
-        return response(error.status, str(error), error.headers)
+        return error
     if isinstance(error, TooLargeError):
-        return response(413, str(error))
+        return Problem(413, str(error))
     if isinstance(error, StoreUnavailableError):
-        return response(503, str(error), {"Retry-After": str(error.retry_after_s)})
+        return Problem(503, str(error), {"Retry-After": str(error.retry_after_s)})
     if isinstance(error, ZimwatchError):
-        return response(400, str(error))
+        return Problem(400, str(error))
     if isinstance(error, web.HTTPException):
         keep = {name: error.headers[name] for name in ("Allow", "Location") if name in error.headers}
-        return response(error.status, error.text or error.reason, keep)
+        usual = f"{error.status}: {error.reason}"
+        return Problem(error.status, error.reason if error.text in {None, usual} else error.text, keep)
     _log.error("request failed", exc_info=error)
-    return response(500, "Zimwatch failed to answer; its log says why")
+    return Problem(500, "Zimwatch failed to answer; its log says why")

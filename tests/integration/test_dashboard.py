@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import uuid
 from collections.abc import AsyncIterator
@@ -97,6 +98,37 @@ async def test_a_long_timeline_goes_on_on_another_page(running: Zimwatch) -> Non
     _, second = await page(running, f"/users/1234567890/alice?{older[1]}")
     assert first.count("connection state changed") == 50
     assert second.count("connection state changed") == 10
+
+
+BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status", "sentence"),
+    [
+        ("/nowhere", {}, 404, "Not Found."),
+        ("/users/1234567890", {}, 404, "Not Found."),
+        ("/users", {"Host": "attacker.example"}, 421, "This Host is not one of this server's"),
+        ("/", {"X-Forwarded-For": "203.0.113.9"}, 401, "A token is needed"),
+        ("/users", {"Authorization": "Bearer zw_guess"}, 401, "The token is unknown, revoked or expired."),
+    ],
+)
+async def test_a_browser_gets_a_page_for_an_error_and_a_program_a_problem_document(
+    running: Zimwatch, path: str, headers: dict[str, str], status: int, sentence: str
+) -> None:
+    async with running.http.get(path, headers=BROWSER | headers) as response:
+        text = html.unescape(await response.text())
+        assert (response.status, response.content_type) == (status, "text/html")
+        assert ("WWW-Authenticate" in response.headers) is (status == 401)
+        assert sentence in text
+        assert "/v1/stream" not in text
+    async with running.http.get(path, headers=headers) as response:
+        assert (response.status, response.content_type) == (status, "application/problem+json")
+
+
+async def test_an_error_on_a_machines_path_is_a_problem_document_even_in_a_browser(running: Zimwatch) -> None:
+    async with running.http.get("/v1/users?status=x", headers=BROWSER) as response:
+        assert (response.status, response.content_type) == (400, "application/problem+json")
 
 
 @pytest.mark.parametrize("status", STATUSES)
