@@ -13,6 +13,8 @@ from sidecar.errors import StoreUnavailableError, ZimwatchError
 from sidecar.ingest.body import TooLargeError
 
 _log = structlog.get_logger(__name__)
+# In the place of aiohttp's "404: Not Found" and its like.
+_USUAL = {404: "there is nothing at this address", 405: "this address does not take this method"}
 
 
 class Problem(ZimwatchError):  # noqa: N818 - RFC 9457's own word
@@ -45,7 +47,7 @@ def of(error: Exception) -> Problem:
         return Problem(400, str(error))
     if isinstance(error, web.HTTPException):
         keep = {name: error.headers[name] for name in ("Allow", "Location") if name in error.headers}
-        usual = f"{error.status}: {error.reason}"
-        return Problem(error.status, error.reason if error.text in {None, usual} else error.text, keep)
+        said = error.text if error.text != f"{error.status}: {error.reason}" else _USUAL.get(error.status)
+        return Problem(error.status, said or error.reason, keep)
     _log.error("request failed", exc_info=error)
     return Problem(500, "Zimwatch failed to answer; its log says why")

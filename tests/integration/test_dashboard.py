@@ -106,8 +106,8 @@ BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 @pytest.mark.parametrize(
     ("path", "headers", "status", "sentence"),
     [
-        ("/nowhere", {}, 404, "Not Found."),
-        ("/users/1234567890", {}, 404, "Not Found."),
+        ("/nowhere", {}, 404, "There is nothing at this address."),
+        ("/users/1234567890", {}, 404, "There is nothing at this address."),
         ("/users", {"Host": "attacker.example"}, 421, "This Host is not one of this server's"),
         ("/", {"X-Forwarded-For": "203.0.113.9"}, 401, "A token is needed"),
         ("/users", {"Authorization": "Bearer zw_guess"}, 401, "The token is unknown, revoked or expired."),
