@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import uuid
 from collections.abc import AsyncIterator
@@ -10,7 +11,7 @@ from typing import Any, Literal
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, Route, async_playwright, expect
 
 from tests.support.running import Zimwatch, zimwatch
 from tests.support.wire import wire_event
@@ -70,6 +71,22 @@ async def test_a_change_is_on_the_open_pages_without_a_reload(running: Zimwatch,
         await expect(page.get_by_text("token expired").first).to_be_visible(timeout=3_000)
         assert await page.evaluate("window.notReloaded")
     assert complaints == []
+
+
+async def test_a_page_comes_alive_however_late_a_script_arrives(running: Zimwatch, browser: Browser) -> None:
+    page = await opened(browser, [])
+    late = asyncio.Event()
+
+    async def wait(route: Route) -> None:
+        await late.wait()
+        await route.continue_()
+
+    await page.route("**/hx-sse-*.js", wait)
+    async with page.expect_response(lambda response: "/v1/stream" in response.url):
+        await page.goto(running.url, wait_until="commit")
+        await page.wait_for_function("window.htmx")
+        await page.evaluate("new Promise((done) => setTimeout(done))")  # what htmx may have put off is done by now
+        late.set()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
