@@ -13,6 +13,7 @@ from sidecar.settings import Settings
 from sidecar.store import Store
 
 _KINDS = {"application/json": "json", "text/plain": "json", "application/x-ndjson": "ndjson"}
+_DRY_RUN = {"0": False, "1": True, "false": False, "true": True}
 _READ_BYTES = 65_536
 
 _meter = metrics.get_meter("zimwatch")
@@ -29,6 +30,9 @@ def routes(store: Store, settings: Settings, clock: Clock) -> list[web.AbstractR
         encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
         if encoding not in {"identity", "gzip"}:
             raise Problem(415, "Content-Encoding must be gzip or none", {"Accept-Encoding": "gzip"})
+        dry = _DRY_RUN.get(request.query.get("dry_run", "0"))
+        if dry is None:
+            raise Problem(400, f"dry_run must be one of {', '.join(_DRY_RUN)}")
         chunks = request.content.iter_chunked(_READ_BYTES)
         raw = await body.read(chunks, gzipped=encoding == "gzip", limit=settings.ingest.max_body_bytes)
         decoded = wire.decode(raw, "ndjson" if kind == "ndjson" else "json", clock())
@@ -36,21 +40,18 @@ def routes(store: Store, settings: Settings, clock: Clock) -> list[web.AbstractR
         own = guard.app_of(request)
         if own is not None and (others := {event.app_id for event in events} - {own}):
             raise Problem(403, f"the token is bound to app {own}; the batch has events of app {min(others)}")
-        if request.query.get("dry_run") in {"1", "true"}:
-            known = await store.known([event.id for event in events])
-            fresh = len({event.id for event in events} - known)
-            accepted, duplicates = fresh, len(events) - fresh
+        if dry:
+            answer = await store.would_append(events)
         else:
-            appended = await store.append(events, decoded.rejected)
-            accepted, duplicates = appended.accepted, appended.duplicates
+            answer = await store.append(events, decoded.rejected)
             for result, count in (
-                ("accepted", accepted),
-                ("duplicate", duplicates),
+                ("accepted", answer.accepted),
+                ("duplicate", answer.duplicates),
                 ("rejected", len(decoded.rejected)),
             ):
                 _taken.add(count, {"result": result})
         rejected = [{"index": one.index, "id": one.event_id, "error": one.error} for one in decoded.rejected]
-        return json.response({"accepted": accepted, "duplicates": duplicates, "rejected": rejected})
+        return json.response({"accepted": answer.accepted, "duplicates": answer.duplicates, "rejected": rejected})
 
     async def preflight(request: web.Request) -> web.Response:
         """What a browser asks before a page on another origin may send (https://fetch.spec.whatwg.org/#http-cors-protocol)."""

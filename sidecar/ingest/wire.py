@@ -6,6 +6,7 @@ are passed over: a newer client may send more.
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -142,13 +143,31 @@ def decode(body: bytes, kind: Literal["json", "ndjson"], now_us: int) -> Decoded
 
 def _elements(body: bytes) -> Iterator[bytes]:
     try:
-        body.decode()
-        found = _array.decode(body)
+        text = body.decode()
     except UnicodeDecodeError as error:
         raise BodyError(f"the body is not UTF-8: byte {error.start} cannot be read") from None
+    try:
+        return (bytes(raw) for raw in _array.decode(body))
     except (msgspec.MsgspecError, RecursionError) as error:
-        raise BodyError(f"the body is not a JSON array of events: {error}") from None
-    return (bytes(raw) for raw in found)
+        try:
+            return _with_half_a_pair(text)
+        except (ValueError, RecursionError):
+            raise BodyError(f"the body is not a JSON array of events: {error}") from None
+
+
+def _with_half_a_pair(text: str) -> Iterator[bytes]:
+    """The elements of an array in which one has half a surrogate pair; ValueError where it is no array.
+
+    JSON's grammar allows such an escape and msgspec refuses the whole array for it, whose other events are good.
+    """
+
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is not JSON")
+
+    found = json.loads(text, parse_constant=refuse)
+    if not isinstance(found, list):
+        raise ValueError("it is not an array")  # noqa: TRY004 - the one error that the caller looks for
+    return (json.dumps(element).encode() for element in found)
 
 
 def _lines(body: bytes) -> Iterator[bytes]:

@@ -55,25 +55,43 @@ def append(
     heartbeats: list[Event] = []
     answers = []
     for batch in batches:
-        duplicates = 0
-        for event in batch.events:
-            if event.type == HEARTBEAT:
-                heartbeats.append(event)
-            elif event.id in seen:
-                duplicates += 1
-            else:
-                seen.add(event.id)
-                fresh.append(event)
-        answers.append(Appended(len(batch.events) - duplicates, duplicates))
+        new, beats = _sorted_out(batch.events, seen)
+        fresh += new
+        heartbeats += beats
+        answers.append(_answer(batch.events, new, beats))
     commit = _append_events(connection, _in_order_of_clients(fresh), heartbeats, leases, export_spans=export_spans)
     _keep_rejected(connection, [rejected for batch in batches for rejected in batch.rejected])
     return answers, commit
+
+
+def would_append(connection: sa.Connection, events: Sequence[Event]) -> Appended:
+    """What :func:`append` would answer for these events; nothing is written."""
+    seen = known_ids(connection, {event.id for event in events})
+    return _answer(events, *_sorted_out(events, seen))
 
 
 def next_position(connection: sa.Connection) -> int:
     """The position that the next event gets."""
     row = connection.exec_driver_sql("SELECT COALESCE(MAX(position), 0) + 1 FROM events").one()
     return int(row[0])
+
+
+def _sorted_out(events: Sequence[Event], seen: set[bytes]) -> tuple[list[Event], list[Event]]:
+    """The events whose ids are not in ``seen``, which they are added to, and the heartbeats, which never count twice."""
+    fresh: list[Event] = []
+    heartbeats: list[Event] = []
+    for event in events:
+        if event.type == HEARTBEAT:
+            heartbeats.append(event)
+        elif event.id not in seen:
+            seen.add(event.id)
+            fresh.append(event)
+    return fresh, heartbeats
+
+
+def _answer(events: Sequence[Event], fresh: list[Event], heartbeats: list[Event]) -> Appended:
+    accepted = len(fresh) + len(heartbeats)
+    return Appended(accepted, len(events) - accepted)
 
 
 def _in_order_of_clients(events: list[Event]) -> list[Event]:

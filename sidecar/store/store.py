@@ -122,9 +122,9 @@ class Store:
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
-    async def known(self, ids: Sequence[bytes]) -> set[bytes]:
-        """Those of ``ids`` that are in the log already."""
-        return await self._read(event_log.known_ids, ids)
+    async def would_append(self, events: Sequence[Event]) -> Appended:
+        """What :meth:`append` would answer for these events; nothing is kept."""
+        return await self._read(event_log.would_append, events)
 
     async def users(self, wanted: UserFilter) -> UserPage:
         """A page of users, newest change first."""
