@@ -77,7 +77,7 @@ def next_position(connection: sa.Connection) -> int:
 
 
 def _sorted_out(events: Sequence[Event], seen: set[bytes]) -> tuple[list[Event], list[Event]]:
-    """The events whose ids are not in ``seen``, which they are added to, and the heartbeats, which never count twice."""
+    """The events whose ids are not in ``seen``, to which they are added, and the heartbeats, which never repeat."""
     fresh: list[Event] = []
     heartbeats: list[Event] = []
     for event in events:

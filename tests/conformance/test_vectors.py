@@ -139,9 +139,7 @@ async def test_a_sequence_gives_the_status_that_the_vector_says_whatever_way_it_
                 _, read = await running.get(f"/v1/users/{told['app_id']}/{told['user_id']}")
                 sessions = {one["client_id"]: one for one in read["sessions"]}
                 given = {name: read[name] for name in told if name != "sessions"} | {
-                    "sessions": [
-                        {name: sessions[one["client_id"]][name] for name in one} for one in told["sessions"]
-                    ]
+                    "sessions": [{name: sessions[one["client_id"]][name] for name in one} for one in told["sessions"]]
                 }
                 if given != told:
                     wrong.append((sequence["name"], given, told))
