@@ -1,0 +1,8 @@
+package im.zego.zim.callback;
+
+import im.zego.zim.entity.ZIMError;
+
+/** A stand-in for the SDK's own. */
+public interface ZIMLoggedInCallback {
+    void onLoggedIn(ZIMError errorInfo);
+}
