@@ -1,0 +1,96 @@
+/*
+ * An app with the React Native reporter. Given: scenario, endpoint, the queue's file, a Token04. The SDK is a stand-in
+ * with the names and shapes of zego-zim-react-native; in the scenario "real" it is zego-zim-web, which has the same.
+ */
+import { readFile, rename, writeFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { setTimeout as rest } from "node:timers/promises";
+
+import { watch } from "./zimwatch-reporter.mjs";
+
+class ZIM {
+  slots = new Map();
+  on(type, handler) {
+    this.slots.set(type, handler);
+  }
+  off(type) {
+    this.slots.delete(type);
+  }
+  says(state, event, extendedData = "") {
+    this.slots.get("connectionStateChanged")?.(this, { state, event, extendedData });
+  }
+  login() {
+    this.says(2, 0, "{}");
+    return Promise.resolve();
+  }
+  logout() {
+    this.says(0, 0);
+  }
+  renewToken(token) {
+    return Promise.resolve({ token });
+  }
+}
+
+const [, , scenario, endpoint, file, token, node] = process.argv;
+const storage = {
+  getItem: () => readFile(file, "utf8").catch(() => null),
+  setItem: (_key, value) => writeFile(`${file}.new`, value).then(() => rename(`${file}.new`, file)),
+};
+
+function realZim() {
+  const require = createRequire(import.meta.url);
+  return require(`${node}/zim-environment.cjs`).loadZim().create(1234567890);
+}
+
+const zim = scenario === "real" ? realZim() : new ZIM();
+const reporter = watch(zim, {
+  endpoint,
+  appID: 1234567890,
+  platform: "Android",
+  storage,
+  sdkVersion: "2.28.0",
+  appVersion: "4.2",
+  deviceID: "port",
+  mostEvents: scenario === "bounded" ? 10 : 2000,
+  heartbeatMs: scenario === "heart" ? 30 : 15000,
+  firstRetryMs: 20,
+});
+
+const handled = [];
+const config = (secret) => ({ userName: "Carol's nickname", token: secret, isOfflineLogin: true, customStatus: "" });
+const expired = new Promise((resolve) => {
+  zim.on("connectionStateChanged", (_zim, data) => {
+    handled.push(data);
+    if (data.event === 5) resolve();
+  });
+});
+zim.on("tokenWillExpire", (_zim, data) => handled.push(data));
+
+if (scenario === "life") {
+  await zim.login("carol", config(token));
+  zim.slots.get("tokenWillExpire")(zim, { second: -5 });
+  await zim.renewToken(token);
+  zim.says(0, 4, '{"message":"断线 🙂 \ud800"}');
+  await zim.login("carol", config("a secret"));
+  zim.says(3, 3);
+  zim.says(3, 3);
+  zim.says(7, 9, "of a later version");
+  reporter.apiError("queryUsersInfo", 6000121, "not logged in");
+  zim.logout();
+} else if (scenario === "heart") {
+  await zim.login("carol", config(token));
+  await rest(600);
+  zim.logout();
+} else if (scenario === "bounded") {
+  for (let count = 0; count < 50; count += 1) zim.says(3, 3);
+} else if (scenario === "real") {
+  const { token04 } = createRequire(import.meta.url)(`${node}/token04.cjs`);
+  await zim.login("carol", config(token04(4)));
+  await expired;
+}
+await rest(20);
+for (let left = endpoint.endsWith(":9") ? 20 : 1000; left > 0 && reporter.waiting() > 0; left -= 1) await rest(10);
+await rest(50); // the storage has written by then
+const told = { empty: reporter.waiting() === 0, dropped: reporter.dropped() };
+process.stdout.write(JSON.stringify(scenario === "real" ? { ...told, callbacks: handled } : { ...told, handled: handled.length }));
+process.exit(0);

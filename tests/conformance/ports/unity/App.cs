@@ -1,0 +1,93 @@
+// An app with the Unity reporter on a stand-in for the SDK. Given: scenario, endpoint, the queue's file, a Token04.
+using System;
+using System.Collections.Generic;
+using System.Threading;
+
+// A stand-in for the part of the ZIM Unity SDK that an app's code touches, with its own names and signatures.
+enum ZIMConnectionState { Disconnected, Connecting, Connected, Reconnecting }
+enum ZIMConnectionEvent { Success, ActiveLogin, LoginTimeout, LoginInterrupted, KickedOut, TokenExpired }
+enum ZIMErrorCode { Success }
+class ZIMUserInfo { public string userID = "", userName = ""; }
+class ZIMError { public ZIMErrorCode code = ZIMErrorCode.Success; public string message = ""; }
+
+class ZIM
+{
+    public Action<ZIM, ZIMConnectionState, ZIMConnectionEvent, Dictionary<string, string>> onConnectionStateChanged;
+    public Action<ZIM, uint> onTokenWillExpire;
+
+    public void Login(ZIMUserInfo userInfo, string token, Action<ZIMError> callback)
+    {
+        Says(2, 0);
+        callback(new ZIMError());
+    }
+
+    public void Logout() { Says(0, 0); }
+
+    public void RenewToken(string token, Action<string, ZIMError> callback) { callback(token, new ZIMError()); }
+
+    public void Says(int state, int connectionEvent, Dictionary<string, string> extendedData = null)
+    {
+        onConnectionStateChanged(this, (ZIMConnectionState)state, (ZIMConnectionEvent)connectionEvent, extendedData);
+    }
+}
+
+static class App
+{
+    static void Main(string[] given)
+    {
+        var scenario = given[0];
+        var options = new ZimwatchReporter.Options
+        {
+            Endpoint = given[1], AppId = 1234567890, Platform = "Win", SdkVersion = "2.18.0", AppVersion = "4.2", DeviceId = "port",
+            QueueFile = given[2], FirstRetryMs = 20,
+            MostEvents = scenario == "bounded" ? 10 : 2000, HeartbeatMs = scenario == "heart" ? 30 : 15000,
+        };
+        var handled = 0;
+        var reporter = new ZimwatchReporter(options);
+        var zim = new ZIM();
+        zim.onConnectionStateChanged = (from, state, connectionEvent, extendedData) =>
+        {
+            reporter.ConnectionStateChanged(state.ToString(), connectionEvent.ToString(), extendedData);
+            handled++;
+        };
+        zim.onTokenWillExpire = (from, second) =>
+        {
+            reporter.TokenWillExpire(second);
+            handled++;
+        };
+        Action<string> logIn = token =>
+        {
+            var userInfo = new ZIMUserInfo { userID = "carol", userName = "Carol's nickname" };
+            var login = reporter.LoginCalled(userInfo.userID, token, false);
+            zim.Login(userInfo, token, error => reporter.LoginEnded(login, (int)error.code, error.message));
+        };
+        Action logOut = () =>
+        {
+            reporter.LogoutCalled();
+            zim.Logout();
+        };
+        if (scenario == "life")
+        {
+            logIn(given[3]);
+            zim.onTokenWillExpire(zim, unchecked((uint)-5));
+            zim.RenewToken(given[3], (token, error) => reporter.TokenRenewed(token, (int)error.code));
+            zim.Says(0, 4, new Dictionary<string, string> { { "message", "断线 🙂 \ud800" } });
+            logIn("a secret");
+            zim.Says(3, 3);
+            zim.Says(3, 3);
+            zim.Says(7, 9);
+            reporter.ApiError("queryUsersInfo", 6000121, "not logged in");
+            logOut();
+        }
+        else if (scenario == "heart")
+        {
+            logIn(given[3]);
+            Thread.Sleep(600);
+            logOut();
+        }
+        else if (scenario == "bounded") for (var count = 0; count < 50; count++) zim.Says(3, 3);
+        for (var left = options.Endpoint.EndsWith(":9") ? 20 : 1000; left > 0 && reporter.Waiting > 0; left--) Thread.Sleep(10);
+        Console.Write("{{\"empty\":{0},\"dropped\":{1},\"handled\":{2}}}", reporter.Waiting == 0 ? "true" : "false", reporter.Dropped, handled);
+        reporter.Dispose();
+    }
+}
