@@ -1,0 +1,320 @@
+// Reports what the ZIM Flutter SDK says about its connection to a Zimwatch server: wire version 1. For Android, iOS, macOS and
+// Windows. NOT COMPILED OR RUN by this project: there was no Dart on its machines. Needs Dart 2.15 or newer (Enum.name).
+//
+//   final reporter = ZimwatchReporter(ZimwatchOptions(...));      // once a process, before ZIM.create()
+//   ZIMEventHandler.onConnectionStateChanged = reporter.connectionStateChanged((zim, state, event, extendedData) { ... });
+//   ZIMEventHandler.onTokenWillExpire = reporter.tokenWillExpire((zim, second) { ... });
+//   await reporter.login(zim, userID, config);                    // for zim.login(userID, config)
+//   reporter.logout(zim);                                         // for zim.logout()
+//   await reporter.renewToken(zim, token);                        // for zim.renewToken(token)
+//
+// Events are recorded before your handler or the SDK's call runs, go out in batches, and wait in a file while the server
+// is away. Of a token its expiry alone is read; tokens and names are never sent.
+import 'dart:async';
+import 'dart:collection';
+import 'dart:convert';
+import 'dart:io';
+import 'dart:math';
+import 'dart:typed_data';
+
+import 'package:flutter/services.dart' show PlatformException;
+import 'package:zego_zim/zego_zim.dart';
+
+class ZimwatchOptions {
+  const ZimwatchOptions({
+    required this.endpoint,
+    required this.appID,
+    required this.platform,
+    required this.queueFile,
+    this.ingestToken,
+    this.sdkVersion,
+    this.appVersion,
+    this.deviceID,
+    this.mostEvents = 2000,
+    this.heartbeat = const Duration(seconds: 15),
+  });
+
+  final String endpoint; // the server's address: https://zimwatch.example.com
+  final int appID;
+  final String platform; // a ZIMPlatformType by its name: Android, IPhoneOS, MacOS, Win
+  final File queueFile; // of this process alone, in getApplicationSupportDirectory()
+  final String? ingestToken, sdkVersion, appVersion, deviceID;
+  final int mostEvents; // past that the oldest go
+  final Duration heartbeat;
+}
+
+/// What a call of login belongs to, from the call to DISCONNECTED.
+class _Session {
+  _Session(this.userID);
+
+  final String id = _uuid();
+  final String userID;
+  bool ended = false;
+}
+
+class _Answer {
+  const _Answer(this.status, this.body, this.retryAfter); // status 0: the server was not reached
+
+  final int status;
+  final String body;
+  final Duration retryAfter;
+}
+
+class ZimwatchReporter {
+  ZimwatchReporter(this._options) {
+    _disk = _load();
+    _disk.then((_) => _schedule(Duration.zero));
+    _heart = Timer.periodic(_options.heartbeat, (_) => _beat());
+  }
+
+  static const _batchEvents = 100;
+  static const _gather = Duration(milliseconds: 50); // a call and the callbacks inside it travel together
+  static const _answerWithin = Duration(seconds: 10);
+  static const _firstRetryMs = 1000, _longestRetryMs = 30000, _refusedRetryMs = 300000;
+  static const _longestText = 65536;
+
+  final ZimwatchOptions _options;
+  final String _clientID = _uuid();
+  final Queue<String> _queue = Queue(); // JSON; the file holds the same
+  final Random _random = Random();
+  late Future<void> _disk; // what is still to be written, one after the other
+  late final Timer _heart;
+  Timer? _next;
+  bool _sending = false;
+  _Session? _session; // of the newest login that may be under way; stays in place after its end
+  String? _state;
+  int _seq = 0, _inFlight = 0, _batch = _batchEvents, _failures = 0, _dropped = 0;
+
+  int get waiting => _queue.length;
+  int get dropped => _dropped;
+
+  void dispose() {
+    _heart.cancel();
+    _next?.cancel();
+  }
+
+  /// Your handler, with the reporter in front of it. Names, not `.index`: the Dart enums begin with `unknown`.
+  void Function(ZIM, ZIMConnectionState, ZIMConnectionEvent, Map) connectionStateChanged(
+      [void Function(ZIM, ZIMConnectionState, ZIMConnectionEvent, Map)? handler]) {
+    return (zim, state, event, extendedData) {
+      _state = state.name;
+      _record(_session, 'connection_state_changed',
+          {'state': state.name, 'event': event.name, 'extended_data': _text(_encoded(extendedData))});
+      if (state == ZIMConnectionState.disconnected) _session?.ended = true;
+      handler?.call(zim, state, event, extendedData);
+    };
+  }
+
+  void Function(ZIM, int) tokenWillExpire([void Function(ZIM, int)? handler]) {
+    return (zim, second) {
+      _record(_session, 'token_will_expire', {'second': second});
+      handler?.call(zim, second);
+    };
+  }
+
+  Future<void> login(ZIM zim, String userID, ZIMLoginConfig config) async {
+    final of = _loginCalled(userID, config.token, config.isOfflineLogin);
+    try {
+      await zim.login(userID, config);
+      _loginEnded(of, 0, '');
+    } on PlatformException catch (error) {
+      _loginEnded(of, int.tryParse(error.code) ?? -1, error.message);
+      rethrow;
+    }
+  }
+
+  void logout(ZIM zim) {
+    _record(_session, 'logout', {});
+    zim.logout();
+  }
+
+  Future<ZIMTokenRenewedResult> renewToken(ZIM zim, String token) async {
+    try {
+      final result = await zim.renewToken(token);
+      _record(_session, 'token_renewed', {'code': 0, 'token_expires_at': _expiryOf(token)});
+      return result;
+    } on PlatformException catch (error) {
+      _record(_session, 'token_renewed', {'code': int.tryParse(error.code) ?? -1, 'token_expires_at': null});
+      rethrow;
+    }
+  }
+
+  void apiError(String method, PlatformException error) {
+    _record(_session, 'api_error',
+        {'method': method, 'code': int.tryParse(error.code) ?? -1, 'message': _text(error.message)});
+  }
+
+  /// A second login of the same user joins the first; the SDK refuses one for another user, which has no callbacks.
+  _Session _loginCalled(String userID, String token, bool offline) {
+    final known = _session;
+    final live = known != null && !known.ended;
+    final of = live && known.userID == userID ? known : _Session(userID);
+    if (!live) {
+      _session = of;
+      _state = null;
+    }
+    _record(of, 'login', {'offline_login': offline, 'token_expires_at': _expiryOf(token)});
+    return of;
+  }
+
+  void _loginEnded(_Session of, int code, String? message) {
+    _record(of, 'login_result', {'code': code, 'message': _text(message)});
+    if (code != 0 && _state != 'connected' && _state != 'reconnecting') of.ended = true;
+  }
+
+  void _beat() {
+    final session = _session;
+    // What waits will be a sign of life when it goes.
+    if (session == null || session.ended || _state == null || _queue.isNotEmpty) return;
+    _post('[${_made(session, 'heartbeat', {'state': _state})}]'); // one that is lost is no loss: another follows
+  }
+
+  String _made(_Session? of, String type, Map<String, Object?> fields) => jsonEncode({
+        'id': _uuid(),
+        'type': type,
+        'occurred_at': _time(DateTime.now()),
+        'client_id': _clientID,
+        'seq': ++_seq,
+        'session_id': of?.id,
+        'app_id': _options.appID,
+        'user_id': of == null || of.userID.isEmpty ? null : of.userID,
+        'platform': _options.platform,
+        'sdk': {'name': 'zego_zim', 'version': _options.sdkVersion},
+        'app_version': _options.appVersion,
+        'device_id': _options.deviceID,
+        ...fields,
+      });
+
+  void _record(_Session? of, String type, Map<String, Object?> fields) {
+    _queue.add(_made(of, type, fields));
+    if (_queue.length > _options.mostEvents) {
+      _queue.removeFirst();
+      _inFlight = max(0, _inFlight - 1);
+      _dropped++;
+      _save();
+    } else {
+      final line = '${_queue.last}\n';
+      _onDisk(() => _options.queueFile.writeAsString(line, mode: FileMode.append));
+    }
+    _schedule(_gather);
+  }
+
+  void _schedule(Duration after) {
+    if (_next != null || _sending || _queue.isEmpty) return;
+    _next = Timer(after, () async {
+      _next = null;
+      _sending = true;
+      final pause = await _send();
+      _sending = false;
+      _schedule(pause);
+    });
+  }
+
+  /// One batch; gives how long to wait before the next.
+  Future<Duration> _send() async {
+    final some = _queue.take(_batch).toList();
+    _inFlight = some.length; // what overflow drops meanwhile is taken off
+    final answer = await _post('[${some.join(',')}]');
+    // Whatever stands between may answer 200 as well; only the server itself says how many it took.
+    final taken = answer.status == 200 && answer.body.contains('"accepted"');
+    final never = answer.status == 400 || answer.status == 413;
+    if (never && some.length > 1) {
+      _batch = (some.length + 1) ~/ 2; // half of it may pass; what is refused all alone will be refused for ever
+      return _gather;
+    }
+    if (taken || never) {
+      if (never) _dropped++;
+      for (; _inFlight > 0; _inFlight--) {
+        _queue.removeFirst();
+      }
+      _save();
+      _failures = 0;
+      _batch = min(_batchEvents, _batch * 2);
+      return _gather;
+    }
+    final refused = answer.status > 400 && answer.status < 500 && answer.status != 429;
+    final full = min(_firstRetryMs << min(_failures++, 10), refused ? _refusedRetryMs : _longestRetryMs);
+    final jittered = full ~/ 2 + _random.nextInt(full ~/ 2 + 1);
+    return Duration(milliseconds: max(jittered, min(answer.retryAfter.inMilliseconds, _refusedRetryMs)));
+  }
+
+  Future<_Answer> _post(String body) async {
+    final client = HttpClient()..connectionTimeout = _answerWithin;
+    try {
+      final request = await client.postUrl(Uri.parse('${_options.endpoint}/v1/events'));
+      request.followRedirects = false; // a redirect is no delivery
+      request.headers.contentType = ContentType.json;
+      if (_options.ingestToken != null) request.headers.set('Authorization', 'Bearer ${_options.ingestToken}');
+      request.add(utf8.encode(body)); // half a surrogate pair becomes U+FFFD
+      final response = await request.close().timeout(_answerWithin);
+      final text = await response.transform(const Utf8Decoder(allowMalformed: true)).join().timeout(_answerWithin);
+      final after = int.tryParse(response.headers.value('Retry-After') ?? '') ?? 0;
+      return _Answer(response.statusCode, text, Duration(seconds: after));
+    } catch (_) {
+      return const _Answer(0, '', Duration.zero);
+    } finally {
+      client.close(force: true);
+    }
+  }
+
+  Future<void> _load() async {
+    try {
+      final lines = await _options.queueFile.readAsLines();
+      // In front of what was recorded meanwhile; not one that was cut off.
+      lines.where((line) => line.startsWith('{') && line.endsWith('}')).toList().reversed.forEach(_queue.addFirst);
+    } on FileSystemException {
+      // The first start.
+    }
+  }
+
+  void _save() {
+    final all = _queue.map((line) => '$line\n').join();
+    _onDisk(() async {
+      final fresh = await File('${_options.queueFile.path}.new').writeAsString(all);
+      await fresh.rename(_options.queueFile.path); // whole or not at all
+    });
+  }
+
+  void _onDisk(Future<Object?> Function() work) {
+    _disk = _disk.then((_) => work()).then((_) {}, onError: (_) {}); // a full disk: what waits is still in memory
+  }
+}
+
+String _encoded(Map extendedData) {
+  try {
+    return jsonEncode(extendedData);
+  } on JsonUnsupportedObjectError {
+    return extendedData.toString();
+  }
+}
+
+String? _text(String? value) =>
+    value == null || value.length <= ZimwatchReporter._longestText ? value : value.substring(0, ZimwatchReporter._longestText);
+
+String _time(DateTime moment) {
+  final utc = DateTime.fromMillisecondsSinceEpoch(moment.millisecondsSinceEpoch, isUtc: true);
+  return utc.toIso8601String(); // RFC 3339, UTC, milliseconds
+}
+
+/// UUID version 7 (RFC 9562): milliseconds first, so that ids sort by time.
+String _uuid() {
+  final random = Random.secure();
+  final bytes = List.generate(10, (_) => random.nextInt(256));
+  bytes[0] = 0x70 | (bytes[0] & 0x0f);
+  bytes[2] = 0x80 | (bytes[2] & 0x3f);
+  final ms = DateTime.now().millisecondsSinceEpoch.toRadixString(16).padLeft(12, '0');
+  final hex = ms + bytes.map((byte) => byte.toRadixString(16).padLeft(2, '0')).join();
+  return [hex.substring(0, 8), hex.substring(8, 12), hex.substring(12, 16), hex.substring(16, 20), hex.substring(20)].join('-');
+}
+
+/// A Token04 is "04" and base64, whose first eight bytes are the expiry in Unix seconds, big-endian, in the clear.
+String? _expiryOf(String token) {
+  if (token.length < 14 || !token.startsWith('04')) return null;
+  try {
+    final seconds = ByteData.sublistView(base64.decode(token.substring(2, 14))).getInt64(0);
+    final likely = seconds >= 946684800 && seconds < 7258118400; // the years 2000 to 2199
+    return likely ? _time(DateTime.fromMillisecondsSinceEpoch(seconds * 1000, isUtc: true)) : null;
+  } on FormatException {
+    return null;
+  }
+}
