@@ -56,7 +56,7 @@ public final class ZimwatchReporter {
         public String deviceID;
         public File queueFile; // of this process alone, say new File(context.getNoBackupFilesDir(), "zimwatch-queue")
         public int mostEvents = 2000; // past that the oldest go
-        public long heartbeatMs = 15_000;
+        public long heartbeatMs = 15_000; // 0: none
         public long firstRetryMs = 1_000;
     }
 

@@ -42,7 +42,7 @@ struct Options {
     std::string sdk_version, app_version, device_id;
     std::string queue_file;                         // what waits is kept here; of this process alone
     std::function<Answer(const std::string &)> post; // POSTs a JSON body to <server>/v1/events and waits for the answer
-    std::chrono::milliseconds heartbeat{15000};
+    std::chrono::milliseconds heartbeat{15000}; // 0: none
     std::chrono::milliseconds first_retry{1000};
     std::size_t most_events = 2000; // past that the oldest go
 };
@@ -253,14 +253,16 @@ class Reporter {
         auto beat_at = Clock::now() + options_.heartbeat;
         auto send_at = Clock::now();
         while (!stopping_) {
-            if (queue_.empty() && session_ && !session_->ended && state_ >= 0 && Clock::now() >= beat_at) {
+            const bool beats = options_.heartbeat.count() > 0 && session_ && !session_->ended && state_ >= 0;
+            if (queue_.empty() && beats && Clock::now() >= beat_at) {
                 const std::string beat = made("heartbeat", ",\"state\":" + std::to_string(state_), session_);
                 beat_at = Clock::now() + options_.heartbeat;
                 lock.unlock();
                 options_.post("[" + beat + "]"); // one that is lost is no loss: another follows
                 lock.lock();
             } else if (queue_.empty()) {
-                wake_.wait_until(lock, std::max(beat_at, Clock::now() + gather));
+                if (beats) wake_.wait_until(lock, beat_at);
+                else wake_.wait(lock);
                 send_at = std::max(send_at, Clock::now() + gather); // what happens together travels together
             } else if (Clock::now() < send_at) {
                 wake_.wait_until(lock, send_at);

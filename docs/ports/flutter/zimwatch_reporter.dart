@@ -40,7 +40,7 @@ class ZimwatchOptions {
   final File queueFile; // of this process alone, in getApplicationSupportDirectory()
   final String? ingestToken, sdkVersion, appVersion, deviceID;
   final int mostEvents; // past that the oldest go
-  final Duration heartbeat;
+  final Duration heartbeat; // zero: none
 }
 
 /// What a call of login belongs to, from the call to DISCONNECTED.
@@ -64,7 +64,7 @@ class ZimwatchReporter {
   ZimwatchReporter(this._options) {
     _disk = _load();
     _disk.then((_) => _schedule(Duration.zero));
-    _heart = Timer.periodic(_options.heartbeat, (_) => _beat());
+    if (_options.heartbeat > Duration.zero) _heart = Timer.periodic(_options.heartbeat, (_) => _beat());
   }
 
   static const _batchEvents = 100;
@@ -78,8 +78,7 @@ class ZimwatchReporter {
   final Queue<String> _queue = Queue(); // JSON; the file holds the same
   final Random _random = Random();
   late Future<void> _disk; // what is still to be written, one after the other
-  late final Timer _heart;
-  Timer? _next;
+  Timer? _heart, _next;
   bool _sending = false;
   _Session? _session; // of the newest login that may be under way; stays in place after its end
   String? _state;
@@ -89,7 +88,7 @@ class ZimwatchReporter {
   int get dropped => _dropped;
 
   void dispose() {
-    _heart.cancel();
+    _heart?.cancel();
     _next?.cancel();
   }
 

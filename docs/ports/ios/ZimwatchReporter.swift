@@ -24,7 +24,7 @@ public final class ZimwatchReporter {
         public var appVersion: String?
         public var deviceID: String?
         public var mostEvents = 2000 // past that the oldest go
-        public var heartbeat: TimeInterval = 15
+        public var heartbeat: TimeInterval = 15 // 0: none
 
         public init(endpoint: URL, appID: UInt32, queueFile: URL) {
             self.endpoint = endpoint
@@ -66,6 +66,7 @@ public final class ZimwatchReporter {
         settings.timeoutIntervalForRequest = Limits.answer
         network = URLSession(configuration: settings, delegate: NoRedirects(), delegateQueue: nil)
         work.async { self.load() }
+        guard options.heartbeat > 0 else { return }
         let timer = DispatchSource.makeTimerSource(queue: work)
         timer.schedule(deadline: .now() + options.heartbeat, repeating: options.heartbeat)
         timer.setEventHandler { [weak self] in self?.beat() }

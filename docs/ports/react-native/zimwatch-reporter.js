@@ -265,7 +265,7 @@ export function watch(zim, options) {
     );
   CALLBACKS.forEach(occupy);
 
-  const heart = setInterval(() => {
+  const heart = heartbeatMs > 0 && setInterval(() => {
     // What waits will be a sign of life when it goes.
     if (session === null || session.ended || state === null || sender.waiting() > 0) return;
     sender.post(JSON.stringify([made("heartbeat", { state })])); // one that is lost is no loss: another follows

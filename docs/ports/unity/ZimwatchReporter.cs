@@ -35,7 +35,7 @@ public sealed class ZimwatchReporter : IDisposable
         public string DeviceId;
         public string QueueFile; // of this process alone, in Application.persistentDataPath
         public int MostEvents = 2000; // past that the oldest go
-        public int HeartbeatMs = 15000;
+        public int HeartbeatMs = 15000; // 0: none
         public int FirstRetryMs = 1000;
     }
 
@@ -195,12 +195,13 @@ public sealed class ZimwatchReporter : IDisposable
 
     void Run()
     {
+        var idleMs = options.HeartbeatMs > 0 ? options.HeartbeatMs : Timeout.Infinite;
         while (!stopping)
         {
             string beat = null;
             lock (mutex)
             {
-                var quiet = queue.Count == 0 && !Monitor.Wait(mutex, options.HeartbeatMs) && queue.Count == 0;
+                var quiet = queue.Count == 0 && !Monitor.Wait(mutex, idleMs) && queue.Count == 0;
                 if (quiet && session != null && !session.Ended && state != null) beat = Made(session, "heartbeat", "state", state);
                 if (queue.Count == 0 && beat == null) continue;
             }

@@ -56,12 +56,12 @@ public class App {
             reporter.logout(zim);
         } else if (scenario.equals("heart")) {
             login(reporter, zim, given[3]);
-            Thread.sleep(600);
+            System.in.read(); // until the test has heard enough
             reporter.logout(zim);
         } else if (scenario.equals("bounded")) {
             for (int count = 0; count < 50; count++) zim.says(3, 3, new JSONObject());
         }
-        for (int left = options.endpoint.endsWith(":9") ? 20 : 1000; left > 0 && reporter.waiting() > 0; left--) {
+        for (int left = options.endpoint.endsWith(":9") ? 20 : 3000; left > 0 && reporter.waiting() > 0; left--) {
             Thread.sleep(10);
         }
         JSONObject told = new JSONObject().put("empty", reporter.waiting() == 0).put("dropped", reporter.dropped());

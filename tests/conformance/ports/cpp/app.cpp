@@ -87,12 +87,12 @@ int main(int, char **arguments) {
         zimwatch::logout(reporter, &sdk);
     } else if (scenario == "heart") {
         log_in(token);
-        std::this_thread::sleep_for(std::chrono::milliseconds(600));
+        std::cin.get(); // until the test has heard enough
         zimwatch::logout(reporter, &sdk);
     } else if (scenario == "bounded") {
         for (int count = 0; count < 50; ++count) sdk.says(3, 3, "");
     }
-    const bool empty = reporter->flush(std::chrono::milliseconds(port == "9" ? 200 : 10000));
+    const bool empty = reporter->flush(std::chrono::milliseconds(port == "9" ? 200 : 30000));
     std::cout << "{\"empty\":" << (empty ? "true" : "false") << ",\"dropped\":" << reporter->dropped()
               << ",\"handled\":" << handler->seen << "}";
 }

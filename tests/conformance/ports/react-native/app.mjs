@@ -2,6 +2,7 @@
  * An app with the React Native reporter. Given: scenario, endpoint, the queue's file, a Token04. The SDK is a stand-in
  * with the names and shapes of zego-zim-react-native; in the scenario "real" it is zego-zim-web, which has the same.
  */
+import { once } from "node:events";
 import { readFile, rename, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { setTimeout as rest } from "node:timers/promises";
@@ -79,7 +80,7 @@ if (scenario === "life") {
   zim.logout();
 } else if (scenario === "heart") {
   await zim.login("carol", config(token));
-  await rest(600);
+  await once(process.stdin, "data"); // until the test has heard enough
   zim.logout();
 } else if (scenario === "bounded") {
   for (let count = 0; count < 50; count += 1) zim.says(3, 3);
@@ -89,7 +90,7 @@ if (scenario === "life") {
   await expired;
 }
 await rest(20);
-for (let left = endpoint.endsWith(":9") ? 20 : 1000; left > 0 && reporter.waiting() > 0; left -= 1) await rest(10);
+for (let left = endpoint.endsWith(":9") ? 20 : 3000; left > 0 && reporter.waiting() > 0; left -= 1) await rest(10);
 await rest(50); // the storage has written by then
 const told = { empty: reporter.waiting() === 0, dropped: reporter.dropped() };
 process.stdout.write(JSON.stringify(scenario === "real" ? { ...told, callbacks: handled } : { ...told, handled: handled.length }));

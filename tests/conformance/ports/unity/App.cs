@@ -82,11 +82,11 @@ static class App
         else if (scenario == "heart")
         {
             logIn(given[3]);
-            Thread.Sleep(600);
+            Console.In.Read(); // until the test has heard enough
             logOut();
         }
         else if (scenario == "bounded") for (var count = 0; count < 50; count++) zim.Says(3, 3);
-        for (var left = options.Endpoint.EndsWith(":9") ? 20 : 1000; left > 0 && reporter.Waiting > 0; left--) Thread.Sleep(10);
+        for (var left = options.Endpoint.EndsWith(":9") ? 20 : 3000; left > 0 && reporter.Waiting > 0; left--) Thread.Sleep(10);
         Console.Write("{{\"empty\":{0},\"dropped\":{1},\"handled\":{2}}}", reporter.Waiting == 0 ? "true" : "false", reporter.Dropped, handled);
         reporter.Dispose();
     }
