@@ -19,7 +19,8 @@ from sidecar.store.records import UserFilter
 _ROWS: Final = 50
 _NEWEST: Final = 10
 _TYPES: Final = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-_FILTERS: Final = ("q", "status", "reason", "app_id", "platform")
+_FILTERS: Final = ("q", "status", "reason", "app_id", "platform", "unconfirmed", "disagreement")
+_FLAGS: Final = {"": None, "true": True, "1": True, "false": False, "0": False}
 
 
 AppOf = Callable[[web.Request], int | None]
@@ -106,6 +107,9 @@ def _filter(query: Mapping[str, str], given: dict[str, str], own_app: int | None
     status: Any = given["status"] or None
     if status not in {None, *STATUSES}:
         raise _QueryError(f"There is no status “{status}”.")
+    for name in ("unconfirmed", "disagreement"):
+        if given[name] not in _FLAGS:
+            raise _QueryError(f"{name} must be true or false, not “{given[name][:40]}”.")
     for name in ("app_id", "cursor"):
         if query.get(name) and not _is_number(query[name]):
             raise _QueryError(f"{name} must be a whole number, not “{query[name][:40]}”.")
@@ -118,6 +122,8 @@ def _filter(query: Mapping[str, str], given: dict[str, str], own_app: int | None
         app_id=own_app if own_app is not None else app_id,
         platform=given["platform"] or None,
         reason=given["reason"] or None,
+        unconfirmed=_FLAGS[given["unconfirmed"]],
+        disagreement=_FLAGS[given["disagreement"]],
         cursor=int(query["cursor"]) if query.get("cursor") else None,
         limit=_ROWS,
     )

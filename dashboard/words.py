@@ -9,9 +9,26 @@ from typing import Final
 
 import msgspec
 
+from sidecar.domain.server_view import LOGGED_OUT, UNKNOWN
 from sidecar.domain.status import NOT_LOGGED_IN, OFFLINE, ONLINE
 
 STATUS_WORDS: Final = {ONLINE: "Online", OFFLINE: "Offline", NOT_LOGGED_IN: "Not logged in"}
+# What ZEGO's server says of a user.
+SERVER_WORDS: Final = {
+    ONLINE: "Connected",
+    OFFLINE: "Heartbeats lost",
+    LOGGED_OUT: "Logged out",
+    UNKNOWN: "No login known (logged out, or no such user)",
+}
+_OS_WORDS: Final = {
+    "IOS_PHONE": "iPhone",
+    "ANDROID": "Android",
+    "ANDROID_TV": "Android TV",
+    "MAC": "Mac",
+    "LINUX": "Linux",
+    "WEB": "Web",
+    "MINIPROGRAM": "Mini program",
+}
 
 
 class Words(msgspec.Struct, frozen=True):
@@ -27,6 +44,11 @@ _NEVER: Final = Words(
     "This user has never been seen: no app has reported a login under this ID.",
     "I see no login under this name. Are you signed in to the app, and is this the right account?",
     "Check the spelling and the AppID, and that the app has the Zimwatch tap installed before ZIM.create().",
+)
+_SERVER_ALONE: Final = Words(
+    "No device has reported here; only ZEGO's server has spoken of this user.",
+    "I see your account, but nothing from your app. Which app and version do you use, and since when?",
+    "Install the Zimwatch tap in the app and version that this user has: without it there is no status and no reason.",
 )
 _ONLINE: Final = Words(
     "The SDK is connected.",
@@ -75,10 +97,17 @@ _ENDED: Final = {
 }
 
 
-def words_for(status: str, reason: str | None, *, seen: bool = True) -> Words:
-    """The words for a status and the connection event that led to it."""
+def os_words(name: str | None) -> str:
+    """The operating system that ZEGO's server names, as people call it; another one as it came."""
+    return _OS_WORDS.get(name or "", name or "")
+
+
+def words_for(status: str, reason: str | None, *, seen: bool = True, reported: bool = True) -> Words:
+    """The words for a status and the connection event that led to it. ``reported``: a device of the user has spoken."""
     if not seen:
         return _NEVER
+    if not reported:
+        return _SERVER_ALONE
     if status == ONLINE:
         return _ONLINE
     if status == OFFLINE:

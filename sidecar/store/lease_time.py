@@ -1,0 +1,69 @@
+"""Lease time in the database: the stretches it has gone through, and whether a lease is past, as SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from sidecar.domain.lease_time import STRETCHES_KEPT, LeaseClock, LeaseTime, Stretch
+from sidecar.store import tables
+
+_kept = tables.lease_stretches.c
+
+
+def begin(connection: sa.Connection, *, machine_us: int, steady_us: int) -> LeaseClock:
+    """The clock that goes on where the last run stopped; from here on that run is this one."""
+    query = sa.select(_kept.begins_us, _kept.skipped_us, _kept.alive_us).order_by(_kept.stretch)
+    found = connection.execute(query).all()
+    alive_us = found[-1].alive_us if found else None
+    clock = LeaseClock(
+        [Stretch(row.begins_us, row.skipped_us) for row in found], alive_us, machine_us=machine_us, steady_us=steady_us
+    )
+    add(connection, clock.stretches[-1], alive_us=machine_us)
+    return clock
+
+
+def add(connection: sa.Connection, stretch: Stretch, *, alive_us: int) -> None:
+    """Records a new stretch; the oldest ones go."""
+    row = {"begins_us": stretch.begins_us, "skipped_us": stretch.skipped_us, "alive_us": alive_us}
+    connection.execute(sa.insert(tables.lease_stretches).values(row))
+    newest = sa.select(sa.func.max(_kept.stretch)).scalar_subquery()
+    connection.execute(sa.delete(tables.lease_stretches).where(_kept.stretch <= newest - STRETCHES_KEPT))
+
+
+def alive(connection: sa.Connection, now_us: int) -> None:
+    """Records that Zimwatch ran at ``now_us``, by the machine's clock."""
+    newest = sa.select(sa.func.max(_kept.stretch)).scalar_subquery()
+    connection.execute(sa.update(tables.lease_stretches).where(_kept.stretch == newest).values(alive_us=now_us))
+
+
+def is_past(until: sa.ColumnElement[Any], begun: sa.ColumnElement[Any], time: LeaseTime) -> sa.ColumnElement[bool]:
+    """:meth:`LeaseTime.is_past` as SQL. An index on ``until`` serves it."""
+    most = max(stretch.skipped_us for stretch in time.stretches)
+    return sa.and_(until < time.now_us + most, until - _skipped(begun, time) < time.now_us)
+
+
+def ended_between(
+    until: sa.ColumnElement[Any], begun: sa.ColumnElement[Any], before: LeaseTime, time: LeaseTime
+) -> sa.ColumnElement[bool]:
+    """What was not past ``before``, and is now. An index on ``until`` serves it."""
+    least = min(stretch.skipped_us for stretch in time.stretches)
+    ended = is_past(until, begun, time)
+    return sa.and_(until >= before.now_us + least, ended, until - _skipped(begun, time) >= before.now_us)
+
+
+def _skipped(begun: sa.ColumnElement[Any], time: LeaseTime) -> sa.ColumnElement[Any]:
+    """:meth:`LeaseTime.skipped_us` as SQL."""
+    stretches: Sequence[Stretch] = time.stretches
+    if len(stretches) == 1:
+        return sa.literal(stretches[0].skipped_us)
+    whens: list[tuple[sa.ColumnElement[bool], Any]] = []
+    whens += [
+        (sa.and_(begun > time.machine_us, begun >= one.begins_us), one.skipped_us) for one in reversed(stretches[:-1])
+    ]
+    whens += [
+        (sa.and_(begun <= time.machine_us, begun >= one.begins_us), one.skipped_us) for one in reversed(stretches)
+    ]
+    return sa.case(*whens, else_=stretches[0].skipped_us)
