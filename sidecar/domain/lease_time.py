@@ -7,7 +7,7 @@ database are the machine's: a *stretch* says how far lease time was behind it, f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -37,9 +37,19 @@ class LeaseTime(msgspec.Struct, frozen=True):
 
     def skipped_us(self, at_us: int) -> int:
         """How far lease time was behind the machine's clock when that showed ``at_us``."""
-        # What lies ahead of the machine's clock was written before the clock was set back.
-        known = self.stretches[:-1] if at_us > self.machine_us and len(self.stretches) > 1 else self.stretches
-        return next((one.skipped_us for one in reversed(known) if one.begins_us <= at_us), known[0].skipped_us)
+        for one, ends_us in self.newest_first():
+            if one.begins_us <= at_us <= ends_us:
+                return one.skipped_us
+        # Received in the last seconds before a crash, of which no mark was left; or before everything that is kept.
+        begun = (one.skipped_us for one in reversed(self.stretches) if one.begins_us <= at_us)
+        return next(begun, self.stretches[0].skipped_us)
+
+    def newest_first(self) -> Iterator[tuple[Stretch, int]]:
+        """Each stretch, and what the machine's clock showed at its end. After a clock was set back they overlap."""
+        lease_us = self.now_us
+        for one in reversed(self.stretches):
+            yield one, lease_us + one.skipped_us
+            lease_us = one.begins_us - one.skipped_us
 
     def is_past(self, until_us: int, *, begun_us: int) -> bool:
         """Whether what began at ``begun_us`` and lasts until ``until_us`` is over; both by the machine's clock."""

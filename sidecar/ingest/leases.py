@@ -16,10 +16,12 @@ _log = structlog.stdlib.get_logger(__name__)
 
 
 async def watch(store: Store) -> NoReturn:
-    """Sweeps until cancelled. A database that cannot commit does not end it."""
+    """Sweeps until cancelled. Nothing that fails ends it."""
     while True:
         await asyncio.sleep(SWEEP_S)
         try:
             await store.sweep()
         except StoreUnavailableError as error:
             _log.debug("sweep put off", reason=str(error))
+        except Exception as error:  # noqa: BLE001 - the top of the loop: the next sweep tells what this one did not
+            _log.error("sweep failed", exc_info=error)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -56,14 +55,9 @@ def ended_between(
 
 def _skipped(begun: sa.ColumnElement[Any], time: LeaseTime) -> sa.ColumnElement[Any]:
     """:meth:`LeaseTime.skipped_us` as SQL."""
-    stretches: Sequence[Stretch] = time.stretches
-    if len(stretches) == 1:
-        return sa.literal(stretches[0].skipped_us)
-    whens: list[tuple[sa.ColumnElement[bool], Any]] = []
-    whens += [
-        (sa.and_(begun > time.machine_us, begun >= one.begins_us), one.skipped_us) for one in reversed(stretches[:-1])
-    ]
-    whens += [
-        (sa.and_(begun <= time.machine_us, begun >= one.begins_us), one.skipped_us) for one in reversed(stretches)
-    ]
-    return sa.case(*whens, else_=stretches[0].skipped_us)
+    if len(time.stretches) == 1:
+        return sa.literal(time.stretches[0].skipped_us)
+    newest = list(time.newest_first())
+    within = [(sa.and_(begun >= one.begins_us, begun <= ends_us), one.skipped_us) for one, ends_us in newest]
+    after = [(begun >= one.begins_us, one.skipped_us) for one, _ in newest]
+    return sa.case(*within, *after, else_=time.stretches[0].skipped_us)
