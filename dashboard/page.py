@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from dashboard.words import SERVER_WORDS, STATUS_WORDS, os_words, words_for
+from dashboard.words import SERVER_WORDS, STATUS_WORDS, os_words, words_of
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS: Final = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
@@ -57,7 +57,7 @@ _environment = Environment(
     lstrip_blocks=True,
 )
 _environment.globals.update(
-    user_path=user_path, words_for=words_for, os_words=os_words, STATUS_WORDS=STATUS_WORDS, SERVER_WORDS=SERVER_WORDS
+    user_path=user_path, words_of=words_of, os_words=os_words, STATUS_WORDS=STATUS_WORDS, SERVER_WORDS=SERVER_WORDS
 )
 _environment.filters.update(iso=iso, clock_text=clock_text, ago=ago)
 

@@ -11,6 +11,7 @@ import msgspec
 
 from sidecar.domain.server_view import LOGGED_OUT, UNKNOWN
 from sidecar.domain.status import NOT_LOGGED_IN, OFFLINE, ONLINE
+from sidecar.store.records import UserRow
 
 STATUS_WORDS: Final = {ONLINE: "Online", OFFLINE: "Offline", NOT_LOGGED_IN: "Not logged in"}
 # What ZEGO's server says of a user.
@@ -46,7 +47,7 @@ _NEVER: Final = Words(
     "Check the spelling and the AppID, and that the app has the Zimwatch tap installed before ZIM.create().",
 )
 _SERVER_ALONE: Final = Words(
-    "No device has reported here; only ZEGO's server has spoken of this user.",
+    "No device has reported a connection here; only ZEGO's server has spoken of this user.",
     "I see your account, but nothing from your app. Which app and version do you use, and since when?",
     "Install the Zimwatch tap in the app and version that this user has: without it there is no status and no reason.",
 )
@@ -59,6 +60,25 @@ _OFFLINE: Final = Words(
     "The network was lost, and the SDK is trying to reconnect by itself.",
     "Your device has lost its connection. Please check Wi-Fi or mobile data; it reconnects by itself.",
     "Show that the network is gone. The SDK reconnects by itself; do not call login again.",
+)
+_SILENT: Final = {
+    ONLINE: Words(
+        "The SDK was connected when it was last heard, and has been silent since.",
+        "I have not heard from your app for a while. Is it open, and does your device have a connection?",
+        "No callback tells that a process died. Look at when the device was last heard, and what it said then.",
+    ),
+    OFFLINE: Words(
+        "The SDK was reconnecting when it was last heard, and has been silent since.",
+        "Your app lost its connection, and I have not heard from it for a while. Please open it and check the network.",
+        "The process may have ended while it had no network: no callback tells. The SDK reconnects only while it runs.",
+    ),
+}
+_APART_SAY: Final = (
+    "I see two answers about your connection. Please close the app, open it again and tell me what you see."
+)
+_APART_ADVICE: Final = (
+    "Compare the timeline's words of ZEGO's server with those of the devices. Look for a device without the tap, for "
+    "reports that did not arrive, and for code that goes on after a logout."
 )
 _LOGGED_OUT: Final = Words(
     "The user logged out.",
@@ -102,12 +122,21 @@ def os_words(name: str | None) -> str:
     return _OS_WORDS.get(name or "", name or "")
 
 
-def words_for(status: str, reason: str | None, *, seen: bool = True, reported: bool = True) -> Words:
-    """The words for a status and the connection event that led to it. ``reported``: a device of the user has spoken."""
-    if not seen:
+def words_of(user: UserRow | None) -> Words:
+    """The words for a user; None is one that nobody has heard of. Nobody who is silent is said to be connected."""
+    if user is None:
         return _NEVER
-    if not reported:
+    if user.server is not None and user.since_us is None:
         return _SERVER_ALONE
+    words = _SILENT.get(user.status) if user.unconfirmed else None
+    words = words or words_for(user.status, user.reason)
+    if user.disagreement is not None:
+        return Words(words.reason, _APART_SAY, _APART_ADVICE)
+    return words
+
+
+def words_for(status: str, reason: str | None) -> Words:
+    """The words for a status and the connection event that led to it."""
     if status == ONLINE:
         return _ONLINE
     if status == OFFLINE:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
+import jsonschema
 import pytest
 
 from sidecar.settings import ZegoSettings
@@ -76,6 +77,26 @@ async def test_what_the_server_says_is_on_the_timeline_and_beside_the_status(run
     assert newest["logout_time"] == "2026-11-23T14:00:05.000Z"
     assert "user_name" not in json.dumps(found)
     assert (await running.get("/v1/summary"))[1]["online"] == 1
+
+
+async def test_the_answers_are_as_the_description_has_them(running: Zimwatch, machine: Machine) -> None:
+    described = json.loads((Path(__file__).parents[2] / "schemas/openapi.json").read_text())
+
+    def check(value: Any, name: str) -> None:
+        schema = {"$ref": f"#/components/schemas/{name}", "components": described["components"]}
+        jsonschema.validate(value, schema)
+
+    told = user_action(2)
+    check(told, "Callback")
+    await running.send([wire_event()])
+    await call(running, told)
+    for seconds in (0, 60):
+        machine.passes(seconds)
+        user = (await running.get(f"/v1/users/{APP_ID}/alice"))[1]
+        check(user, "UserDetail")
+        check((await running.get("/v1/users"))[1]["users"][0], "User")
+    assert user["disagreement"] is not None
+    assert set(user) == set(described["components"]["schemas"]["UserDetail"]["properties"])
 
 
 @pytest.mark.parametrize("action", [0, 1, 2])
