@@ -128,11 +128,10 @@ def words_of(user: UserRow | None) -> Words:
         return _NEVER
     if user.server is not None and user.since_us is None:
         return _SERVER_ALONE
-    words = _SILENT.get(user.status) if user.unconfirmed else None
-    words = words or words_for(user.status, user.reason)
-    if user.disagreement is not None:
-        return Words(words.reason, _APART_SAY, _APART_ADVICE)
-    return words
+    if user.unconfirmed and user.status in _SILENT:
+        return _SILENT[user.status]
+    words = words_for(user.status, user.reason)
+    return words if user.disagreement is None else Words(words.reason, _APART_SAY, _APART_ADVICE)
 
 
 def words_for(status: str, reason: str | None) -> Words:
