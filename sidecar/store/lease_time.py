@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,22 +21,19 @@ def begin(connection: sa.Connection, *, machine_us: int, steady_us: int) -> Leas
     clock = LeaseClock(
         [Stretch(row.begins_us, row.skipped_us) for row in found], alive_us, machine_us=machine_us, steady_us=steady_us
     )
-    add(connection, clock.stretches[-1], alive_us=machine_us)
+    alive(connection, machine_us, begun=clock.stretches[-1:])
     return clock
 
 
-def add(connection: sa.Connection, stretch: Stretch, *, alive_us: int) -> None:
-    """Records a new stretch; the oldest ones go."""
-    row = {"begins_us": stretch.begins_us, "skipped_us": stretch.skipped_us, "alive_us": alive_us}
-    connection.execute(sa.insert(tables.lease_stretches).values(row))
+def alive(connection: sa.Connection, now_us: int, *, begun: Sequence[Stretch] = ()) -> None:
+    """Records that Zimwatch ran at ``now_us``, by the machine's clock, and what ``begun`` since; the oldest ones go."""
     newest = sa.select(sa.func.max(_kept.stretch)).scalar_subquery()
-    connection.execute(sa.delete(tables.lease_stretches).where(_kept.stretch <= newest - STRETCHES_KEPT))
-
-
-def alive(connection: sa.Connection, now_us: int) -> None:
-    """Records that Zimwatch ran at ``now_us``, by the machine's clock."""
-    newest = sa.select(sa.func.max(_kept.stretch)).scalar_subquery()
-    connection.execute(sa.update(tables.lease_stretches).where(_kept.stretch == newest).values(alive_us=now_us))
+    if begun:
+        made = [{"begins_us": one.begins_us, "skipped_us": one.skipped_us, "alive_us": now_us} for one in begun]
+        connection.execute(sa.insert(tables.lease_stretches), made)
+        connection.execute(sa.delete(tables.lease_stretches).where(_kept.stretch <= newest - STRETCHES_KEPT))
+    else:
+        connection.execute(sa.update(tables.lease_stretches).where(_kept.stretch == newest).values(alive_us=now_us))
 
 
 def is_past(until: sa.ColumnElement[Any], begun: sa.ColumnElement[Any], time: LeaseTime) -> sa.ColumnElement[bool]:

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sidecar.clock import Clock
 from sidecar.domain.events import Event
 from sidecar.domain.lease import Leases
-from sidecar.domain.lease_time import LeaseClock, LeaseTime
+from sidecar.domain.lease_time import LeaseClock, LeaseTime, Stretch
 from sidecar.errors import DatabaseRefusedError, StoreUnavailableError
 from sidecar.store import engine, event_log, lease_time, outbox, queries
 from sidecar.store.event_log import Batch
@@ -65,6 +65,7 @@ class Store:
         self._lease_clock = self._begin_lease_time(attached=lock is None)
         self._swept = self._lease_clock.at(steady())
         self._alive_us = clock()
+        self._unsaved: list[Stretch] = []
         if lock is not None:
             self._writer = Writer(self._write_engine, leases, self._publish, export_spans=export_spans)
 
@@ -106,7 +107,7 @@ class Store:
         """Commits what was accepted, then lets go of the file."""
         if self._writer is not None:
             with contextlib.suppress(StoreUnavailableError):  # then leases lose no more than since the last mark
-                await self._mark_alive()
+                await self._look_at_clocks(closing=True)
             await asyncio.to_thread(self._writer.close)
         self._tokens.close()
         self._readers.shutdown()
@@ -147,12 +148,7 @@ class Store:
         To be called every second or so. Notices that the machine's clock was set, and records from time to time that
         Zimwatch runs, so that a client is not blamed for silence that nobody listened to.
         """
-        begun = self._lease_clock.look(machine_us=self._clock(), steady_us=self._steady())
-        if begun is not None:
-            now_us = self._alive_us = self._clock()
-            await self._writing.do(lambda connection: lease_time.add(connection, begun, alive_us=now_us))
-        elif self._clock() - self._alive_us >= ALIVE_EVERY_US:
-            await self._mark_alive()
+        await self._look_at_clocks()
         before, self._swept = self._swept, self._lease_time()
         await self._read(self._tell_silent, before, self._swept)
 
@@ -251,9 +247,18 @@ class Store:
     def _lease_time(self) -> LeaseTime:
         return self._lease_clock.at(self._steady())
 
-    async def _mark_alive(self) -> None:
-        now_us = self._alive_us = self._clock()
-        await self._writing.do(lambda connection: lease_time.alive(connection, now_us))
+    async def _look_at_clocks(self, *, closing: bool = False) -> None:
+        """Records a clock that was set, and from time to time that Zimwatch runs; what fails is recorded later."""
+        now_us = self._clock()
+        begun = self._lease_clock.look(machine_us=now_us, steady_us=self._steady())
+        if begun is not None:
+            self._unsaved.append(begun)
+        if not (self._unsaved or closing or now_us - self._alive_us >= ALIVE_EVERY_US):
+            return
+        unsaved = tuple(self._unsaved)
+        await self._writing.do(lambda connection: lease_time.alive(connection, now_us, begun=unsaved))
+        del self._unsaved[: len(unsaved)]
+        self._alive_us = now_us
 
     def _tell_silent(self, connection: sa.Connection, before: LeaseTime, time: LeaseTime) -> None:
         position = event_log.next_position(connection) - 1

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from sidecar.errors import StoreUnavailableError
 from tests.integration.test_api import next_event
 from tests.support.clocks import DAY_S, Machine
 from tests.support.events import APP_ID
@@ -175,6 +178,44 @@ async def test_a_clock_that_is_set_is_remembered_over_a_restart(tmp_path: Path, 
         machine.is_set_by(days * DAY_S)
         await running.store.sweep()
         machine.passes(30)
+    machine.restarts(down_s=600)
+    async with zimwatch(tmp_path, machine=machine) as running:
+        machine.passes(5)
+        assert not await is_silent(running)
+        machine.passes(1)
+        assert await is_silent(running)
+
+
+@pytest.mark.parametrize("days", [1, -1])
+async def test_a_clock_that_is_set_just_before_a_stop_is_noticed_by_the_stop(
+    tmp_path: Path, machine: Machine, days: int
+) -> None:
+    async with zimwatch(tmp_path, machine=machine) as running:
+        await alice_comes(running)
+        machine.passes(40)
+        machine.is_set_by(days * DAY_S)
+    machine.restarts(down_s=600)
+    async with zimwatch(tmp_path, machine=machine) as running:
+        machine.passes(5)
+        assert not await is_silent(running)
+        machine.passes(1)
+        assert await is_silent(running)
+
+
+async def test_a_clock_that_was_set_while_nothing_could_be_committed_is_recorded_later(
+    tmp_path: Path, machine: Machine
+) -> None:
+    async with zimwatch(tmp_path, machine=machine) as running:
+        await alice_comes(running)
+        machine.passes(10)
+        with closing(sqlite3.connect(tmp_path / "zimwatch.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")  # another program holds the database for longer than we wait
+            machine.is_set_by(DAY_S)
+            with pytest.raises(StoreUnavailableError):
+                await running.store.sweep()
+            other.execute("ROLLBACK")
+        machine.passes(30)
+        await running.store.sweep()
     machine.restarts(down_s=600)
     async with zimwatch(tmp_path, machine=machine) as running:
         machine.passes(5)
