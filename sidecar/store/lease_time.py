@@ -36,19 +36,28 @@ def alive(connection: sa.Connection, now_us: int, *, begun: Sequence[Stretch] = 
         connection.execute(sa.update(tables.lease_stretches).where(_kept.stretch == newest).values(alive_us=now_us))
 
 
-def is_past(until: sa.ColumnElement[Any], begun: sa.ColumnElement[Any], time: LeaseTime) -> sa.ColumnElement[bool]:
-    """:meth:`LeaseTime.is_past` as SQL. An index on ``until`` serves it."""
+def is_past(
+    until: sa.ColumnElement[Any], begun: sa.ColumnElement[Any], time: LeaseTime, *, after_us: int = 0
+) -> sa.ColumnElement[bool]:
+    """:meth:`LeaseTime.is_past` as SQL, ``after_us`` later than ``until``. An index on ``until`` serves it."""
     most = max(stretch.skipped_us for stretch in time.stretches)
-    return sa.and_(until < time.now_us + most, until - _skipped(begun, time) < time.now_us)
+    now_us = time.now_us - after_us
+    return sa.and_(until < now_us + most, until - _skipped(begun, time) < now_us)
 
 
 def ended_between(
-    until: sa.ColumnElement[Any], begun: sa.ColumnElement[Any], before: LeaseTime, time: LeaseTime
+    until: sa.ColumnElement[Any],
+    begun: sa.ColumnElement[Any],
+    before: LeaseTime,
+    time: LeaseTime,
+    *,
+    after_us: int = 0,
 ) -> sa.ColumnElement[bool]:
     """What was not past ``before``, and is now. An index on ``until`` serves it."""
     least = min(stretch.skipped_us for stretch in time.stretches)
-    ended = is_past(until, begun, time)
-    return sa.and_(until >= before.now_us + least, ended, until - _skipped(begun, time) >= before.now_us)
+    ended = is_past(until, begun, time, after_us=after_us)
+    from_us = before.now_us - after_us
+    return sa.and_(until >= from_us + least, ended, until - _skipped(begun, time) >= from_us)
 
 
 def _skipped(begun: sa.ColumnElement[Any], time: LeaseTime) -> sa.ColumnElement[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidecar.domain.lease_time import STRETCHES_KEPT, LeaseClock, LeaseTime, Stretch
@@ -121,6 +121,7 @@ def test_a_clock_that_drifts_is_not_taken_for_one_that_was_set(zimwatch: Listeni
 small = st.integers(-2_000, 2_000)
 
 
+@settings(deadline=None)  # a database for each example
 @given(
     stretches=st.lists(st.builds(Stretch, small, small), min_size=1, max_size=5),
     now=small,
