@@ -134,6 +134,8 @@ async def test_a_browser_gets_a_page_for_an_error_and_a_program_a_problem_docume
 async def test_an_error_on_a_machines_path_is_a_problem_document_even_in_a_browser(running: Zimwatch) -> None:
     async with running.http.get("/v1/users?status=x", headers=BROWSER) as response:
         assert (response.status, response.content_type) == (400, "application/problem+json")
+
+
 ZEGO = ZegoSettings(callback_secrets=(f"{APP_ID}:{SECRET}",))
 
 
