@@ -18,6 +18,7 @@ from typing import Any, Final, Self
 import msgspec
 
 from sidecar.sdk.base import BaseClient
+from sidecar.sdk.child import child
 from sidecar.sdk.client import (
     Call,
     ConnectionStateChanged,
@@ -27,7 +28,7 @@ from sidecar.sdk.client import (
     TokenWillExpire,
     ZimError,
 )
-from sidecar.sdk.install import SCRIPTS, Installed, SdkUnavailableError, child, find
+from sidecar.sdk.install import SCRIPTS, Installed, SdkUnavailableError, find
 
 NOWHERE: Final = "ws://127.0.0.1:9/"
 """A network that is away: the discard port of this machine."""

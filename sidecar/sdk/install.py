@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-import os
 import re
 import shutil
-import signal
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Final
@@ -18,10 +16,10 @@ from typing import Final
 import msgspec
 
 from sidecar.errors import ZimwatchError
+from sidecar.sdk.child import child
 
 NODE_MAJOR: Final = 20
 INSTALL_S: Final = 180
-ENDS_S: Final = 2.0
 SCRIPTS: Final = Path(str(resources.files("sidecar.sdk"))) / "node"
 _LOCKED: Final = ("package.json", "package-lock.json")
 _MODULES: Final = "node_modules"
@@ -110,39 +108,3 @@ async def _node(environ: Mapping[str, str]) -> str:
         version = said.decode(errors="replace").strip() or "of an unknown version"
         raise SdkUnavailableError(f"Node.js {NODE_MAJOR} or newer is needed, and {node} is {version}")
     return node
-
-
-@contextlib.asynccontextmanager
-async def child(
-    command: list[str], environ: Mapping[str, str], cwd: Path | None = None, *, longest_line: int = 1 << 16
-) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A process in a group of its own, which is gone, with all that it started, when the context ends.
-
-    Its stdin is a pipe, which closes with this process however that ends. ``longest_line`` in bytes.
-    """
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env=dict(environ),
-        cwd=cwd,
-        start_new_session=True,
-        limit=longest_line,
-    )
-    try:
-        yield process
-    finally:
-        if process.stdin is not None:
-            process.stdin.close()
-        await _ended(process)
-
-
-async def _ended(process: asyncio.subprocess.Process) -> None:
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        if process.returncode is not None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), ENDS_S)
