@@ -131,7 +131,11 @@ def _start_canary(
     if not settings.canary.is_on:
         return lambda: None
     sink = StoreSink(store, clock)
-    canary = canary_from(settings.canary, environ, clock=clock, sink=sink)
+
+    def changed(status: CanaryStatus) -> None:
+        log.info("canary", reachable=status.reachable, problem=status.problem)
+
+    canary = canary_from(settings.canary, environ, clock=clock, sink=sink, changed=changed)
     for name, work in (("canary events", sink.run()), ("canary", canary.run())):
         task = asyncio.create_task(work, name=name)
         task.add_done_callback(_canary_failed)

@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final
 
 import msgspec
-import structlog
 
 from sidecar.canary.status import CanaryStatus, publish
 from sidecar.canary.token import TokenError, TokenSource
@@ -32,8 +31,6 @@ from sidecar.sdk import (
 from sidecar.sdk.client import ANSWER_TIMEOUT, NETWORK_ERROR, SdkLostError
 from sidecar.sdk.token04 import expires_at_us
 from sidecar.settings import CanarySettings, duration_us
-
-log = structlog.stdlib.get_logger(__name__)
 
 _SECOND_US: Final = 1_000_000
 _FROM_THE_NETWORK: Final = frozenset({NETWORK_ERROR, ANSWER_TIMEOUT})
@@ -209,7 +206,6 @@ class Canary:
         moved = before.since_us is None or before.reachable != reachable
         since_us = self._clock() if moved else before.since_us
         self._set(reachable=reachable, problem=problem, since_us=since_us)
-        log.info("canary", reachable=reachable, problem=problem)
         self._changed(self.status)
 
     def _set(self, **fields: object) -> None:

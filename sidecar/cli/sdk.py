@@ -7,7 +7,7 @@ import os
 
 import click
 
-from sidecar.sdk import find, install
+from sidecar.sdk.install import find, install
 
 
 @click.group()

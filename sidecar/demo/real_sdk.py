@@ -13,8 +13,9 @@ from typing import Final
 
 from sidecar.clock import Clock
 from sidecar.domain import connection
-from sidecar.sdk import NOWHERE, Bridge, LoginConfig, RemoteSink, ZimError, install, observe
+from sidecar.sdk import NOWHERE, Bridge, LoginConfig, RemoteSink, ZimError, observe
 from sidecar.sdk.client import ConnectionStateChanged
+from sidecar.sdk.install import install
 from sidecar.sdk.token04 import made_up
 
 TOKEN_US: Final = 60_000_000

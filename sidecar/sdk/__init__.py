@@ -13,8 +13,8 @@ from sidecar.sdk.client import (
     ZimClient,
     ZimError,
 )
-from sidecar.sdk.install import SdkUnavailableError, find, install
-from sidecar.sdk.observe import Sink, observe
+from sidecar.sdk.install import SdkUnavailableError
+from sidecar.sdk.observing import Sink, observe
 from sidecar.sdk.remote_sink import RemoteSink, SinkStatus
 from sidecar.sdk.simulator_client import SimulatorClient
 
@@ -38,7 +38,5 @@ __all__ = [
     "ZimClient",
     "ZimError",
     "create",
-    "find",
-    "install",
     "observe",
 ]

@@ -43,7 +43,7 @@ class SinkStatus(msgspec.Struct, frozen=True):
 
 
 class RemoteSink:
-    """A sink for :func:`sidecar.sdk.observe.observe`. An asynchronous context manager.
+    """A sink for :func:`sidecar.sdk.observing.observe`. An asynchronous context manager.
 
     ``folder`` holds the queue, and belongs to one process at a time; what an earlier process left there is sent
     first. On leaving the context two seconds are spent on what waits, and the rest stays for the next process.
@@ -99,7 +99,7 @@ class RemoteSink:
         """Keeps an event on disk until it is answered for. Never raises: one that cannot be kept counts as dropped."""
         try:
             self._queue.push(event, in_flight=self._in_flight)
-        except (sqlite3.Error, msgspec.MsgspecError, UnicodeError) as error:
+        except Exception as error:  # noqa: BLE001 - a full disk or whatever it is, it is not the app's trouble
             self._lost += 1
             self._problem = f"an event could not be kept ({error})"
         self._pushed.set()
@@ -119,15 +119,21 @@ class RemoteSink:
                 await self._pushed.wait()
                 self._pushed.clear()
                 await asyncio.sleep(GATHER_S)
-                while batch := self._queue.oldest(self._batch_events, BATCH_BYTES):
-                    self._in_flight = batch[-1][0]
-                    try:
-                        rest_s, asked_for = await self._send(session, batch)
-                    finally:
-                        self._in_flight = 0
+                while self._queue.count:
+                    rest_s, asked_for = await self._one_batch(session)
                     await self._rest(rest_s, asked_for=asked_for)
                 async with self._emptied:
                     self._emptied.notify_all()
+
+    async def _one_batch(self, session: aiohttp.ClientSession) -> tuple[float, bool]:
+        try:
+            batch = self._queue.oldest(self._batch_events, BATCH_BYTES)
+            self._in_flight = batch[-1][0]
+            return await self._send(session, batch)
+        except sqlite3.Error as error:
+            return self._again(f"the queue cannot be used ({error})", LAST_RETRY_S), False
+        finally:
+            self._in_flight = 0
 
     async def _rest(self, rest_s: float, *, asked_for: bool) -> None:
         """A flush cuts it short, but for the time that the server asked for."""
