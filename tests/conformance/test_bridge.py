@@ -17,7 +17,7 @@ import pytest
 
 from sidecar.clock import now_us
 from sidecar.sdk import Bridge, LoginConfig, RemoteSink, SdkLost, SdkLostError, SdkUnavailableError, ZimError, observe
-from sidecar.sdk.install import Installed, find
+from sidecar.sdk.install import Installed
 from sidecar.sdk.token04 import made_up
 from tests.conformance import watching
 from tests.conformance.worlds import Heard, bridge
@@ -196,9 +196,11 @@ async def test_whatever_an_argument_holds_it_arrives_as_it_is(started: Bridge) -
 
 
 async def test_an_sdk_that_does_not_load_is_told_with_the_reason(tmp_path: Path) -> None:
-    node = (await find(os.environ)).node
-    with pytest.raises(SdkUnavailableError, match="Cannot find module"):
-        await Bridge(Installed(node, tmp_path), network=None, environ={"PATH": os.defpath}).start()
+    node = tmp_path / "node"
+    node.write_text("#!/bin/sh\necho 'Error: Cannot find module zego-zim-web' >&2\nexit 1\n", encoding="utf-8")
+    node.chmod(0o755)
+    with pytest.raises(SdkUnavailableError, match=r"does not start: .*Cannot find module zego-zim-web"):
+        await Bridge(Installed(str(node), tmp_path), network=None, environ={}).start()
 
 
 async def test_without_a_stand_in_the_sdk_calls_the_servers_that_it_wants() -> None:

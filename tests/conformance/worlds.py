@@ -21,8 +21,8 @@ from sidecar.sdk import (
     LoginConfig,
     SimulatorClient,
     ZimClient,
-    find,
 )
+from sidecar.sdk.install import find
 from sidecar.sdk.token04 import made_up
 from tests.support.events import BEGIN_US, SECOND_US
 

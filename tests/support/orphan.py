@@ -6,7 +6,8 @@ import asyncio
 import os
 import sys
 
-from sidecar.sdk import NOWHERE, Bridge, find
+from sidecar.sdk import NOWHERE, Bridge
+from sidecar.sdk.install import find
 
 
 async def main() -> None:

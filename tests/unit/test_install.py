@@ -11,8 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from sidecar.cli import main
-from sidecar.sdk import SdkUnavailableError, find, install
-from sidecar.sdk.install import folder
+from sidecar.sdk.install import SdkUnavailableError, find, folder, install
 
 
 def _program(path: Path, text: str) -> None:
