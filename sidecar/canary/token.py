@@ -48,14 +48,17 @@ def token_source(settings: CanarySettings, environ: Mapping[str, str]) -> TokenS
 
 async def _from_command(command: str, environ: Mapping[str, str]) -> str:
     try:
-        async with child(shlex.split(command), environ) as process:
+        words = shlex.split(command)
+        if not words:
+            raise TokenError("canary.token_command cannot be run: it is blank")
+        async with child(words, environ) as process:
             said, complaint = await process.communicate()
-    except (OSError, ValueError, IndexError) as error:
+    except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise TokenError(f"canary.token_command cannot be run: {reason}") from None
     if process.returncode != 0:
-        words = complaint.decode(errors="replace").strip()[:_LONGEST_REASON]
-        raise TokenError(f"canary.token_command ended with {process.returncode}" + (f": {words}" if words else ""))
+        why = complaint.decode(errors="replace").strip()[:_LONGEST_REASON]
+        raise TokenError(f"canary.token_command ended with {process.returncode}" + (f": {why}" if why else ""))
     return said.decode(errors="replace").strip()
 
 
