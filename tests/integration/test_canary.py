@@ -16,10 +16,12 @@ import pytest
 from aiohttp import web
 
 from sidecar import app
-from sidecar.canary import TokenError
+from sidecar.canary import CanaryStatus, TokenError
 from sidecar.canary.token import token_source
+from sidecar.clock import now_us
 from sidecar.sdk import NOWHERE
 from sidecar.settings import CanarySettings, DatabaseSettings, ServerSettings, Settings
+from sidecar.store import Store
 from tests.conformance.watching import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -195,3 +197,40 @@ async def test_alone_it_refuses_to_start_with_half_of_its_settings(tmp_path: Pat
     code, _, complaint = await _once(tmp_path)
     assert code == 2
     assert "canary.app_id" in complaint
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({}, ["Not known whether ZIM can be reached", "The first login is under way", "Errors</dt><dd>none"]),
+        (
+            {"reachable": True, "since_us": 0, "login_duration_us": 312_000, "logins": 1, "reconnects": 2},
+            ["ZIM can be reached from here", "0.31 s", "Reconnects</dt><dd>2"],
+        ),
+        (
+            {"reachable": False, "since_us": 0, "problem": "the <b>", "errors": {6_000_104: 3, 6_000_103: 1}},
+            ["ZIM cannot be reached from here", "The &lt;b&gt;.", "6000103 × 1, 6000104 × 3"],
+        ),
+    ],
+)
+async def test_the_strip_says_what_the_canary_knows(tmp_path: Path, fields: dict[str, Any], words: list[str]) -> None:
+    status = CanaryStatus(app_id=7, user_id="a/b", **fields)
+    settings = _settings(tmp_path, CanarySettings())
+    store = Store.open(settings.database.url, clock=now_us)
+
+    async def no_metrics() -> tuple[bytes, str]:
+        return b"", ""
+
+    built = app.build(settings, store, now_us, metrics_text=no_metrics, canary=lambda: status)
+    runner = web.AppRunner(built)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    async with (
+        aiohttp.ClientSession() as http,
+        http.get(f"http://127.0.0.1:{runner.addresses[0][1]}/") as answer,
+    ):
+        text = await answer.text()
+    await runner.cleanup()
+    await store.close()
+    for word in [*words, 'href="/users/7/a%2Fb"']:
+        assert word in text
