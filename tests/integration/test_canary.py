@@ -209,7 +209,7 @@ async def test_alone_it_refuses_to_start_with_half_of_its_settings(tmp_path: Pat
         ),
         (
             {"reachable": False, "since_us": 0, "problem": "the <b>", "errors": {6_000_104: 3, 6_000_103: 1}},
-            ["ZIM cannot be reached from here", "The &lt;b&gt;.", "6000103 × 1, 6000104 × 3"],
+            ["ZIM cannot be reached from here", "The &lt;b&gt;.", "6000103 \u00d7 1, 6000104 \u00d7 3"],
         ),
     ],
 )
