@@ -106,7 +106,7 @@ def test_a_canary_needs_an_account_and_one_source_of_its_token_and_shows_neither
     assert shown["canary.token_command"] == f'"{MASK}"'
     assert shown["canary.token_url"] == "null"
     assert "not both" in _problems(**given, ZIMWATCH_CANARY__TOKEN_URL="https://tokens")[0]
-    assert "canary.user_id must be given" in _problems(ZIMWATCH_CANARY__TOKEN_URL="https://tokens/")[-2]
+    assert "canary.user_id must be given" in _problems(ZIMWATCH_CANARY__TOKEN_URL="https://tokens/")[-1]
 
 
 def test_a_file_that_is_missing_or_not_toml_is_named(tmp_path: Path) -> None:
