@@ -15,7 +15,7 @@ from sidecar.clock import Clock
 from sidecar.domain import connection
 from sidecar.sdk import NOWHERE, Bridge, LoginConfig, RemoteSink, ZimError, observe
 from sidecar.sdk.client import ConnectionStateChanged
-from sidecar.sdk.install import install
+from sidecar.sdk.install import SdkUnavailableError, find, install
 from sidecar.sdk.token04 import made_up
 
 TOKEN_US: Final = 60_000_000
@@ -27,7 +27,10 @@ async def live(
     endpoint: str, *, app_id: int, user_id: str, folder: Path, clock: Clock, environ: Mapping[str, str]
 ) -> None:
     """Runs until cancelled; ``folder`` is for what waits to be sent. SdkUnavailableError where it cannot be run."""
-    installed = await install(environ)
+    try:
+        installed = await find(environ)
+    except SdkUnavailableError:
+        installed = await install(environ)
     async with (
         RemoteSink(endpoint, folder=folder) as sink,
         Bridge(installed, network=NOWHERE, environ=environ) as bridge,

@@ -20,6 +20,7 @@ import msgspec
 from sidecar.sdk.base import BaseClient
 from sidecar.sdk.child import child
 from sidecar.sdk.client import (
+    NO_CODE,
     Call,
     ConnectionStateChanged,
     ErrorInfo,
@@ -80,7 +81,13 @@ class BridgeClient(BaseClient):
             self._lost.tell(SdkLost(reason))
 
     def take(self, said: dict[str, Any]) -> None:
-        """What the child said about this client."""
+        """What the child said about this client; a callback of a shape that is not known becomes an error."""
+        try:
+            self._take(said)
+        except msgspec.ValidationError as error:
+            self._error.tell(ErrorInfo(NO_CODE, f"{said['callback']} came in a shape that is not known: {error}"))
+
+    def _take(self, said: dict[str, Any]) -> None:
         if "call" in said:
             answer = self._waiting.pop(said["call"], None)
             if answer is not None:
@@ -161,7 +168,7 @@ class Bridge:
     def send(self, order: dict[str, Any]) -> None:
         """Hands an order to the child, or keeps it until there is one; SdkLostError after :meth:`close`."""
         if self._task is None or self._task.done() or order["client"] not in self._clients:
-            raise SdkLostError("the client was destroyed")
+            raise SdkLostError("the client was destroyed, or its bridge was closed")
         line = msgspec.json.encode(order)
         if self._process is None:
             self._unsent.append(line)

@@ -220,3 +220,22 @@ async def test_without_a_stand_in_the_sdk_calls_the_servers_that_it_wants() -> N
     process = await asyncio.create_subprocess_exec("node", "-e", script, cwd=NODE, stdout=asyncio.subprocess.PIPE)
     said, _ = await asyncio.wait_for(process.communicate(), WITHIN_S)
     assert said == b"/here"
+
+
+async def test_a_callback_of_a_later_sdk_is_told_as_an_error_and_takes_nobody_down(started: Bridge) -> None:
+    client = started.create(1)
+    errors: list[str] = []
+    client.on_error(lambda error: errors.append(error.message))
+    heard = Heard(client)
+    client.take({"callback": "connectionStateChanged", "data": {"state": {"name": "later"}, "event": 0}})
+    assert "connectionStateChanged came in a shape that is not known" in errors[0]
+    await client.login("alice", _login(600))
+    assert ("CONNECTED", "SUCCESS") in heard.moves
+
+
+async def test_an_instance_that_cannot_be_made_says_so_in_every_call(started: Bridge) -> None:
+    client = started.create(0)
+    for _ in range(2):
+        with pytest.raises(ZimError, match="Invalid AppID") as refused:
+            await client.login("alice", _login(600))
+        assert refused.value.code == 6_000_003

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from pathlib import Path
 from random import Random
 
@@ -28,7 +27,7 @@ def _memory_mb(pid: int | None) -> float:
     return int(kilobytes) / 1_000
 
 
-async def test_a_hundred_clients_live_in_one_child_and_their_memory_is_told() -> None:
+async def test_a_hundred_clients_live_in_one_child_and_their_memory_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     async with bridge() as started:
         empty = _memory_mb(started.pid)
         clients = [started.create(APP) for _ in range(CLIENTS)]
@@ -46,10 +45,11 @@ async def test_a_hundred_clients_live_in_one_child_and_their_memory_is_told() ->
             await asyncio.gather(*(one.wait() for one in expired))
         after = _memory_mb(started.pid)
     each = (full - empty) / CLIENTS
-    sys.stderr.write(
-        f"\n{CLIENTS} clients in one child: {full:.0f} MB logged in ({each:.1f} MB each, {empty:.0f} MB with none),"
-        f" {after:.0f} MB at the end\n"
-    )
+    with capsys.disabled():
+        print(  # noqa: T201 - it is asked for
+            f"\n{CLIENTS} clients in one child: {full:.0f} MB logged in ({each:.1f} MB each, {empty:.0f} MB with none),"
+            f" {after:.0f} MB at the end"
+        )
     for one in heard:
         assert {state for state, _ in one.moves} == {"CONNECTED", "RECONNECTING", "DISCONNECTED"}
         assert one.moves[-1] == ("DISCONNECTED", "TOKEN_EXPIRED")

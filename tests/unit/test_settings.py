@@ -100,12 +100,12 @@ def test_a_wrong_value_is_refused_by_its_key_and_not_repeated(name: str, value: 
 
 def test_a_canary_needs_an_account_and_one_source_of_its_token_and_shows_neither() -> None:
     given = {"ZIMWATCH_CANARY__APP_ID": "7", "ZIMWATCH_CANARY__USER_ID": "canary"}
-    assert "canary.token_command or canary.token_url" in _problems(**given)[0]
+    assert "canary.token_command or canary.token_url" in _problems(None, **given)[0]
     given["ZIMWATCH_CANARY__TOKEN_COMMAND"] = "zim-token --secret hunter2"
     shown = _shown(load(None, given, {}))
     assert shown["canary.token_command"] == f'"{MASK}"'
     assert shown["canary.token_url"] == "null"
-    assert "not both" in _problems(**given, ZIMWATCH_CANARY__TOKEN_URL="https://tokens")[0]
+    assert "not both" in _problems(None, **given, ZIMWATCH_CANARY__TOKEN_URL="https://tokens")[0]
     assert "canary.user_id must be given" in _problems(ZIMWATCH_CANARY__TOKEN_URL="https://tokens/")[-1]
 
 

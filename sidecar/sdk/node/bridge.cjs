@@ -21,6 +21,7 @@ const NO_CODE = -1;
 
 const ZIM = loadZim({ address: process.argv[2] ?? null });
 const clients = new Map();
+const failed = new Map(); // clients that could not be made, and why
 
 function say(what) {
   process.stdout.write(`${JSON.stringify(what)}\n`);
@@ -33,6 +34,7 @@ function failure(error) {
 
 function create(client, appId) {
   const zim = anotherZim().create(appId);
+  if (!zim) throw new Error(`ZIM.create gave no instance for AppID ${appId}`);
   zim.setLogConfig({ logLevel: "disable" });
   for (const callback of CALLBACKS) zim.on(callback, (_zim, data) => say({ client, callback, data }));
   clients.set(client, zim);
@@ -40,6 +42,7 @@ function create(client, appId) {
 
 async function call({ client, call: id, method, args }) {
   try {
+    if (failed.has(client)) throw failed.get(client);
     const zim = clients.get(client);
     if (!zim || OURS.has(method) || !Object.hasOwn(ZIM.prototype, method)) throw new Error(`ZIM has no method ${method}`);
     say({ client, call: id, result: (await zim[method](...args)) ?? null });
@@ -51,7 +54,11 @@ async function call({ client, call: id, method, args }) {
 function take(line) {
   const order = JSON.parse(line);
   if (order.create !== undefined) {
-    create(order.create, order.appId);
+    try {
+      create(order.create, order.appId);
+    } catch (error) {
+      failed.set(order.create, error);
+    }
   } else if (order.destroy !== undefined) {
     clients.get(order.destroy)?.destroy();
     clients.delete(order.destroy);

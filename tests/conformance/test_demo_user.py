@@ -1,0 +1,41 @@
+"""The demo's real client: it lives through its token, logs in anew, and ends when it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from sidecar.clock import now_us
+from sidecar.demo import real_sdk
+from tests.conformance.watching import eventually
+from tests.support.running import zimwatch
+
+pytestmark = pytest.mark.node
+
+
+async def test_it_runs_to_the_end_of_its_token_and_logs_in_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(real_sdk, "TOKEN_US", 4_000_000)
+    monkeypatch.setattr(real_sdk, "AWAY_S", 0.1)
+    async with zimwatch(tmp_path) as running:
+        life = asyncio.create_task(
+            real_sdk.live(
+                running.url, app_id=1, user_id="alice", folder=tmp_path / "queue", clock=now_us, environ=os.environ
+            )
+        )
+
+        async def twice() -> bool:
+            _, timeline = await running.get("/v1/users/1/alice/events")
+            kinds = [event["type"] for event in timeline.get("events", [])]
+            return kinds.count("login") == 2
+
+        await eventually(twice, within_s=30)
+        life.cancel()
+        await asyncio.gather(life, return_exceptions=True)
+        _, timeline = await running.get("/v1/users/1/alice/events")
+    said = {(event.get("connection_state"), event.get("connection_event")) for event in timeline["events"]}
+    assert {("CONNECTED", "SUCCESS"), ("RECONNECTING", "LOGIN_INTERRUPTED"), ("DISCONNECTED", "TOKEN_EXPIRED")} <= said
