@@ -27,9 +27,16 @@ function say(what) {
   process.stdout.write(`${JSON.stringify(what)}\n`);
 }
 
+/* Rejections are {code, message}; what the SDK throws at once is an Error with the same as JSON in its message. */
 function failure(error) {
-  const code = Number.isSafeInteger(error?.code) ? error.code : NO_CODE;
-  return { code, message: String(error?.message ?? error) };
+  let told = error;
+  try {
+    told = JSON.parse(error.message) ?? error;
+  } catch {
+    // it is no JSON
+  }
+  if (Number.isSafeInteger(told?.code)) return { code: told.code, message: String(told.message) };
+  return { code: NO_CODE, message: String(error?.message ?? error) };
 }
 
 function create(client, appId) {
