@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 import shlex
+import signal
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -23,10 +24,12 @@ from sidecar.sdk import NOWHERE
 from sidecar.settings import CanarySettings, DatabaseSettings, ServerSettings, Settings
 from sidecar.store import Store
 from tests.conformance.watching import eventually
+from tests.support.process import serving
 
 ROOT = Path(__file__).parents[2]
 MAKES_A_TOKEN = shlex.join([sys.executable, "-m", "tests.support.made_token"])
 WITHIN_S = 40
+OK = 200
 
 
 def _canary(**fields: Any) -> CanarySettings:
@@ -234,3 +237,38 @@ async def test_the_strip_says_what_the_canary_knows(tmp_path: Path, fields: dict
     await store.close()
     for word in [*words, 'href="/users/7/a%2Fb"']:
         assert word in text
+
+
+@pytest.mark.node
+async def test_a_server_with_a_canary_outlives_the_sdks_process_and_stops_as_it_should(tmp_path: Path) -> None:
+    given = {f"ZIMWATCH_CANARY__{name.upper()}": value for name, value in GIVEN.items()}
+    given |= {"ZIMWATCH_CANARY__TOKEN_COMMAND": MAKES_A_TOKEN, "ZIMWATCH_CANARY__RETRY": "1s", "PYTHONPATH": str(ROOT)}
+    async with serving(tmp_path, given) as (address, process), aiohttp.ClientSession(address) as http:
+
+        async def logins() -> int:
+            async with http.get("/v1/users/7/canary/events?limit=500") as answer:
+                events = (await answer.json())["events"] if answer.status == OK else []
+            return [event["type"] for event in events].count("login")
+
+        async def after(count: int) -> None:
+            async def more() -> bool:
+                return await logins() > count
+
+            await eventually(more, WITHIN_S)
+
+        await after(0)
+        await _kill_bridge_of(process.pid)
+        await after(await logins())
+        asked = asyncio.get_running_loop().time()
+        process.terminate()
+        assert await process.wait() == 0
+        assert asyncio.get_running_loop().time() - asked < 10
+
+
+async def _kill_bridge_of(pid: int) -> None:
+    ps = await asyncio.create_subprocess_exec(
+        *("ps", "-o", "pid=,args=", "--ppid", str(pid)), stdout=asyncio.subprocess.PIPE
+    )
+    said, _ = await ps.communicate()
+    (child,) = [int(line.split()[0]) for line in said.decode().splitlines() if "bridge.cjs" in line]
+    os.kill(child, signal.SIGKILL)
