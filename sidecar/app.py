@@ -19,10 +19,9 @@ from aiohttp import web
 
 import dashboard
 from sidecar import api, telemetry
-from sidecar.canary import CanaryStatus, canary_from
+from sidecar.canary import CanaryStatus, canary_beside
 from sidecar.clock import Clock, now_us
 from sidecar.errors import ZimwatchError
-from sidecar.ingest import StoreSink
 from sidecar.settings import Settings
 from sidecar.store import Store
 
@@ -72,7 +71,7 @@ async def running(settings: Settings, environ: Mapping[str, str], *, clock: Cloc
             task = asyncio.create_task(relay.run(), name="span relay")
             task.add_done_callback(_told)
             stack.push_async_callback(_stopped, relay, task)
-        canary = _start_canary(settings, environ, store, clock, stack)
+        canary = await stack.enter_async_context(canary_beside(settings.canary, environ, store, clock))
         runner = web.AppRunner(
             build(settings, store, clock, metrics_text=metrics.text, canary=canary),
             access_log=None,
@@ -122,35 +121,6 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return host.lower() == "localhost"
-
-
-def _start_canary(
-    settings: Settings, environ: Mapping[str, str], store: Store, clock: Clock, stack: contextlib.AsyncExitStack
-) -> Callable[[], CanaryStatus | None]:
-    """Runs the canary, where the settings have one, until ``stack`` is closed; the result tells how it stands."""
-    if not settings.canary.is_on:
-        return lambda: None
-    sink = StoreSink(store, clock)
-
-    def changed(status: CanaryStatus) -> None:
-        log.info("canary", reachable=status.reachable, problem=status.problem)
-
-    canary = canary_from(settings.canary, environ, clock=clock, sink=sink, changed=changed)
-    for name, work in (("canary events", sink.run()), ("canary", canary.run())):
-        task = asyncio.create_task(work, name=name)
-        task.add_done_callback(_canary_failed)
-        stack.push_async_callback(_cancelled, task)
-    return lambda: canary.status
-
-
-async def _cancelled(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-
-
-def _canary_failed(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.error("the canary has failed, and stays away until the next start", exc_info=error)
 
 
 async def _stopped(relay: telemetry.SpanRelay, task: asyncio.Task[None]) -> None:
