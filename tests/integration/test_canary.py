@@ -19,11 +19,10 @@ from aiohttp import web
 from sidecar import app
 from sidecar.canary import CanaryStatus, TokenError
 from sidecar.canary.token import token_source
-from sidecar.clock import now_us
 from sidecar.sdk import NOWHERE
 from sidecar.settings import CanarySettings, DatabaseSettings, ServerSettings, Settings
-from sidecar.store import Store
 from tests.conformance.watching import eventually
+from tests.support.canary import overview_with
 from tests.support.process import serving
 
 ROOT = Path(__file__).parents[2]
@@ -218,23 +217,12 @@ async def test_alone_it_refuses_to_start_with_half_of_its_settings(tmp_path: Pat
 )
 async def test_the_strip_says_what_the_canary_knows(tmp_path: Path, fields: dict[str, Any], words: list[str]) -> None:
     status = CanaryStatus(app_id=7, user_id="a/b", **fields)
-    settings = _settings(tmp_path, CanarySettings())
-    store = Store.open(settings.database.url, clock=now_us)
-
-    async def no_metrics() -> tuple[bytes, str]:
-        return b"", ""
-
-    built = app.build(settings, store, now_us, metrics_text=no_metrics, canary=lambda: status)
-    runner = web.AppRunner(built)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
     async with (
+        overview_with(status, tmp_path) as address,
         aiohttp.ClientSession() as http,
-        http.get(f"http://127.0.0.1:{runner.addresses[0][1]}/") as answer,
+        http.get(address) as answer,
     ):
         text = await answer.text()
-    await runner.cleanup()
-    await store.close()
     for word in [*words, 'href="/users/7/a%2Fb"']:
         assert word in text
 
