@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlencode
 from aiohttp import web
 
 from dashboard.page import render
+from sidecar.canary import CanaryStatus
 from sidecar.clock import Clock
 from sidecar.domain.status import STATUSES
 from sidecar.store import Store
@@ -27,18 +28,24 @@ AppOf = Callable[[web.Request], int | None]
 """The app that a request's token is bound to; None for every app."""
 
 
+CanaryOf = Callable[[], CanaryStatus | None]
+"""How the canary stands; None where there is none."""
+
+
 class _QueryError(Exception):
     """A filter in the address that cannot be meant; its text is for the page."""
 
 
-def routes(store: Store, clock: Clock, app_of: AppOf) -> list[web.AbstractRouteDef]:
+def routes(store: Store, clock: Clock, app_of: AppOf, canary_of: CanaryOf) -> list[web.AbstractRouteDef]:
     """Every page."""
 
     async def overview(request: web.Request) -> web.Response:
         app_id = app_of(request)
         page = await store.users(UserFilter(limit=_NEWEST, app_id=app_id))
+        canary = canary_of()
         return render(
             "overview.html",
+            canary=canary if canary and app_id in {None, canary.app_id} else None,
             here=request.path_qs,
             now_us=clock(),
             summary=await store.summary(app_id),

@@ -20,6 +20,7 @@ from aiohttp import web
 
 import dashboard
 from sidecar import api, telemetry
+from sidecar.canary import CanaryStatus, canary_beside
 from sidecar.clock import Clock, now_us, steady_us
 from sidecar.errors import ZimwatchError
 from sidecar.ingest import leases
@@ -44,11 +45,18 @@ class Running(msgspec.Struct, frozen=True):
     store: Store
 
 
-def build(settings: Settings, store: Store, clock: Clock, *, metrics_text: api.MetricsText) -> web.Application:
-    """The web application over an open store; starts nothing."""
+def build(
+    settings: Settings,
+    store: Store,
+    clock: Clock,
+    *,
+    metrics_text: api.MetricsText,
+    canary: Callable[[], CanaryStatus | None] = lambda: None,
+) -> web.Application:
+    """The web application over an open store; starts nothing. ``canary`` tells how it stands."""
     application = web.Application(middlewares=api.middlewares(store, settings, dashboard.error_page))
     application.add_routes(api.routes(store, settings, clock, metrics_text=metrics_text))
-    application.add_routes(dashboard.routes(store, clock, api.app_of))
+    application.add_routes(dashboard.routes(store, clock, api.app_of, canary))
     return application
 
 
@@ -78,8 +86,9 @@ async def running(
             task = asyncio.create_task(relay.run(), name="span relay")
             task.add_done_callback(_told)
             stack.push_async_callback(_stopped, relay, task)
+        canary = await stack.enter_async_context(canary_beside(settings.canary, environ, store, clock))
         runner = web.AppRunner(
-            build(settings, store, clock, metrics_text=metrics.text),
+            build(settings, store, clock, metrics_text=metrics.text, canary=canary),
             access_log=None,
             handle_signals=False,
             shutdown_timeout=ANSWERS_FINISH_S,

@@ -14,6 +14,7 @@ import msgspec
 from sidecar import app
 from sidecar.clock import now_us
 from sidecar.demo import fleet, personas, real_sdk
+from sidecar.sdk import SdkUnavailableError
 from sidecar.sdk.simulator import SimulatedUser
 from sidecar.settings import DatabaseSettings, Settings, load
 
@@ -38,7 +39,7 @@ async def live(settings: Settings, *, users: int, with_sdk: bool, environ: Mappi
             crowd = personas.people(users - with_sdk, start_us=now_us(), rng=Random(), with_alice=not with_sdk)  # noqa: S311
             work = [asyncio.create_task(fleet.live(crowd, f"{served.url}/v1/events", clock=now_us), name="fleet")]
             if with_sdk:
-                work.append(asyncio.create_task(_alice(crowd, served.url, environ, say), name="real SDK"))
+                work.append(asyncio.create_task(_alice(crowd, served.url, Path(folder), environ, say), name="real SDK"))
             try:
                 await _until(stop, work)
             finally:
@@ -60,10 +61,17 @@ async def _until(stop: asyncio.Event, work: Sequence[asyncio.Task[None]]) -> Non
         stopped.cancel()
 
 
-async def _alice(crowd: list[SimulatedUser], url: str, environ: Mapping[str, str], say: Say) -> None:
+async def _alice(crowd: list[SimulatedUser], url: str, folder: Path, environ: Mapping[str, str], say: Say) -> None:
     """The real SDK under alice's name, and a simulated alice from the moment that it cannot run."""
     try:
-        await real_sdk.live(url, app_id=personas.APP_ID, user_id=personas.REAL_USER, environ=environ)
-    except real_sdk.RealSdkUnavailableError as error:
+        await real_sdk.live(
+            url,
+            app_id=personas.APP_ID,
+            user_id=personas.REAL_USER,
+            folder=folder / "alice",
+            clock=now_us,
+            environ=environ,
+        )
+    except SdkUnavailableError as error:
         say(f"alice is simulated as well, because {error}.")
         crowd.insert(0, personas.alice(now_us(), Random()))  # noqa: S311 - a simulation's chance, not a secret
