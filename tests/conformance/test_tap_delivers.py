@@ -71,6 +71,10 @@ async def run(scenario: str, endpoint: str = NOWHERE, *token: str) -> Any:
     return json.loads(output)
 
 
+def delivered(status: dict[str, Any]) -> bool:
+    return (status["queued"], status["queuedBytes"], status["dropped"], status["problem"]) == (0, 0, 0, None)
+
+
 async def test_it_refuses_to_be_installed_late_or_twice_or_wrongly_and_touches_nothing() -> None:
     given = await run("refusals")
     assert "install the tap before ZIM.create()" in given["late"]
@@ -120,7 +124,7 @@ async def test_what_is_refused_for_now_is_sent_again_in_the_same_order_and_with_
     async with taking(busy) as taken:
         given = await run("life", taken.url)
     assert given["problems"] == ["the server answered 503", "the server answered 500"]
-    assert given["status"] == {"queued": 0, "dropped": 0, "problem": None}
+    assert delivered(given["status"])
     assert [event["id"] for event in taken.accepted] == ids
     assert len(taken.requests) == 3
 
@@ -128,7 +132,7 @@ async def test_what_is_refused_for_now_is_sent_again_in_the_same_order_and_with_
 async def test_a_batch_that_is_too_large_is_split() -> None:
     async with taking(lambda _number, batch: web.Response(status=413) if len(batch) > 2 else None) as taken:
         given = await run("life", taken.url)
-    assert given["status"] == {"queued": 0, "dropped": 0, "problem": None}
+    assert delivered(given["status"])
     assert [event["seq"] for event in taken.accepted] == list(range(1, len(taken.accepted) + 1))
 
 
@@ -147,7 +151,7 @@ async def test_a_refused_token_is_told_to_the_developer_and_loses_nothing() -> N
     async with taking(lambda number, _batch: web.Response(status=401) if number == 1 else None) as taken:
         given = await run("life", taken.url, "zwi_the-ingest-token")
     assert given["problems"] == ["the server answered 401"]
-    assert given["status"]["dropped"] == 0
+    assert delivered(given["status"])
     assert {request.headers["Authorization"] for request in taken.requests} == {"Bearer zwi_the-ingest-token"}
 
 
@@ -161,5 +165,21 @@ async def test_the_heart_beats_from_the_first_callback_to_the_end_of_the_login()
     assert {(beat["state"], beat["user_id"]) for beat in beats} == {(2, "alice")}
 
 
-async def test_what_waits_for_a_server_that_is_gone_is_bounded_and_keeps_no_process_alive() -> None:
-    assert await run("bounded") == {"left": 10, "queued": 10, "dropped": 40}
+async def test_what_waits_for_a_server_that_is_gone_keeps_no_process_alive() -> None:
+    given = await run("bounded")
+    assert given["left"] == given["status"]["queued"] > 0
+
+
+async def test_of_a_full_queue_the_repeats_go_first_and_what_else_goes_is_counted() -> None:
+    async with taking() as taken:
+        given = await run("bounded", taken.url)
+    kept = [event["seq"] for event in taken.accepted]
+    assert kept == sorted(kept)
+    recorded, status = given["recorded"], given["full"]
+    assert len(kept) + status["dropped"] + status["droppedRepeats"] == recorded
+    # All repeats of RECONNECTING went, and then the oldest of the rest.
+    assert not [event for event in taken.accepted if event["seq"] in given["repeats"]]
+    assert status["droppedRepeats"] == len(given["repeats"])
+    assert kept == [seq for seq in range(1, recorded + 1) if seq not in given["repeats"]][-len(kept) :]
+    assert status["queuedBytes"] <= given["limit"] < status["queuedBytes"] + 1000
+    assert "the queue is full: events were dropped" in given["problems"]

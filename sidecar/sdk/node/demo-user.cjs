@@ -38,6 +38,7 @@ const tap = ZimTap.install(ZIM, {
   endpoint: values.endpoint,
   appVersion: "demo",
   deviceId: "node-js",
+  queue: false, // the server is thrown away too
   onProblem: (text) => process.stderr.write(`tap: ${text}\n`),
 });
 const zim = ZIM.create(Number(values["app-id"]));

@@ -69,7 +69,7 @@ function same(before, after) {
 }
 
 const [, , scenario, endpoint, ingestToken] = process.argv;
-const options = { endpoint, ingestToken };
+const options = { endpoint, ingestToken, queue: false };
 
 const scenarios = {
   async refusals() {
@@ -146,11 +146,35 @@ const scenarios = {
 
   async bounded() {
     const ZIM = makeZim();
-    const tap = ZimTap.install(ZIM, { ...options, mostEvents: 10 });
+    const limit = 6000;
+    const problems = [];
+    // The server is looked for once the queue is full.
+    const target = endpoint;
+    const fetch = globalThis.fetch;
+    let isOpen = false;
+    globalThis.fetch = (...given) => (isOpen ? fetch(...given) : Promise.reject(new Error("not yet")));
+    const onProblem = (text) => problems.push(text);
+    const tap = ZimTap.install(ZIM, { ...options, endpoint: target, queueBytes: limit, onProblem });
     const zim = ZIM.create(1);
-    for (let count = 0; count < 50; count += 1) zim.emit(3, 3);
-    const left = await tap.flush();
-    return { left, ...tap.status(), problem: undefined };
+    const repeats = [];
+    let recorded = 0;
+    const say = (...given) => {
+      zim.emit(...given);
+      recorded += 1;
+    };
+    for (let outage = 0; outage < 12; outage += 1) {
+      say(2, 0);
+      for (let retry = 0; retry < 4; retry += 1) {
+        say(3, 3);
+        if (retry > 0) repeats.push(recorded);
+      }
+      await null;
+    }
+    let left = await tap.flush();
+    const full = tap.status();
+    isOpen = true;
+    if (target !== "http://127.0.0.1:9") while (left > 0) left = await tap.flush();
+    return { left, full, recorded, repeats, limit, problems, status: tap.status() };
   },
 };
 
