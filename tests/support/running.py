@@ -40,11 +40,11 @@ class Zimwatch(msgspec.Struct, frozen=True):
 
 @contextlib.asynccontextmanager
 async def zimwatch(
-    folder: Path, environ: Mapping[str, str] | None = None, *, max_body_bytes: int = 1_048_576
+    folder: Path, environ: Mapping[str, str] | None = None, *, max_body_bytes: int = 1_048_576, port: int = 0
 ) -> AsyncIterator[Zimwatch]:
-    """Runs on ``folder/zimwatch.db`` until the context ends."""
+    """Runs on ``folder/zimwatch.db`` until the context ends; on any free port unless it is given one."""
     settings = Settings(
-        server=ServerSettings(port=0),
+        server=ServerSettings(port=port),
         database=DatabaseSettings(url=f"sqlite:///{folder / 'zimwatch.db'}"),
         ingest=IngestSettings(max_body_bytes=max_body_bytes),
     )
