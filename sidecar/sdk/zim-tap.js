@@ -193,7 +193,7 @@
                 try {
                   result = next(request.result);
                 } catch {
-                  transaction.abort(); // thrown from here it would be the page's
+                  quietly(() => transaction.abort()); // what is thrown from here is the page's to see
                 }
               };
             };

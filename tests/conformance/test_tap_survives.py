@@ -1,4 +1,4 @@
-"""What the tap has recorded arrives once and in order, whatever becomes of the server, the page, the tab or the browser."""
+"""What the tap recorded arrives once and in order, whatever becomes of the server, the page, the tab or the browser."""
 
 from __future__ import annotations
 
@@ -40,6 +40,7 @@ class App:
 
     def __init__(self, user_id: str, address: str, endpoint: str, **options: Any) -> None:
         self.user_id = user_id
+        self.endpoint = endpoint
         self.said: list[watching.Said] = []
         self._address = f"{address}own"
         self._options = {"endpoint": endpoint, "appId": watching.APP, "userId": user_id, "userName": "", **options}
@@ -140,65 +141,71 @@ async def duplicates(address: str) -> float:
     return sum(float(line.split()[-1]) for line in lines if line.startswith('zimwatch_events_total{result="duplicate"'))
 
 
+async def stays(alice: App, browser: Browser) -> Page:
+    page = await alice.open(await browser.new_context())
+    alice.start(page)
+    await alice.expired()
+    return page
+
+
+async def reloads(bob: App, browser: Browser) -> Page:
+    page = await bob.open(await browser.new_context())
+    bob.start(page)
+    await bob.interrupted(page)
+    await page.reload()
+    await bob.lost()
+    bob.start(page)
+    await bob.expired()
+    return page
+
+
+async def closes(carol: App, browser: Browser) -> None:
+    context = await browser.new_context()
+    page = await carol.open(context)
+    carol.start(page)
+    await carol.expired()
+    other = await carol.open(context)
+    await other.evaluate(WATCH, {"endpoint": carol.endpoint, "heartbeatSeconds": 1})
+    await page.close()
+
+
+async def shares(dave: App, erin: App, browser: Browser) -> list[Page]:
+    context = await browser.new_context()
+    pages = [await app.open(context) for app in (dave, erin)]
+    for app, page in zip((dave, erin), pages, strict=True):
+        app.start(page)
+    await asyncio.gather(dave.expired(), erin.expired())
+    return pages
+
+
+async def is_killed(frank: App, profile: Path, network: int) -> None:
+    async with own_browser(profile, network) as (context, process):
+        page = await frank.open(context)
+        frank.start(page)
+        await frank.interrupted(page)
+        await kill(process)
+        await frank.lost()
+
+
+async def runs_full(grace: App, browser: Browser) -> Page:
+    page = await grace.open(await browser.new_context())
+    grace.start(page)
+    await grace.interrupted(page)
+    for _ in range(20):
+        before = len(grace.said)
+        await page.evaluate(BACK_ONLINE)
+
+        async def again(count: int = before) -> bool:
+            return len(grace.said) > count
+
+        await watching.eventually(again)
+    await grace.expired()
+    return page
+
+
 async def test_a_server_that_was_away_for_a_whole_login_gets_every_event_once_and_in_order(tmp_path: Path) -> None:
     port = free_port()
     endpoint = f"http://127.0.0.1:{port}"
-
-    async def stays(alice: App, browser: Browser) -> Page:
-        page = await alice.open(await browser.new_context())
-        alice.start(page)
-        await alice.expired()
-        return page
-
-    async def reloads(bob: App, browser: Browser) -> Page:
-        page = await bob.open(await browser.new_context())
-        bob.start(page)
-        await bob.interrupted(page)
-        await page.reload()
-        await bob.lost()
-        bob.start(page)
-        await bob.expired()
-        return page
-
-    async def closes(carol: App, browser: Browser) -> None:
-        context = await browser.new_context()
-        page = await carol.open(context)
-        carol.start(page)
-        await carol.expired()
-        other = await carol.open(context)
-        await other.evaluate(WATCH, {"endpoint": endpoint, "heartbeatSeconds": 1})
-        await page.close()
-
-    async def shares(dave: App, erin: App, browser: Browser) -> list[Page]:
-        context = await browser.new_context()
-        pages = [await app.open(context) for app in (dave, erin)]
-        for app, page in zip((dave, erin), pages, strict=True):
-            app.start(page)
-        await asyncio.gather(dave.expired(), erin.expired())
-        return pages
-
-    async def is_killed(frank: App, profile: Path, network: int) -> None:
-        async with own_browser(profile, network) as (context, process):
-            page = await frank.open(context)
-            frank.start(page)
-            await frank.interrupted(page)
-            await kill(process)
-            await frank.lost()
-
-    async def runs_full(grace: App, browser: Browser) -> Page:
-        page = await grace.open(await browser.new_context())
-        grace.start(page)
-        await grace.interrupted(page)
-        for _ in range(20):
-            before = len(grace.said)
-            await page.evaluate(BACK_ONLINE)
-
-            async def again(count: int = before) -> bool:
-                return len(grace.said) > count
-
-            await watching.eventually(again)
-        await grace.expired()
-        return page
 
     async with app_server(endpoint) as address, watching.dead_network() as network, chromium(network) as browser:
         alice, bob, carol, dave, erin, frank = (
@@ -226,13 +233,17 @@ async def test_a_server_that_was_away_for_a_whole_login_gets_every_event_once_an
                 app.check(tmp_path)
             assert await duplicates(endpoint) == 0
 
-            # Only repeats of RECONNECTING were dropped.
-            assert full["dropped"] == 0 < full["droppedRepeats"]
-            assert full["queuedBytes"] <= FULL_BYTES
-            told, kept = watching.told_callbacks(grace.said), watching.stored(tmp_path, "grace")
-            assert len(kept) == full["queued"]
-            assert len(told) - len(watching.stored_callbacks(kept)) == full["droppedRepeats"]
-            assert changes(watching.stored_callbacks(kept)) == changes(told)
+            check_full(full, grace, tmp_path)
+
+
+def check_full(full: dict[str, Any], grace: App, folder: Path) -> None:
+    """Only repeats of RECONNECTING were dropped, and what was not arrived."""
+    assert full["dropped"] == 0 < full["droppedRepeats"]
+    assert full["queuedBytes"] <= FULL_BYTES
+    told, kept = watching.told_callbacks(grace.said), watching.stored(folder, grace.user_id)
+    assert len(kept) == full["queued"]
+    assert len(told) - len(watching.stored_callbacks(kept)) == full["droppedRepeats"]
+    assert changes(watching.stored_callbacks(kept)) == changes(told)
 
 
 def changes(callbacks: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
@@ -298,7 +309,7 @@ async def test_a_page_that_is_frozen_has_no_heartbeat_until_it_is_resumed(tmp_pa
 
         alices, _ = await asyncio.gather(opened("alice"), opened("bob"))
         await asyncio.gather(beaten("alice", 1), beaten("bob", 1))
-        # Headless Chromium keeps every page visible and freezes none, so the page is told what the browser would tell it.
+        # Headless Chromium freezes no page, so it is told what the browser would tell it.
         await alices.evaluate("document.dispatchEvent(new Event('freeze'))")
         await beaten("bob", 10)  # what was on its way
         frozen = beats["alice"]
