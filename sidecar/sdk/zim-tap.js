@@ -135,13 +135,13 @@
     async function add(more) {
       rows.push(...more);
       more.forEach((row) => tally(sum, row, 1));
-      let whole = more;
+      let added = more;
       while (sum.queuedBytes > limit) {
         const [row] = rows.splice(Math.max(0, rows.findIndex((one) => one.spare)), 1);
         tally(sum, row, -1, true);
-        whole = null;
+        added = null;
       }
-      save(whole);
+      save(added);
     }
 
     async function remove(gone) {
@@ -262,7 +262,7 @@
    * Sends events, the oldest first, each until the server has answered for it. One page of those that share a
    * database sends at a time. An event may be sent twice all the same; its id makes that harmless.
    */
-  function createSender({ url, ingestToken, database, memory, report }) {
+  function createSender({ url, ingestToken, onProblem, database, memory }) {
     const { fetch } = root; // what the app puts in its place later is not for us
     const self = uuid();
     const queues = database ? [database, memory] : [memory];
@@ -282,11 +282,12 @@
     function push(row) {
       waiting.push(row);
       if (recent.push(row) > LEAVING_EVENTS) recent.shift();
-      writing ??= Promise.resolve().then(write);
+      writing ??= write();
       schedule();
     }
 
     async function write() {
+      await null; // what comes in one go is written in one
       while (waiting.length > 0) {
         const rows = waiting.slice();
         const { dropped } = status();
@@ -295,6 +296,8 @@
         await (written || memory.add(rows)).catch(() => memory.add(rows));
         waiting.splice(0, rows.length);
         if (status().dropped > dropped) tell("the queue is full: events were dropped");
+        // A transaction for each event would cost a busy page too much. The timers of a hidden page are slow.
+        if (root.document?.hidden === false) await new Promise((resolve) => setTimeout(resolve, GATHER_MS));
       }
       writing = null;
     }
@@ -401,7 +404,7 @@
       const headers = { "Content-Type": "application/json" };
       if (ingestToken) headers.Authorization = `Bearer ${ingestToken}`;
       if (zipped) headers["Content-Encoding"] = "gzip";
-      return { method: "POST", headers, body, credentials: "omit", referrerPolicy: "no-referrer" };
+      return { method: "POST", headers, body, credentials: "omit" };
     }
 
     function retry(why, isRefused) {
@@ -413,7 +416,7 @@
     }
 
     function tell(what) {
-      if (what && what !== problem) quietly(() => report(what));
+      if (what && what !== problem) quietly(() => onProblem(what));
       problem = what;
     }
 
@@ -567,7 +570,7 @@
     return { database, memory: createMemory(limit) };
   }
 
-  const installed = new WeakMap(); // each class's clients
+  const installed = new WeakSet(); // the classes
 
   /*
    * The options are described in docs/web-tap.md and zim-tap.d.ts. Throws where the tap cannot be installed, with
@@ -575,9 +578,8 @@
    */
   function install(ZIM, options) {
     check(ZIM, options);
-    const { endpoint, ingestToken, appVersion, deviceId, onProblem, queue } = options;
-    const { heartbeatSeconds = 15, queueBytes = QUEUE_BYTES } = options;
-    const { platform = "Web", sdkName = "zego-zim-web" } = options;
+    const { endpoint, ingestToken, appVersion, deviceId, platform = "Web", sdkName = "zego-zim-web", queue } = options;
+    const { heartbeatSeconds = 15, queueBytes = QUEUE_BYTES, onProblem } = options;
     const version = quietly(() => ZIM.getVersion());
     const common = {
       platform: name(platform),
@@ -586,14 +588,11 @@
       device_id: name(deviceId),
     };
     const url = endpoint.replace(/\/+$/, "") + PATH;
-    const sender = createSender({
-      url,
-      ingestToken,
-      ...createQueues(url, queue, queueBytes),
-      report: onProblem,
-    });
+    const sender = createSender({ url, ingestToken, onProblem, ...createQueues(url, queue, queueBytes) });
     const clients = new Map();
+    let isOn = true;
     const { on: originalOn, off: originalOff } = ZIM.prototype;
+
     /* Puts the tap in the place of each handler. */
     function occupy(zim, client) {
       for (const type of CALLBACKS) {
@@ -602,12 +601,6 @@
           return client.handlers.get(type)?.apply(this, arguments);
         });
       }
-    }
-
-    function adopt(zim, appId) {
-      const client = createClient(appId, common, sender.push);
-      clients.set(zim, client);
-      occupy(zim, client);
     }
 
     /* Any method: seen before it is called, and when its promise settles. */
@@ -653,7 +646,12 @@
     function create(original) {
       return function (config) {
         const zim = original.apply(this, arguments);
-        if (zim && installed.get(ZIM) === clients) quietly(() => adopt(zim, read(config, "appID") ?? config));
+        quietly(() => {
+          if (!zim || !isOn) return;
+          const client = createClient(read(config, "appID") ?? config, common, sender.push);
+          clients.set(zim, client);
+          occupy(zim, client);
+        });
         return zim;
       };
     }
@@ -672,7 +670,7 @@
       throw error;
     }
 
-    installed.set(ZIM, clients);
+    installed.add(ZIM);
 
     let heart = null;
     const rest = () => clearInterval(heart);
@@ -702,7 +700,8 @@
     wake();
 
     function uninstall() {
-      if (installed.get(ZIM) !== clients) return;
+      if (!isOn) return;
+      isOn = false;
       installed.delete(ZIM);
       rest();
       listeners.forEach(([target, ...given]) => quietly(() => target.removeEventListener(...given)));
@@ -725,7 +724,7 @@
 
   const ZimTap = Object.freeze({ install });
   root.ZimTap = ZimTap;
-  if (typeof module === "object" && module !== null && module.exports) {
+  if (typeof module === "object" && module?.exports) {
     module.exports = { ZimTap, install, default: ZimTap };
   }
 })(globalThis);
