@@ -1,9 +1,10 @@
 """What the Web tap costs a page, beside the bare SDK in the same run: `make benchtap`.
 
-Chromium runs the real SDK with an empty queue, and again with the tap on it. **A callback**: the SDK's slot is called as
-the SDK calls it, ten times between two looks at the clock, because a page's clock is coarse. **A call**: an API call that
-the SDK refuses at once, awaited. **The main thread**: what Chromium counts as its tasks (``TaskDuration``), less an idle
-page's, while 1,000 events are recorded into IndexedDB with the server away, and while they are delivered.
+Chromium runs the real SDK bare, and again with the tap on it. **A callback**: the SDK's slot is called as the SDK calls
+it, ten times between two looks at the clock, because a page's clock is coarse. **A call**: an API call that the SDK
+refuses at once, awaited. **The main thread**: the processor time of its tasks as Chromium counts it (``TaskDuration``)
+while 1,000 events that come one by one are recorded into IndexedDB with the server away, less what the bare page takes
+for the same callbacks; and while they are delivered.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import asyncio
 import json
 import statistics
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,6 @@ from tests.support.running import zimwatch
 QUEUED = 1_000
 AT_A_TIME = 10
 NOWHERE = 9
-POLL_S = 0.05
 # `slot` is what the SDK holds for the callback: the app's handler, or the tap's with the app's behind it.
 PREPARE = """(options) => {
   const on = ZIM.prototype.on;
@@ -71,14 +70,14 @@ RECORD = """async (count) => {
 async def busy_ms(cdp: CDPSession) -> float:
     """What the page's main thread has worked so far."""
     told = await cdp.send("Performance.getMetrics")
-    return next(one["value"] for one in told["metrics"] if one["name"] == "TaskDuration") * 1_000
+    return float(next(one["value"] for one in told["metrics"] if one["name"] == "TaskDuration")) * 1_000
 
 
-async def spent_ms(page: Page, cdp: CDPSession, work: str, *given: Any) -> tuple[float, float]:
-    """What the main thread worked during an evaluation, and how long that took."""
-    before, began = await busy_ms(cdp), time.perf_counter()
-    await page.evaluate(work, *given)
-    return await busy_ms(cdp) - before, (time.perf_counter() - began) * 1_000
+async def spent_ms(page: Page, cdp: CDPSession, work: str, given: object = None) -> float:
+    """What the main thread worked during an evaluation."""
+    before = await busy_ms(cdp)
+    await page.evaluate(work, given)
+    return await busy_ms(cdp) - before
 
 
 async def measure(rounds: int) -> dict[str, float]:
@@ -93,7 +92,7 @@ async def measure(rounds: int) -> dict[str, float]:
             await page.goto(f"{address}own")
             await page.evaluate(PREPARE, options)
             cdp = await page.context.new_cdp_session(page)
-            await cdp.send("Performance.enable")
+            await cdp.send("Performance.enable", {"timeDomain": "threadTicks"})
             return page, cdp
 
         for name, options in (("bare", None), ("tap", {"endpoint": endpoint})):
@@ -104,10 +103,9 @@ async def measure(rounds: int) -> dict[str, float]:
                 found[f"{name}_{kind}_us"] = statistics.median(took)
             await page.context.close()
 
-        idle, _ = await opened(None)
+        bare_ms = await spent_ms(*await opened(None), RECORD, QUEUED)
         page, cdp = await opened({"endpoint": endpoint, "heartbeatSeconds": 0})
-        bare_ms, _ = await spent_ms(idle, (await opened_cdp(idle)), RECORD, QUEUED)
-        recorded_ms, _ = await spent_ms(page, cdp, RECORD, QUEUED)
+        recorded_ms = await spent_ms(page, cdp, RECORD, QUEUED)
         found["record_100_ms"] = (recorded_ms - bare_ms) / QUEUED * 100
         await page.evaluate("tap.flush()")
         queued = (await page.evaluate("tap.status()"))["queued"]
@@ -115,19 +113,11 @@ async def measure(rounds: int) -> dict[str, float]:
             raise RuntimeError(f"{queued} events wait, not {QUEUED}")
         with tempfile.TemporaryDirectory(prefix="zimwatch-bench-") as folder:
             async with zimwatch(Path(folder), port=port):
-                delivered_ms, _ = await spent_ms(page, cdp, "tap.flush()")
-                found["deliver_100_ms"] = delivered_ms / QUEUED * 100
+                found["deliver_100_ms"] = await spent_ms(page, cdp, "tap.flush()") / QUEUED * 100
         left = (await page.evaluate("tap.status()"))["queued"]
         if left:
             raise RuntimeError(f"{left} events were not delivered")
     return found
-
-
-async def opened_cdp(page: Page) -> CDPSession:
-    """The page's own protocol session, with its metrics on."""
-    cdp = await page.context.new_cdp_session(page)
-    await cdp.send("Performance.enable")
-    return cdp
 
 
 def main() -> None:

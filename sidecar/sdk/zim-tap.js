@@ -32,7 +32,7 @@
   const RECONNECTING = 3;
 
   const QUEUE_BYTES = 2 ** 21;
-  const BATCH_EVENTS = 100;
+  const BATCH_EVENTS = 250;
   const GATHER_MS = 50; // a call and the callbacks inside it travel together
   const BETWEEN_SENDS_MS = 1000;
   const ANSWER_MS = 10000;
@@ -129,7 +129,7 @@
   /* In memory, and where there is a file, in that as well. */
   function createMemory(limit, file) {
     const sum = emptySum();
-    const rows = [];
+    const rows = file?.left ?? [];
     const save = (more) => file && quietly(() => file.save(rows, more));
 
     async function add(more) {
@@ -150,7 +150,7 @@
       save();
     }
 
-    if (file) add(file.left);
+    rows.forEach((row) => tally(sum, row, 1));
     return { sum, add, remove, first: async (count) => rows.slice(0, count) };
   }
 
