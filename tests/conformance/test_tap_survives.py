@@ -23,6 +23,7 @@ from tests.support.process import free_port
 from tests.support.running import zimwatch
 
 TOKEN_S = 7
+FULL_TOKEN_S = 14
 FULL_BYTES = 6_000
 RUN = """(options) => {
   const say = (what) => { told(what); };
@@ -57,9 +58,9 @@ class App:
         """For a login that begins now."""
         return {**self._options, "token": watching.token04(token_s)}
 
-    def start(self, page: Page) -> None:
+    def start(self, page: Page, token_s: int = TOKEN_S) -> None:
         """Logs in, to stay until the token ends."""
-        self._running = asyncio.create_task(page.evaluate(RUN, self.options()))
+        self._running = asyncio.create_task(page.evaluate(RUN, self.options(token_s)))
 
     async def expired(self) -> None:
         """Waits for the end of the token."""
@@ -189,9 +190,9 @@ async def is_killed(frank: App, profile: Path, network: int) -> None:
 
 async def runs_full(grace: App, browser: Browser) -> Page:
     page = await grace.open(await browser.new_context())
-    grace.start(page)
+    grace.start(page, FULL_TOKEN_S)
     await grace.interrupted(page)
-    for _ in range(20):
+    for _ in range(12):
         before = len(grace.said)
         await page.evaluate(BACK_ONLINE)
 
