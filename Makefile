@@ -16,7 +16,7 @@ define environment
 	@mkdir -p .build && touch $@
 endef
 
-.PHONY: help run test check bench soak format lock clean
+.PHONY: help run test check bench benchtap soak format lock clean
 .DEFAULT_GOAL := help
 
 help: ## list what there is
@@ -38,6 +38,9 @@ check: .build/dev ## lint, format, types, import layers, YAML, Dockerfile
 
 bench: .build/run ## how fast events are taken in, beside bare SQLite on this machine
 	@.venv-run/bin/python -m benchmarks.ingest
+
+benchtap: .build/dev .build/npm ## what the Web tap costs a page, beside the bare SDK
+	@$(DEV)/python -m benchmarks.tap
 
 soak: .build/dev .build/npm ## the long tests
 	@$(DEV)/pytest -m soak
