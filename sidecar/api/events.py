@@ -41,7 +41,7 @@ def routes(store: Store, settings: Settings, clock: Clock) -> list[web.AbstractR
             fresh = len({event.id for event in events} - known)
             accepted, duplicates = fresh, len(events) - fresh
         else:
-            appended = await store.append(events, decoded.rejected)
+            appended = await store.append(events, decoded.rejected, size_bytes=len(raw))
             accepted, duplicates = appended.accepted, appended.duplicates
             for result, count in (
                 ("accepted", accepted),

@@ -37,6 +37,10 @@ def presence(clients: Collection[LoginState], *, left_online_us: int | None = No
     ever was online. Not logged in: since the last one ended. Clients whose callback never came say nothing.
     """
     status = status_of(clients)
+    if len(clients) == 1 and status != OFFLINE:  # the usual case, which needs no comparing
+        (only,) = clients
+        known = only.since_us is not None
+        return Presence(status, only.since_us, only.reason if known else None, only if known else None)
     deciding = [client for client in clients if client.status == status and client.since_us is not None]
     if not deciding:
         return Presence(status, None, None, None)

@@ -22,6 +22,7 @@ from sidecar.errors import DatabaseRefusedError
 from sidecar.store.tables import APPLICATION_ID
 
 BUSY_TIMEOUT_S = 5.0
+LOG_BYTES = 16_777_216
 _HEADER_BYTES = 100
 _APPLICATION_ID_OFFSET = 68  # https://www.sqlite.org/fileformat.html, section 1.3
 
@@ -94,9 +95,11 @@ def connect(path: Path, *, writes: bool) -> sa.Engine:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA temp_store = MEMORY")
+        # Connections that checkpoint at once can corrupt the file in SQLite before 3.51.3: the writer alone does, when
+        # it has answered. A log that had to grow is cut again.
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
+        connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
         if not writes:
-            # Two processes that checkpoint at once can corrupt the file in SQLite before 3.51.3: the writer alone does.
-            connection.execute("PRAGMA wal_autocheckpoint = 0")
             connection.execute("PRAGMA query_only = ON")
 
     @sa.event.listens_for(engine, "begin")
@@ -106,8 +109,11 @@ def connect(path: Path, *, writes: bool) -> sa.Engine:
     return engine
 
 
-def migrate(engine: sa.Engine, path: Path) -> None:
-    """Brings the tables up to date, in one transaction; refuses a file that a newer Zimwatch has written."""
+def migrate(engine: sa.Engine, path: Path) -> bool:
+    """Brings the tables up to date, in one transaction; refuses a file that a newer Zimwatch has written.
+
+    Whether there were older tables: then what follows from the events must be made anew.
+    """
     config = _alembic()
     with engine.connect() as connection:
         found = _revision(connection)
@@ -116,10 +122,11 @@ def migrate(engine: sa.Engine, path: Path) -> None:
     if found is not None and found not in known:
         raise DatabaseRefusedError(f"{path} was written by a newer Zimwatch (schema {found}); use that version")
     if found == script.get_current_head():
-        return
+        return False
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+    return found is not None
 
 
 def quick_check(engine: sa.Engine) -> list[str]:

@@ -120,7 +120,7 @@ def timeline(
 
 def summary(connection: sa.Connection, now_us: int, app_id: int | None = None) -> Summary:
     """Users as counts, of one app or of all."""
-    counts = tables.user_counts.c
+    counts = tables.user_groups.c
     totals = sa.select(counts.status, sa.func.sum(counts.users)).group_by(counts.status)
     silent = sa.select(sa.func.count()).where(_user.lease_until_us < now_us)
     if app_id is not None:

@@ -47,8 +47,8 @@ class Effect(msgspec.Struct, frozen=True, gc=False):
 class Applied(msgspec.Struct, frozen=True, gc=False):
     """An accepted event, where it stands in the log, and what it did."""
 
-    position: int
     event: Event
+    position: int
     effect: Effect
 
 

@@ -11,14 +11,15 @@ from sidecar.store.projections import Projections, UserId
 _SLICE = 5_000
 
 
-def rebuild(connection: sa.Connection, leases: Leases) -> int:
-    """Throws clients, traces, user status and counts away and applies the log anew; how many events it holds.
+def rebuild(connection: sa.Connection, leases: Leases, now_us: int) -> int:
+    """Throws clients, traces, user status and groups away and applies the log anew; how many events it holds.
 
     In the caller's transaction: either all of it is new, or nothing has changed.
     """
     heard = _heard(connection)
-    for table in (tables.clients, tables.traces, tables.user_status, tables.user_counts):
+    for table in (tables.clients, tables.traces, tables.user_status, tables.user_groups):
         connection.execute(sa.delete(table))
+    projections = Projections(connection, leases)
     position = count = 0
     every = rows.columns(tables.events)
     while True:
@@ -26,12 +27,12 @@ def rebuild(connection: sa.Connection, leases: Leases) -> int:
         stored = [rows.stored_event(row) for row in connection.exec_driver_sql(sql, (position,))]
         if not stored:
             return count
-        projections = Projections(connection, leases)
-        projections.load([one.event for one in stored])
+        projections.load(connection, [one.event for one in stored])
         for one in stored:
-            projections.apply(one.position, one.event)
+            projections.next_position = one.position
+            projections.apply(one.event)
         projections.remember(heard)
-        projections.write()
+        projections.write(now_us)
         position, count = stored[-1].position, count + len(stored)
 
 

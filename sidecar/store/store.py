@@ -11,17 +11,19 @@ from typing import IO, Any, Concatenate, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 
-from sidecar.clock import Clock
+from sidecar.clock import Clock, steady_us
 from sidecar.domain.events import Event
 from sidecar.domain.lease import Leases
 from sidecar.errors import DatabaseRefusedError
 from sidecar.store import engine, event_log, outbox, queries
 from sidecar.store.event_log import Batch
+from sidecar.store.reactions import Reaction
 from sidecar.store.rebuild import rebuild
 from sidecar.store.records import (
     Appended,
     Backlog,
     Commit,
+    Loss,
     PendingSpan,
     Rejected,
     StoredEvent,
@@ -33,7 +35,7 @@ from sidecar.store.records import (
     UserRow,
 )
 from sidecar.store.tokens import Tokens
-from sidecar.store.writer import Writer
+from sidecar.store.writer import Limits, Writer
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -43,20 +45,43 @@ READERS = 3
 class Store:
     """One database file, open. Made by :meth:`open`; every coroutine may be called from one event loop at a time."""
 
-    def __init__(self, path: Path, lock: IO[str] | None, *, clock: Clock, leases: Leases, export_spans: bool) -> None:
+    def __init__(
+        self,
+        path: Path,
+        lock: IO[str] | None,
+        *,
+        clock: Clock,
+        leases: Leases,
+        export_spans: bool,
+        reactions: Sequence[Reaction],
+        limits: Limits | None,
+    ) -> None:
         self.path = path
         self._lock = lock
         self._clock = clock
         self._leases = leases
         self._listeners: list[tuple[asyncio.AbstractEventLoop, Callable[[Commit], None]]] = []
         self._write_engine = engine.connect(path, writes=True)
-        engine.migrate(self._write_engine, path)
+        migrated = engine.migrate(self._write_engine, path)
         self._read_engine = engine.connect(path, writes=False)
         self._readers = ThreadPoolExecutor(READERS, "zimwatch-reader")
         self._tokens = Tokens(self._read_engine, self._write_engine, clock)
         self._writer: Writer | None = None
         if lock is not None:
-            self._writer = Writer(self._write_engine, leases, self._publish, export_spans=export_spans)
+            with self._write_engine.begin() as connection:
+                if migrated:
+                    rebuild(connection, leases, clock())
+                outbox.begin(connection, export_spans=export_spans)
+            self._writer = Writer(
+                self._write_engine,
+                leases,
+                self._publish,
+                clock=clock,
+                steady=steady_us,
+                export_spans=export_spans,
+                reactions=reactions,
+                limits=limits,
+            )
 
     @classmethod
     def open(
@@ -67,18 +92,28 @@ class Store:
         leases: Leases | None = None,
         export_spans: bool = False,
         attach: bool = False,
+        reactions: Sequence[Reaction] = (),
+        limits: Limits | None = None,
     ) -> Store:
         """Opens or makes the file, brings its tables up to date and starts the writer.
 
         With ``attach`` the file may be served by another process: tokens and reads work, appending does not. Spans
-        are owed only with ``export_spans``. DatabaseRefusedError where the file is not ours, newer, broken or in use.
+        are owed only with ``export_spans``. ``reactions`` are called in the transaction of the events. DatabaseRefusedError where the file is not ours, newer, broken or in use.
         """
         path = engine.path_of(database_url)
         lock = None
         try:
             engine.claim(path)
             lock = None if attach else engine.lock(path)
-            return cls(path, lock, clock=clock, leases=leases or Leases(), export_spans=export_spans)
+            return cls(
+                path,
+                lock,
+                clock=clock,
+                leases=leases or Leases(),
+                export_spans=export_spans,
+                reactions=reactions,
+                limits=limits,
+            )
         except (sa.exc.DatabaseError, OSError) as error:
             if lock is not None:
                 lock.close()
@@ -105,15 +140,26 @@ class Store:
         """Why the last commit failed; None where it did not."""
         return self._writer.problem if self._writer else None
 
-    async def append(self, events: Sequence[Event], rejected: Sequence[Rejected] = ()) -> Appended:
-        """Commits the events that are new; after that they are never lost. StoreUnavailableError: none was kept."""
+    async def append(
+        self, events: Sequence[Event], rejected: Sequence[Rejected] = (), *, size_bytes: int = 0
+    ) -> Appended:
+        """Commits the events that are new; after that they are never lost. StoreUnavailableError: none was kept.
+
+        ``size_bytes`` is what they took on the wire, by which it is measured how much waits.
+        """
         if not events and not rejected:
             return Appended(0, 0)
-        return await self._writing.append(Batch(events, rejected))
+        return await self._writing.append(Batch(events, rejected, size_bytes))
 
     async def rebuild(self) -> int:
         """Builds every projection anew from the log; how many events it holds."""
-        count: int = await self._writing.do(lambda connection: rebuild(connection, self._leases))
+        writer = self._writing
+
+        def work(connection: sa.Connection) -> int:
+            writer.forget()
+            return rebuild(connection, self._leases, self._clock())
+
+        count: int = await writer.do(work)
         return count
 
     def subscribe(self, callback: Callable[[Commit], None]) -> Callable[[], None]:
@@ -154,19 +200,22 @@ class Store:
         """What was refused, newest first."""
         return await self._read(queries.rejected, limit)
 
-    async def claim_spans(self, limit: int) -> list[PendingSpan]:
-        """The oldest spans that are owed and due."""
-        return await self._read(outbox.claim, limit, self._clock())
+    async def claim_spans(self, after: int, limit: int) -> list[PendingSpan]:
+        """The oldest spans that are owed, behind the position ``after``."""
+        return await self._read(outbox.claim, after, limit)
 
-    async def spans_delivered(self, positions: Sequence[int]) -> None:
-        """The collector has taken the spans of these events."""
-        if positions:
-            await self._writing.do(lambda connection: outbox.delivered(connection, positions))
+    async def spans_done(self, through: int, spans: int, losses: Sequence[Loss] = ()) -> None:
+        """The ``spans`` owed spans at and before ``through`` are with the collector, but for ``losses``."""
 
-    async def spans_failed(self, positions: Sequence[int], *, retry_at_us: int) -> None:
-        """The collector has not taken them: they are due again at ``retry_at_us``."""
-        if positions:
-            await self._writing.do(lambda connection: outbox.failed(connection, positions, retry_at_us))
+        def work(connection: sa.Connection) -> None:
+            outbox.delivered(connection, through, spans)
+            outbox.lose(connection, losses)
+
+        await self._writing.do(work)
+
+    async def span_losses(self, limit: int) -> list[Loss]:
+        """Spans that the collector will not have, newest first."""
+        return await self._read(outbox.losses, limit)
 
     async def span_backlog(self) -> Backlog:
         """How much is owed to the collector."""

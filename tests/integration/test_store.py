@@ -20,7 +20,7 @@ from sidecar.domain.login_state import fold
 from sidecar.domain.presence import presence
 from sidecar.errors import DatabaseRefusedError, StoreUnavailableError
 from sidecar.store import Store, engine, tables
-from sidecar.store.records import Rejected, UserFilter
+from sidecar.store.records import Backlog, Rejected, UserFilter
 from tests.support.events import APP_ID, BEGIN_US, SECOND_US, Phone, made_id
 
 LATER_US = BEGIN_US + 20 * SECOND_US
@@ -37,19 +37,24 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
     await store.close()
 
 
+GROUP = ", ".join(f"user_groups.{name}" for name in ("app_id", "status", "platform", "reason", "unconfirmed"))
+
+
 def projected(folder: Path) -> dict[str, list[tuple[Any, ...]]]:
     """Every projection as rows without the keys, which are the database's own affair."""
     with sqlite3.connect(folder / "zimwatch.db") as connection:
         who = "JOIN user_status USING (user_key)"
+        group_of = "JOIN user_status USING (group_key)"
         columns = [c.name for c in tables.clients.columns if c.name not in {"client_key", "user_key"}]
         queries = {
             "users": "SELECT * FROM user_status ORDER BY app_id, user_id",
             "clients": f"SELECT app_id, user_id, c.{', c.'.join(columns)} FROM clients c {who} ORDER BY 3",
-            "traces": "SELECT trace_id, last_position, root_position FROM traces ORDER BY trace_id",
-            "counts": "SELECT * FROM user_counts WHERE users <> 0 ORDER BY app_id, status",
+            "traces": "SELECT trace_id, root_position FROM traces ORDER BY trace_id",
+            "groups": f"SELECT {GROUP}, users FROM user_groups WHERE users <> 0 ORDER BY 1, 2, 3, 4, 5",
+            "members": f"SELECT user_id, {GROUP} FROM user_groups {group_of} ORDER BY user_status.app_id, user_id",
         }
         found = {name: connection.execute(sql).fetchall() for name, sql in queries.items()}
-    found["users"] = [row[1:] for row in found["users"]]
+    found["users"] = [row[1:-1] for row in found["users"]]
     connection.close()
     return found
 
@@ -206,8 +211,8 @@ async def test_a_session_is_one_trace_whose_first_event_is_the_root(store: Store
     alice.login(at=0)
     states = ("CONNECTING", "CONNECTED", "RECONNECTING")
     await store.append([alice.says(state, "SUCCESS", at=at) for at, state in enumerate(states)])
-    spans = await store.claim_spans(10)
-    assert [span.is_root for span in spans] == [True, False, False]
+    spans = await store.claim_spans(0, 10)
+    assert [span.starts_trace for span in spans] == [True, False, False]
     assert {span.trace_id for span in spans} == {alice.session_id}
     assert [(span.previous_state, span.user_status) for span in spans] == [
         (None, "not_logged_in"),
@@ -219,11 +224,30 @@ async def test_a_session_is_one_trace_whose_first_event_is_the_root(store: Store
 async def test_a_span_is_owed_until_it_was_delivered(store: Store) -> None:
     alice = Phone("alice")
     await store.append([alice.says("CONNECTED", "SUCCESS", at=0), alice.says("RECONNECTING", "X", at=1)])
-    await store.spans_failed([1], retry_at_us=LATER_US + 1)
-    assert [span.position for span in await store.claim_spans(10)] == [2]
-    await store.spans_delivered([2])
-    backlog = await store.span_backlog()
-    assert (backlog.spans, backlog.oldest_us) == (1, BEGIN_US)
+    assert [span.position for span in await store.claim_spans(0, 1)] == [1]
+    assert [span.position for span in await store.claim_spans(1, 10)] == [2]
+    assert (await store.span_backlog()) == Backlog(2, BEGIN_US)
+    await store.spans_done(1, 1)
+    assert [span.position for span in await store.claim_spans(0, 10)] == [2]
+    assert (await store.span_backlog()) == Backlog(1, BEGIN_US + SECOND_US)
+
+
+async def test_what_was_owed_before_a_start_without_an_exporter_is_owed_still_and_nothing_of_that_time(
+    tmp_path: Path,
+) -> None:
+    alice = Phone("alice")
+    for exporting in (True, False, True):
+        store = opened(tmp_path, export_spans=exporting)
+        await store.append([alice.says("CONNECTED", "SUCCESS", at=0), alice.event("logout", 1)])
+        assert (await store.span_backlog()).spans == (2 if exporting and alice.seq == 6 else 1)
+        await store.close()
+    store = opened(tmp_path, export_spans=True)
+    assert [span.position for span in await store.claim_spans(0, 10)] == [1]
+    await store.spans_done(1, 1)
+    assert [span.position for span in await store.claim_spans(0, 10)] == [5]
+    await store.spans_done(5, 1)
+    assert (await store.claim_spans(0, 10), await store.span_backlog()) == ([], Backlog(0, None))
+    await store.close()
 
 
 async def test_without_an_exporter_no_span_is_owed(tmp_path: Path) -> None:
@@ -329,8 +353,8 @@ async def test_events_before_any_login_belong_to_a_client_and_to_nobody(store: S
     nobody = Phone(None, "fresh page")
     await store.append([nobody.says("DISCONNECTED", "SUCCESS", at=0)])
     assert (await store.users(UserFilter())).users == []
-    span = (await store.claim_spans(1))[0]
-    assert (span.trace_id, span.user_status, span.event.user_id) == (made_id(nobody.name), None, None)
+    span = (await store.claim_spans(0, 1))[0]
+    assert (span.trace_id, span.user_status, span.user_id) == (made_id(nobody.name), None, None)
     assert projected(tmp_path)["users"] == []
 
 
