@@ -23,6 +23,8 @@ from sidecar.store.tables import APPLICATION_ID
 
 BUSY_TIMEOUT_S = 5.0
 LOG_BYTES = 16_777_216
+# SQLite's own 2 MiB are less than one large commit touches.
+CACHE_KIB = 32_768
 _HEADER_BYTES = 100
 _APPLICATION_ID_OFFSET = 68  # https://www.sqlite.org/fileformat.html, section 1.3
 
@@ -95,6 +97,7 @@ def connect(path: Path, *, writes: bool) -> sa.Engine:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA temp_store = MEMORY")
+        connection.execute(f"PRAGMA cache_size = -{CACHE_KIB if writes else CACHE_KIB // 8}")
         # Connections that checkpoint at once can corrupt the file in SQLite before 3.51.3: the writer alone does, when
         # it has answered. A log that had to grow is cut again.
         connection.execute("PRAGMA wal_autocheckpoint = 0")

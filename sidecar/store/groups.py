@@ -7,12 +7,15 @@ the merge of the groups that fit. The counts are kept with every commit, so that
 from __future__ import annotations
 
 from collections import Counter
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 import sqlalchemy as sa
 
 from sidecar.domain import connection as sdk
 from sidecar.domain.status import Status
+from sidecar.store import tables
+from sidecar.store.records import UserFilter
 
 # ZIMPlatformType by its names. What a sender calls otherwise is in the group of the others, so that no sender can make
 # as many groups as it likes.
@@ -74,3 +77,31 @@ class Groups:
         if moved := [(users, key) for key, users in self._moved.items() if users]:
             connection.exec_driver_sql("UPDATE user_groups SET users = users + ? WHERE group_key = ?", moved)
         self._moved.clear()
+
+
+def newest(
+    connection: sa.Connection, wanted: UserFilter, *, below: int, limit: int, above: int = 0
+) -> Sequence[sa.Row[Any]]:
+    """Rows of ``user_status`` that fit, newest change first, between two positions of changes."""
+    user, group = tables.user_status.c, tables.user_groups.c
+    member = tables.user_status.alias()
+    fits = [group.users > 0]
+    also = [member.c.group_key == group.group_key, member.c.changed_position.between(above + 1, below - 1)]
+    for column, value in ((group.status, wanted.status), (group.app_id, wanted.app_id)):
+        if value is not None:
+            fits.append(column == value)
+    for name, value, known in (("platform", wanted.platform, PLATFORMS), ("reason", wanted.reason, REASONS)):
+        if value is not None:
+            fits.append(group[name] == (value if value in known else OTHER))
+            if value not in known:
+                also.append(member.c[name] == value)
+    if wanted.q:
+        also.append(member.c.user_id.contains(wanted.q, autoescape=True))
+    if wanted.unconfirmed is not None:
+        fits.append(group.unconfirmed == wanted.unconfirmed)
+    # The newest of each group that fits; the newest of all of them are among those.
+    members = sa.select(member.c.user_key).where(*also).order_by(member.c.changed_position.desc()).limit(limit)
+    members = members.correlate(tables.user_groups)
+    query = sa.select(tables.user_status).select_from(tables.user_groups)
+    query = query.join(tables.user_status, user.user_key.in_(members)).where(*fits)
+    return connection.execute(query.order_by(user.changed_position.desc()).limit(limit)).all()

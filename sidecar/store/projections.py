@@ -32,8 +32,10 @@ CHUNK: Final = 400
 # About 1.5 KB each. Twice as many users and traces may be held.
 USERS_HELD: Final = 30_000
 TRACES_HELD: Final = 50_000
-# A user with more clients than this is read anew each time.
-CLIENTS_HELD: Final = 16
+# With more clients than this, those that decide nothing any more leave their user's row.
+CLIENTS_KEPT: Final = 4
+# A user with more that decide is crowded: all its clients have rows of their own, and are read anew each time.
+CLIENTS_PACKED: Final = 16
 
 UserId = tuple[int, str]
 Who = UserId | bytes
@@ -42,7 +44,8 @@ Who = UserId | bytes
 
 class User(msgspec.Struct, kw_only=True, gc=False):
     """A user, or nobody with one client. ``clients`` are at least the live ones, the one that ended last, and the one
-    that was seen last; of the others ``left_elsewhere_us`` tells when the last of them left online.
+    that was seen last; of the others ``left_elsewhere_us`` tells when the last of them left online. ``crowded``: those
+    at hand are not packed in the user's row.
     """
 
     user_key: int
@@ -51,12 +54,14 @@ class User(msgspec.Struct, kw_only=True, gc=False):
     stored: bool = False
     clients: dict[bytes, Client]
     left_elsewhere_us: int | None = None
+    crowded: bool = False
     status: Status = NOT_LOGGED_IN
     last_seen_at_us: int = 0
     last_position: int | None = None
     changed_position: int = 0
     group_key: int | None = None
-    moved: bool = False  # changed_position has moved on since it was written
+    lease_check_us: int | None = None
+    moved: bool = False  # a column that is indexed has changed since it was written
 
 
 class Projections:
@@ -79,6 +84,8 @@ class Projections:
         self._touched: dict[int, User] = {}
         # Each client that was touched, with the position of its last event that is in the table.
         self._clients: dict[int, tuple[Client, int | None]] = {}
+        # Clients that have a row of their own, and will be in their user's row.
+        self._packed: list[tuple[int]] = []
         self._new_traces: dict[bytes, int] = {}
         self._unrooted: set[bytes] = set()
         # What was applied since load, and the stored log of each client that an event came late for.
@@ -88,22 +95,32 @@ class Projections:
     def load(self, connection: sa.Connection, events: Collection[Event]) -> None:
         """Puts at hand what ``events`` will touch. Nothing may be left unwritten from before."""
         self._begin(connection)
-        at_hand, missing = self._at_hand, dict[Who, set[bytes]]()
+        at_hand = self._at_hand
+        missing: dict[UserId, set[bytes]] = {}
+        strays: list[bytes] = []
+        unknown: list[tuple[User, bytes]] = []
+        traces: set[bytes] = set()
         for event in events:
             who: Who = event.client_id if event.user_id is None else (event.app_id, event.user_id)
             user = at_hand.get(who)
-            if user is None and who not in missing and (user := self._users.get(who)) is not None:
+            if user is None and (user := self._users.get(who)) is not None:
                 at_hand[who] = user
-            if user is None:
-                missing.setdefault(who, set()).add(event.client_id)
-            elif event.client_id not in user.clients:
-                # It may have this client, and not hold it: what is held is not all that there is.
-                missing[who] = {event.client_id, *(other for other in user.clients)}
-                del at_hand[who]
+            if user is not None:
+                if event.client_id not in user.clients:
+                    unknown.append((user, event.client_id))
+            elif event.user_id is None:
+                strays.append(event.client_id)
+            else:
+                missing.setdefault((event.app_id, event.user_id), set()).add(event.client_id)
+            if event.type == CONNECTION_STATE_CHANGED:
+                traces.add(event.session_id or event.client_id)
+        if strays:
+            self._load_strays(sorted(set(strays)))
         if missing:
-            self._load_users({who: wanted for who, wanted in missing.items() if isinstance(who, tuple)})
-            self._load_strays([who for who in missing if isinstance(who, bytes)])
-        self._load_traces(events)
+            unknown += self._load_users(missing)
+        if unknown:
+            self._load_clients(unknown)
+        self._load_traces(traces)
 
     def apply(self, event: Event) -> tuple[int, Effect]:
         """Moves everything on by one event that is new to the log; the position it stands at, and what it did."""
@@ -111,14 +128,15 @@ class Projections:
         self.next_position = position + 1
         nobody = event.user_id is None
         user = self._at_hand[event.client_id if event.user_id is None else (event.app_id, event.user_id)]
-        client = user.clients.get(event.client_id) or self._new_client(user, event.client_id)
+        client = user.clients.get(event.client_id)
+        if client is None:
+            client = self._new_client(user, event.client_id)
         state = client.state
-        previous_client, previous_user = client.last_position, user.last_position
+        previous_client, previous_user, before = client.last_position, user.last_position, user.status
         if client.client_key not in self._clients:
             self._clients[client.client_key] = (client, previous_client)
-        before = user.status
-        shown = (state.status, state.since_us, state.reason, state.token_expires_at_us)
-        late = event.seq < state.last_seq or event.order <= state.order
+        status, since_us, reason, token_us = state.status, state.since_us, state.reason, state.token_expires_at_us
+        late = event.seq < state.last_seq or (event.seq == state.last_seq and event.id <= state.last_id)
         previous_state = duration_us = None
         is_change = event.type == CONNECTION_STATE_CHANGED
         if not late:
@@ -134,25 +152,27 @@ class Projections:
                 previous_state, duration_us = made.previous_state, made.duration_us
         self._applied.append(event)
         client.last_position = position
-        client.last_seen_at_us = max(client.last_seen_at_us, event.received_at_us)
+        if event.received_at_us > client.last_seen_at_us:
+            client.last_seen_at_us = event.received_at_us
         starts_trace = is_change and self._starts_trace(event.session_id or event.client_id, position)
         if nobody:
             return position, Effect(
                 None, previous_client, starts_trace, previous_state, duration_us, None, None, late, client
             )
-        if state.status != shown[0]:
+        if state.status != status:
             user.status = status_of([one.state for one in user.clients.values()])
         self._touched[user.user_key] = user
         user.last_position = position
-        user.last_seen_at_us = max(user.last_seen_at_us, event.received_at_us)
-        if not user.changed_position or shown != (
-            state.status,
-            state.since_us,
-            state.reason,
-            state.token_expires_at_us,
+        if event.received_at_us > user.last_seen_at_us:
+            user.last_seen_at_us = event.received_at_us
+        if (
+            state.since_us != since_us
+            or state.status != status
+            or state.reason != reason
+            or state.token_expires_at_us != token_us
+            or not user.changed_position
         ):
-            user.changed_position = position
-            user.moved = True
+            user.changed_position, user.moved = position, True
         return position, Effect(
             previous_user,
             previous_client,
@@ -167,17 +187,38 @@ class Projections:
 
     def renew_lease(self, heartbeat: Event) -> None:
         """A sign of life. One of a client that nothing else is known of says nothing yet."""
-        nobody = heartbeat.user_id is None
-        user = self._at_hand[heartbeat.client_id if heartbeat.user_id is None else (heartbeat.app_id, heartbeat.user_id)]
+        who: Who = heartbeat.client_id if heartbeat.user_id is None else (heartbeat.app_id, heartbeat.user_id)
+        user = self._at_hand[who]
         client = user.clients.get(heartbeat.client_id)
-        if client is None or client.last_position is None:
+        if client is None:
             return
         self._clients.setdefault(client.client_key, (client, client.last_position))
         client.sends_heartbeats = True
         client.last_seen_at_us = max(client.last_seen_at_us, heartbeat.received_at_us)
-        if not nobody:
+        if user.user_key != tables.NOBODY:
             user.last_seen_at_us = max(user.last_seen_at_us, heartbeat.received_at_us)
             self._touched[user.user_key] = user
+
+    def sweep(self, connection: sa.Connection, now_us: int, limit: int) -> list[UserId]:
+        """Finds up to ``limit`` users whose lease may have run out; to be written like those that events touched.
+
+        The check is set when a lease begins and not moved with every sign of life, so most are found to be fine.
+        """
+        self._begin(connection)
+        sql = "SELECT app_id, user_id FROM user_status WHERE lease_check_us < ? ORDER BY lease_check_us LIMIT ?"
+        due = [(row[0], row[1]) for row in connection.exec_driver_sql(sql, (now_us, limit))]
+        missing: dict[UserId, set[bytes]] = {}
+        for who in due:
+            if (user := self._users.get(who)) is not None:
+                self._at_hand[who] = user
+            else:
+                missing[who] = set()
+        self._load_users(missing)
+        for who in due:
+            user = self._at_hand[who]
+            user.lease_check_us, user.moved = None, True
+            self._touched[user.user_key] = user
+        return self.write(now_us)
 
     def remember(self, heard: dict[tuple[bytes, UserId | None], int]) -> None:
         """Gives back what heartbeats told of clients, which the log does not hold (see :func:`rebuild`)."""
@@ -193,41 +234,72 @@ class Projections:
 
     def write(self, now_us: int) -> list[UserId]:
         """Writes what was touched, as of ``now_us``; the users among it."""
-        clients = [entry for _, entry in sorted(self._clients.items())]
-        fresh = [client for client, head in clients if head is None]
-        self._many(
-            rows.CLIENT_INSERT, [(*rows.client_row(one), one.client_id, one.user_key) for one in fresh]
-        )
-        self._many(rows.CLIENT_UPDATE, [rows.client_row(client) for client, head in clients if head is not None])
-        self._many("INSERT INTO traces (trace_id, root_position) VALUES (?, ?)", sorted(self._new_traces.items()))
         users = [user for _, user in sorted(self._touched.items())]
+        apart = [client for client, _ in self._clients.values() if client.user_key == tables.NOBODY]
+        for user in users:
+            if user.crowded or len(user.clients) > CLIENTS_KEPT:
+                apart += self._set_apart(user)
+        self._many(_CLIENT_UNPACK, self._packed)
+        self._many(_CLIENT_REPLACE, [rows.client_row(client) for client in sorted(apart, key=_key)])
+        self._many("INSERT INTO traces (trace_id, root_position) VALUES (?, ?)", sorted(self._new_traces.items()))
         self._write_users(users, now_us)
         self._groups.write(self._connection)
         for who, user in self._at_hand.items():
-            if len(user.clients) > CLIENTS_HELD or not (user.stored or user.clients):
+            if user.crowded or not (user.stored or user.clients):
                 self._users.forget(who)
         for trace_id in self._new_traces:
             self._rooted.put(trace_id, True)
         self._begin(self._connection)
         return [(user.app_id, user.user_id) for user in users]
 
+    def _set_apart(self, user: User) -> list[Client]:
+        """The clients of a user that has many which must have rows of their own; the others are in the user's row."""
+        held = _held(list(user.clients.values()), set())
+        was_crowded, user.crowded = user.crowded, len(held) > CLIENTS_PACKED
+        if user.crowded:
+            known = self._clients if was_crowded else {one.client_key for one in user.clients.values()}
+            return [one for one in user.clients.values() if one.client_key in known]
+        if was_crowded:
+            self._packed += [(one.client_key,) for one in held]
+        others = [one for one in user.clients.values() if one not in held]
+        user.clients = {one.client_id: one for one in held}
+        left = [one.state.left_online_us for one in others]
+        user.left_elsewhere_us = max((at for at in [user.left_elsewhere_us, *left] if at is not None), default=None)
+        return others
+
     def _write_users(self, users: list[User], now_us: int) -> None:
         new, moved, touched = [], [], []
         for user in users:
             since_us, reason, token_us, platform, lease_us = self._standing(user)
             late = lease_us is not None and lease_us < now_us
+            check_us = None
+            if lease_us is not None and not late:
+                check_us = user.lease_check_us
+                check_us = lease_us if check_us is None or check_us > lease_us else check_us
             group = self._groups.key(group_of(user.app_id, user.status, platform, reason, unconfirmed=late))
-            row = (user.status, since_us, reason, token_us, platform, lease_us, user.last_seen_at_us, user.last_position)
             if group != user.group_key:
                 self._groups.move(user.group_key, group)
-                user.group_key = group
-                user.moved = True
+                user.group_key, user.moved = group, True
+            if check_us != user.lease_check_us:
+                user.lease_check_us, user.moved = check_us, True
+            rest = (
+                user.status,
+                since_us,
+                reason,
+                token_us,
+                platform,
+                lease_us,
+                user.last_seen_at_us,
+                user.last_position,
+                None if user.crowded else rows.pack(list(user.clients.values())),
+                user.left_elsewhere_us,
+            )
             if not user.stored:
-                new.append((user.user_key, user.app_id, user.user_id, *row, user.changed_position, group))
+                new.append((*rest, user.changed_position, group, check_us, user.user_key, user.app_id, user.user_id))
             elif user.moved:
-                moved.append((*row, user.changed_position, group, user.user_key))
+                moved.append((*rest, user.changed_position, group, check_us, user.user_key))
             else:
-                touched.append((*row, user.user_key))
+                touched.append((*rest, user.user_key))
             user.stored, user.moved = True, False
         self._many(_USER_INSERT, new)
         self._many(_USER_MOVED, moved)
@@ -236,10 +308,10 @@ class Projections:
     def _standing(self, user: User) -> tuple[int | None, str | None, int | None, str | None, int | None]:
         """Since when and why the user has its status; the token's expiry and the platform; the end of its lease."""
         own = list(user.clients.values())
+        decisive = own[0]
         found = presence([client.state for client in own], left_online_us=user.left_elsewhere_us)
-        decisive = next((client for client in own if client.state is found.decided_by), None)
-        if decisive is None:
-            decisive = max(own, key=_seen)
+        if decisive.state is not found.decided_by:
+            decisive = next((client for client in own if client.state is found.decided_by), None) or max(own, key=_seen)
         lease_us = None
         for client in own:
             if client.state.status != NOT_LOGGED_IN:
@@ -281,30 +353,69 @@ class Projections:
         self._users.put(who, user)
         self._at_hand[who] = user
 
-    def _load_users(self, wanted: dict[UserId, set[bytes]]) -> None:
-        """``wanted`` names for each user clients that must be held if they exist."""
+    def _load_users(self, wanted: dict[UserId, set[bytes]]) -> list[tuple[User, bytes]]:
+        """``wanted`` names clients of each user that must be at hand if they exist; those that are not there yet."""
+        # A join, because SQLite would read the whole index for a pair of columns IN a list.
         sql = (
-            "SELECT user_key, app_id, user_id, status, last_seen_at_us, last_position, changed_position, group_key"
-            " FROM user_status WHERE (app_id, user_id) IN (VALUES {})"
+            "WITH wanted (app_id, user_id) AS (VALUES {}) SELECT user_key, app_id, user_id, status, last_seen_at_us,"
+            " last_position, changed_position, group_key, lease_check_us, clients, left_elsewhere_us"
+            " FROM wanted CROSS JOIN user_status USING (app_id, user_id)"
         )
-        found: dict[int, User] = {}
+        unknown: list[tuple[User, bytes]] = []
+        crowded: dict[int, User] = {}
         for row in self._select(sql, wanted, mark="(?, ?)"):
-            names = ("user_key", "app_id", "user_id", "status", "last_seen_at_us", "last_position", "changed_position")
-            user = User(**dict(zip(names, row, strict=False)), group_key=row[7], stored=True, clients={})
-            found[user.user_key] = user
-            self._hold((user.app_id, user.user_id), user)
-        clients: dict[int, list[Client]] = defaultdict(list)
-        for client in self._clients_of("user_key IN ({})", found):
-            clients[client.user_key].append(client)
-        for user_key, own in clients.items():
-            user = found[user_key]
-            held = _held(own, wanted[user.app_id, user.user_id])
-            user.clients = {client.client_id: client for client in held}
-            left = [c.state.left_online_us for c in own if c.client_id not in user.clients]
-            user.left_elsewhere_us = max((at for at in left if at is not None), default=None)
+            clients = [] if row[9] is None else rows.unpack(row[9])
+            user = User(
+                user_key=row[0],
+                app_id=row[1],
+                user_id=row[2],
+                stored=True,
+                clients={client.client_id: client for client in clients},
+                left_elsewhere_us=row[10],
+                crowded=row[9] is None,
+                status=row[3],
+                last_seen_at_us=row[4],
+                last_position=row[5],
+                changed_position=row[6],
+                group_key=row[7],
+                lease_check_us=row[8],
+            )
+            who = (user.app_id, user.user_id)
+            self._hold(who, user)
+            if user.crowded:
+                crowded[user.user_key] = user
+            else:
+                unknown += [(user, client_id) for client_id in wanted[who] if client_id not in user.clients]
+        if crowded:
+            self._load_crowded(crowded, wanted)
         for app_id, user_id in sorted(who for who in wanted if who not in self._at_hand):
             self._hold((app_id, user_id), User(user_key=self._next_user, app_id=app_id, user_id=user_id, clients={}))
             self._next_user += 1
+        return unknown
+
+    def _load_crowded(self, crowded: dict[int, User], wanted: dict[UserId, set[bytes]]) -> None:
+        clients: dict[int, list[Client]] = defaultdict(list)
+        for client in self._clients_of("user_key IN ({})", crowded):
+            clients[client.user_key].append(client)
+        for user_key, own in clients.items():
+            user = crowded[user_key]
+            user.clients = {one.client_id: one for one in _held(own, wanted[user.app_id, user.user_id])}
+            left = [one.state.left_online_us for one in own if one.client_id not in user.clients]
+            user.left_elsewhere_us = max((at for at in left if at is not None), default=None)
+
+    def _load_clients(self, unknown: list[tuple[User, bytes]]) -> None:
+        """Clients that may have rows of their own are packed with the others of their user again."""
+        users = {user.user_key: user for user, _ in unknown if user.stored}
+        for client in self._clients_of("client_id IN ({})", {client_id for _, client_id in unknown}):
+            user = users.get(client.user_key)
+            if user is None or client.client_id in user.clients:
+                continue
+            user.clients[client.client_id] = client
+            self._packed.append((client.client_key,))
+            sql = "SELECT MAX(left_online_us) FROM clients WHERE user_key = ? AND client_key NOT IN ({})"
+            keys = [one.client_key for one in user.clients.values()]
+            found = self._connection.exec_driver_sql(sql.format(", ".join(map(str, keys))), (user.user_key,))
+            user.left_elsewhere_us = found.scalar_one()
 
     def _load_strays(self, client_ids: list[bytes]) -> None:
         for client in self._clients_of(f"user_key = {tables.NOBODY} AND client_id IN ({{}})", client_ids):
@@ -313,13 +424,8 @@ class Projections:
             if client_id not in self._at_hand:
                 self._hold(client_id, User(user_key=tables.NOBODY, clients={}))
 
-    def _load_traces(self, events: Collection[Event]) -> None:
-        unknown = {
-            trace_id
-            for event in events
-            if event.type == CONNECTION_STATE_CHANGED
-            and self._rooted.get(trace_id := event.session_id or event.client_id) is None
-        }
+    def _load_traces(self, trace_ids: Collection[bytes]) -> None:
+        unknown = {trace_id for trace_id in trace_ids if self._rooted.get(trace_id) is None}
         for (trace_id,) in self._select("SELECT trace_id FROM traces WHERE trace_id IN ({})", unknown):
             self._rooted.put(trace_id, True)
             unknown.discard(trace_id)
@@ -343,10 +449,20 @@ class Projections:
             self._connection.exec_driver_sql(sql, values)
 
 
-_USER_INSERT: Final = rows.insert(tables.user_status)
-_WHO: Final = ("app_id", "user_id")
-_USER_MOVED: Final = rows.update(tables.user_status, but=_WHO)
-_USER_TOUCHED: Final = rows.update(tables.user_status, but=(*_WHO, "changed_position", "group_key"))
+_CLIENT_REPLACE: Final = rows.insert(tables.clients).replace("INSERT", "INSERT OR REPLACE", 1)
+_CLIENT_UNPACK: Final = "DELETE FROM clients WHERE client_key = ?"
+_KEPT: Final = ("user_key", "app_id", "user_id")
+_INDEXED: Final = ("changed_position", "group_key", "lease_check_us")
+_REST: Final = tuple(
+    column.name for column in tables.user_status.columns if column.name not in {*_KEPT, *_INDEXED}
+)
+_USER_INSERT: Final = (
+    f"INSERT INTO user_status ({', '.join((*_REST, *_INDEXED, *_KEPT))})"
+    f" VALUES ({', '.join('?' * len(tables.user_status.columns))})"
+)
+# An index is written anew when one of its columns is set, even to what it was: so there are two.
+_USER_MOVED: Final = f"UPDATE user_status SET {', '.join(f'{name} = ?' for name in (*_REST, *_INDEXED))} WHERE user_key = ?"
+_USER_TOUCHED: Final = f"UPDATE user_status SET {', '.join(f'{name} = ?' for name in _REST)} WHERE user_key = ?"
 
 
 def _describe(client: Client, event: Event) -> None:
@@ -371,6 +487,10 @@ def _held(clients: list[Client], wanted: set[bytes]) -> list[Client]:
         deciding.add(max(ended, key=lambda one: (one.state.since_us or 0, one.state.last_id)).client_id)
         deciding.add(max(clients, key=_seen).client_id)
     return [client for client in clients if client.client_id in deciding]
+
+
+def _key(client: Client) -> int:
+    return client.client_key
 
 
 def _seen(client: Client) -> tuple[int, int]:

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import sqlalchemy as sa
 
 from sidecar.domain.lease import Leases
 from sidecar.domain.status import NOT_LOGGED_IN, OFFLINE, ONLINE
-from sidecar.store import rows, tables
+from sidecar.store import groups, rows, tables
 from sidecar.store.records import Rejected, SessionRow, StoredEvent, Summary, UserDetail, UserFilter, UserPage, UserRow
 
 _user = tables.user_status.c
-_USER_COLUMNS = (
-    _user.app_id,
-    _user.user_id,
-    _user.status,
-    _user.since_us,
-    _user.reason,
-    _user.token_expires_at_us,
-    _user.last_seen_at_us,
-    _user.platform,
-    _user.changed_position,
-    _user.lease_until_us,
-)
 # What a page shows of a user's clients: all that are live, and this many in all.
 SESSIONS_SHOWN = 100
 
@@ -45,39 +34,22 @@ def _user_row(row: Any, now_us: int) -> UserRow:  # noqa: ANN401 - a row of any 
 
 def users(connection: sa.Connection, wanted: UserFilter, now_us: int) -> UserPage:
     """Newest change first."""
-    query = sa.select(*_USER_COLUMNS).order_by(_user.changed_position.desc()).limit(wanted.limit + 1)
-    equals = (
-        (_user.status, wanted.status),
-        (_user.app_id, wanted.app_id),
-        (_user.platform, wanted.platform),
-        (_user.reason, wanted.reason),
-    )
-    for column, value in equals:
-        if value is not None:
-            query = query.where(column == value)
-    if wanted.q:
-        query = query.where(_user.user_id.contains(wanted.q, autoescape=True))
-    if wanted.unconfirmed is not None:
-        late = _user.lease_until_us < now_us
-        query = query.where(late if wanted.unconfirmed else sa.or_(_user.lease_until_us.is_(None), sa.not_(late)))
-    if wanted.cursor is not None:
-        query = query.where(_user.changed_position < wanted.cursor)
-    found = [_user_row(row, now_us) for row in connection.execute(query)]
+    below = tables.LARGEST if wanted.cursor is None else wanted.cursor
+    found = groups.newest(connection, wanted, below=below, limit=wanted.limit + 1)
     more = len(found) > wanted.limit
-    page = found[: wanted.limit]
+    page = [_user_row(row, now_us) for row in found[: wanted.limit]]
     return UserPage(page, page[-1].position if more else None)
 
 
 def users_changed_since(connection: sa.Connection, position: int, limit: int, now_us: int) -> list[UserRow]:
-    """Oldest change first."""
-    query = sa.select(*_USER_COLUMNS).where(_user.changed_position > position)
-    query = query.order_by(_user.changed_position).limit(limit)
-    return [_user_row(row, now_us) for row in connection.execute(query)]
+    """Oldest change first; the newest ``limit`` of them."""
+    found = groups.newest(connection, UserFilter(), below=tables.LARGEST, limit=limit, above=position)
+    return [_user_row(row, now_us) for row in reversed(found)]
 
 
 def user(connection: sa.Connection, app_id: int, user_id: str, now_us: int, leases: Leases) -> UserDetail | None:
     """One user and its clients, the live ones first."""
-    who = sa.select(_user.user_key, *_USER_COLUMNS).where(_user.app_id == app_id, _user.user_id == user_id)
+    who = sa.select(tables.user_status).where(_user.app_id == app_id, _user.user_id == user_id)
     found = connection.execute(who).first()
     if found is None:
         return None
@@ -85,8 +57,16 @@ def user(connection: sa.Connection, app_id: int, user_id: str, now_us: int, leas
         f"SELECT {rows.columns(tables.clients)} FROM clients WHERE user_key = ?"
         f" ORDER BY status = '{NOT_LOGGED_IN}', since_us DESC, last_id DESC LIMIT {SESSIONS_SHOWN}"
     )
-    clients = (rows.client_of(row) for row in connection.exec_driver_sql(sql, (found.user_key,)))
-    return UserDetail(_user_row(found, now_us), [_session(client, now_us, leases) for client in clients])
+    clients = [rows.client_of(row) for row in connection.exec_driver_sql(sql, (found.user_key,))]
+    if found.clients is not None:
+        clients += rows.unpack(found.clients)
+    clients.sort(key=_place, reverse=True)
+    return UserDetail(_user_row(found, now_us), [_session(one, now_us, leases) for one in clients[:SESSIONS_SHOWN]])
+
+
+def _place(client: rows.Client) -> tuple[bool, int, bytes]:
+    state = client.state
+    return (state.status != NOT_LOGGED_IN, state.since_us or 0, state.last_id)
 
 
 def _session(client: rows.Client, now_us: int, leases: Leases) -> SessionRow:
@@ -118,21 +98,17 @@ def timeline(
     return [rows.stored_event(row) for row in connection.exec_driver_sql(sql, given)]
 
 
-def summary(connection: sa.Connection, now_us: int, app_id: int | None = None) -> Summary:
+def summary(connection: sa.Connection, app_id: int | None = None) -> Summary:
     """Users as counts, of one app or of all."""
-    counts = tables.user_groups.c
-    totals = sa.select(counts.status, sa.func.sum(counts.users)).group_by(counts.status)
-    silent = sa.select(sa.func.count()).where(_user.lease_until_us < now_us)
+    kept = tables.user_groups.c
+    query = sa.select(kept.status, kept.unconfirmed, sa.func.sum(kept.users)).group_by(kept.status, kept.unconfirmed)
     if app_id is not None:
-        totals = totals.where(counts.app_id == app_id)
-        silent = silent.where(_user.app_id == app_id)
-    found = {row[0]: int(row[1]) for row in connection.execute(totals)}
-    return Summary(
-        online=found.get(ONLINE, 0),
-        offline=found.get(OFFLINE, 0),
-        not_logged_in=found.get(NOT_LOGGED_IN, 0),
-        unconfirmed=connection.execute(silent).scalar_one(),
-    )
+        query = query.where(kept.app_id == app_id)
+    counts: Counter[str] = Counter()
+    for status, unconfirmed, users in connection.execute(query):
+        counts[status] += int(users)
+        counts["unconfirmed"] += int(users) if unconfirmed else 0
+    return Summary(counts[ONLINE], counts[OFFLINE], counts[NOT_LOGGED_IN], counts["unconfirmed"])
 
 
 def rejected(connection: sa.Connection, limit: int) -> list[Rejected]:

@@ -37,9 +37,17 @@ def rebuild(connection: sa.Connection, leases: Leases, now_us: int) -> int:
 
 
 def _heard(connection: sa.Connection) -> dict[tuple[bytes, UserId | None], int]:
+    heard: dict[tuple[bytes, UserId | None], int] = {}
     sql = (
         "SELECT client_id, app_id, user_id, clients.last_seen_at_us FROM clients"
         " LEFT JOIN user_status USING (user_key) WHERE sends_heartbeats"
     )
-    found = connection.exec_driver_sql(sql)
-    return {(row[0], None if row[1] is None else (row[1], row[2])): row[3] for row in found}
+    for row in connection.exec_driver_sql(sql):
+        heard[row[0], None if row[1] is None else (row[1], row[2])] = row[3]
+    for app_id, user_id, packed in connection.exec_driver_sql(
+        "SELECT app_id, user_id, clients FROM user_status WHERE clients IS NOT NULL"
+    ):
+        for client in rows.unpack(packed):
+            if client.sends_heartbeats:
+                heard[client.client_id, (app_id, user_id)] = client.last_seen_at_us
+    return heard

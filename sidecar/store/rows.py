@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 _encode: Final = msgspec.json.Encoder().encode
 
 
-class Client(msgspec.Struct, kw_only=True, gc=False):
-    """One row of ``clients``: an SDK instance in the hands of one user (or of nobody, before the first login)."""
+class Client(msgspec.Struct, kw_only=True, array_like=True, gc=False):
+    """An SDK instance in the hands of one user (or of nobody, before the first login)."""
 
     client_key: int
     client_id: bytes
@@ -48,15 +48,6 @@ def insert(table: sa.Table) -> str:
     """An INSERT of whole rows, in the order of the columns."""
     marks = ", ".join("?" * len(table.columns))
     return f"INSERT INTO {table.name} ({columns(table)}) VALUES ({marks})"
-
-
-def update(table: sa.Table, *, but: Sequence[str]) -> str:
-    """An UPDATE by the first column, which is the last parameter, of all columns ``but`` some.
-
-    An index is written anew when one of its columns is set, even to what it was: leave those out that stay.
-    """
-    key, *rest = (column.name for column in table.columns)
-    return f"UPDATE {table.name} SET {', '.join(f'{name} = ?' for name in rest if name not in but)} WHERE {key} = ?"
 
 
 def event_row(position: int, event: Event, effect: Effect) -> tuple[Any, ...]:
@@ -101,43 +92,17 @@ def stored_event(row: Sequence[Any]) -> StoredEvent:
 
 
 def client_row(client: Client) -> tuple[Any, ...]:
-    """A row of ``clients`` without its first three columns, and the key at the end: for :data:`CLIENT_UPDATE`."""
-    state = client.state
-    return (
-        state.status,
-        state.since_us,
-        state.reason,
-        state.left_online_us,
-        state.outages,
-        state.connection_state,
-        state.connection_state_since_us,
-        state.session_id,
-        state.reports_login,
-        state.ended,
-        state.ended_session_id,
-        state.login_at_us,
-        state.token_expires_at_us,
-        state.last_seq,
-        state.last_id,
-        client.platform,
-        client.sdk_name,
-        client.sdk_version,
-        client.app_version,
-        client.device_id,
-        client.last_position,
-        client.last_seen_at_us,
-        client.sends_heartbeats,
-        client.client_key,
-    )
+    """A row of ``clients``."""
+    values = {name: getattr(client.state, name) for name in _FIELDS_OF_STATE}
+    values |= {name: getattr(client, name) for name in _FIELDS_OF_CLIENT}
+    return tuple(values[column.name] for column in tables.clients.columns)
 
 
-_KEYS: Final = ("client_key", "client_id", "user_key")
-CLIENT_COLUMNS: Final = tuple(column.name for column in tables.clients.columns if column.name not in _KEYS)
-CLIENT_UPDATE: Final = update(tables.clients, but=_KEYS)
-CLIENT_INSERT: Final = (
-    f"INSERT INTO clients ({', '.join(CLIENT_COLUMNS)}, client_key, client_id, user_key)"
-    f" VALUES ({', '.join('?' * (len(CLIENT_COLUMNS) + 3))})"
-)
+pack: Final = msgspec.msgpack.Encoder().encode
+"""A list of clients as ``user_status.clients`` has it."""
+
+unpack: Final = msgspec.msgpack.Decoder(list[Client]).decode
+
 _FLAGS = ("reports_login", "ended")
 _FIELDS_OF_STATE = tuple(LoginState.__struct_fields__)
 _FIELDS_OF_CLIENT = tuple(name for name in Client.__struct_fields__ if name != "state")

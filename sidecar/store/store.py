@@ -190,7 +190,7 @@ class Store:
 
     async def summary(self, app_id: int | None = None) -> Summary:
         """Users as counts, of one app or of all."""
-        return await self._read(queries.summary, self._clock(), app_id)
+        return await self._read(queries.summary, app_id)
 
     async def position(self) -> int:
         """The position of the newest event; 0 where there is none."""

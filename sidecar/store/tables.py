@@ -48,7 +48,8 @@ events = sa.Table(
     sa.Column("starts_trace", sa.Boolean(create_constraint=False)),
 )
 
-# One row for each (client, user): an SDK instance may serve one user after another.
+# One row for each (client, user) that is not packed in its user's row: those that decide nothing any more, those of
+# users with many, and those of nobody. An SDK instance may serve one user after another.
 clients = sa.Table(
     "clients",
     metadata,
@@ -121,10 +122,14 @@ user_status = sa.Table(
     sa.Column("last_position", sa.Integer),
     sa.Column("changed_position", sa.Integer, nullable=False),
     sa.Column("group_key", sa.Integer, nullable=False),
+    # When to look whether the lease has run out: no later than it does, and not moved on with every sign of life.
+    sa.Column("lease_check_us", sa.BigInteger),
+    # The clients that decide the status, packed: one row to read and to write for each user. Null where they are many.
+    sa.Column("clients", sa.LargeBinary),
+    sa.Column("left_elsewhere_us", sa.BigInteger),
     sa.UniqueConstraint("app_id", "user_id"),
-    sa.Index("user_status_by_change", "changed_position"),
     sa.Index("user_status_by_group", "group_key", "changed_position"),
-    sa.Index("user_status_by_lease", "lease_until_us", sqlite_where=sa.text("lease_until_us IS NOT NULL")),
+    sa.Index("user_status_by_check", "lease_check_us", sqlite_where=sa.text("lease_check_us IS NOT NULL")),
 )
 
 # The span outbox: runs of positions whose connection state changes are owed to the collector. The last position is

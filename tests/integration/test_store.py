@@ -19,7 +19,7 @@ from sidecar.domain.events import HEARTBEAT, Event
 from sidecar.domain.login_state import fold
 from sidecar.domain.presence import presence
 from sidecar.errors import DatabaseRefusedError, StoreUnavailableError
-from sidecar.store import Store, engine, tables
+from sidecar.store import Store, engine, rows, tables
 from sidecar.store.records import Backlog, Rejected, UserFilter
 from tests.support.events import APP_ID, BEGIN_US, SECOND_US, Phone, made_id
 
@@ -49,12 +49,19 @@ def projected(folder: Path) -> dict[str, list[tuple[Any, ...]]]:
         queries = {
             "users": "SELECT * FROM user_status ORDER BY app_id, user_id",
             "clients": f"SELECT app_id, user_id, c.{', c.'.join(columns)} FROM clients c {who} ORDER BY 3",
+            "packed": "SELECT app_id, user_id, clients FROM user_status WHERE clients IS NOT NULL",
             "traces": "SELECT trace_id, root_position FROM traces ORDER BY trace_id",
             "groups": f"SELECT {GROUP}, users FROM user_groups WHERE users <> 0 ORDER BY 1, 2, 3, 4, 5",
             "members": f"SELECT user_id, {GROUP} FROM user_groups {group_of} ORDER BY user_status.app_id, user_id",
         }
         found = {name: connection.execute(sql).fetchall() for name, sql in queries.items()}
-    found["users"] = [row[1:-1] for row in found["users"]]
+    found["users"] = [row[1:-4] for row in found["users"]]
+    # Where a client stands, in its user's row or in its own, is the store's affair as well.
+    for app_id, user_id, packed in found.pop("packed"):
+        for client in rows.unpack(packed):
+            told = dict(zip([c.name for c in tables.clients.columns], rows.client_row(client), strict=True))
+            found["clients"].append((app_id, user_id, *(told[name] for name in columns)))
+    found["clients"].sort(key=lambda row: row[:3])
     connection.close()
     return found
 

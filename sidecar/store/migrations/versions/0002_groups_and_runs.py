@@ -75,7 +75,13 @@ STATEMENTS = (
     )
     """,
     "ALTER TABLE user_status ADD COLUMN group_key INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE user_status ADD COLUMN lease_check_us BIGINT",
+    "ALTER TABLE user_status ADD COLUMN clients BLOB",
+    "ALTER TABLE user_status ADD COLUMN left_elsewhere_us BIGINT",
+    "DROP INDEX user_status_by_change",
     "DROP INDEX user_status_by_status",
+    "DROP INDEX user_status_by_lease",
+    "CREATE INDEX user_status_by_check ON user_status (lease_check_us) WHERE lease_check_us IS NOT NULL",
     "CREATE INDEX user_status_by_group ON user_status (group_key, changed_position)",
 )
 
