@@ -33,9 +33,6 @@ DESCRIPTIONS: Final = {
     connection.UNREGISTERED: "The user was unregistered",
 }
 SCOPE: Final = "zimwatch"
-_INTERNAL: Final = b"\x30\x01"  # kind = SPAN_KIND_INTERNAL
-_FLAGS: Final = b"\x85\x01\x00\x01\x00\x00"  # flags = it is known that the parent is not remote
-_UNSET: Final = b"\x7a\x00"
 _TIMES: Final = struct.Struct("<BQBQ").pack
 _DOUBLE: Final = struct.Struct("<d").pack
 
@@ -67,15 +64,6 @@ def _text(key: str, value: str) -> bytes:
     return _attribute(key, b"\x0a" + _sized(value.encode()))
 
 
-# For values of which there are few.
-_known: Final = lru_cache(maxsize=4096)(_text)
-
-
-@lru_cache(maxsize=1024)
-def _whole(key: str, value: int) -> bytes:
-    return _attribute(key, b"\x18" + _varint(value))
-
-
 def _head(key: str, size: int, tag: bytes) -> bytes:
     """What precedes a value of ``size`` bytes, always the same."""
     return _attribute(key, tag + bytes(size))[: -size or None]
@@ -86,16 +74,21 @@ _EVENT_ID: Final = _head(names.EVENT_ID, _UUID_BYTES, b"\x0a\x24")
 _SESSION_ID: Final = _head(names.SESSION_ID, _UUID_BYTES, b"\x0a\x24")
 _CLIENT_ID: Final = _head(names.CLIENT_ID, _UUID_BYTES, b"\x0a\x24")
 _DURATION: Final = _head(names.PREVIOUS_STATE_DURATION, 8, b"\x21")
-_NAME: Final = b"\x2a" + _sized(names.SPAN_NAME.encode())
-_ERRORS: Final = {
-    event: b"\x7a" + _sized(b"\x12" + _sized(sentence.encode()) + b"\x18\x02")
+# By the length of the text, as far as that is short.
+_USER_IDS: Final = tuple(_head(names.USER_ID, size, b"\x0a" + _LENGTHS[size]) for size in range(100))
+_EXTENDED: Final = tuple(_head(names.EXTENDED_DATA, size, b"\x0a" + _LENGTHS[size]) for size in range(100))
+_BEGIN: Final = b"\x2a" + _sized(names.SPAN_NAME.encode()) + b"\x30\x01"  # kind = SPAN_KIND_INTERNAL
+_FLAGS: Final = b"\x85\x01\x00\x01\x00\x00"  # it is known that the parent is not remote
+_UNSET: Final = b"\x7a\x00" + _FLAGS
+_ENDS: Final = {
+    event: b"\x7a" + _sized(b"\x12" + _sized(sentence.encode()) + b"\x18\x02") + _FLAGS
     for event, sentence in DESCRIPTIONS.items()
 }
 
 
 def _uuid(value: bytes) -> bytes:
     digits = hexlify(value)
-    return b"-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+    return b"%b-%b-%b-%b-%b" % (digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:])
 
 
 def span_id(kind: bytes, value: bytes) -> bytes:
@@ -105,48 +98,66 @@ def span_id(kind: bytes, value: bytes) -> bytes:
     return digest if digest[7] & 1 else digest[:7] + bytes((digest[7] | 1,))
 
 
+@lru_cache(maxsize=4096)
+def _usual(app_id: int, *texts: str | None) -> bytes:
+    """The attributes of which there are few values, so that most spans have them in common."""
+    told = zip(USUAL, texts, strict=True)
+    return _attribute(names.APP_ID, b"\x18" + _varint(app_id)) + b"".join(
+        _text(name, text) for name, text in told if text is not None
+    )
+
+
+USUAL: Final = (
+    names.CONNECTION_STATE,
+    names.CONNECTION_EVENT,
+    names.PREVIOUS_STATE,
+    names.USER_STATUS,
+    names.PLATFORM,
+    names.SDK_NAME,
+    names.SDK_VERSION,
+)
+
+
 def span_of(pending: PendingSpan) -> bytes:
     """The field ``spans`` of a ScopeSpans: one finished span, that starts and ends when its event occurred."""
-    trace_id = pending.session_id or pending.client_id
+    session_id, event, user_id = pending.session_id, pending.connection_event, pending.user_id
+    trace_id = session_id or pending.client_id
     root_id = span_id(b"root", trace_id)
     at_ns = pending.occurred_at_us * 1_000
-    if pending.starts_trace:
-        ids = b"\x0a\x10" + trace_id + b"\x12\x08" + root_id
-    else:
-        ids = b"\x0a\x10" + trace_id + b"\x12\x08" + span_id(b"event", pending.id) + b"\x22\x08" + root_id
     parts = [
-        ids,
-        _NAME,
-        _INTERNAL,
+        b"\x0a\x10",
+        trace_id,
+        b"\x12\x08",
+        root_id if pending.starts_trace else span_id(b"event", pending.id) + b"\x22\x08" + root_id,
+        _BEGIN,
         _TIMES(0x39, at_ns, 0x41, at_ns),
+        _usual(
+            pending.app_id,
+            pending.connection_state,
+            event,
+            pending.previous_state,
+            pending.user_status,
+            pending.platform,
+            pending.sdk_name,
+            pending.sdk_version,
+        ),
         _EVENT_ID,
         _uuid(pending.id),
-        _whole(names.APP_ID, pending.app_id),
+        _CLIENT_ID,
+        _uuid(pending.client_id),
     ]
-    if pending.user_id is not None:
-        parts.append(_text(names.USER_ID, pending.user_id))
-    if pending.session_id is not None:
-        parts += (_SESSION_ID, _uuid(pending.session_id))
-    parts += (_CLIENT_ID, _uuid(pending.client_id))
-    if pending.connection_state is not None:
-        parts.append(_known(names.CONNECTION_STATE, pending.connection_state))
-    if pending.connection_event is not None:
-        parts.append(_known(names.CONNECTION_EVENT, pending.connection_event))
-    if pending.previous_state is not None:
-        parts.append(_known(names.PREVIOUS_STATE, pending.previous_state))
+    if session_id is not None:
+        parts += (_SESSION_ID, _uuid(session_id))
+    if user_id is not None:
+        text = user_id.encode()
+        parts += (_USER_IDS[len(text)], text) if len(text) < len(_USER_IDS) else (_text(names.USER_ID, user_id),)
     if pending.previous_state_duration_us is not None:
         parts += (_DURATION, _DOUBLE(pending.previous_state_duration_us / 1_000_000))
-    if pending.user_status is not None:
-        parts.append(_known(names.USER_STATUS, pending.user_status))
     if pending.extended_data is not None:
-        parts.append(_text(names.EXTENDED_DATA, pending.extended_data))
-    if pending.platform is not None:
-        parts.append(_known(names.PLATFORM, pending.platform))
-    if pending.sdk_name is not None:
-        parts.append(_known(names.SDK_NAME, pending.sdk_name))
-    if pending.sdk_version is not None:
-        parts.append(_known(names.SDK_VERSION, pending.sdk_version))
-    parts += (_ERRORS.get(pending.connection_event or "", _UNSET), _FLAGS)
+        text = pending.extended_data.encode()
+        short = len(text) < len(_EXTENDED)
+        parts += (_EXTENDED[len(text)], text) if short else (_text(names.EXTENDED_DATA, pending.extended_data),)
+    parts.append(_ENDS.get(event, _UNSET) if event else _UNSET)
     return b"\x12" + _sized(b"".join(parts))
 
 

@@ -56,20 +56,20 @@ def by_the_sdk(pending: PendingSpan, resource: Resource) -> ReadableSpan:
     root = spans.span_id(b"root", pending.trace_id)
     duration_us = pending.previous_state_duration_us
     told = {
-        "zim.event.id": text(pending.id),
         "zim.app.id": pending.app_id,
-        "user.id": pending.user_id,
-        "session.id": text(pending.session_id),
-        "zim.client.id": text(pending.client_id),
         "zim.connection.state": pending.connection_state,
         "zim.connection.event": pending.connection_event,
         "zim.connection.previous_state": pending.previous_state,
-        "zim.connection.previous_state.duration": None if duration_us is None else duration_us / 1_000_000,
         "zim.user.status": pending.user_status,
-        "zim.extended_data": pending.extended_data,
         "zim.platform": pending.platform,
         "zim.sdk.name": pending.sdk_name,
         "zim.sdk.version": pending.sdk_version,
+        "zim.event.id": text(pending.id),
+        "zim.client.id": text(pending.client_id),
+        "session.id": text(pending.session_id),
+        "user.id": pending.user_id,
+        "zim.connection.previous_state.duration": None if duration_us is None else duration_us / 1_000_000,
+        "zim.extended_data": pending.extended_data,
     }
     failure = spans.DESCRIPTIONS.get(pending.connection_event or "")
     return ReadableSpan(
