@@ -37,7 +37,9 @@ def prepared(users: int, count: int) -> list[tuple[Any, ...]]:
 def measure(folder: Path, made: list[tuple[Any, ...]], kind: str) -> float:
     """Rows a second."""
     path = folder / "bare.db"
-    columns = [f"{column.name} {'INTEGER PRIMARY KEY' if column.primary_key else ''}" for column in tables.events.columns]
+    columns = [
+        f"{column.name} {'INTEGER PRIMARY KEY' if column.primary_key else ''}" for column in tables.events.columns
+    ]
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = FULL")

@@ -31,7 +31,7 @@ def uuid7(at_ms: int) -> str:
 
 
 class Fleet:
-    """``users`` clients, one for each user, whose turns come in a random order; every seventh event begins a session."""
+    """``users`` clients, one for each user, in a random order; every seventh event of one begins a session."""
 
     def __init__(self, users: int, *, seed: int = 1) -> None:
         self._chance = random.Random(seed)  # noqa: S311 - a simulation's chance
@@ -50,11 +50,12 @@ class Fleet:
                 self._sessions[number] = str(uuid.UUID(int=self._chance.getrandbits(128)))
             self._now_ms += 1
             seconds, ms = divmod(self._now_ms - 1_795_514_400_000, 1000)
+            clock = f"{10 + seconds // 3600 % 14:02}:{seconds // 60 % 60:02}:{seconds % 60:02}.{ms:03}"
             state, event = CHANGES[turn]
             yield {
                 "id": uuid7(self._now_ms),
                 "type": "connection_state_changed",
-                "occurred_at": f"2026-11-24T{10 + seconds // 3600 % 14:02}:{seconds // 60 % 60:02}:{seconds % 60:02}.{ms:03}Z",
+                "occurred_at": f"2026-11-24T{clock}Z",
                 "client_id": self._clients[number],
                 "seq": self._seqs[number],
                 "session_id": self._sessions[number],

@@ -1,4 +1,4 @@
-"""The whole path, beside bare SQLite: HTTP with a token, checks, commit, sessions, projections, and spans to a collector."""
+"""The whole path beside bare SQLite: HTTP with a token, checks, commit, projections, and spans to a collector."""
 
 from __future__ import annotations
 
@@ -79,5 +79,5 @@ async def whole_path(*, users: int, count: int, rounds: int, batch: int = 100, c
 
 async def until(collector: str, spans: int) -> None:
     """Waits until the collector has so many."""
-    while (await told(collector))["spans"] < spans:
+    while (await told(collector))["spans"] < spans:  # noqa: ASYNC110 - it is another process that is waited for
         await asyncio.sleep(0.05)

@@ -23,9 +23,11 @@ class Connection(asyncio.Protocol):
         self.received = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keeps what to write to."""
         self.transport = transport
 
     def data_received(self, data: bytes) -> None:
+        """An answer is whole when its length is there."""
         self.received += data
         head, separator, body = self.received.partition(b"\r\n\r\n")
         if not separator:
@@ -36,18 +38,21 @@ class Connection(asyncio.Protocol):
             self.answer.set_result(head.split(b" ", 2)[1] + b" " + body)
 
     def connection_lost(self, _error: Exception | None) -> None:
+        """Then no answer will come."""
         if self.answer is not None and not self.answer.done():
             self.answer.set_exception(ConnectionError("the server hung up"))
 
     async def ask(self, request: list[bytes]) -> bytes:
+        """The status and the body of the answer."""
         self.answer = asyncio.get_running_loop().create_future()
         self.transport.writelines(request)  # type: ignore[attr-defined]
         return await self.answer
 
 
 async def run(url: str, bodies: list[bytes], token: str, connections: int, rate: float | None) -> dict[str, object]:
-    """Closed loop: each connection sends when it was answered. With ``rate`` (bodies a second) no sooner than its turn."""
+    """Each connection sends when it was answered; with ``rate`` (bodies a second) no sooner than its turn."""
     parts = urlsplit(url)
+    host, port = str(parts.hostname), int(parts.port or 80)
     waiting = iter(enumerate(bodies))
     latencies: list[float] = []
     accepted = 0
@@ -59,7 +64,7 @@ async def run(url: str, bodies: list[bytes], token: str, connections: int, rate:
 
     async def sender() -> None:
         nonlocal accepted
-        _, connection = await asyncio.get_running_loop().create_connection(Connection, parts.hostname, parts.port)
+        _, connection = await asyncio.get_running_loop().create_connection(Connection, host, port)
         for number, body in waiting:
             due = time.perf_counter()
             if rate is not None:

@@ -55,21 +55,7 @@ def append(
     export_spans: bool = False,
 ) -> tuple[list[Appended], Commit | None]:
     """Appends every batch; an answer for each, and what to publish once the transaction is committed."""
-    seen = known_ids(connection, [event.id for batch in batches for event in batch.events if event.type != HEARTBEAT])
-    fresh: list[Event] = []
-    heartbeats: list[Event] = []
-    answers = []
-    for batch in batches:
-        duplicates = 0
-        for event in batch.events:
-            if event.type == HEARTBEAT:
-                heartbeats.append(event)
-            elif event.id in seen:
-                duplicates += 1
-            else:
-                seen.add(event.id)
-                fresh.append(event)
-        answers.append(Appended(len(batch.events) - duplicates, duplicates))
+    answers, fresh, heartbeats = _sorted_out(connection, batches)
     _keep_rejected(connection, [rejected for batch in batches for rejected in batch.rejected])
     if not fresh and not heartbeats:
         return answers, None
@@ -87,6 +73,26 @@ def append(
         for reaction in reactions:
             reaction(connection, applied)
     return answers, Commit(projections.next_position - 1, tuple(users)) if users else None
+
+
+def _sorted_out(connection: sa.Connection, batches: Sequence[Batch]) -> tuple[list[Appended], list[Event], list[Event]]:
+    """An answer for each batch; the events that are new to the log; the heartbeats."""
+    seen = known_ids(connection, [event.id for batch in batches for event in batch.events if event.type != HEARTBEAT])
+    fresh: list[Event] = []
+    heartbeats: list[Event] = []
+    answers = []
+    for batch in batches:
+        duplicates = 0
+        for event in batch.events:
+            if event.type == HEARTBEAT:
+                heartbeats.append(event)
+            elif event.id in seen:
+                duplicates += 1
+            else:
+                seen.add(event.id)
+                fresh.append(event)
+        answers.append(Appended(len(batch.events) - duplicates, duplicates))
+    return answers, fresh, heartbeats
 
 
 def next_position(connection: sa.Connection) -> int:

@@ -87,9 +87,10 @@ def newest(
     member = tables.user_status.alias()
     fits = [group.users > 0]
     also = [member.c.group_key == group.group_key, member.c.changed_position.between(above + 1, below - 1)]
-    for column, value in ((group.status, wanted.status), (group.app_id, wanted.app_id)):
-        if value is not None:
-            fits.append(column == value)
+    if wanted.status is not None:
+        fits.append(group.status == wanted.status)
+    if wanted.app_id is not None:
+        fits.append(group.app_id == wanted.app_id)
     for name, value, known in (("platform", wanted.platform, PLATFORMS), ("reason", wanted.reason, REASONS)):
         if value is not None:
             fits.append(group[name] == (value if value in known else OTHER))

@@ -101,7 +101,8 @@ def backlog(connection: sa.Connection) -> Backlog:
     if not spans:
         return Backlog(0, None)
     oldest: Any = (
-        "SELECT received_at_us FROM events WHERE position >= (SELECT MIN(first_position) FROM span_outbox WHERE spans > 0)"
+        "SELECT received_at_us FROM events"
+        " WHERE position >= (SELECT MIN(first_position) FROM span_outbox WHERE spans > 0)"
         f" AND type = '{CONNECTION_STATE_CHANGED}' ORDER BY position LIMIT 1"
     )
     return Backlog(spans, connection.exec_driver_sql(oldest).scalar())

@@ -1,8 +1,8 @@
 """What follows from the event log: clients, traces, user status and its groups. The tables are the truth.
 
 The writer holds one of these for as long as it lives. What was used lately stays in memory, bounded; what a commit
-touches is loaded by :meth:`Projections.load`, moved on in memory by :meth:`Projections.apply`, and written in the order of
-its keys by :meth:`Projections.write`, in the same transaction. When that fails, all of it is thrown away and read
+touches is loaded by :meth:`Projections.load`, moved on in memory by :meth:`Projections.apply`, and written in the order
+of its keys by :meth:`Projections.write`, in the same transaction. When that fails, all of it is thrown away and read
 anew. A rebuild goes through the same three, so that it cannot disagree.
 """
 
@@ -43,9 +43,10 @@ Who = UserId | bytes
 
 
 class User(msgspec.Struct, kw_only=True, gc=False):
-    """A user, or nobody with one client. ``clients`` are at least the live ones, the one that ended last, and the one
-    that was seen last; of the others ``left_elsewhere_us`` tells when the last of them left online. ``crowded``: those
-    at hand are not packed in the user's row.
+    """A user, or nobody with one client.
+
+    ``clients`` are at least the live ones, the one that ended last, and the one that was seen last; of the others
+    ``left_elsewhere_us`` tells when the last of them left online. ``crowded``: they are not packed in the user's row.
     """
 
     user_key: int
@@ -152,8 +153,7 @@ class Projections:
                 previous_state, duration_us = made.previous_state, made.duration_us
         self._applied.append(event)
         client.last_position = position
-        if event.received_at_us > client.last_seen_at_us:
-            client.last_seen_at_us = event.received_at_us
+        client.last_seen_at_us = max(client.last_seen_at_us, event.received_at_us)
         starts_trace = is_change and self._starts_trace(event.session_id or event.client_id, position)
         if nobody:
             return position, Effect(
@@ -163,8 +163,7 @@ class Projections:
             user.status = status_of([one.state for one in user.clients.values()])
         self._touched[user.user_key] = user
         user.last_position = position
-        if event.received_at_us > user.last_seen_at_us:
-            user.last_seen_at_us = event.received_at_us
+        user.last_seen_at_us = max(user.last_seen_at_us, event.received_at_us)
         if (
             state.since_us != since_us
             or state.status != status
@@ -453,15 +452,15 @@ _CLIENT_REPLACE: Final = rows.insert(tables.clients).replace("INSERT", "INSERT O
 _CLIENT_UNPACK: Final = "DELETE FROM clients WHERE client_key = ?"
 _KEPT: Final = ("user_key", "app_id", "user_id")
 _INDEXED: Final = ("changed_position", "group_key", "lease_check_us")
-_REST: Final = tuple(
-    column.name for column in tables.user_status.columns if column.name not in {*_KEPT, *_INDEXED}
-)
+_REST: Final = tuple(column.name for column in tables.user_status.columns if column.name not in {*_KEPT, *_INDEXED})
 _USER_INSERT: Final = (
     f"INSERT INTO user_status ({', '.join((*_REST, *_INDEXED, *_KEPT))})"
     f" VALUES ({', '.join('?' * len(tables.user_status.columns))})"
 )
 # An index is written anew when one of its columns is set, even to what it was: so there are two.
-_USER_MOVED: Final = f"UPDATE user_status SET {', '.join(f'{name} = ?' for name in (*_REST, *_INDEXED))} WHERE user_key = ?"
+_USER_MOVED: Final = (
+    f"UPDATE user_status SET {', '.join(f'{name} = ?' for name in (*_REST, *_INDEXED))} WHERE user_key = ?"
+)
 _USER_TOUCHED: Final = f"UPDATE user_status SET {', '.join(f'{name} = ?' for name in _REST)} WHERE user_key = ?"
 
 

@@ -28,8 +28,8 @@ class Effect(msgspec.Struct, frozen=True, gc=False):
     """What one event did.
 
     ``previous_state`` is what the client's connection state was before it (in the order of ``seq``), and for how many
-    microseconds; both None unless it is a connection_state_changed. ``status_before`` and ``status`` are the user's, None
-    where there is no user. ``late``: newer events of its client were there already. ``client`` is the client as it
+    microseconds; both None unless it is a connection_state_changed. ``status_before`` and ``status`` are the user's,
+    None where there is no user. ``late``: newer events of its client were there already. ``client`` is the client as it
     stands after the **whole** commit, to be read only.
     """
 

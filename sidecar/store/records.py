@@ -137,9 +137,9 @@ class PendingSpan(msgspec.Struct, frozen=True, gc=False):
 class Loss(msgspec.Struct, frozen=True):
     """Spans that the collector does not have and will not be offered again.
 
-    ``kind``: ``refused`` (the collector will not have this one: ``position`` and ``event_id`` name it), ``rejected`` (it
-    took a request but for so many of its spans, and did not say which), ``expired`` (owed for too long, or no longer
-    in the log).
+    ``kind``: ``refused`` (the collector will not have this one: ``position`` and ``event_id`` name it), ``rejected``
+    (it took a request but for so many of its spans, and did not say which), ``expired`` (owed for too long, or no
+    longer in the log).
     """
 
     lost_at_us: int

@@ -98,7 +98,8 @@ class Store:
         """Opens or makes the file, brings its tables up to date and starts the writer.
 
         With ``attach`` the file may be served by another process: tokens and reads work, appending does not. Spans
-        are owed only with ``export_spans``. ``reactions`` are called in the transaction of the events. DatabaseRefusedError where the file is not ours, newer, broken or in use.
+        are owed only with ``export_spans``. ``reactions`` are called in the transaction of the events.
+        DatabaseRefusedError where the file is not ours, newer, broken or in use.
         """
         path = engine.path_of(database_url)
         lock = None

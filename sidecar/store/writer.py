@@ -1,8 +1,9 @@
 """The one thread that writes: it drains everything that waits into one transaction, and answers after its commit.
 
 A caller whose work was answered can rely on it; a caller that got StoreUnavailableError knows that nothing of its
-work was kept. What waits is bounded by bytes and by age. The thread outlives whatever the disk does: a commit that fails
-is told to its callers and in :attr:`Writer.problem`, and while nobody sends, it tries by itself whether there is room again.
+work was kept. What waits is bounded by bytes and by age. The thread outlives whatever the disk does: a commit that
+fails is told to its callers and in :attr:`Writer.problem`, and while nobody sends, it tries by itself whether there is
+room again.
 """
 
 from __future__ import annotations

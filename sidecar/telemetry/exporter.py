@@ -102,46 +102,54 @@ def exporting(environ: Mapping[str, str]) -> bool:
 
 def target_from(environ: Mapping[str, str]) -> Target:
     """What the variables say; SettingsError for one that cannot be meant. Those for traces go before those for all."""
-
-    def told(word: str) -> tuple[str, str]:
-        for name in _names(word):
-            if value := environ.get(name, "").strip():
-                return name, value
-        return _names(word)[1], ""
-
-    problems = []
-    for word, allowed in (("PROTOCOL", _PROTOCOLS), ("COMPRESSION", _COMPRESSIONS)):
-        name, value = told(word)
-        if value and value not in allowed:
-            problems.append(f"{name} is {value!r}; it must be one of {', '.join(allowed)}")
-    name, text = told("TIMEOUT")
-    try:
-        timeout_s = float(text or DEFAULT_TIMEOUT_S)
-    except ValueError:
-        problems.append(f"{name} is {text!r}; it must be a number of seconds")
-        timeout_s = DEFAULT_TIMEOUT_S
-    protocol = told("PROTOCOL")[1] or _PROTOCOLS[0]
-    name, endpoint = told("ENDPOINT")
-    if protocol == "http/protobuf":
-        if not endpoint:
-            endpoint = "http://localhost:4318"
-        if "TRACES" not in name:
-            endpoint = endpoint.rstrip("/") + "/v1/traces"
-        if urlsplit(endpoint).scheme not in {"http", "https"}:
-            problems.append(f"{name} must be an address that begins with http:// or https://")
+    problems: list[str] = []
+    protocol = _one_of(environ, "PROTOCOL", _PROTOCOLS, problems)
+    compression = _one_of(environ, "COMPRESSION", _COMPRESSIONS, problems)
+    name, text = _told(environ, "TIMEOUT")
+    timeout_s = DEFAULT_TIMEOUT_S
+    if text:
+        try:
+            timeout_s = float(text)
+        except ValueError:
+            problems.append(f"{name} is {text!r}; it must be a number of seconds")
+    endpoint = _endpoint(environ, protocol, problems)
     if problems:
         raise SettingsError(problems)
     return Target(
         protocol=protocol,
-        endpoint=endpoint or "http://localhost:4317",
-        headers=parse_env_headers(told("HEADERS")[1], liberal=True),
+        endpoint=endpoint,
+        headers=dict(parse_env_headers(_told(environ, "HEADERS")[1], liberal=True)),
         timeout_s=timeout_s,
-        gzip=told("COMPRESSION")[1] == "gzip",
-        certificate=told("CERTIFICATE")[1] or None,
-        client_key=told("CLIENT_KEY")[1] or None,
-        client_certificate=told("CLIENT_CERTIFICATE")[1] or None,
-        insecure=told("INSECURE")[1].lower() == "true",
+        gzip=compression == "gzip",
+        certificate=_told(environ, "CERTIFICATE")[1] or None,
+        client_key=_told(environ, "CLIENT_KEY")[1] or None,
+        client_certificate=_told(environ, "CLIENT_CERTIFICATE")[1] or None,
+        insecure=_told(environ, "INSECURE")[1].lower() == "true",
     )
+
+
+def _endpoint(environ: Mapping[str, str], protocol: str, problems: list[str]) -> str:
+    name, endpoint = _told(environ, "ENDPOINT")
+    if protocol == "grpc":
+        return endpoint or "http://localhost:4317"
+    endpoint = endpoint or "http://localhost:4318"
+    if urlsplit(endpoint).scheme not in {"http", "https"}:
+        problems.append(f"{name} must be an address that begins with http:// or https://")
+    return endpoint if "TRACES" in name else endpoint.rstrip("/") + "/v1/traces"
+
+
+def _one_of(environ: Mapping[str, str], word: str, allowed: tuple[str, ...], problems: list[str]) -> str:
+    """The value, the first of ``allowed`` where there is none."""
+    name, value = _told(environ, word)
+    if value and value not in allowed:
+        problems.append(f"{name} is {value!r}; it must be one of {', '.join(allowed)}")
+    return value or allowed[0]
+
+
+def _told(environ: Mapping[str, str], word: str) -> tuple[str, str]:
+    """The name of the variable that counts, and what it says."""
+    names = _names(word)
+    return next(((name, value) for name in names if (value := environ.get(name, "").strip())), (names[1], ""))
 
 
 def exporter_from(environ: Mapping[str, str], clock: Clock) -> Exporter:

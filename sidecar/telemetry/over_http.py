@@ -15,7 +15,9 @@ from sidecar.telemetry.exporter import NotTakenError, Taken, Target
 
 # The body itself is at fault, so that the same one will never be taken. Anything else may be mended at the collector or
 # on the way there: an expired key, a proxy's redirect, an address that is served again.
-PERMANENT: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY})
+PERMANENT: Final = frozenset(
+    {HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY}
+)
 # Fast, and nearly as small as slower ones on spans, which repeat themselves.
 _LEVEL: Final = 1
 _ANSWER_BYTES: Final = 65_536

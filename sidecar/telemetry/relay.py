@@ -1,7 +1,7 @@
 """Drains the span outbox to the collector: at least once, with the same ids on every attempt.
 
-It goes in rounds. A round claims the oldest spans that are owed, spreads them over a few lanes by their trace, exports the
-lanes side by side, and acknowledges the round in the database when the last of its spans is with the collector. So
+It goes in rounds. A round claims the oldest spans that are owed, spreads them over a few lanes by their trace, exports
+the lanes side by side, and acknowledges the round in the database when the last of its spans is with the collector. So
 the spans of one session leave in order, and a collector that is away, or a restart, loses nothing: what was claimed
 and not acknowledged is claimed again. While one round is being sent the next is claimed.
 
@@ -221,7 +221,7 @@ class SpanRelay:
 
     def _wait_s(self, wish_s: float | None) -> float:
         """Until the next attempt: longer each time, never at the same time as others, and not before it is wished."""
-        longest = min(LONGEST_RETRY_S, FIRST_RETRY_S * 2 ** min(self._failures - 1, 16))
+        longest: float = min(LONGEST_RETRY_S, FIRST_RETRY_S * 2 ** min(self._failures - 1, 16))
         own = longest * self._chance.uniform(0.5, 1.0)
         return own if wish_s is None else max(own, min(wish_s, LONGEST_WISH_S))
 

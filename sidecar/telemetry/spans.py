@@ -3,7 +3,7 @@
 The trace is the session (the client where there is no session); its first event is the root, and the others are the
 root's children. Ids follow from the trace and the event alone, so that an attempt repeated is the same span.
 
-The bytes are put together here and not by OpenTelemetry's SDK, because that takes 35 times as long; a test holds them to
+The bytes are put together here and not by OpenTelemetry's SDK, which takes many times as long; a test holds them to
 what the SDK's encoder gives for random spans. Format: https://github.com/open-telemetry/opentelemetry-proto,
 ``trace/v1/trace.proto``; a field is its tag, for text and messages the length, and the value.
 """

@@ -42,7 +42,7 @@ def changes(count: int) -> list[Event]:
 async def until(condition: Callable[[], bool]) -> None:
     """Looks again and again; TimeoutError after ten seconds."""
     async with asyncio.timeout(10):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - it asks another task, or a process
             await asyncio.sleep(0.01)
 
 

@@ -1,4 +1,4 @@
-"""A span says what its event said, in the bytes that OpenTelemetry's SDK would send, with ids that follow from the event."""
+"""A span says what its event said, as OpenTelemetry's SDK would send it, with ids that follow from the event."""
 
 from __future__ import annotations
 
