@@ -77,6 +77,23 @@ def delivered(connection: sa.Connection, through: int, spans: int) -> None:
     connection.exec_driver_sql(sql, (through + 1, max(0, owed - spans), first))
 
 
+def give_up(connection: sa.Connection, through: int, now_us: int, problem: str) -> int:
+    """Spans at and before ``through`` that are owed are lost; how many that were."""
+    lost = 0
+    sql = f"SELECT COUNT(*) FROM events WHERE position BETWEEN ? AND ? AND type = '{CONNECTION_STATE_CHANGED}'"
+    runs = connection.exec_driver_sql(
+        "SELECT first_position, last_position FROM span_outbox WHERE first_position <= ? AND spans > 0", (through,)
+    ).all()
+    for first, last in runs:
+        end = through if last is None else min(through, last)
+        spans = int(connection.exec_driver_sql(sql, (first, end)).scalar_one())
+        delivered(connection, end, spans)
+        lost += spans
+    if lost:
+        lose(connection, [Loss(now_us, "expired", lost, None, None, problem)])
+    return lost
+
+
 def lose(connection: sa.Connection, losses: Sequence[Loss]) -> None:
     """Keeps what was lost for inspection, and counts it."""
     sql = "INSERT INTO span_losses (lost_at_us, kind, spans, position, event_id, problem) VALUES (?, ?, ?, ?, ?, ?)"

@@ -40,6 +40,7 @@ CLIENTS_PACKED: Final = 16
 UserId = tuple[int, str]
 Who = UserId | bytes
 """A user; or the client of nobody, before any login."""
+_UNKNOWN: Final = login_state.Transition(None, None)
 
 
 class User(msgspec.Struct, kw_only=True, gc=False):
@@ -91,10 +92,10 @@ class Projections:
         self._unrooted: set[bytes] = set()
         # What was applied since load, and the stored log of each client that an event came late for.
         self._applied: list[Event] = []
-        self._logs: dict[int, list[Event]] = {}
+        self._logs: dict[int, list[Event] | None] = {}
 
     def load(self, connection: sa.Connection, events: Collection[Event]) -> None:
-        """Puts at hand what ``events`` will touch. Nothing may be left unwritten from before."""
+        """Puts at hand what ``events`` will touch, which is written then. Nothing may be left unwritten from before."""
         self._begin(connection)
         at_hand = self._at_hand
         missing: dict[UserId, set[bytes]] = {}
@@ -122,6 +123,17 @@ class Projections:
         if unknown:
             self._load_clients(unknown)
         self._load_traces(traces)
+
+    def load_traces(self, events: Collection[Event]) -> None:
+        """Beside :meth:`load`: puts the traces of events at hand that will touch nothing else."""
+        known = self._unrooted
+        self._load_traces({e.session_id or e.client_id for e in events if e.type == CONNECTION_STATE_CHANGED})
+        self._unrooted |= known
+
+    def note_trace(self, event: Event) -> None:
+        """What an event at ``next_position`` does to its trace, and nothing else."""
+        if event.type == CONNECTION_STATE_CHANGED:
+            self._starts_trace(event.session_id or event.client_id, self.next_position)
 
     def apply(self, event: Event) -> tuple[int, Effect]:
         """Moves everything on by one event that is new to the log; the position it stands at, and what it did."""
@@ -330,8 +342,12 @@ class Projections:
         key = client.client_key
         if key not in self._logs:
             self._logs[key] = client_log(self._connection, self._clients[key][1])
+        stored = self._logs[key]
+        if stored is None:
+            # What it would have to be put in order with is gone: it is on the record, and changes nothing.
+            return _UNKNOWN
         own = (one for one in self._applied if one.client_id == late.client_id and _is_of_one_user(one, late))
-        history = [*self._logs[key], *own]
+        history = [*stored, *own]
         made = login_state.transition(login_state.fold(one for one in history if one.order < late.order), late)
         client.state = login_state.fold([*history, late])
         return made
@@ -505,8 +521,8 @@ def _next_key(connection: sa.Connection, column: sa.Column[Any]) -> int:
     return int(connection.exec_driver_sql(sql).scalar_one())
 
 
-def client_log(connection: sa.Connection, head: int | None) -> list[Event]:
-    """A client's part of the log, from the position ``head`` back."""
+def client_log(connection: sa.Connection, head: int | None) -> list[Event] | None:
+    """A client's part of the log, from the position ``head`` back; None where its beginning is gone."""
     if head is None:
         return []
     sql = (
@@ -514,4 +530,7 @@ def client_log(connection: sa.Connection, head: int | None) -> list[Event]:
         " FROM chain JOIN events USING (position) WHERE previous_client_position IS NOT NULL)"
         f" SELECT {rows.columns(tables.events, of='events')} FROM chain JOIN events USING (position)"
     )
-    return [rows.stored_event(row).event for row in connection.exec_driver_sql(sql, (head,))]
+    found = connection.exec_driver_sql(sql, (head,)).all()
+    if not any(row.previous_client_position is None for row in found):
+        return None
+    return [rows.stored_event(row).event for row in found]

@@ -34,12 +34,14 @@ from sidecar.store.records import (
     UserPage,
     UserRow,
 )
+from sidecar.store.retention import Pruner, Retention
 from sidecar.store.tokens import Tokens
 from sidecar.store.writer import Limits, Writer
 
 P = ParamSpec("P")
 T = TypeVar("T")
 READERS = 3
+SWEEP_USERS = 500
 
 
 class Store:
@@ -55,8 +57,10 @@ class Store:
         export_spans: bool,
         reactions: Sequence[Reaction],
         limits: Limits | None,
+        retention: Retention | None,
     ) -> None:
         self.path = path
+        self._pruner = Pruner(retention or Retention(), steady_us)
         self._lock = lock
         self._clock = clock
         self._leases = leases
@@ -94,6 +98,7 @@ class Store:
         attach: bool = False,
         reactions: Sequence[Reaction] = (),
         limits: Limits | None = None,
+        retention: Retention | None = None,
     ) -> Store:
         """Opens or makes the file, brings its tables up to date and starts the writer.
 
@@ -114,6 +119,7 @@ class Store:
                 export_spans=export_spans,
                 reactions=reactions,
                 limits=limits,
+                retention=retention,
             )
         except (sa.exc.DatabaseError, OSError) as error:
             if lock is not None:
@@ -162,6 +168,22 @@ class Store:
 
         count: int = await writer.do(work)
         return count
+
+    async def tend(self) -> None:
+        """Marks who became unconfirmed, and lets go of what retention no longer keeps. To be called every second or so.
+
+        It goes in slices, between which commits go on.
+        """
+        while await self._writing.sweep(SWEEP_USERS) == SWEEP_USERS:
+            pass
+        await self.prune()
+
+    async def prune(self) -> int:
+        """Removes all that retention no longer keeps; how many rows."""
+        removed = 0
+        while some := await self._writing.do(lambda connection: self._pruner.slice(connection, self._clock())):
+            removed += some
+        return removed
 
     def subscribe(self, callback: Callable[[Commit], None]) -> Callable[[], None]:
         """Calls ``callback`` in this event loop after each commit that touched users; the result unsubscribes."""

@@ -113,6 +113,20 @@ class Writer:
         """For a work that has changed projections behind the writer's back: they are read anew."""
         self._projections = None
 
+    async def sweep(self, limit: int) -> int:
+        """Looks at up to ``limit`` users whose lease may have run out, and publishes them; how many that were."""
+
+        def work(connection: sa.Connection) -> Commit:
+            if self._projections is None:
+                self._projections = Projections(connection, self._leases)
+            users = self._projections.sweep(connection, self._clock(), limit)
+            return Commit(self._projections.next_position - 1, tuple(users))
+
+        commit: Commit = await self.do(work)
+        if commit.users:
+            self._published(commit)
+        return len(commit.users)
+
     def close(self) -> None:
         """Commits what was taken, then ends the thread. Blocks until then."""
         with self._changed:

@@ -19,7 +19,7 @@ from sidecar.domain.events import HEARTBEAT, Event
 from sidecar.domain.login_state import fold
 from sidecar.domain.presence import presence
 from sidecar.errors import DatabaseRefusedError, StoreUnavailableError
-from sidecar.store import Store, engine, rows, tables
+from sidecar.store import Store, engine, projections, rows, tables
 from sidecar.store.records import Backlog, Rejected, UserFilter
 from tests.support.events import APP_ID, BEGIN_US, SECOND_US, Phone, made_id
 
@@ -105,6 +105,16 @@ def told(steps: list[tuple[str, Any]]) -> list[Event]:
     return events
 
 
+@pytest.fixture(params=["as it is", "forgetful"])
+def memory(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """With a memory for hardly anything, all goes through the tables, and every user with two clients is crowded."""
+    if request.param == "forgetful":
+        for name in ("USERS_HELD", "TRACES_HELD", "CLIENTS_KEPT", "CLIENTS_PACKED"):
+            monkeypatch.setattr(projections, name, 1)
+    return str(request.param)
+
+
+@pytest.mark.usefixtures("memory")
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS, chance=st.randoms(use_true_random=False))
 def test_any_arrival_gives_the_status_of_the_ordered_sequence_and_a_rebuild_equals_it(
