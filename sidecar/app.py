@@ -20,9 +20,9 @@ from aiohttp import web
 import dashboard
 from sidecar import api, telemetry
 from sidecar.clock import Clock, now_us
-from sidecar.errors import ZimwatchError
+from sidecar.errors import StoreUnavailableError, ZimwatchError
 from sidecar.settings import Settings
-from sidecar.store import Store
+from sidecar.store import Limits, Retention, Store
 
 T = TypeVar("T")
 
@@ -31,6 +31,7 @@ log = structlog.stdlib.get_logger(__name__)
 # Both together stay well under the ten seconds within which a stop is promised.
 ANSWERS_FINISH_S: Final = 2.0
 SPANS_FLUSH_S: Final = 3.0
+TEND_EVERY_S: Final = 1.0
 
 
 class Running(msgspec.Struct, frozen=True):
@@ -53,10 +54,19 @@ async def running(settings: Settings, environ: Mapping[str, str], *, clock: Cloc
     """Serves for as long as the context is open. ZimwatchError where it cannot, with nothing left open."""
     export_spans = telemetry.exporting(environ)
     telemetry.start(environ)
-    store = Store.open(settings.database.url, clock=clock, leases=settings.leases.leases(), export_spans=export_spans)
+    store = Store.open(
+        settings.database.url,
+        clock=clock,
+        leases=settings.leases.leases(),
+        export_spans=export_spans,
+        limits=Limits.of(settings),
+        retention=Retention.of(settings),
+    )
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(store.close)
         _refuse_an_open_door(settings, store)
+        tending = asyncio.create_task(_tend(store), name="tending the store")
+        stack.push_async_callback(_ended, tending)
         metrics = telemetry.Metrics(store, clock)
         if export_spans:
             relay = telemetry.relay(store, clock, metrics, environ)
@@ -114,11 +124,27 @@ def is_loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
+async def _tend(store: Store) -> None:
+    """Leases and retention, for as long as it is not cancelled. A database that fails is tried again."""
+    while True:
+        try:
+            await store.tend()
+        except StoreUnavailableError as error:
+            log.warning("the store could not be tended", problem=str(error))
+        except Exception:
+            log.exception("the store could not be tended")
+        await asyncio.sleep(TEND_EVERY_S)
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
 async def _stopped(relay: telemetry.SpanRelay, task: asyncio.Task[None]) -> None:
     relay.stop()
     await asyncio.wait([task], timeout=SPANS_FLUSH_S)
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    await _ended(task)
 
 
 def _told(task: asyncio.Task[None]) -> None:

@@ -18,6 +18,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy.engine import make_url
 
+from sidecar.clock import steady_us
 from sidecar.errors import DatabaseRefusedError
 from sidecar.store.tables import APPLICATION_ID
 
@@ -25,6 +26,9 @@ BUSY_TIMEOUT_S = 5.0
 LOG_BYTES = 16_777_216
 # SQLite's own 2 MiB are less than one large commit touches.
 CACHE_KIB = 32_768
+# How long the check at the start may take.
+CHECK_US = 500_000
+WHAT_TO_DO = "; it was left as it is. Restore a backup with `zimwatch db restore FILE`, or name another file"
 _HEADER_BYTES = 100
 _APPLICATION_ID_OFFSET = 68  # https://www.sqlite.org/fileformat.html, section 1.3
 
@@ -130,6 +134,24 @@ def migrate(engine: sa.Engine, path: Path) -> bool:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
     return found is not None
+
+
+def refuse_damaged(engine: sa.Engine, path: Path) -> None:
+    """Refuses a file that SQLite finds broken, as far as it gets within a moment: a large file takes minutes."""
+    deadline_us = steady_us() + CHECK_US
+    with engine.connect() as connection:
+        driver: Any = connection.connection.driver_connection
+        driver.set_progress_handler(lambda: steady_us() > deadline_us, 1_000)
+        try:
+            found = [str(row[0]) for row in driver.execute("PRAGMA quick_check(3)")]
+        except sqlite3.OperationalError as error:
+            if "interrupted" not in str(error):
+                raise
+            found = ["ok"]
+        finally:
+            driver.set_progress_handler(None, 0)
+    if found != ["ok"]:
+        raise DatabaseRefusedError(f"{path} is damaged ({'; '.join(found)}){WHAT_TO_DO}")
 
 
 def quick_check(engine: sa.Engine) -> list[str]:

@@ -70,12 +70,12 @@ def _throw_away(connection: sa.Connection) -> set[Who]:
     connection.exec_driver_sql("CREATE TEMP TABLE kept_strays (client_id PRIMARY KEY)")
     connection.exec_driver_sql(f"INSERT INTO kept_users {users}", (first, first))
     connection.exec_driver_sql(f"INSERT INTO kept_strays {strays}", (first, first))
+    counted = "(SELECT COUNT(*) FROM user_status WHERE user_status.group_key = user_groups.group_key)"
     for sql in (
         "DELETE FROM user_status WHERE (app_id, user_id) NOT IN (SELECT app_id, user_id FROM kept_users)",
         f"DELETE FROM clients WHERE {nobody} AND client_id NOT IN (SELECT client_id FROM kept_strays)",
         f"DELETE FROM clients WHERE NOT {nobody} AND user_key NOT IN (SELECT user_key FROM user_status)",
-        "UPDATE user_groups SET users ="
-        " (SELECT COUNT(*) FROM user_status WHERE user_status.group_key = user_groups.group_key)",
+        f"UPDATE user_groups SET users = {counted}",
     ):
         connection.exec_driver_sql(sql)
     connection.exec_driver_sql("DELETE FROM traces WHERE root_position >= ?", (first,))

@@ -20,8 +20,8 @@ import sqlalchemy as sa
 from sidecar.clock import Clock
 from sidecar.domain.events import CONNECTION_STATE_CHANGED
 from sidecar.domain.status import NOT_LOGGED_IN
+from sidecar.settings import Settings, duration_us
 from sidecar.store import outbox, rows
-from sidecar.store.records import Loss
 
 # What a slice aims at; the writer is promised 50 ms.
 SLICE_US: Final = 15_000
@@ -40,6 +40,17 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True):
     max_bytes: int = 10 * 1_073_741_824
     rejected_us: int = 30 * 86_400_000_000
     owed_us: int = 7 * 86_400_000_000
+
+    @classmethod
+    def of(cls, settings: Settings) -> Retention:
+        """As the settings have it."""
+        kept = settings.retention
+        return cls(
+            events_us=duration_us(kept.events),
+            max_bytes=kept.max_bytes,
+            rejected_us=duration_us(kept.rejected),
+            owed_us=duration_us(settings.export.max_age),
+        )
 
 
 class Pruner:
@@ -159,5 +170,3 @@ def _vacuum(connection: sa.Connection) -> int:
         return 0
     connection.exec_driver_sql(f"PRAGMA incremental_vacuum({VACUUM_PAGES})").all()
     return VACUUM_PAGES
-
-

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, Any, Concatenate, ParamSpec, TypeVar
+from typing import IO, Concatenate, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 
@@ -15,7 +14,7 @@ from sidecar.clock import Clock, steady_us
 from sidecar.domain.events import Event
 from sidecar.domain.lease import Leases
 from sidecar.errors import DatabaseRefusedError
-from sidecar.store import engine, event_log, outbox, queries
+from sidecar.store import backups, engine, event_log, outbox, queries
 from sidecar.store.event_log import Batch
 from sidecar.store.reactions import Reaction
 from sidecar.store.rebuild import rebuild
@@ -54,7 +53,7 @@ class Store:
         *,
         clock: Clock,
         leases: Leases,
-        export_spans: bool,
+        export_spans: bool | None,
         reactions: Sequence[Reaction],
         limits: Limits | None,
         retention: Retention | None,
@@ -66,6 +65,7 @@ class Store:
         self._leases = leases
         self._listeners: list[tuple[asyncio.AbstractEventLoop, Callable[[Commit], None]]] = []
         self._write_engine = engine.connect(path, writes=True)
+        engine.refuse_damaged(self._write_engine, path)
         migrated = engine.migrate(self._write_engine, path)
         self._read_engine = engine.connect(path, writes=False)
         self._readers = ThreadPoolExecutor(READERS, "zimwatch-reader")
@@ -75,14 +75,15 @@ class Store:
             with self._write_engine.begin() as connection:
                 if migrated:
                     rebuild(connection, leases, clock())
-                outbox.begin(connection, export_spans=export_spans)
+                if export_spans is not None:
+                    outbox.begin(connection, export_spans=export_spans)
             self._writer = Writer(
                 self._write_engine,
                 leases,
                 self._publish,
                 clock=clock,
                 steady=steady_us,
-                export_spans=export_spans,
+                export_spans=bool(export_spans),
                 reactions=reactions,
                 limits=limits,
             )
@@ -94,7 +95,7 @@ class Store:
         *,
         clock: Clock,
         leases: Leases | None = None,
-        export_spans: bool = False,
+        export_spans: bool | None = False,
         attach: bool = False,
         reactions: Sequence[Reaction] = (),
         limits: Limits | None = None,
@@ -103,8 +104,8 @@ class Store:
         """Opens or makes the file, brings its tables up to date and starts the writer.
 
         With ``attach`` the file may be served by another process: tokens and reads work, appending does not. Spans
-        are owed only with ``export_spans``. ``reactions`` are called in the transaction of the events.
-        DatabaseRefusedError where the file is not ours, newer, broken or in use.
+        are owed only with ``export_spans``; None leaves that as it is. ``reactions`` are called in the transaction of
+        the events. DatabaseRefusedError where the file is not ours, newer, broken or in use.
         """
         path = engine.path_of(database_url)
         lock = None
@@ -125,7 +126,7 @@ class Store:
             if lock is not None:
                 lock.close()
             reason = getattr(error, "orig", error)
-            raise DatabaseRefusedError(f"{path} cannot be opened as a database: {reason}") from error
+            raise DatabaseRefusedError(f"{path} cannot be opened as a database: {reason}{engine.WHAT_TO_DO}") from error
         except DatabaseRefusedError:
             if lock is not None:
                 lock.close()
@@ -271,7 +272,7 @@ class Store:
 
     async def backup(self, target: Path) -> None:
         """Copies the database, as it is at one moment, to a file that does not exist yet; writing goes on."""
-        await asyncio.to_thread(_backup, self.path, target)
+        await asyncio.to_thread(backups.backup, self.path, target)
 
     @property
     def _writing(self) -> Writer:
@@ -290,15 +291,3 @@ class Store:
         for loop, callback in tuple(self._listeners):
             if not loop.is_closed():
                 loop.call_soon_threadsafe(callback, commit)
-
-
-def _backup(source: Path, target: Path) -> None:
-    if target.exists():
-        raise DatabaseRefusedError(f"{target} exists already; a backup never overwrites a file")
-    origin: Any = sqlite3.connect(f"file:{source}?mode=ro", uri=True)
-    copy = sqlite3.connect(target)
-    try:
-        origin.backup(copy)
-    finally:
-        copy.close()
-        origin.close()

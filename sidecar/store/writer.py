@@ -22,6 +22,7 @@ import structlog
 from sidecar.clock import Clock
 from sidecar.domain.lease import Leases
 from sidecar.errors import StoreUnavailableError
+from sidecar.settings import Settings, duration_us
 from sidecar.store import event_log
 from sidecar.store.event_log import Batch
 from sidecar.store.projections import Projections
@@ -47,6 +48,11 @@ class Limits(msgspec.Struct, frozen=True):
 
     waiting_bytes: int = 67_108_864
     waiting_us: int = 5_000_000
+
+    @classmethod
+    def of(cls, settings: Settings) -> Limits:
+        """As the settings have it."""
+        return cls(settings.ingest.max_waiting_bytes, duration_us(settings.ingest.max_waiting))
 
 
 class _Waiting(msgspec.Struct):
@@ -203,10 +209,6 @@ class Writer:
             self._projections = None
             self._failed(taken, error)
             return
-        if self.problem is not None:
-            _log.info("the database can commit again")
-        self.problem = None
-        self._to_checkpoint = True
         for waiting, result in zip(taken, results, strict=True):
             waiting.answer.set_result(result)
         if commit is not None:
@@ -215,6 +217,8 @@ class Writer:
     def _transaction(self, taken: list[_Waiting]) -> tuple[list[Any], Commit | None]:
         batches = [one.work for one in taken if isinstance(one.work, Batch)]
         with self._engine.begin() as connection:
+            driver: Any = connection.connection.driver_connection
+            changes = driver.total_changes
             answers: list[Appended] = []
             commit = None
             if batches:
@@ -229,7 +233,18 @@ class Writer:
                     export_spans=self._export_spans,
                 )
             left = iter(answers)
-            return [next(left) if isinstance(one.work, Batch) else one.work(connection) for one in taken], commit
+            results = [next(left) if isinstance(one.work, Batch) else one.work(connection) for one in taken]
+            has_written = driver.total_changes > changes
+        if has_written:
+            self._can_commit()
+        return results, commit
+
+    def _can_commit(self) -> None:
+        """A transaction that wrote something is committed. One that did not says nothing of the disk."""
+        if self.problem is not None:
+            _log.info("the database can commit again")
+        self.problem = None
+        self._to_checkpoint = True
 
     def _failed(self, taken: list[_Waiting], error: Exception) -> None:
         """Nothing was kept. Works that failed together are tried one by one, so that one cannot hold up the rest."""
@@ -261,9 +276,7 @@ class Writer:
         except Exception as error:  # noqa: BLE001 - it is tried again
             self._blame(error)
         else:
-            _log.info("the database can commit again")
-            self.problem = None
-            self._to_checkpoint = True
+            self._can_commit()
 
     def _checkpoint(self) -> None:
         self._checkpointed_us = self._steady()
