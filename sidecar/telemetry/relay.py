@@ -54,6 +54,15 @@ class _StoppingError(Exception):
     """The relay was stopped while a request waited for its next attempt."""
 
 
+class _Division:
+    """A batch that is being halved: what had been taken before, and single spans that may be at fault."""
+
+    def __init__(self, since: int) -> None:
+        self.since = since
+        self.postponed: list[Sequence[Encoded]] = []
+        self.is_last_resort = False
+
+
 class SpanRelay:
     """Run by :meth:`run` until :meth:`stop`."""
 
@@ -175,12 +184,9 @@ class SpanRelay:
     async def _send_lane(self, lane: list[Encoded]) -> list[Loss]:
         return [loss for batch in batches(lane) for loss in await self._deliver(batch)]
 
-    async def _deliver(self, batch: Sequence[Encoded], *, since: int | None = None) -> list[Loss]:
-        """Sends a batch until it is taken, or until it is known which of its spans never will be.
-
-        ``since`` counts what had been taken before this batch was tried as a part of a larger one.
-        """
-        since = self._taken if since is None else since
+    async def _deliver(self, batch: Sequence[Encoded], division: _Division | None = None) -> list[Loss]:
+        """Sends a batch until it is taken, or until it is known which of its spans never will be."""
+        since = division.since if division else self._taken
         request = self._envelope.request(encoded for _, encoded in batch)
         faults = 0
         while True:
@@ -189,26 +195,37 @@ class SpanRelay:
             except NotTakenError as error:
                 self._metrics.span_export_failed()
                 faults += error.is_fault
+                if len(batch) > 1 and (error.permanent or faults >= FAULTS):
+                    return await self._divide(batch, division)
                 # One span alone is to blame where others were taken meanwhile; else the collector is.
-                if error.permanent or (faults >= FAULTS and (len(batch) > 1 or self._taken > since)):
-                    return await self._divide(batch, str(error), since)
+                if error.permanent or (faults >= FAULTS and self._taken > since):
+                    return [self._set_aside(batch[0][0], str(error))]
                 self._tell(error)
                 if self._stop.is_set():
                     raise _StoppingError from None
+                if faults >= FAULTS and division is not None and not division.is_last_resort:
+                    division.postponed.append(batch)
+                    return []
                 await self._pause(self._wait_s(error.retry_after_s))
             else:
                 self._recovered()
                 self._taken += 1
                 return self._rejected(taken.rejected, taken.problem)
 
-    async def _divide(self, batch: Sequence[Encoded], problem: str, since: int) -> list[Loss]:
-        if len(batch) > 1:
-            half = len(batch) // 2
-            first = await self._deliver(batch[:half], since=since)
-            return [*first, *await self._deliver(batch[half:], since=since)]
-        ((span, _),) = batch
+    async def _divide(self, batch: Sequence[Encoded], division: _Division | None) -> list[Loss]:
+        within = division or _Division(self._taken)
+        half = len(batch) // 2
+        losses = [*await self._deliver(batch[:half], within), *await self._deliver(batch[half:], within)]
+        if division is None:
+            # All others have been tried; now it shows whether it is these.
+            within.is_last_resort = True
+            for suspect in within.postponed:
+                losses += await self._deliver(suspect, within)
+        return losses
+
+    def _set_aside(self, span: PendingSpan, problem: str) -> Loss:
         _log.warning("a span is set aside: the collector does not take it", event_id=span.id.hex(), problem=problem)
-        return [Loss(self._clock(), "refused", 1, span.position, span.id, problem)]
+        return Loss(self._clock(), "refused", 1, span.position, span.id, problem)
 
     def _rejected(self, spans: int, problem: str) -> list[Loss]:
         """A partial success: it must not be sent again, and which spans it was is not said."""
