@@ -6,8 +6,9 @@ the merge of the groups that fit. The counts are kept with every commit, so that
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -79,30 +80,63 @@ class Groups:
         self._moved.clear()
 
 
-def newest(
-    connection: sa.Connection, wanted: UserFilter, *, below: int, limit: int, above: int = 0
-) -> Sequence[sa.Row[Any]]:
-    """Rows of ``user_status`` that fit, newest change first, between two positions of changes."""
-    user, group = tables.user_status.c, tables.user_groups.c
-    member = tables.user_status.alias()
+def newest(connection: sa.Connection, wanted: UserFilter, *, below: int, above: int = 0) -> Iterator[Sequence[Any]]:
+    """Rows of ``user_status`` (see :data:`COLUMNS`) that fit but for ``wanted.q``, newest change first, one by one.
+
+    Each group is read in its own order, and only as far as it is asked for.
+    """
+    keys, also, values = _fitting(connection, wanted)
+    sql = (
+        f"SELECT {COLUMNS} FROM user_status WHERE group_key = ? AND changed_position > ? AND changed_position < ?{also}"
+        " ORDER BY changed_position DESC"
+    )
+    driver: Any = connection.connection.driver_connection
+    return heapq.merge(*(driver.execute(sql, (key, above, below, *values)) for key in keys), key=_changed, reverse=True)
+
+
+_NAMES: Final = tuple(column.name for column in tables.user_status.columns)
+COLUMNS: Final = ", ".join(_NAMES)
+_PLACE: Final = _NAMES.index("changed_position")
+_GROUP: Final = _NAMES.index("group_key")
+_CHUNK: Final = 400
+
+
+def _changed(row: Sequence[Any]) -> int:
+    return int(row[_PLACE])
+
+
+def of_users(
+    connection: sa.Connection, wanted: UserFilter, user_keys: Sequence[int], *, below: int
+) -> list[Sequence[Any]]:
+    """As :func:`newest`, of these users only."""
+    keys, also, values = _fitting(connection, wanted)
+    groups, found = set(keys), []
+    driver: Any = connection.connection.driver_connection
+    for start in range(0, len(user_keys), _CHUNK):
+        some = user_keys[start : start + _CHUNK]
+        marks = ", ".join("?" * len(some))
+        sql = f"SELECT {COLUMNS} FROM user_status WHERE user_key IN ({marks}) AND changed_position < ?{also}"
+        found += [row for row in driver.execute(sql, (*some, below, *values)) if row[_GROUP] in groups]
+    return sorted(found, key=_changed, reverse=True)
+
+
+def _fitting(connection: sa.Connection, wanted: UserFilter) -> tuple[list[int], str, list[Any]]:
+    """The keys of the groups that fit, and what is to be asked of their users beside."""
+    group = tables.user_groups.c
     fits = [group.users > 0]
-    also = [member.c.group_key == group.group_key, member.c.changed_position.between(above + 1, below - 1)]
+    also = ""
+    values: list[Any] = []
     if wanted.status is not None:
         fits.append(group.status == wanted.status)
     if wanted.app_id is not None:
         fits.append(group.app_id == wanted.app_id)
+    if wanted.unconfirmed is not None:
+        fits.append(group.unconfirmed == wanted.unconfirmed)
     for name, value, known in (("platform", wanted.platform, PLATFORMS), ("reason", wanted.reason, REASONS)):
         if value is not None:
             fits.append(group[name] == (value if value in known else OTHER))
             if value not in known:
-                also.append(member.c[name] == value)
-    if wanted.q:
-        also.append(member.c.user_id.contains(wanted.q, autoescape=True))
-    if wanted.unconfirmed is not None:
-        fits.append(group.unconfirmed == wanted.unconfirmed)
-    # The newest of each group that fits; the newest of all of them are among those.
-    members = sa.select(member.c.user_key).where(*also).order_by(member.c.changed_position.desc()).limit(limit)
-    members = members.correlate(tables.user_groups)
-    query = sa.select(tables.user_status).select_from(tables.user_groups)
-    query = query.join(tables.user_status, user.user_key.in_(members)).where(*fits)
-    return connection.execute(query.order_by(user.changed_position.desc()).limit(limit)).all()
+                also += f" AND {name} = ?"
+                values.append(value)
+    keys = [row[0] for row in connection.execute(sa.select(group.group_key).where(*fits))]
+    return keys, also, values

@@ -21,7 +21,7 @@ from sidecar.domain.lease import Leases
 from sidecar.domain.login_state import LoginState
 from sidecar.domain.presence import presence, status_of
 from sidecar.domain.status import NOT_LOGGED_IN, Status
-from sidecar.store import rows, tables
+from sidecar.store import rows, search, tables
 from sidecar.store.groups import Groups, group_of
 from sidecar.store.reactions import Effect
 from sidecar.store.recent import Recent
@@ -279,7 +279,7 @@ class Projections:
         return others
 
     def _write_users(self, users: list[User], now_us: int) -> None:
-        new, moved, touched = [], [], []
+        fresh, new, moved, touched = [], [], [], []
         for user in users:
             since_us, reason, token_us, platform, lease_us = self._standing(user)
             late = lease_us is not None and lease_us < now_us
@@ -306,6 +306,7 @@ class Projections:
                 user.left_elsewhere_us,
             )
             if not user.stored:
+                fresh.append(user)
                 new.append((*rest, user.changed_position, group, check_us, user.user_key, user.app_id, user.user_id))
             elif user.moved:
                 moved.append((*rest, user.changed_position, group, check_us, user.user_key))
@@ -313,6 +314,7 @@ class Projections:
                 touched.append((*rest, user.user_key))
             user.stored, user.moved = True, False
         self._many(_USER_INSERT, new)
+        search.index(self._connection, [(user.user_key, user.user_id) for user in fresh])
         self._many(_USER_MOVED, moved)
         self._many(_USER_TOUCHED, touched)
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from typing import Any
+from collections import Counter, namedtuple
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any, Final
 
 import sqlalchemy as sa
 
 from sidecar.domain.lease import Leases
 from sidecar.domain.status import NOT_LOGGED_IN, OFFLINE, ONLINE
-from sidecar.store import groups, rows, tables
+from sidecar.store import groups, rows, search, tables
 from sidecar.store.records import Rejected, SessionRow, StoredEvent, Summary, UserDetail, UserFilter, UserPage, UserRow
 
 _user = tables.user_status.c
+_named = namedtuple("_named", [column.name for column in tables.user_status.columns])._make  # noqa: PYI024
+_USER_ID: Final = [column.name for column in tables.user_status.columns].index("user_id")
 # What a page shows of a user's clients: all that are live, and this many in all.
 SESSIONS_SHOWN = 100
 
@@ -32,19 +36,51 @@ def _user_row(row: Any, now_us: int) -> UserRow:  # noqa: ANN401 - a row of any 
     )
 
 
+# Of a search: how many of the newest changes are looked at before the index is asked, and how many users of the index's
+# are looked at before the changes are gone through in their order instead.
+_NEWEST_LOOKED_AT: Final = 1_000
+_FOUND_LOOKED_AT: Final = 10_000
+
+
 def users(connection: sa.Connection, wanted: UserFilter, now_us: int) -> UserPage:
     """Newest change first."""
     below = tables.LARGEST if wanted.cursor is None else wanted.cursor
-    found = groups.newest(connection, wanted, below=below, limit=wanted.limit + 1)
+    if wanted.q:
+        found = _search(connection, wanted, search.folded(wanted.q), below)
+    else:
+        found = list(islice(groups.newest(connection, wanted, below=below), wanted.limit + 1))
     more = len(found) > wanted.limit
-    page = [_user_row(row, now_us) for row in found[: wanted.limit]]
+    page = [_user_row(_named(row), now_us) for row in found[: wanted.limit]]
     return UserPage(page, page[-1].position if more else None)
+
+
+def _search(connection: sa.Connection, wanted: UserFilter, q: str, below: int) -> list[Sequence[Any]]:
+    """What many ids have in them is found among the newest changes; what few have, by the index."""
+    found: list[Sequence[Any]] = []
+    newest = groups.newest(connection, wanted, below=below)
+    looked_at = 0
+    for row in newest:
+        looked_at += 1
+        if q in search.folded(row[_USER_ID]):
+            found.append(row)
+            if len(found) > wanted.limit:
+                return found
+        if looked_at == _NEWEST_LOOKED_AT:
+            break
+    else:
+        return found
+    keys = search.candidates(connection, q, _FOUND_LOOKED_AT + 1)
+    if len(keys) <= _FOUND_LOOKED_AT:
+        candidates = groups.of_users(connection, wanted, keys, below=below)
+        return [row for row in candidates if q in search.folded(row[_USER_ID])][: wanted.limit + 1]
+    rest = (row for row in newest if q in search.folded(row[_USER_ID]))
+    return [*found, *islice(rest, wanted.limit + 1 - len(found))]
 
 
 def users_changed_since(connection: sa.Connection, position: int, limit: int, now_us: int) -> list[UserRow]:
     """Oldest change first; the newest ``limit`` of them."""
-    found = groups.newest(connection, UserFilter(), below=tables.LARGEST, limit=limit, above=position)
-    return [_user_row(row, now_us) for row in reversed(found)]
+    found = list(islice(groups.newest(connection, UserFilter(), below=tables.LARGEST, above=position), limit))
+    return [_user_row(_named(row), now_us) for row in reversed(found)]
 
 
 def user(connection: sa.Connection, app_id: int, user_id: str, now_us: int, leases: Leases) -> UserDetail | None:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from sidecar.domain.events import Event
 from sidecar.domain.lease import Leases
-from sidecar.store import rows, tables
+from sidecar.store import rows, search, tables
 from sidecar.store.projections import Projections, UserId, Who
 
 _SLICE = 5_000
@@ -23,6 +23,7 @@ def rebuild(connection: sa.Connection, leases: Leases, now_us: int) -> int:
     """
     heard = _heard(connection)
     kept = _throw_away(connection)
+    search.anew(connection)
     projections = Projections(connection, leases)
     position = count = 0
     every = rows.columns(tables.events)

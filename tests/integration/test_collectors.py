@@ -258,5 +258,3 @@ async def test_over_grpc_an_exhausted_collector_says_when_to_come_back(tmp_path:
             await drained(store)
     server.stop(None)
     assert waits == [4.5]
-
-

@@ -81,6 +81,7 @@ STATEMENTS = (
     "DROP INDEX user_status_by_change",
     "DROP INDEX user_status_by_status",
     "DROP INDEX user_status_by_lease",
+    "CREATE VIRTUAL TABLE user_search USING fts5(runs, content='', detail=none, tokenize='ascii')",
     "CREATE INDEX user_status_by_check ON user_status (lease_check_us) WHERE lease_check_us IS NOT NULL",
     "CREATE INDEX user_status_by_group ON user_status (group_key, changed_position)",
 )
