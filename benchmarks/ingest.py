@@ -1,151 +1,83 @@
-"""How fast events are taken in, beside bare SQLite on the same disk in the same run.
-
-Bare: ``sqlite3.executemany``, 1,000 rows a commit, synchronous=FULL, no secondary index. Ours: ``zimwatch serve`` in
-a process of its own, 100 events a request on 16 connections: HTTP, checks, commit, status and the answer. The two take
-turns, and medians are reported. Machines differ, and one machine varies, so it is the **ratio** that means something.
-"""
+"""The whole path beside bare SQLite: HTTP with a token, checks, commit, projections, and spans to a collector."""
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import contextlib
-import json
-import sqlite3
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import aiohttp
+from benchmarks import bare
+from benchmarks.events import Fleet
+from benchmarks.processes import cpu_s, load, receiver, rss_mb, told
+from tests.support.process import DATABASE, serving
 
-from tests.support.process import serving
-
-BARE_BATCH = 1_000
-BATCH = 100
-CONNECTIONS = 16
-USERS = 1_000
-STATES = (("CONNECTED", "SUCCESS"), ("RECONNECTING", "LOGIN_INTERRUPTED"))
-COLUMNS = "id, type, occurred_at, client_id, seq, session_id, app_id, user_id, platform, state, event, extended_data"
-
-Row = tuple[bytes, str, str, str, int, str, int, str, str, str, str, str]
+ROUNDS_BEFORE = 20_000
 
 
-def rows(count: int) -> Iterator[Row]:
-    """What ``USERS`` clients report as their network comes and goes; no two rows share an id."""
-    clients = [(str(uuid.uuid4()), str(uuid.uuid4())) for _ in range(USERS)]
-    for number in range(count):
-        client, session = clients[number % USERS]
-        seq = number // USERS + 1
-        state, event = STATES[seq % 2]
-        at = f"2026-11-24T10:{seq // 60 % 60:02}:{seq % 60:02}Z"
-        kind = "connection_state_changed"
-        user = f"user-{number % USERS}"
-        yield uuid.uuid4().bytes, kind, at, client, seq, session, 1, user, "Web", state, event, "{}"
+def token_for(folder: Path) -> str:
+    """A new ingest token of the database in ``folder``."""
+    options = ["token", "create", "--scope", "ingest", "--database-url", f"sqlite:///{folder / DATABASE}"]
+    made = subprocess.run(  # noqa: S603 - this project's own command
+        [sys.executable, "-m", "sidecar", *options], check=True, capture_output=True, text=True, cwd=folder
+    )
+    return made.stdout.strip()
 
 
-def bodies(count: int) -> list[bytes]:
-    """``count`` events as request bodies of ``BATCH`` each, made before the clock starts."""
-    names = COLUMNS.split(", ")
-    events = [{**dict(zip(names, row, strict=True)), "id": str(uuid.UUID(bytes=row[0]))} for row in rows(count)]
-    return [json.dumps(events[start : start + BATCH]).encode() for start in range(0, count, BATCH)]
+def percentile(values: list[float], share: float) -> float:
+    """In milliseconds."""
+    return sorted(values)[min(len(values) - 1, int(len(values) * share))] * 1_000
 
 
-def bare(folder: Path, count: int) -> float:
-    """Rows a second."""
-    prepared = list(rows(count))
-    path = folder / "bare.db"
-    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = FULL")
-        database.execute(f"CREATE TABLE events (position INTEGER PRIMARY KEY, {COLUMNS})")
-        insert = f"INSERT INTO events ({COLUMNS}) VALUES ({', '.join('?' * len(prepared[0]))})"
-        began = time.perf_counter()
-        for start in range(0, count, BARE_BATCH):
-            database.execute("BEGIN IMMEDIATE")
-            database.executemany(insert, prepared[start : start + BARE_BATCH])
-            database.execute("COMMIT")
-        took = time.perf_counter() - began
-    for file in folder.glob("bare.db*"):
-        file.unlink()
-    return count / took
-
-
-async def ours(address: str, count: int) -> tuple[float, list[float]]:
-    """Events a second, and each request's seconds."""
-    waiting = iter(bodies(count))
-    seconds: list[float] = []
-
-    async def sender(session: aiohttp.ClientSession) -> None:
-        for body in waiting:
-            began = time.perf_counter()
-            async with session.post(
-                f"{address}/v1/events", data=body, headers={"Content-Type": "application/json"}
-            ) as response:
-                answer = await response.json()
-            seconds.append(time.perf_counter() - began)
-            if response.status != 200 or answer["accepted"] != body.count(b'"seq"'):  # noqa: PLR2004 - HTTP's OK
-                raise RuntimeError(f"not all of a request was accepted: {response.status} {answer}")
-
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=CONNECTIONS)) as session:
-        began = time.perf_counter()
-        async with asyncio.TaskGroup() as group:
-            for _ in range(CONNECTIONS):
-                group.create_task(sender(session))
-        took = time.perf_counter() - began
-    return count / took, seconds
-
-
-async def measure(count: int, rounds: int) -> dict[str, float]:
-    """Medians over the rounds; the ratio is the median of the rounds' own ratios."""
-    bare_rates, our_rates, seconds = [], [], []
+async def whole_path(*, users: int, count: int, rounds: int, batch: int = 100, connections: int = 16) -> dict[str, Any]:
+    """Medians over the rounds; a ratio is the median of the rounds' own ratios."""
+    fleet = Fleet(users)
+    rows = await asyncio.to_thread(bare.prepared, users, count)
+    found: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory(prefix="zimwatch-bench-") as name:
         folder = Path(name)
-        async with serving(folder) as (address, _process):
-            await ours(address, 20 * BATCH)  # first requests pay for imports and statement caches
-            for _ in range(rounds):
-                bare_rates.append(bare(folder, count))
-                rate, took = await ours(address, count)
-                our_rates.append(rate)
-                seconds += took
-        with contextlib.closing(sqlite3.connect(folder / "zimwatch.db")) as database:
-            stored = database.execute("SELECT count(*) FROM events").fetchone()[0]
-    if stored != rounds * count + 20 * BATCH:
-        raise RuntimeError(f"{stored} events were stored, not {rounds * count + 20 * BATCH}")
-    percentiles = statistics.quantiles(seconds, n=100)
-    return {
-        "ratio": statistics.median(our / base for our, base in zip(our_rates, bare_rates, strict=True)),
-        "events_per_s": statistics.median(our_rates),
-        "bare_rows_per_s": statistics.median(bare_rates),
-        "request_p50_ms": percentiles[49] * 1_000,
-        "request_p99_ms": percentiles[98] * 1_000,
-        "events_per_round": count,
-        "rounds": rounds,
-    }
+        token = token_for(folder)
+        async with receiver() as collector:
+            settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector}
+            async with serving(folder, settings) as (url, process):
+                await load(folder, url, fleet.bodies(max(users * 2, ROUNDS_BEFORE), 500), token=token, connections=16)
+                sent = max(users * 2, ROUNDS_BEFORE)
+                for _ in range(rounds):
+                    pk, two = (bare.measure(folder, rows, kind) for kind in bare.INDEXES)
+                    bodies = fleet.bodies(count, batch)
+                    await until(collector, sent)
+                    cpu, spans, began = cpu_s(process.pid), (await told(collector))["spans"], time.perf_counter()
+                    result = await load(folder, url, bodies, token=token, connections=connections)
+                    if result["accepted"] != count:
+                        raise RuntimeError(f"{result['accepted']} of {count} events were accepted")
+                    sent += count
+                    behind = sent - (await told(collector))["spans"]
+                    await until(collector, sent)
+                    rate = count / result["seconds"]
+                    with_spans = count / (time.perf_counter() - began)
+                    for key, value in {
+                        "beside raw-pk": rate / pk,
+                        "beside raw-2ix": rate / two,
+                        "events/s": rate,
+                        "events/s until the last span has arrived": with_spans,
+                        "spans behind at the last answer": behind,
+                        "raw-pk rows/s": pk,
+                        "raw-2ix rows/s": two,
+                        "answer p50 ms": percentile(result["latencies"], 0.5),
+                        "answer p99 ms": percentile(result["latencies"], 0.99),
+                        "CPU us an event, spans included": (cpu_s(process.pid) - cpu) / count * 1e6,
+                        "RSS MB": rss_mb(process.pid),
+                    }.items():
+                        found.setdefault(key, []).append(value)
+                    del spans
+    return {key: statistics.median(values) for key, values in found.items()}
 
 
-def main() -> None:
-    """Prints the ratio first, and writes all of it as JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--events", type=int, default=50_000, help="in each round, a multiple of 1000 (%(default)s)")
-    parser.add_argument("--rounds", type=int, default=3, help="(%(default)s)")
-    parser.add_argument("--json", type=Path, default=Path(".build/bench.json"), help="where to write it (%(default)s)")
-    asked = parser.parse_args()
-    found = asyncio.run(measure(asked.events, asked.rounds))
-    print(
-        f"{found['ratio']:.2f} of bare SQLite: {found['events_per_s']:,.0f} events/s over HTTP,"
-        f" {found['bare_rows_per_s']:,.0f} rows/s bare"
-    )
-    print(
-        f"a request of {BATCH} events on {CONNECTIONS} connections:"
-        f" p50 {found['request_p50_ms']:.1f} ms, p99 {found['request_p99_ms']:.1f} ms"
-    )
-    asked.json.parent.mkdir(parents=True, exist_ok=True)
-    asked.json.write_text(json.dumps({name: round(value, 3) for name, value in found.items()}, indent=2) + "\n")
-    print(f"written to {asked.json}")
-
-
-if __name__ == "__main__":
-    main()
+async def until(collector: str, spans: int) -> None:
+    """Waits until the collector has so many."""
+    while (await told(collector))["spans"] < spans:  # noqa: ASYNC110 - it is another process that is waited for
+        await asyncio.sleep(0.05)

@@ -19,6 +19,7 @@ from sidecar.store.records import UserFilter
 
 _ROWS: Final = 50
 _NEWEST: Final = 10
+_LOSSES: Final = 5
 _TYPES: Final = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _FILTERS: Final = ("q", "status", "reason", "app_id", "platform", "unconfirmed", "disagreement")
 _FLAGS: Final = {"": None, "true": True, "1": True, "false": False, "0": False}
@@ -39,17 +40,21 @@ class _QueryError(Exception):
 def routes(store: Store, clock: Clock, app_of: AppOf, canary_of: CanaryOf) -> list[web.AbstractRouteDef]:
     """Every page."""
 
+    def page(name: str, status: int = 200, **values: Any) -> web.Response:  # noqa: ANN401 - a template's own names
+        return render(name, status, trouble=store.problem, **values)
+
     async def overview(request: web.Request) -> web.Response:
         app_id = app_of(request)
-        page = await store.users(UserFilter(limit=_NEWEST, app_id=app_id))
+        newest = await store.users(UserFilter(limit=_NEWEST, app_id=app_id))
         canary = canary_of()
-        return render(
+        return page(
             "overview.html",
             canary=canary if canary and app_id in {None, canary.app_id} else None,
             here=request.path_qs,
             now_us=clock(),
             summary=await store.summary(app_id),
-            users=page.users,
+            users=newest.users,
+            losses=await store.span_losses(_LOSSES) if app_id is None else [],
             address=f"{request.scheme}://{request.host}",
             example_id=uuid.uuid4(),
         )
@@ -60,11 +65,11 @@ def routes(store: Store, clock: Clock, app_of: AppOf, canary_of: CanaryOf) -> li
         try:
             wanted = _filter(request.query, given, app_of(request))
         except _QueryError as error:
-            return render("users.html", 400, users=[], older=None, problem=str(error), **values)
-        page = await store.users(wanted)
+            return page("users.html", 400, users=[], older=None, problem=str(error), **values)
+        found = await store.users(wanted)
         kept = {name: value for name, value in given.items() if value}
-        older = None if page.next_cursor is None else "?" + urlencode(kept | {"cursor": page.next_cursor})
-        return render("users.html", users=page.users, older=older, problem=None, **values)
+        older = None if found.next_cursor is None else "?" + urlencode(kept | {"cursor": found.next_cursor})
+        return page("users.html", users=found.users, older=older, problem=None, **values)
 
     async def user(request: web.Request) -> web.Response:
         app_id, user_id = _target(request)
@@ -75,7 +80,7 @@ def routes(store: Store, clock: Clock, app_of: AppOf, canary_of: CanaryOf) -> li
         events = await store.timeline(app_id, user_id, before=int(before) if _is_number(before) else None, limit=_ROWS)
         shown = {key: value for key, value in request.query.items() if key != "before"}
         more = len(events) == _ROWS
-        return render(
+        return page(
             "user.html",
             200 if detail else 404,
             here=request.path_qs,

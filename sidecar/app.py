@@ -22,11 +22,10 @@ import dashboard
 from sidecar import api, telemetry
 from sidecar.canary import CanaryStatus, canary_beside
 from sidecar.clock import Clock, now_us, steady_us
-from sidecar.errors import ZimwatchError
-from sidecar.ingest import leases
+from sidecar.errors import StoreUnavailableError, ZimwatchError
 from sidecar.ingest.server_query import ServerQuery
 from sidecar.settings import Settings, duration_us, secrets_by_app
-from sidecar.store import Store
+from sidecar.store import Limits, Retention, Store
 
 T = TypeVar("T")
 
@@ -36,6 +35,7 @@ log = structlog.stdlib.get_logger(__name__)
 ANSWERS_FINISH_S: Final = 2.0
 SPANS_FLUSH_S: Final = 3.0
 ZEGO_ANSWERS_S: Final = 10.0
+TEND_EVERY_S: Final = 1.0
 
 
 class Running(msgspec.Struct, frozen=True):
@@ -73,11 +73,13 @@ async def running(
         steady=steady,
         leases=settings.leases.leases(),
         export_spans=export_spans,
+        limits=Limits.of(settings),
+        retention=Retention.of(settings),
     )
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(store.close)
         _refuse_an_open_door(settings, store)
-        await stack.enter_async_context(_background(leases.watch(store), "lease watch"))
+        await stack.enter_async_context(_background(_tend(store), "tending the store"))
         if settings.zego.server_secrets:
             await stack.enter_async_context(_asking_zego(settings, store, clock))
         metrics = telemetry.Metrics(store, clock)
@@ -159,11 +161,27 @@ async def _asking_zego(settings: Settings, store: Store, clock: Clock) -> AsyncI
             yield
 
 
+async def _tend(store: Store) -> None:
+    """Leases and retention, for as long as it is not cancelled. A database that fails is tried again."""
+    while True:
+        try:
+            await store.tend()
+        except StoreUnavailableError as error:
+            log.warning("the store could not be tended", problem=str(error))
+        except Exception:
+            log.exception("the store could not be tended")
+        await asyncio.sleep(TEND_EVERY_S)
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
 async def _stopped(relay: telemetry.SpanRelay, task: asyncio.Task[None]) -> None:
     relay.stop()
     await asyncio.wait([task], timeout=SPANS_FLUSH_S)
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    await _ended(task)
 
 
 def _told(task: asyncio.Task[Any]) -> None:

@@ -40,6 +40,10 @@ Origin = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9+.-]*://[^/\s]+$")]
 Origins = Annotated[tuple[Origin, ...], Meta(description="a list of origins such as https://app.example.com, no path")]
 DatabaseUrl = Annotated[str, Meta(pattern=r"^sqlite:///[^?#]+$", description="sqlite:/// and the path of a file")]
 BodyBytes = Annotated[int, Meta(ge=1_024, le=1 << 30, description="a number of bytes from 1024 to 1073741824")]
+WaitingBytes = Annotated[
+    int, Meta(ge=1_048_576, le=1 << 34, description="a number of bytes from 1048576 to 17179869184")
+]
+FileBytes = Annotated[int, Meta(ge=1_048_576, le=1 << 50, description="a number of bytes, 1048576 at least")]
 Duration = Annotated[
     str,
     Meta(pattern=rf"^{_DURATION.pattern}$", description="a duration such as 500ms, 45s, 15m, 24h or 90d"),
@@ -79,10 +83,16 @@ class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class IngestSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``POST /v1/events`` takes. The limit holds after decompression."""
+    """What ``POST /v1/events`` takes. The limit holds after decompression.
+
+    Past ``max_waiting_bytes`` of bodies that wait for their commit, or when the oldest has waited for ``max_waiting``,
+    senders are told to come back.
+    """
 
     max_body_bytes: BodyBytes = 1_048_576
     allowed_origins: Origins = ()
+    max_waiting_bytes: WaitingBytes = 67_108_864
+    max_waiting: Duration = "5s"
 
 
 class LeaseSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,6 +147,20 @@ class CanarySettings(msgspec.Struct, frozen=True, kw_only=True):
         return problems
 
 
+class RetentionSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How long events and rejected ones are kept, and how large the database may become: the oldest events go first."""
+
+    events: Duration = "30d"
+    rejected: Duration = "30d"
+    max_bytes: FileBytes = 10_737_418_240
+
+
+class ExportSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """For how long a span is offered to a collector that does not take it."""
+
+    max_age: Duration = "7d"
+
+
 class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What goes to stderr. ``auto`` is JSON unless stderr is a terminal."""
 
@@ -153,6 +177,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     leases: LeaseSettings = LeaseSettings()
     zego: ZegoSettings = ZegoSettings()
     canary: CanarySettings = CanarySettings()
+    retention: RetentionSettings = RetentionSettings()
+    export: ExportSettings = ExportSettings()
     logs: LogSettings = LogSettings()
 
 

@@ -43,7 +43,7 @@ def routes(store: Store, settings: Settings, clock: Clock) -> list[web.AbstractR
         if dry:
             answer = await store.would_append(events)
         else:
-            answer = await store.append(events, decoded.rejected)
+            answer = await store.append(events, decoded.rejected, size_bytes=len(raw))
             for result, count in (
                 ("accepted", answer.accepted),
                 ("duplicate", answer.duplicates),

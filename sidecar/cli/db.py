@@ -8,7 +8,8 @@ import click
 
 from sidecar.cli.options import existing, load, settings_options, with_store
 from sidecar.errors import ZimwatchError
-from sidecar.store import Store
+from sidecar.store import Store, backups
+from sidecar.store.engine import path_of
 
 
 async def _path(store: Store) -> Path:
@@ -45,6 +46,25 @@ def backup(file: Path, config: Path | None, database_url: str | None) -> None:
     """Copy the database to FILE, also while it is being served."""
     with_store(existing(load(config, database_url)), lambda store: store.backup(file))
     click.echo(f"The database is copied to {file}.")
+
+
+@db.command()
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@settings_options
+def restore(file: Path, config: Path | None, database_url: str | None) -> None:
+    """Put the backup FILE in the place of the database; not while it is being served."""
+    replaced = backups.restore(file, path_of(load(config, database_url).settings.database.url))
+    click.echo(f"The database is restored from {file}.")
+    if replaced is not None:
+        click.echo(f"What was there is now {replaced}.")
+
+
+@db.command()
+@settings_options
+def prune(config: Path | None, database_url: str | None) -> None:
+    """Remove what retention no longer keeps; not while it is being served, which does that by itself."""
+    count = with_store(existing(load(config, database_url)), Store.prune, attach=False)
+    click.echo(f"Pruned: {count} rows and free pages.")
 
 
 @db.command()

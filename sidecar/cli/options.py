@@ -14,7 +14,7 @@ from sidecar.clock import now_us
 from sidecar.errors import ZimwatchError
 from sidecar.settings import Loaded, duration_us
 from sidecar.settings import load as load_settings
-from sidecar.store import Store
+from sidecar.store import Retention, Store
 from sidecar.store.engine import path_of
 
 T = TypeVar("T")
@@ -72,7 +72,14 @@ def with_store(loaded: Loaded, work: Callable[[Store], Coroutine[Any, Any, T]], 
 
     async def run() -> T:
         settings = loaded.settings
-        store = Store.open(settings.database.url, clock=now_us, leases=settings.leases.leases(), attach=attach)
+        store = Store.open(
+            settings.database.url,
+            clock=now_us,
+            leases=settings.leases.leases(),
+            retention=Retention.of(settings),
+            export_spans=None,
+            attach=attach,
+        )
         try:
             return await work(store)
         finally:

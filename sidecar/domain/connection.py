@@ -7,6 +7,7 @@ A value that no SDK is known to send is kept as it came, as text: a later SDK ma
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 DISCONNECTED: Final = "DISCONNECTED"
@@ -66,11 +67,13 @@ def _canonical(value: int | str, known: dict[str, str]) -> str:
     return known.get(_TYPE_NAME.sub("", _spelled(text)), text)
 
 
+@lru_cache(maxsize=1024)
 def connection_state(value: int | str) -> str:
     """The state in upper snake case, or ``str(value)`` untouched where it is unknown."""
     return _canonical(value, _STATES)
 
 
+@lru_cache(maxsize=1024)
 def connection_event(value: int | str) -> str:
     """The event in upper snake case, or ``str(value)`` untouched where it is unknown."""
     return _canonical(value, _EVENTS)

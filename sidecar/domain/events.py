@@ -30,7 +30,7 @@ TYPES: Final = (
 )
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Event(msgspec.Struct, frozen=True, gc=False):
     """What one client said happened, at one moment of its own clock.
 
     ``id``, ``client_id`` and ``session_id`` are a UUID's 16 bytes. ``*_us`` are microseconds since the Unix epoch, UTC.

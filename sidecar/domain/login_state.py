@@ -18,7 +18,7 @@ from sidecar.domain.status import NOT_LOGGED_IN, OFFLINE, ONLINE, STATUS_OF_STAT
 SHAPES_STATE = frozenset({events.CONNECTION_STATE_CHANGED, events.LOGIN, events.TOKEN_RENEWED})
 
 
-class LoginState(msgspec.Struct, kw_only=True):
+class LoginState(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     """One client of one user.
 
     ``since_us`` and ``reason`` tell when and by which connection event ``status`` became what it is; both are None
@@ -49,7 +49,7 @@ class LoginState(msgspec.Struct, kw_only=True):
         return (self.last_seq, self.last_id)
 
 
-class Transition(msgspec.Struct, frozen=True):
+class Transition(msgspec.Struct, frozen=True, gc=False):
     """What the connection state was before an event, and for how long it had been so (never negative)."""
 
     previous_state: str | None

@@ -14,7 +14,7 @@ from sidecar.domain.login_state import LoginState
 from sidecar.domain.status import NOT_LOGGED_IN, OFFLINE, ONLINE, Status
 
 
-class Presence(msgspec.Struct, frozen=True):
+class Presence(msgspec.Struct, frozen=True, gc=False):
     """A user's status. ``decided_by`` is the client that it and ``reason`` were taken from."""
 
     status: Status
@@ -36,6 +36,14 @@ def presence(clients: Collection[LoginState], *, left_online_us: int | None = No
     (``left_online_us`` adds that moment for clients not given), or since the first of them went offline where none
     ever was online. Not logged in: since the last one ended. Clients whose callback never came say nothing.
     """
+    if len(clients) == 1:  # the usual case, which needs no comparing
+        (only,) = clients
+        since_us = only.since_us
+        if since_us is None:
+            return Presence(only.status, None, None, None)
+        if only.status == OFFLINE:
+            since_us = max(since_us, only.left_online_us or since_us, left_online_us or since_us)
+        return Presence(only.status, since_us, only.reason, only)
     status = status_of(clients)
     deciding = [client for client in clients if client.status == status and client.since_us is not None]
     if not deciding:

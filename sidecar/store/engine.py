@@ -18,10 +18,17 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy.engine import make_url
 
+from sidecar.clock import steady_us
 from sidecar.errors import DatabaseRefusedError
 from sidecar.store.tables import APPLICATION_ID
 
 BUSY_TIMEOUT_S = 5.0
+LOG_BYTES = 16_777_216
+# SQLite's own 2 MiB are less than one large commit touches.
+CACHE_KIB = 32_768
+# How long the check at the start may take.
+CHECK_US = 500_000
+WHAT_TO_DO = "; it was left as it is. Restore a backup with `zimwatch db restore FILE`, or name another file"
 _HEADER_BYTES = 100
 _APPLICATION_ID_OFFSET = 68  # https://www.sqlite.org/fileformat.html, section 1.3
 
@@ -94,9 +101,12 @@ def connect(path: Path, *, writes: bool) -> sa.Engine:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA temp_store = MEMORY")
+        connection.execute(f"PRAGMA cache_size = -{CACHE_KIB if writes else CACHE_KIB // 8}")
+        # Connections that checkpoint at once can corrupt the file in SQLite before 3.51.3: the writer alone does, when
+        # it has answered. A log that had to grow is cut again.
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
+        connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
         if not writes:
-            # Two processes that checkpoint at once can corrupt the file in SQLite before 3.51.3: the writer alone does.
-            connection.execute("PRAGMA wal_autocheckpoint = 0")
             connection.execute("PRAGMA query_only = ON")
 
     @sa.event.listens_for(engine, "begin")
@@ -106,8 +116,11 @@ def connect(path: Path, *, writes: bool) -> sa.Engine:
     return engine
 
 
-def migrate(engine: sa.Engine, path: Path) -> None:
-    """Brings the tables up to date, in one transaction; refuses a file that a newer Zimwatch has written."""
+def migrate(engine: sa.Engine, path: Path) -> bool:
+    """Brings the tables up to date, in one transaction; refuses a file that a newer Zimwatch has written.
+
+    Whether there were older tables: then what follows from the events must be made anew.
+    """
     config = _alembic()
     with engine.connect() as connection:
         found = _revision(connection)
@@ -116,10 +129,29 @@ def migrate(engine: sa.Engine, path: Path) -> None:
     if found is not None and found not in known:
         raise DatabaseRefusedError(f"{path} was written by a newer Zimwatch (schema {found}); use that version")
     if found == script.get_current_head():
-        return
+        return False
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+    return found is not None
+
+
+def refuse_damaged(engine: sa.Engine, path: Path) -> None:
+    """Refuses a file that SQLite finds broken, as far as it gets within a moment: a large file takes minutes."""
+    deadline_us = steady_us() + CHECK_US
+    with engine.connect() as connection:
+        driver: Any = connection.connection.driver_connection
+        driver.set_progress_handler(lambda: steady_us() > deadline_us, 1_000)
+        try:
+            found = [str(row[0]) for row in driver.execute("PRAGMA quick_check(3)")]
+        except sqlite3.OperationalError as error:
+            if "interrupted" not in str(error):
+                raise
+            found = ["ok"]
+        finally:
+            driver.set_progress_handler(None, 0)
+    if found != ["ok"]:
+        raise DatabaseRefusedError(f"{path} is damaged ({'; '.join(found)}){WHAT_TO_DO}")
 
 
 def quick_check(engine: sa.Engine) -> list[str]:

@@ -1,4 +1,4 @@
-"""Appends events: their rows, the projections that follow from them and the spans they owe, in one transaction.
+"""Appends events: their rows, what follows from them and the spans they owe, in one transaction.
 
 The caller owns the transaction and is the only writer. Events of one client that arrive together are put in the
 order of ``seq`` first, so that only what comes in a later commit counts as late.
@@ -6,29 +6,29 @@ order of ``seq`` first, so that only what comes in a later commit counts as late
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
 
 from sidecar.domain.events import CONNECTION_STATE_CHANGED, HEARTBEAT, Event
-from sidecar.domain.lease import Leases
-from sidecar.store import rows, server_views, tables
-from sidecar.store.projections import Projections
+from sidecar.domain.lease_time import LeaseTime
+from sidecar.store import outbox, rows, server_views, tables
+from sidecar.store.projections import CHUNK, Projections
+from sidecar.store.reactions import Applied, Reaction
 from sidecar.store.records import Appended, Commit, Rejected
 
-# Well under SQLite's limit on the parameters of one statement, whatever the width of a row.
-CHUNK = 400
-REJECTED_KEPT = 10_000
+REJECTED_KEPT: Final = 10_000
+_INSERT: Final = rows.insert(tables.events)
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """What one caller hands over to be committed together."""
+    """What one caller hands over to be committed together. ``size_bytes`` is what it takes of the memory that waits."""
 
     events: Sequence[Event]
     rejected: Sequence[Rejected] = ()
+    size_bytes: int = 0
 
 
 def chunks(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
@@ -47,27 +47,54 @@ def known_ids(connection: sa.Connection, ids: Iterable[bytes]) -> set[bytes]:
 
 
 def append(
-    connection: sa.Connection, batches: Sequence[Batch], *, leases: Leases, export_spans: bool
+    connection: sa.Connection,
+    batches: Sequence[Batch],
+    projections: Projections,
+    *,
+    time: LeaseTime,
+    reactions: Sequence[Reaction] = (),
+    export_spans: bool = False,
 ) -> tuple[list[Appended], Commit | None]:
     """Appends every batch; an answer for each, and what to publish once the transaction is committed."""
-    seen = known_ids(connection, {event.id for batch in batches for event in batch.events})
+    answers, fresh, heartbeats = _sorted_out(connection, batches)
+    _keep_rejected(connection, [rejected for batch in batches for rejected in batch.rejected])
+    if not fresh and not heartbeats:
+        return answers, None
+    fresh = in_order_of_clients(fresh)
+    projections.load(connection, [*fresh, *heartbeats] if heartbeats else fresh)
+    applied = [Applied(event, *projections.apply(event)) for event in fresh]
+    for event in heartbeats:
+        projections.renew_lease(event)
+    if applied:
+        connection.exec_driver_sql(_INSERT, [rows.event_row(one.position, one.event, one.effect) for one in applied])
+        if export_spans:
+            outbox.owe(connection, sum(1 for event in fresh if event.type == CONNECTION_STATE_CHANGED))
+    users = projections.write(time)
+    server_views.follow(connection, fresh, projections.statuses)
+    if applied:
+        for reaction in reactions:
+            reaction(connection, applied)
+    return answers, Commit(projections.next_position - 1, tuple(users)) if users else None
+
+
+def _sorted_out(connection: sa.Connection, batches: Sequence[Batch]) -> tuple[list[Appended], list[Event], list[Event]]:
+    """An answer for each batch; the events that are new to the log; the heartbeats."""
+    seen = known_ids(connection, [event.id for batch in batches for event in batch.events if event.type != HEARTBEAT])
     fresh: list[Event] = []
     heartbeats: list[Event] = []
     answers = []
     for batch in batches:
-        new, beats = _sorted_out(batch.events, seen)
+        new, beats = _new_ones(batch.events, seen)
         fresh += new
         heartbeats += beats
         answers.append(_answer(batch.events, new, beats))
-    commit = _append_events(connection, _in_order_of_clients(fresh), heartbeats, leases, export_spans=export_spans)
-    _keep_rejected(connection, [rejected for batch in batches for rejected in batch.rejected])
-    return answers, commit
+    return answers, fresh, heartbeats
 
 
 def would_append(connection: sa.Connection, events: Sequence[Event]) -> Appended:
     """What :func:`append` would answer for these events; nothing is written."""
     seen = known_ids(connection, {event.id for event in events})
-    return _answer(events, *_sorted_out(events, seen))
+    return _answer(events, *_new_ones(events, seen))
 
 
 def next_position(connection: sa.Connection) -> int:
@@ -76,7 +103,7 @@ def next_position(connection: sa.Connection) -> int:
     return int(row[0])
 
 
-def _sorted_out(events: Sequence[Event], seen: set[bytes]) -> tuple[list[Event], list[Event]]:
+def _new_ones(events: Sequence[Event], seen: set[bytes]) -> tuple[list[Event], list[Event]]:
     """The events whose ids are not in ``seen``, to which they are added, and the heartbeats, which never repeat."""
     fresh: list[Event] = []
     heartbeats: list[Event] = []
@@ -94,53 +121,24 @@ def _answer(events: Sequence[Event], fresh: list[Event], heartbeats: list[Event]
     return Appended(accepted, len(events) - accepted)
 
 
-def _in_order_of_clients(events: list[Event]) -> list[Event]:
+def in_order_of_clients(events: list[Event]) -> list[Event]:
     """Each client's events in order, in the places that its events had among the others'."""
-    places: dict[bytes, list[int]] = defaultdict(list)
+    newest: dict[bytes, tuple[int, bytes]] = {}
+    for event in events:
+        before = newest.get(event.client_id)
+        if before is not None and event.order < before:
+            break
+        newest[event.client_id] = (event.seq, event.id)
+    else:
+        return events
+    places: dict[bytes, list[int]] = {}
     for place, event in enumerate(events):
-        places[event.client_id].append(place)
+        places.setdefault(event.client_id, []).append(place)
     ordered = list(events)
     for own in places.values():
         for place, event in zip(own, sorted((events[place] for place in own), key=lambda e: e.order), strict=True):
             ordered[place] = event
     return ordered
-
-
-def _append_events(
-    connection: sa.Connection, fresh: list[Event], heartbeats: list[Event], leases: Leases, *, export_spans: bool
-) -> Commit | None:
-    if not fresh and not heartbeats:
-        return None
-    projections = Projections(connection, leases)
-    projections.load([*fresh, *heartbeats])
-    first = next_position(connection)
-    event_rows, span_rows = [], []
-    for position, event in enumerate(fresh, start=first):
-        effect = projections.apply(position, event)
-        event_rows.append(rows.event_row(position, event, effect.previous))
-        if export_spans and event.type == CONNECTION_STATE_CHANGED:
-            before = effect.transition
-            span_rows.append(
-                (
-                    position,
-                    effect.trace_id,
-                    effect.is_root,
-                    before.previous_state,
-                    before.duration_us,
-                    effect.user_status,
-                    0,
-                    event.received_at_us,
-                )
-            )
-    for event in heartbeats:
-        projections.renew_lease(event)
-    if event_rows:
-        connection.exec_driver_sql(rows.insert(tables.events), event_rows)
-    if span_rows:
-        connection.exec_driver_sql(rows.insert(tables.span_outbox), span_rows)
-    users = projections.write()
-    server_views.follow(connection, fresh, projections.statuses)
-    return Commit(first + len(fresh) - 1, tuple(users)) if users else None
 
 
 def _keep_rejected(connection: sa.Connection, rejected: list[Rejected]) -> None:

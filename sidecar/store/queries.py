@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections import Counter, namedtuple
+from collections.abc import Callable, Collection, Iterator, Sequence
+from itertools import islice
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -11,25 +13,17 @@ from sidecar.domain.lease import Leases
 from sidecar.domain.lease_time import LeaseTime
 from sidecar.domain.server_view import disagreement
 from sidecar.domain.status import NOT_LOGGED_IN, OFFLINE, ONLINE
-from sidecar.store import lease_time, rows, server_views, tables
+from sidecar.store import groups, lease_time, rows, search, server_views, tables
 from sidecar.store.records import Rejected, SessionRow, StoredEvent, Summary, UserDetail, UserFilter, UserPage, UserRow
 
 _user = tables.user_status.c
 _view = tables.server_views.c
-_USER_COLUMNS = (
-    _user.app_id,
-    _user.user_id,
-    _user.status,
-    _user.since_us,
-    _user.reason,
-    _user.token_expires_at_us,
-    _user.last_seen_at_us,
-    _user.platform,
-    _user.changed_position,
-    _user.lease_until_us,
-)
+_NAMES: Final = [column.name for column in tables.user_status.columns]
+_Named: Any = namedtuple("_Named", _NAMES)  # type: ignore[misc] # noqa: PYI024 - its fields are the table's columns
+_USER_KEY: Final = _NAMES.index("user_key")
+_USER_ID: Final = _NAMES.index("user_id")
 # Users that a sweep tells of at once.
-_TOLD_AT_ONCE = 1_000
+_TOLD_AT_ONCE: Final = 1_000
 # What a page shows of a user's clients: all that are live, and this many in all.
 SESSIONS_SHOWN = 100
 
@@ -66,74 +60,82 @@ def _user_row(row: Any, kept: server_views.Kept | None, time: LeaseTime, leases:
     )
 
 
-def _lease_is_past(time: LeaseTime) -> sa.ColumnElement[bool]:
-    return lease_time.is_past(_user.lease_until_us, _user.last_seen_at_us, time)
-
-
-def _disagrees(time: LeaseTime, leases: Leases) -> sa.ColumnElement[bool]:
-    """Whether a row of ``user_status`` joined with its ``server_views`` is of a user to be marked."""
+def _apart(connection: sa.Connection, time: LeaseTime, leases: Leases) -> set[int]:
+    """The keys of the users of whom devices and server have said different things for long enough to be marked."""
     since = _view.differs_since_us
     long_enough = lease_time.is_past(since, since, time, after_us=leases.heartbeat_us)
-    return sa.and_(_view.app_id == _user.app_id, _view.user_id == _user.user_id, long_enough)
+    of_user = sa.and_(_view.app_id == _user.app_id, _view.user_id == _user.user_id)
+    return set(connection.scalars(sa.select(_user.user_key).join(tables.server_views, of_user).where(long_enough)))
+
+
+# Of a search: how many of the newest changes are looked at before the index is asked, and how many users of the index's
+# are looked at before the changes are gone through in their order instead.
+_NEWEST_LOOKED_AT: Final = 1_000
+_FOUND_LOOKED_AT: Final = 10_000
 
 
 def users(connection: sa.Connection, wanted: UserFilter, time: LeaseTime, leases: Leases) -> UserPage:
     """Newest change first."""
-    query = sa.select(*_USER_COLUMNS).order_by(_user.changed_position.desc()).limit(wanted.limit + 1)
-    equals = (
-        (_user.status, wanted.status),
-        (_user.app_id, wanted.app_id),
-        (_user.platform, wanted.platform),
-        (_user.reason, wanted.reason),
-    )
-    for column, value in equals:
-        if value is not None:
-            query = query.where(column == value)
-    if wanted.q:
-        query = query.where(_user.user_id.contains(wanted.q, autoescape=True))
-    if wanted.unconfirmed is not None:
-        late = _lease_is_past(time)
-        query = query.where(late if wanted.unconfirmed else sa.or_(_user.lease_until_us.is_(None), sa.not_(late)))
-    if wanted.disagreement is not None:
-        disagrees = _disagrees(time, leases)
-        # A join begins with the few who disagree; for the others each user is looked at in its order.
-        query = query.where(disagrees if wanted.disagreement else ~sa.exists().where(disagrees))
-    if wanted.cursor is not None:
-        query = query.where(_user.changed_position < wanted.cursor)
-    found = connection.execute(query).all()
+    below = tables.LARGEST if wanted.cursor is None else wanted.cursor
+    q = search.folded(wanted.q or "")
+    apart = set() if wanted.disagreement is None else _apart(connection, time, leases)
+
+    def fits(row: Sequence[Any]) -> bool:
+        return q in search.folded(row[_USER_ID]) and (row[_USER_KEY] in apart) is bool(wanted.disagreement)
+
+    found = _found(connection, wanted, fits, below, apart if wanted.disagreement else None)
     more = len(found) > wanted.limit
-    page = _user_rows(connection, found[: wanted.limit], time, leases)
+    page = _user_rows(connection, [_Named(*row) for row in found[: wanted.limit]], time, leases)
     return UserPage(page, page[-1].position if more else None)
+
+
+def _found(
+    connection: sa.Connection,
+    wanted: UserFilter,
+    fits: Callable[[Sequence[Any]], bool],
+    below: int,
+    few: Collection[int] | None,
+) -> list[Sequence[Any]]:
+    """One row more than are wanted, of those that fit. ``few``: the keys of the only users who may.
+
+    What many ids have in them is found among the newest changes; what few have, by the index.
+    """
+    most = wanted.limit + 1
+    if few is None:
+        newest = groups.newest(connection, wanted, below=below)
+        looked_at = newest if not wanted.q else islice(newest, _NEWEST_LOOKED_AT)
+        found = list(islice(filter(fits, looked_at), most))
+        if len(found) == most or not wanted.q:
+            return found
+        few = search.candidates(connection, wanted.q, _FOUND_LOOKED_AT + 1)
+        if len(few) > _FOUND_LOOKED_AT:
+            return [*found, *islice(filter(fits, newest), most - len(found))]
+    return list(islice(filter(fits, groups.of_users(connection, wanted, list(few), below=below)), most))
 
 
 def users_changed_since(
     connection: sa.Connection, position: int, limit: int, time: LeaseTime, leases: Leases
 ) -> list[UserRow]:
-    """Oldest change first."""
-    query = sa.select(*_USER_COLUMNS).where(_user.changed_position > position)
-    query = query.order_by(_user.changed_position).limit(limit)
-    return _user_rows(connection, connection.execute(query).all(), time, leases)
+    """Oldest change first; the newest ``limit`` of them."""
+    found = list(islice(groups.newest(connection, UserFilter(), below=tables.LARGEST, above=position), limit))
+    return _user_rows(connection, [_Named(*row) for row in reversed(found)], time, leases)
 
 
-def users_that_fell_silent(
+def users_that_came_apart(
     connection: sa.Connection, before: LeaseTime, time: LeaseTime, leases: Leases
 ) -> Iterator[list[tuple[int, str]]]:
-    """Who became unconfirmed, or began to disagree with ZEGO's server, from ``before`` to ``time``: in runs."""
-    silent = sa.select(_user.app_id, _user.user_id).where(
-        lease_time.ended_between(_user.lease_until_us, _user.last_seen_at_us, before, time)
-    )
+    """Who began to disagree with ZEGO's server for long enough, from ``before`` to ``time``: in runs."""
     since = _view.differs_since_us
-    apart = sa.select(_view.app_id, _view.user_id).where(
+    query = sa.select(_view.app_id, _view.user_id).where(
         lease_time.ended_between(since, since, before, time, after_us=leases.heartbeat_us)
     )
-    for query in (silent, apart):
-        found = connection.execution_options(yield_per=_TOLD_AT_ONCE).execute(query)
-        yield from ([(row[0], row[1]) for row in some] for some in found.partitions())
+    found = connection.execution_options(yield_per=_TOLD_AT_ONCE).execute(query)
+    yield from ([(row[0], row[1]) for row in some] for some in found.partitions())
 
 
 def user(connection: sa.Connection, app_id: int, user_id: str, time: LeaseTime, leases: Leases) -> UserDetail | None:
     """One user and its clients, the live ones first."""
-    who = sa.select(_user.user_key, *_USER_COLUMNS).where(_user.app_id == app_id, _user.user_id == user_id)
+    who = sa.select(tables.user_status).where(_user.app_id == app_id, _user.user_id == user_id)
     found = connection.execute(who).first()
     if found is None:
         return None
@@ -141,9 +143,17 @@ def user(connection: sa.Connection, app_id: int, user_id: str, time: LeaseTime, 
         f"SELECT {rows.columns(tables.clients)} FROM clients WHERE user_key = ?"
         f" ORDER BY status = '{NOT_LOGGED_IN}', since_us DESC, last_id DESC LIMIT {SESSIONS_SHOWN}"
     )
-    clients = (rows.client_of(row) for row in connection.exec_driver_sql(sql, (found.user_key,)))
+    clients = [rows.client_of(row) for row in connection.exec_driver_sql(sql, (found.user_key,))]
+    if found.clients is not None:
+        clients += rows.unpack(found.clients)
+    clients.sort(key=_place, reverse=True)
     (row,) = _user_rows(connection, [found], time, leases)
-    return UserDetail(row, [_session(client, time, leases) for client in clients])
+    return UserDetail(row, [_session(one, time, leases) for one in clients[:SESSIONS_SHOWN]])
+
+
+def _place(client: rows.Client) -> tuple[bool, int, bytes]:
+    state = client.state
+    return (state.status != NOT_LOGGED_IN, state.since_us or 0, state.last_id)
 
 
 def _session(client: rows.Client, time: LeaseTime, leases: Leases) -> SessionRow:
@@ -183,24 +193,22 @@ def event(connection: sa.Connection, event_id: bytes) -> StoredEvent | None:
     return None if found is None else rows.stored_event(found)
 
 
-def summary(connection: sa.Connection, time: LeaseTime, app_id: int | None = None) -> Summary:
+def summary(connection: sa.Connection, app_id: int | None = None) -> Summary:
     """Users as counts, of one app or of all."""
-    counts = tables.user_counts.c
-    totals = sa.select(counts.status, sa.func.sum(counts.users)).group_by(counts.status)
-    # Not grouped by status, which would tempt SQLite to go through everybody instead of the index by lease.
-    online = sa.func.count().filter(_user.status == ONLINE)
-    silent = sa.select(online, sa.func.count() - online).where(_lease_is_past(time))
+    kept = tables.user_groups.c
+    query = sa.select(kept.status, kept.unconfirmed, sa.func.sum(kept.users)).group_by(kept.status, kept.unconfirmed)
     if app_id is not None:
-        totals = totals.where(counts.app_id == app_id)
-        silent = silent.where(_user.app_id == app_id)
-    found = {row[0]: int(row[1]) for row in connection.execute(totals)}
-    unconfirmed = connection.execute(silent).one()
+        query = query.where(kept.app_id == app_id)
+    counts: Counter[str] = Counter()
+    for status, unconfirmed, users in connection.execute(query):
+        counts[status] += int(users)
+        counts[f"unconfirmed_{status}"] += int(users) if unconfirmed else 0
     return Summary(
-        online=found.get(ONLINE, 0),
-        offline=found.get(OFFLINE, 0),
-        not_logged_in=found.get(NOT_LOGGED_IN, 0),
-        unconfirmed_online=unconfirmed[0],
-        unconfirmed_offline=unconfirmed[1],
+        online=counts[ONLINE],
+        offline=counts[OFFLINE],
+        not_logged_in=counts[NOT_LOGGED_IN],
+        unconfirmed_online=counts[f"unconfirmed_{ONLINE}"],
+        unconfirmed_offline=counts[f"unconfirmed_{OFFLINE}"],
     )
 
 

@@ -114,21 +114,50 @@ class Summary(msgspec.Struct, frozen=True):
         return self.unconfirmed_online + self.unconfirmed_offline
 
 
-class PendingSpan(msgspec.Struct, frozen=True, kw_only=True):
-    """A span that is owed to the collector: the event, and what was true when it was committed.
+class PendingSpan(msgspec.Struct, frozen=True, gc=False):
+    """A span that is owed to the collector: what its event's row says of it.
 
-    ``trace_id`` is the 16 bytes of the session id (of the client id where there is no session); ``is_root`` tells
-    the trace's first event from its children.
+    ``starts_trace`` tells the trace's first event, which is its root, from its children.
     """
 
     position: int
-    event: Event
-    trace_id: bytes
-    is_root: bool
-    previous_state: str | None
-    previous_state_duration_us: int | None
-    user_status: Status | None
-    attempts: int
+    id: bytes
+    occurred_at_us: int
+    client_id: bytes
+    app_id: int
+    session_id: bytes | None = None
+    user_id: str | None = None
+    platform: str | None = None
+    sdk_name: str | None = None
+    sdk_version: str | None = None
+    connection_state: str | None = None
+    connection_event: str | None = None
+    extended_data: str | None = None
+    previous_state: str | None = None
+    previous_state_duration_us: int | None = None
+    user_status: Status | None = None
+    starts_trace: bool = False
+
+    @property
+    def trace_id(self) -> bytes:
+        """The 16 bytes of the session id, of the client id where there is no session."""
+        return self.session_id or self.client_id
+
+
+class Loss(msgspec.Struct, frozen=True):
+    """Spans that the collector does not have and will not be offered again.
+
+    ``kind``: ``refused`` (the collector will not have this one: ``position`` and ``event_id`` name it), ``rejected``
+    (it took a request but for so many of its spans, and did not say which), ``expired`` (owed for too long, or no
+    longer in the log).
+    """
+
+    lost_at_us: int
+    kind: str
+    spans: int
+    position: int | None
+    event_id: bytes | None
+    problem: str
 
 
 class Backlog(msgspec.Struct, frozen=True):

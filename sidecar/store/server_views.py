@@ -18,6 +18,7 @@ from sidecar.store import rows, tables
 
 UserId = tuple[int, str]
 _CHUNK: Final = 400
+_REPLACE: Final = rows.insert(tables.server_views).replace("INSERT", "INSERT OR REPLACE", 1)
 _words = msgspec.json.Decoder(tuple[ServerWord, ...])
 
 
@@ -70,7 +71,7 @@ def follow(connection: sa.Connection, events: Iterable[Event], statuses: Mapping
         if who in told or new != since:
             changed.append((*who, msgspec.json.encode(words).decode(), new))
     if changed:
-        connection.exec_driver_sql(rows.insert(tables.server_views, replace=True), changed)
+        connection.exec_driver_sql(_REPLACE, changed)
 
 
 def views(connection: sa.Connection, users: Collection[UserId]) -> dict[UserId, Kept]:
@@ -107,7 +108,9 @@ def _rows(connection: sa.Connection, users: Collection[UserId]) -> Iterator[Sequ
     for start in range(0, len(ordered), _CHUNK):
         some = ordered[start : start + _CHUNK]
         marks = ", ".join(["(?, ?)"] * len(some))
+        # A join, because SQLite would read the whole index for a pair of columns IN a list.
         sql = (
-            f"SELECT {rows.columns(tables.server_views)} FROM server_views WHERE (app_id, user_id) IN (VALUES {marks})"
+            f"WITH wanted (app_id, user_id) AS (VALUES {marks}) SELECT {rows.columns(tables.server_views, of='kept')}"
+            " FROM wanted CROSS JOIN server_views AS kept USING (app_id, user_id)"
         )
         yield from connection.exec_driver_sql(sql, tuple(part for who in some for part in who)).all()

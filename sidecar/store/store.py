@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, Any, Concatenate, ParamSpec, TypeVar
+from typing import IO, Concatenate, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 
-from sidecar.clock import Clock
+from sidecar.clock import Clock, steady_us
 from sidecar.domain.events import Event
 from sidecar.domain.lease import Leases
 from sidecar.domain.lease_time import LeaseClock, LeaseTime, Stretch
 from sidecar.errors import DatabaseRefusedError, StoreUnavailableError
-from sidecar.store import engine, event_log, lease_time, outbox, queries
+from sidecar.store import backups, engine, event_log, lease_time, outbox, queries
 from sidecar.store.event_log import Batch
+from sidecar.store.reactions import Reaction
 from sidecar.store.rebuild import rebuild
 from sidecar.store.records import (
     Appended,
     Backlog,
     Commit,
+    Loss,
     PendingSpan,
     Rejected,
     StoredEvent,
@@ -34,30 +35,44 @@ from sidecar.store.records import (
     UserPage,
     UserRow,
 )
+from sidecar.store.retention import Pruner, Retention
 from sidecar.store.tokens import Tokens
-from sidecar.store.writer import Writer
+from sidecar.store.writer import Limits, Writer
 
 P = ParamSpec("P")
 T = TypeVar("T")
 READERS = 3
 # The most of a crash that clients are blamed for, and one small commit.
 ALIVE_EVERY_US = 5_000_000
+SWEEP_USERS = 500
 
 
 class Store:
     """One database file, open. Made by :meth:`open`; every coroutine may be called from one event loop at a time."""
 
     def __init__(
-        self, path: Path, lock: IO[str] | None, *, clock: Clock, steady: Clock, leases: Leases, export_spans: bool
+        self,
+        path: Path,
+        lock: IO[str] | None,
+        *,
+        clock: Clock,
+        steady: Clock,
+        leases: Leases,
+        export_spans: bool | None,
+        reactions: Sequence[Reaction],
+        limits: Limits | None,
+        retention: Retention | None,
     ) -> None:
         self.path = path
+        self._pruner = Pruner(retention or Retention(), steady_us)
         self._lock = lock
         self._clock = clock
         self._steady = steady
         self._leases = leases
         self._listeners: list[tuple[asyncio.AbstractEventLoop, Callable[[Commit], None]]] = []
         self._write_engine = engine.connect(path, writes=True)
-        engine.migrate(self._write_engine, path)
+        engine.refuse_damaged(self._write_engine, path)
+        migrated = engine.migrate(self._write_engine, path)
         self._read_engine = engine.connect(path, writes=False)
         self._readers = ThreadPoolExecutor(READERS, "zimwatch-reader")
         self._tokens = Tokens(self._read_engine, self._write_engine, clock)
@@ -67,7 +82,21 @@ class Store:
         self._alive_us = clock()
         self._unsaved: list[Stretch] = []
         if lock is not None:
-            self._writer = Writer(self._write_engine, leases, self._publish, export_spans=export_spans)
+            with self._write_engine.begin() as connection:
+                if migrated:
+                    rebuild(connection, leases, self._lease_time())
+                if export_spans is not None:
+                    outbox.begin(connection, export_spans=export_spans)
+            self._writer = Writer(
+                self._write_engine,
+                leases,
+                self._publish,
+                steady=steady_us,
+                lease_time=self._lease_time,
+                export_spans=bool(export_spans),
+                reactions=reactions,
+                limits=limits,
+            )
 
     @classmethod
     def open(
@@ -77,27 +106,40 @@ class Store:
         clock: Clock,
         steady: Clock | None = None,
         leases: Leases | None = None,
-        export_spans: bool = False,
+        export_spans: bool | None = False,
         attach: bool = False,
+        reactions: Sequence[Reaction] = (),
+        limits: Limits | None = None,
+        retention: Retention | None = None,
     ) -> Store:
         """Opens or makes the file, brings its tables up to date and starts the writer.
 
         With ``attach`` the file may be served by another process: tokens and reads work, appending does not. Spans
-        are owed only with ``export_spans``. Leases run by ``steady``, or by ``clock`` where there is no other.
-        DatabaseRefusedError where the file is not ours, newer, broken or in use.
+        are owed only with ``export_spans``; None leaves that as it is. ``reactions`` are called in the transaction of
+        the events. Leases run by ``steady``, or by ``clock`` where there is no other. DatabaseRefusedError where the
+        file is not ours, newer, broken or in use.
         """
         path = engine.path_of(database_url)
         lock = None
         try:
             engine.claim(path)
             lock = None if attach else engine.lock(path)
-            own = leases or Leases()
-            return cls(path, lock, clock=clock, steady=steady or clock, leases=own, export_spans=export_spans)
+            return cls(
+                path,
+                lock,
+                clock=clock,
+                steady=steady or clock,
+                leases=leases or Leases(),
+                export_spans=export_spans,
+                reactions=reactions,
+                limits=limits,
+                retention=retention,
+            )
         except (sa.exc.DatabaseError, OSError) as error:
             if lock is not None:
                 lock.close()
             reason = getattr(error, "orig", error)
-            raise DatabaseRefusedError(f"{path} cannot be opened as a database: {reason}") from error
+            raise DatabaseRefusedError(f"{path} cannot be opened as a database: {reason}{engine.WHAT_TO_DO}") from error
         except DatabaseRefusedError:
             if lock is not None:
                 lock.close()
@@ -121,16 +163,48 @@ class Store:
         """Why the last commit failed; None where it did not."""
         return self._writer.problem if self._writer else None
 
-    async def append(self, events: Sequence[Event], rejected: Sequence[Rejected] = ()) -> Appended:
-        """Commits the events that are new; after that they are never lost. StoreUnavailableError: none was kept."""
+    async def append(
+        self, events: Sequence[Event], rejected: Sequence[Rejected] = (), *, size_bytes: int = 0
+    ) -> Appended:
+        """Commits the events that are new; after that they are never lost. StoreUnavailableError: none was kept.
+
+        ``size_bytes`` is what they took on the wire, by which it is measured how much waits.
+        """
         if not events and not rejected:
             return Appended(0, 0)
-        return await self._writing.append(Batch(events, rejected))
+        return await self._writing.append(Batch(events, rejected, size_bytes))
 
     async def rebuild(self) -> int:
         """Builds every projection anew from the log; how many events it holds."""
-        count: int = await self._writing.do(lambda connection: rebuild(connection, self._leases))
+        writer = self._writing
+
+        def work(connection: sa.Connection) -> int:
+            writer.forget()
+            return rebuild(connection, self._leases, self._lease_time())
+
+        count: int = await writer.do(work)
         return count
+
+    async def tend(self) -> None:
+        """Marks who became unconfirmed, publishes who began to disagree with ZEGO's server, and prunes.
+
+        To be called every second or so; it goes in slices, between which commits go on. Notices that the machine's
+        clock was set, and records from time to time that Zimwatch runs, so that a client is not blamed for silence that
+        nobody listened to.
+        """
+        await self._look_at_clocks()
+        while await self._writing.sweep(SWEEP_USERS) == SWEEP_USERS:
+            pass
+        before, self._swept = self._swept, self._lease_time()
+        await self._read(self._tell_apart, before, self._swept)
+        await self.prune()
+
+    async def prune(self) -> int:
+        """Removes all that retention no longer keeps; how many rows."""
+        removed = 0
+        while some := await self._writing.do(lambda connection: self._pruner.slice(connection, self._clock())):
+            removed += some
+        return removed
 
     def subscribe(self, callback: Callable[[Commit], None]) -> Callable[[], None]:
         """Calls ``callback`` in this event loop after each commit that touched users; the result unsubscribes."""
@@ -141,16 +215,6 @@ class Store:
     async def would_append(self, events: Sequence[Event]) -> Appended:
         """What :meth:`append` would answer for these events; nothing is kept."""
         return await self._read(event_log.would_append, events)
-
-    async def sweep(self) -> None:
-        """Publishes who became unconfirmed, or began to disagree with ZEGO's server, since the last sweep.
-
-        To be called every second or so. Notices that the machine's clock was set, and records from time to time that
-        Zimwatch runs, so that a client is not blamed for silence that nobody listened to.
-        """
-        await self._look_at_clocks()
-        before, self._swept = self._swept, self._lease_time()
-        await self._read(self._tell_silent, before, self._swept)
 
     async def users(self, wanted: UserFilter) -> UserPage:
         """A page of users, newest change first."""
@@ -174,7 +238,7 @@ class Store:
 
     async def summary(self, app_id: int | None = None) -> Summary:
         """Users as counts, of one app or of all."""
-        return await self._read(queries.summary, self._lease_time(), app_id)
+        return await self._read(queries.summary, app_id)
 
     async def position(self) -> int:
         """The position of the newest event; 0 where there is none."""
@@ -184,19 +248,22 @@ class Store:
         """What was refused, newest first."""
         return await self._read(queries.rejected, limit)
 
-    async def claim_spans(self, limit: int) -> list[PendingSpan]:
-        """The oldest spans that are owed and due."""
-        return await self._read(outbox.claim, limit, self._clock())
+    async def claim_spans(self, after: int, limit: int) -> list[PendingSpan]:
+        """The oldest spans that are owed, behind the position ``after``."""
+        return await self._read(outbox.claim, after, limit)
 
-    async def spans_delivered(self, positions: Sequence[int]) -> None:
-        """The collector has taken the spans of these events."""
-        if positions:
-            await self._writing.do(lambda connection: outbox.delivered(connection, positions))
+    async def spans_done(self, through: int, spans: int, losses: Sequence[Loss] = ()) -> None:
+        """The ``spans`` owed spans at and before ``through`` are with the collector, but for ``losses``."""
 
-    async def spans_failed(self, positions: Sequence[int], *, retry_at_us: int) -> None:
-        """The collector has not taken them: they are due again at ``retry_at_us``."""
-        if positions:
-            await self._writing.do(lambda connection: outbox.failed(connection, positions, retry_at_us))
+        def work(connection: sa.Connection) -> None:
+            outbox.delivered(connection, through, spans)
+            outbox.lose(connection, losses)
+
+        await self._writing.do(work)
+
+    async def span_losses(self, limit: int) -> list[Loss]:
+        """Spans that the collector will not have, newest first."""
+        return await self._read(outbox.losses, limit)
 
     async def span_backlog(self) -> Backlog:
         """How much is owed to the collector."""
@@ -229,7 +296,7 @@ class Store:
 
     async def backup(self, target: Path) -> None:
         """Copies the database, as it is at one moment, to a file that does not exist yet; writing goes on."""
-        await asyncio.to_thread(_backup, self.path, target)
+        await asyncio.to_thread(backups.backup, self.path, target)
 
     @property
     def _writing(self) -> Writer:
@@ -260,9 +327,9 @@ class Store:
         del self._unsaved[: len(unsaved)]
         self._alive_us = now_us
 
-    def _tell_silent(self, connection: sa.Connection, before: LeaseTime, time: LeaseTime) -> None:
+    def _tell_apart(self, connection: sa.Connection, before: LeaseTime, time: LeaseTime) -> None:
         position = event_log.next_position(connection) - 1
-        for some in queries.users_that_fell_silent(connection, before, time, self._leases):
+        for some in queries.users_that_came_apart(connection, before, time, self._leases):
             self._publish(Commit(position, tuple(some)))
 
     async def _read(self, query: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -276,15 +343,3 @@ class Store:
         for loop, callback in tuple(self._listeners):
             if not loop.is_closed():
                 loop.call_soon_threadsafe(callback, commit)
-
-
-def _backup(source: Path, target: Path) -> None:
-    if target.exists():
-        raise DatabaseRefusedError(f"{target} exists already; a backup never overwrites a file")
-    origin: Any = sqlite3.connect(f"file:{source}?mode=ro", uri=True)
-    copy = sqlite3.connect(target)
-    try:
-        origin.backup(copy)
-    finally:
-        copy.close()
-        origin.close()

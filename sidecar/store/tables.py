@@ -1,8 +1,8 @@
 """The tables, as they are now. ``docs/database.md`` explains them to those who query them.
 
 ``events`` is append-only under an integer key that only grows, and has no index on a random key but the one that
-makes an event id unique. A timeline is read by following pointers: each event names the one before it of its user,
-of its session and of its client. All ids are a UUID's 16 bytes; ``*_us`` is microseconds since the Unix epoch, UTC.
+makes an event id unique. A timeline is read by following pointers: each event names the one before it of its user
+and of its client. All ids are a UUID's 16 bytes; ``*_us`` is microseconds since the Unix epoch, UTC.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ metadata = sa.MetaData()
 APPLICATION_ID = 0x5A494D57
 # The user key of events that came before any login: they belong to a client, and to nobody yet.
 NOBODY = 0
+# No position is larger.
+LARGEST = 2**63 - 1
 
 events = sa.Table(
     "events",
@@ -39,11 +41,15 @@ events = sa.Table(
     sa.Column("extended_data", sa.Text),
     sa.Column("details", sa.Text),
     sa.Column("previous_user_position", sa.Integer),
-    sa.Column("previous_session_position", sa.Integer),
     sa.Column("previous_client_position", sa.Integer),
+    sa.Column("previous_state", sa.Text),
+    sa.Column("previous_state_duration_us", sa.BigInteger),
+    sa.Column("user_status", sa.Text),
+    sa.Column("starts_trace", sa.Boolean(create_constraint=False)),
 )
 
-# One row for each (client, user): an SDK instance may serve one user after another.
+# One row for each (client, user) that is not packed in its user's row: those that decide nothing any more, those of
+# users with many, and those of nobody. An SDK instance may serve one user after another.
 clients = sa.Table(
     "clients",
     metadata,
@@ -77,14 +83,27 @@ clients = sa.Table(
     sa.Index("clients_by_user", "user_key"),
 )
 
-# One row for each trace: a session, or the whole of a client where events name no session.
+# One row for each trace that has a root: a session, or the whole of a client where events name no session.
 traces = sa.Table(
     "traces",
     metadata,
-    sa.Column("trace_key", sa.Integer, primary_key=True),
-    sa.Column("trace_id", sa.LargeBinary, nullable=False, unique=True),
-    sa.Column("last_position", sa.Integer, nullable=False),
-    sa.Column("root_position", sa.Integer),
+    sa.Column("trace_id", sa.LargeBinary, primary_key=True),
+    sa.Column("root_position", sa.Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Users stand in groups, by all that a list of them can be filtered by: a page is the merge of the groups that fit it.
+user_groups = sa.Table(
+    "user_groups",
+    metadata,
+    sa.Column("group_key", sa.Integer, primary_key=True),
+    sa.Column("app_id", sa.BigInteger, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("platform", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("unconfirmed", sa.Boolean(create_constraint=False), nullable=False),
+    sa.Column("users", sa.Integer, nullable=False),
+    sa.UniqueConstraint("app_id", "status", "platform", "reason", "unconfirmed"),
 )
 
 user_status = sa.Table(
@@ -102,31 +121,38 @@ user_status = sa.Table(
     sa.Column("last_seen_at_us", sa.BigInteger, nullable=False),
     sa.Column("last_position", sa.Integer),
     sa.Column("changed_position", sa.Integer, nullable=False),
+    sa.Column("group_key", sa.Integer, nullable=False),
+    # When to look whether the lease has run out: no later than it does, and not moved on with every sign of life.
+    sa.Column("lease_check_us", sa.BigInteger),
+    # The clients that decide the status, packed: one row to read and to write for each user. Null where they are many.
+    sa.Column("clients", sa.LargeBinary),
+    sa.Column("left_elsewhere_us", sa.BigInteger),
     sa.UniqueConstraint("app_id", "user_id"),
-    sa.Index("user_status_by_change", "changed_position"),
-    sa.Index("user_status_by_status", "status", "changed_position"),
-    sa.Index("user_status_by_lease", "lease_until_us", sqlite_where=sa.text("lease_until_us IS NOT NULL")),
+    sa.Index("user_status_by_group", "group_key", "changed_position"),
+    sa.Index("user_status_by_check", "lease_check_us", sqlite_where=sa.text("lease_check_us IS NOT NULL")),
 )
 
-user_counts = sa.Table(
-    "user_counts",
-    metadata,
-    sa.Column("app_id", sa.BigInteger, primary_key=True),
-    sa.Column("status", sa.Text, primary_key=True),
-    sa.Column("users", sa.Integer, nullable=False),
-)
-
+# The span outbox: runs of positions whose connection state changes are owed to the collector. The last position is
+# null while new events join the run.
 span_outbox = sa.Table(
     "span_outbox",
     metadata,
-    sa.Column("position", sa.Integer, primary_key=True),
-    sa.Column("trace_id", sa.LargeBinary, nullable=False),
-    sa.Column("is_root", sa.Boolean(create_constraint=False), nullable=False),
-    sa.Column("previous_state", sa.Text),
-    sa.Column("previous_state_duration_us", sa.BigInteger),
-    sa.Column("user_status", sa.Text),
-    sa.Column("attempts", sa.Integer, nullable=False),
-    sa.Column("due_at_us", sa.BigInteger, nullable=False),
+    sa.Column("first_position", sa.Integer, primary_key=True),
+    sa.Column("last_position", sa.Integer),
+    sa.Column("spans", sa.Integer, nullable=False),
+)
+
+# Spans that the collector will not have, or that were given up: named, and out of the way of the others.
+span_losses = sa.Table(
+    "span_losses",
+    metadata,
+    sa.Column("loss", sa.Integer, primary_key=True),
+    sa.Column("lost_at_us", sa.BigInteger, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("spans", sa.Integer, nullable=False),
+    sa.Column("position", sa.Integer),
+    sa.Column("event_id", sa.LargeBinary),
+    sa.Column("problem", sa.Text, nullable=False),
 )
 
 # What ZEGO's server last said of each of a user's sessions, as JSON, and since when that differs from the status.

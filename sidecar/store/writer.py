@@ -1,7 +1,9 @@
 """The one thread that writes: it drains everything that waits into one transaction, and answers after its commit.
 
 A caller whose work was answered can rely on it; a caller that got StoreUnavailableError knows that nothing of its
-work was kept.
+work was kept. What waits is bounded by bytes and by age. The thread outlives whatever the disk does: a commit that
+fails is told to its callers and in :attr:`Writer.problem`, and while nobody sends, it tries by itself whether there is
+room again.
 """
 
 from __future__ import annotations
@@ -9,55 +11,128 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, Final
 
+import msgspec
 import sqlalchemy as sa
 import structlog
 
+from sidecar.clock import Clock
 from sidecar.domain.lease import Leases
+from sidecar.domain.lease_time import LeaseTime
 from sidecar.errors import StoreUnavailableError
+from sidecar.settings import Settings, duration_us
 from sidecar.store import event_log
 from sidecar.store.event_log import Batch
+from sidecar.store.projections import Projections
+from sidecar.store.reactions import Reaction
 from sidecar.store.records import Appended, Commit
 
-# More than this many events waiting means that the disk cannot follow: callers are told to come back.
-WAITING_EVENTS = 50_000
 # A transaction takes no more than this, so that the first in it does not wait for the last.
-COMMIT_EVENTS = 5_000
+COMMIT_EVENTS: Final = 5_000
+# The write-ahead log goes back into the file this often, after the callers were answered: then it stays small, and no
+# commit pays for the pages of many.
+CHECKPOINT_EVERY_US: Final = 250_000
+# How often a disk that failed is tried while nobody sends.
+RETRY_EVERY_US: Final = 1_000_000
+_RETRY_AFTER_S: Final = 5
 
 _log = structlog.get_logger(__name__)
 
 Work = Callable[[sa.Connection], Any]
 
 
+class Limits(msgspec.Struct, frozen=True):
+    """How much may wait for its commit, and for how long the oldest of it, before callers are told to come back."""
+
+    waiting_bytes: int = 67_108_864
+    waiting_us: int = 5_000_000
+
+    @classmethod
+    def of(cls, settings: Settings) -> Limits:
+        """As the settings have it."""
+        return cls(settings.ingest.max_waiting_bytes, duration_us(settings.ingest.max_waiting))
+
+
+class _Waiting(msgspec.Struct):
+    """What one caller waits for."""
+
+    work: Batch | Work
+    answer: Future[Any]
+    since_us: int
+
+    @property
+    def size_bytes(self) -> int:
+        return self.work.size_bytes if isinstance(self.work, Batch) else 0
+
+    @property
+    def events(self) -> int:
+        return len(self.work.events) if isinstance(self.work, Batch) else 0
+
+
 class Writer:
     """Commits batches and other small works in the order they came; ``published`` gets each commit, in its thread."""
 
     def __init__(
-        self, engine: sa.Engine, leases: Leases, published: Callable[[Commit], None], *, export_spans: bool
+        self,
+        engine: sa.Engine,
+        leases: Leases,
+        published: Callable[[Commit], None],
+        *,
+        steady: Clock,
+        lease_time: Callable[[], LeaseTime],
+        export_spans: bool = False,
+        reactions: Sequence[Reaction] = (),
+        limits: Limits | None = None,
     ) -> None:
         self._engine = engine
         self._leases = leases
         self._published = published
+        self._steady = steady
+        self._lease_time = lease_time
         self._export_spans = export_spans
-        self._waiting: deque[tuple[Batch | Work, Future[Any]]] = deque()
-        self._waiting_events = 0
+        self._reactions = reactions
+        self._limits = limits or Limits()
+        self._projections: Projections | None = None
+        self._waiting: deque[_Waiting] = deque()
+        self._waiting_bytes = 0
+        self._in_hand: list[_Waiting] = []
         self._changed = threading.Condition()
         self._closing = False
+        self._checkpointed_us = steady()
+        self._to_checkpoint = False
         self.problem: str | None = None
         self._thread = threading.Thread(target=self._run, name="zimwatch-writer", daemon=True)
         self._thread.start()
 
     async def append(self, batch: Batch) -> Appended:
         """Commits the batch with whatever else waits; see :func:`sidecar.store.event_log.append`."""
-        answer: Appended = await asyncio.wrap_future(self._submit(batch, len(batch.events)))
+        answer: Appended = await asyncio.wrap_future(self._submit(batch))
         return answer
 
     async def do(self, work: Work) -> Any:  # noqa: ANN401 - the result is the work's own
-        """Commits what ``work`` does on the connection, and gives its result."""
-        return await asyncio.wrap_future(self._submit(work, 0))
+        """Commits what ``work`` does on the connection, and gives its result. It may be run again after a failure."""
+        return await asyncio.wrap_future(self._submit(work))
+
+    def forget(self) -> None:
+        """For a work that has changed projections behind the writer's back: they are read anew."""
+        self._projections = None
+
+    async def sweep(self, limit: int) -> int:
+        """Looks at up to ``limit`` users whose lease may have run out, and publishes them; how many that were."""
+
+        def work(connection: sa.Connection) -> Commit:
+            if self._projections is None:
+                self._projections = Projections(connection, self._leases)
+            users = self._projections.sweep(connection, self._lease_time(), limit)
+            return Commit(self._projections.next_position - 1, tuple(users))
+
+        commit: Commit = await self.do(work)
+        if commit.users:
+            self._published(commit)
+        return len(commit.users)
 
     def close(self) -> None:
         """Commits what was taken, then ends the thread. Blocks until then."""
@@ -66,73 +141,156 @@ class Writer:
             self._changed.notify()
         self._thread.join()
 
-    def _submit(self, work: Batch | Work, events: int) -> Future[Any]:
-        future: Future[Any] = Future()
+    def waiting(self) -> tuple[int, int]:
+        """Bytes that wait for their commit, and for how many microseconds the oldest of them has waited."""
+        with self._changed:
+            return self._waiting_bytes, self._age_us()
+
+    def _age_us(self) -> int:
+        oldest = self._in_hand or self._waiting
+        return self._steady() - oldest[0].since_us if oldest else 0
+
+    def _submit(self, work: Batch | Work) -> Future[Any]:
+        waiting = _Waiting(work, Future(), self._steady())
         with self._changed:
             if self._closing:
                 raise StoreUnavailableError("Zimwatch is shutting down")
-            if events and self._waiting_events + events > WAITING_EVENTS:
-                raise StoreUnavailableError("more events are waiting than the disk can take", retry_after_s=2)
-            self._waiting.append((work, future))
-            self._waiting_events += events
+            if isinstance(work, Batch):
+                self._refuse_more(waiting.size_bytes)
+            self._waiting.append(waiting)
+            self._waiting_bytes += waiting.size_bytes
             self._changed.notify()
-        return future
+        return waiting.answer
+
+    def _refuse_more(self, size_bytes: int) -> None:
+        if self._waiting_bytes and self._waiting_bytes + size_bytes > self._limits.waiting_bytes:
+            raise StoreUnavailableError("more events are waiting than the disk can take", retry_after_s=2)
+        if self._age_us() > self._limits.waiting_us:
+            raise StoreUnavailableError("events wait too long for the disk", retry_after_s=_RETRY_AFTER_S)
 
     def _run(self) -> None:
-        while taken := self._take():
-            try:
+        while True:
+            taken = self._take()
+            if taken:
                 self._commit(taken)
-            except Exception as error:  # noqa: BLE001 - each caller gets it; the thread lives on
-                self._failed(taken, error)
+            elif self._closing:
+                return
+            elif self.problem is not None:
+                self._try_again()
+            if self._to_checkpoint and self._steady() - self._checkpointed_us >= CHECKPOINT_EVERY_US:
+                self._checkpoint()
 
-    def _take(self) -> list[tuple[Batch | Work, Future[Any]]]:
-        """What goes into the next transaction; empty when closing and nothing waits."""
-        taken: list[tuple[Batch | Work, Future[Any]]] = []
+    def _take(self) -> list[_Waiting]:
+        """What goes into the next transaction; empty when there is something else to do than to wait."""
+        taken: list[_Waiting] = []
         events = 0
         with self._changed:
-            while not self._waiting and not self._closing:
-                self._changed.wait()
+            if not self._waiting and not self._closing:
+                self._changed.wait(self._patience_s())
             while self._waiting and events < COMMIT_EVENTS:
-                work, future = self._waiting.popleft()
+                waiting = self._waiting.popleft()
+                self._waiting_bytes -= waiting.size_bytes
                 # A caller that gave up before its work began has not been told that it was kept.
-                if not future.set_running_or_notify_cancel():
-                    self._waiting_events -= len(work.events) if isinstance(work, Batch) else 0
-                    continue
-                events += len(work.events) if isinstance(work, Batch) else 0
-                taken.append((work, future))
-            self._waiting_events -= events
-            if not taken and not self._closing:
-                return self._take()
+                if waiting.answer.set_running_or_notify_cancel():
+                    events += waiting.events
+                    taken.append(waiting)
         return taken
 
-    def _commit(self, taken: list[tuple[Batch | Work, Future[Any]]]) -> None:
-        batches = [work for work, _ in taken if isinstance(work, Batch)]
-        with self._engine.begin() as connection:
-            answers, commit = event_log.append(
-                connection, batches, leases=self._leases, export_spans=self._export_spans
-            )
-            left = iter(answers)
-            results = [next(left) if isinstance(work, Batch) else work(connection) for work, _ in taken]
-        self.problem = None
-        for (_, future), result in zip(taken, results, strict=True):
-            future.set_result(result)
+    def _patience_s(self) -> float | None:
+        if self.problem is not None:
+            return RETRY_EVERY_US / 1_000_000
+        return CHECKPOINT_EVERY_US / 1_000_000 if self._to_checkpoint else None
+
+    def _commit(self, taken: list[_Waiting]) -> None:
+        self._in_hand = taken
+        try:
+            results, commit = self._transaction(taken)
+        except Exception as error:  # noqa: BLE001 - each caller gets it; the thread lives on
+            self._in_hand = []  # before the callers know: what they send next has not waited
+            self._projections = None
+            self._failed(taken, error)
+            return
+        self._in_hand = []
+        for waiting, result in zip(taken, results, strict=True):
+            waiting.answer.set_result(result)
         if commit is not None:
             self._published(commit)
 
-    def _failed(self, taken: list[tuple[Batch | Work, Future[Any]]], error: Exception) -> None:
+    def _transaction(self, taken: list[_Waiting]) -> tuple[list[Any], Commit | None]:
+        batches = [one.work for one in taken if isinstance(one.work, Batch)]
+        with self._engine.begin() as connection:
+            driver: Any = connection.connection.driver_connection
+            changes = driver.total_changes
+            answers: list[Appended] = []
+            commit = None
+            if batches:
+                if self._projections is None:
+                    self._projections = Projections(connection, self._leases)
+                answers, commit = event_log.append(
+                    connection,
+                    batches,
+                    self._projections,
+                    time=self._lease_time(),
+                    reactions=self._reactions,
+                    export_spans=self._export_spans,
+                )
+            left = iter(answers)
+            results = [next(left) if isinstance(one.work, Batch) else one.work(connection) for one in taken]
+            has_written = driver.total_changes > changes
+        if has_written:
+            self._can_commit()
+        return results, commit
+
+    def _can_commit(self) -> None:
+        """A transaction that wrote something is committed. One that did not says nothing of the disk."""
+        if self.problem is not None:
+            _log.info("the database can commit again")
+        self.problem = None
+        self._to_checkpoint = True
+
+    def _failed(self, taken: list[_Waiting], error: Exception) -> None:
         """Nothing was kept. Works that failed together are tried one by one, so that one cannot hold up the rest."""
-        if isinstance(error, sa.exc.OperationalError):
-            self.problem = f"the database cannot commit: {error.orig}"
-            _log.error("commit failed", error=str(error.orig))
-            refusal = StoreUnavailableError(self.problem, retry_after_s=5)
-            for _, future in taken:
-                future.set_exception(refusal)
+        if _is_of_the_disk(error):
+            self._blame(error)
+            refusal = StoreUnavailableError(str(self.problem), retry_after_s=_RETRY_AFTER_S)
+            for waiting in taken:
+                waiting.answer.set_exception(refusal)
         elif len(taken) == 1:
             _log.error("work failed", exc_info=error)
-            taken[0][1].set_exception(error)
+            taken[0].answer.set_exception(error)
         else:
             for one in taken:
-                try:
-                    self._commit([one])
-                except Exception as own:  # noqa: BLE001 - same
-                    self._failed([one], own)
+                self._commit([one])
+
+    def _blame(self, error: Exception) -> None:
+        reason = str(getattr(error, "orig", error))
+        if self.problem is None:
+            _log.error("commit failed", error=reason)
+        self.problem = f"the database cannot commit: {reason}"
+        self._engine.dispose()  # a connection that met an error of the disk may hold on to it
+
+    def _try_again(self) -> None:
+        try:
+            with self._engine.begin() as connection:
+                # A real write, of what is there already: reading would also work where there is no room.
+                version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+                connection.exec_driver_sql(f"PRAGMA user_version = {(int(version) + 1) % 1_000_000}")
+        except Exception as error:  # noqa: BLE001 - it is tried again
+            self._blame(error)
+        else:
+            self._can_commit()
+
+    def _checkpoint(self) -> None:
+        self._checkpointed_us = self._steady()
+        self._to_checkpoint = False
+        try:
+            with self._engine.connect() as connection:
+                driver: Any = connection.connection.driver_connection
+                driver.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        except Exception as error:  # noqa: BLE001 - what was committed is in the log still; it is tried again
+            self._blame(error)
+
+
+def _is_of_the_disk(error: Exception) -> bool:
+    """Whether the file could not be written or read, rather than the work being wrong."""
+    return isinstance(error, sa.exc.OperationalError) or type(error) is sa.exc.DatabaseError

@@ -33,4 +33,4 @@ def start(environ: Mapping[str, str]) -> None:
 
 def relay(store: Store, clock: Clock, metrics: Metrics, environ: Mapping[str, str]) -> SpanRelay:
     """The relay to the collector that ``environ`` names."""
-    return SpanRelay(store, exporter_from(environ), clock, metrics, resource=resource_from(environ))
+    return SpanRelay(store, exporter_from(environ, clock), clock, metrics, resource=resource_from(environ))

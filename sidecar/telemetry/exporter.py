@@ -1,26 +1,94 @@
-"""The OTLP exporter that OpenTelemetry's own environment variables ask for.
+"""Sends encoded spans to the collector that OpenTelemetry's own environment variables name.
 
-Specification: https://opentelemetry.io/docs/specs/otel/protocol/exporter/
+Specification: https://opentelemetry.io/docs/specs/otel/protocol/exporter/ and https://opentelemetry.io/docs/specs/otlp/.
+An exporter makes one attempt and says what became of it; when to try again is the relay's affair.
 """
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping
-from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Final, Protocol
+from urllib.parse import urlsplit
 
-from opentelemetry.sdk.trace.export import SpanExporter
+import msgspec
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from opentelemetry.util.re import parse_env_headers
 
+from sidecar.clock import Clock
 from sidecar.errors import SettingsError
 
-if TYPE_CHECKING:
-    import requests
-
-# One attempt; what to do when it fails is the relay's affair, and a stop must not wait long for it.
-ATTEMPT_TIMEOUT_S: Final = 4
-# A collector that cannot be reached at all is given up sooner: over HTTP an attempt may take both.
-CONNECT_TIMEOUT_S: Final = 2
+DEFAULT_TIMEOUT_S: Final = 10.0
 _PROTOCOLS: Final = ("http/protobuf", "grpc")
+_COMPRESSIONS: Final = ("none", "gzip")
+
+
+class NotTakenError(Exception):
+    """The collector has not taken a request. Its text says why, and gives no address away: a key may be in one.
+
+    ``permanent``: it will never take this one as it is. ``is_fault``: it failed over it, which may be because of what
+    is in it. ``retry_after_s`` is its own wish.
+    """
+
+    def __init__(
+        self, problem: str, *, permanent: bool = False, is_fault: bool = False, retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(problem)
+        self.permanent = permanent
+        self.is_fault = is_fault
+        self.retry_after_s = retry_after_s
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """The collector has taken a request, but for ``rejected`` of its spans, which must not be sent again."""
+
+    rejected: int = 0
+    problem: str = ""
+
+    @classmethod
+    def of(cls, answer: bytes) -> Taken:
+        """From an ExportTraceServiceResponse; an answer that is none says nothing of rejected spans."""
+        try:
+            told = ExportTraceServiceResponse.FromString(answer).partial_success
+        except ValueError:
+            return cls()
+        return cls(told.rejected_spans, told.error_message)
+
+
+class Exporter(Protocol):
+    """One attempt at a time or several; used in one event loop."""
+
+    async def export(self, request: bytes) -> Taken:
+        """Sends an encoded ExportTraceServiceRequest; NotTakenError where it was not taken."""
+
+    async def close(self) -> None:
+        """Lets go of its connections."""
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """Where and how to send, as the environment has it. ``endpoint`` is a whole address."""
+
+    protocol: str
+    endpoint: str
+    headers: dict[str, str]
+    timeout_s: float
+    gzip: bool
+    certificate: str | None
+    client_key: str | None
+    client_certificate: str | None
+    insecure: bool
+
+    def read(self, name: str | None) -> bytes | None:
+        """The content of a file of keys."""
+        return None if name is None else Path(name).read_bytes()
+
+    def tls(self) -> ssl.SSLContext:
+        """The context for https."""
+        context = ssl.create_default_context(cafile=self.certificate)
+        if self.client_certificate is not None:
+            context.load_cert_chain(self.client_certificate, self.client_key)
+        return context
 
 
 def exporting(environ: Mapping[str, str]) -> bool:
@@ -29,55 +97,75 @@ def exporting(environ: Mapping[str, str]) -> bool:
         return False
     if environ.get("OTEL_TRACES_EXPORTER", "").strip().lower() == "none":
         return False
-    names = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
-    return any(environ.get(name, "").strip() for name in names)
+    return any(environ.get(name, "").strip() for name in _names("ENDPOINT"))
 
 
-def exporter_from(environ: Mapping[str, str]) -> SpanExporter:
-    """The exporter for the protocol asked for (default http/protobuf); SettingsError for one that does not exist.
+def target_from(environ: Mapping[str, str]) -> Target:
+    """What the variables say; SettingsError for one that cannot be meant. Those for traces go before those for all."""
+    problems: list[str] = []
+    protocol = _one_of(environ, "PROTOCOL", _PROTOCOLS, problems)
+    compression = _one_of(environ, "COMPRESSION", _COMPRESSIONS, problems)
+    name, text = _told(environ, "TIMEOUT")
+    timeout_s = DEFAULT_TIMEOUT_S
+    if text:
+        try:
+            timeout_s = float(text)
+        except ValueError:
+            problems.append(f"{name} is {text!r}; it must be a number of seconds")
+    endpoint = _endpoint(environ, protocol, problems)
+    if problems:
+        raise SettingsError(problems)
+    return Target(
+        protocol=protocol,
+        endpoint=endpoint,
+        headers=dict(parse_env_headers(_told(environ, "HEADERS")[1], liberal=True)),
+        timeout_s=timeout_s,
+        gzip=compression == "gzip",
+        certificate=_told(environ, "CERTIFICATE")[1] or None,
+        client_key=_told(environ, "CLIENT_KEY")[1] or None,
+        client_certificate=_told(environ, "CLIENT_CERTIFICATE")[1] or None,
+        insecure=_told(environ, "INSECURE")[1].lower() == "true",
+    )
 
-    Endpoint, headers, compression and certificates are read by the exporter from the process's environment.
-    """
-    name = "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"
-    if not environ.get(name):
-        name = "OTEL_EXPORTER_OTLP_PROTOCOL"
-    protocol = environ.get(name, "").strip() or _PROTOCOLS[0]
+
+def _endpoint(environ: Mapping[str, str], protocol: str, problems: list[str]) -> str:
+    name, endpoint = _told(environ, "ENDPOINT")
     if protocol == "grpc":
-        import grpc  # noqa: PLC0415 - slow to import
-        from opentelemetry.exporter.otlp.proto.grpc import trace_exporter as over_grpc  # noqa: PLC0415 - same
-
-        # OK is no error, so none is left that the exporter would wait and retry for.
-        none_retryable = (grpc.StatusCode.OK,)
-        return over_grpc.OTLPSpanExporter(timeout=ATTEMPT_TIMEOUT_S, retryable_error_codes=none_retryable)
-    if protocol == "http/protobuf":
-        from opentelemetry.exporter.otlp.proto.http import trace_exporter as over_http  # noqa: PLC0415 - same
-
-        # A credential provider brings its own session, which the exporter finds by itself.
-        provided = any(name.endswith("_CREDENTIAL_PROVIDER") and value for name, value in environ.items())
-        session = None if provided else _session_of_one_attempt()
-        return over_http.OTLPSpanExporter(timeout=ATTEMPT_TIMEOUT_S, session=session)
-    raise SettingsError([f"{name} is {protocol!r}; it must be one of {', '.join(_PROTOCOLS)}"])
+        return endpoint or "http://localhost:4317"
+    endpoint = endpoint or "http://localhost:4318"
+    if urlsplit(endpoint).scheme not in {"http", "https"}:
+        problems.append(f"{name} must be an address that begins with http:// or https://")
+    return endpoint if "TRACES" in name else endpoint.rstrip("/") + "/v1/traces"
 
 
-class _NotTakenError(Exception):
-    """The collector has not taken a request."""
+def _one_of(environ: Mapping[str, str], word: str, allowed: tuple[str, ...], problems: list[str]) -> str:
+    """The value, the first of ``allowed`` where there is none."""
+    name, value = _told(environ, word)
+    if value and value not in allowed:
+        problems.append(f"{name} is {value!r}; it must be one of {', '.join(allowed)}")
+    return value or allowed[0]
 
 
-def _session_of_one_attempt() -> requests.Session:
-    """A session whose failures are errors that the exporter (1.45) does not wait and retry for: the relay does."""
-    import requests  # noqa: PLC0415 - slow to import
+def _told(environ: Mapping[str, str], word: str) -> tuple[str, str]:
+    """The name of the variable that counts, and what it says."""
+    names = _names(word)
+    return next(((name, value) for name in names if (value := environ.get(name, "").strip())), (names[1], ""))
 
-    class OneAttempt(requests.Session):
-        def request(self, *args: Any, **kwargs: Any) -> requests.Response:  # noqa: ANN401 - as requests has it
-            kwargs["timeout"] = (CONNECT_TIMEOUT_S, ATTEMPT_TIMEOUT_S)
-            try:
-                response = super().request(*args, **kwargs)
-            except requests.RequestException as error:
-                # Without its text, which repeats the address: a key may be in it.
-                raise _NotTakenError(type(error).__name__) from None
-            # The exporter takes a redirect for a success, but whoever sent it has not taken the spans.
-            if response.status_code >= HTTPStatus.MULTIPLE_CHOICES:
-                raise _NotTakenError(f"HTTP {response.status_code} {response.reason}")
-            return response
 
-    return OneAttempt()
+def exporter_from(environ: Mapping[str, str], clock: Clock) -> Exporter:
+    """The exporter for the protocol asked for (default http/protobuf). To be called in the running event loop."""
+    target = target_from(environ)
+    try:
+        if target.protocol == "grpc":
+            from sidecar.telemetry.over_grpc import GrpcExporter  # noqa: PLC0415 - grpc is slow to import, and large
+
+            return GrpcExporter(target)
+        from sidecar.telemetry.over_http import HttpExporter  # noqa: PLC0415 - same, the other way round
+
+        return HttpExporter(target, clock)
+    except OSError as error:  # ssl.SSLError is one
+        raise SettingsError([f"the certificates for the collector cannot be used: {error}"]) from None
+
+
+def _names(word: str) -> tuple[str, str]:
+    return f"OTEL_EXPORTER_OTLP_TRACES_{word}", f"OTEL_EXPORTER_OTLP_{word}"

@@ -51,6 +51,7 @@ def _age(_options: CallbackOptions) -> list[Observation]:
 
 _meter = metrics.get_meter("zimwatch")
 _exported = _meter.create_counter("zimwatch.spans.exported", description="Spans that a collector has taken")
+_lost = _meter.create_counter("zimwatch.spans.lost", description="Spans that no collector will have, by why")
 _failed = _meter.create_counter("zimwatch.span.export.failures", description="Attempts to export that failed")
 _meter.create_observable_gauge("zimwatch.users", [_users], description="Users by status, each counted once")
 _meter.create_observable_gauge("zimwatch.span.backlog", [_owed], description="Spans owed to the collector")
@@ -69,6 +70,10 @@ class Metrics:
     def spans_exported(self, count: int) -> None:
         """A collector has taken ``count`` spans."""
         _exported.add(count)
+
+    def spans_lost(self, count: int, kind: str) -> None:
+        """``count`` spans will not be offered again; ``kind`` as :class:`sidecar.store.records.Loss` has it."""
+        _lost.add(count, {"kind": kind})
 
     def span_export_failed(self) -> None:
         """An attempt to export failed."""

@@ -182,6 +182,7 @@ async def test_a_user_that_fell_silent_is_not_said_to_be_connected(tmp_path: Pat
         await running.send([wire_event(), wire_event(type="heartbeat", seq=2)])
         assert "You are connected." in (await page(running, f"/users/{APP_ID}/alice"))[1]
         machine.passes(46)
+        await running.store.tend()
         for path in (f"/users/{APP_ID}/alice", "/users?unconfirmed=true"):
             _, text = await page(running, path)
             assert "was connected when it was last heard" in text

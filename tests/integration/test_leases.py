@@ -36,6 +36,7 @@ async def beats(running: Zimwatch, seq: int = 9) -> None:
 
 
 async def is_silent(running: Zimwatch) -> bool:
+    await running.store.tend()
     user = (await running.get(ALICE))[1]
     assert user["sessions"][0]["unconfirmed"] is user["unconfirmed"]
     listed = (await running.get("/v1/users?unconfirmed=true"))[1]["users"]
@@ -94,8 +95,8 @@ async def test_a_sweep_tells_of_each_user_once_and_of_none_that_is_heard(running
     await alice_comes(running)
     await running.send([wire_event(user_id="bob", client_id="6b1c3c5e-2b58-4d39-9d51-0d4e1f6b7a10")])
     machine.passes(46)
-    await running.store.sweep()
-    await running.store.sweep()
+    await running.store.tend()
+    await running.store.tend()
     await running.get("/livez")  # what was published is heard in a later turn of the loop
     assert heard[-1] == (APP_ID, "alice")
     assert heard.count((APP_ID, "alice")) == 3  # her two events, and the end of her lease
@@ -136,7 +137,7 @@ async def test_a_crash_costs_a_client_five_seconds_of_its_lease_at_most(tmp_path
         await alice_comes(running)
         for _ in range(20):
             machine.passes(1)
-            await running.store.sweep()
+            await running.store.tend()
         crashed_us = machine.now_us
         copy = tmp_path / "crashed"
         copy.mkdir()
@@ -158,15 +159,15 @@ async def test_a_clock_that_is_set_by_a_day_ends_no_lease_and_hides_no_silence(
     machine.passes(10)
     machine.is_set_by(days * DAY_S)
     assert not await is_silent(running)
-    await running.store.sweep()
+    await running.store.tend()
     assert not await is_silent(running)
     machine.passes(30)
     await beats(running)
     machine.passes(45)
-    await running.store.sweep()
+    await running.store.tend()
     assert not await is_silent(running)
     machine.passes(1)
-    await running.store.sweep()
+    await running.store.tend()
     assert await is_silent(running)
 
 
@@ -176,7 +177,7 @@ async def test_a_clock_that_is_set_is_remembered_over_a_restart(tmp_path: Path, 
         await alice_comes(running)
         machine.passes(10)
         machine.is_set_by(days * DAY_S)
-        await running.store.sweep()
+        await running.store.tend()
         machine.passes(30)
     machine.restarts(down_s=600)
     async with zimwatch(tmp_path, machine=machine) as running:
@@ -212,10 +213,10 @@ async def test_a_clock_that_was_set_while_nothing_could_be_committed_is_recorded
             other.execute("BEGIN IMMEDIATE")  # another program holds the database for longer than we wait
             machine.is_set_by(DAY_S)
             with pytest.raises(StoreUnavailableError):
-                await running.store.sweep()
+                await running.store.tend()
             other.execute("ROLLBACK")
         machine.passes(30)
-        await running.store.sweep()
+        await running.store.tend()
     machine.restarts(down_s=600)
     async with zimwatch(tmp_path, machine=machine) as running:
         machine.passes(5)

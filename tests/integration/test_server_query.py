@@ -39,6 +39,7 @@ class Asking:
             await self.running.send([wire_event(user_id=name, client_id=client)])
             await self.running.send([wire_event(type="heartbeat", user_id=name, client_id=client, seq=2)])
         self.machine.passes(46)
+        await self.running.store.tend()
 
     async def server_says(self, name: str) -> str | None:
         server = (await self.running.get(f"/v1/users/{APP_ID}/{name}"))[1]["server"]

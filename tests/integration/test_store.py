@@ -19,8 +19,8 @@ from sidecar.domain.events import HEARTBEAT, Event
 from sidecar.domain.login_state import fold
 from sidecar.domain.presence import presence
 from sidecar.errors import DatabaseRefusedError, StoreUnavailableError
-from sidecar.store import Store, engine, tables
-from sidecar.store.records import Rejected, UserFilter
+from sidecar.store import Store, engine, projections, queries, rows, search, tables
+from sidecar.store.records import Backlog, Rejected, UserFilter
 from tests.support.events import APP_ID, BEGIN_US, SECOND_US, Phone, made_id
 
 LATER_US = BEGIN_US + 20 * SECOND_US
@@ -37,19 +37,31 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
     await store.close()
 
 
+GROUP = ", ".join(f"user_groups.{name}" for name in ("app_id", "status", "platform", "reason", "unconfirmed"))
+
+
 def projected(folder: Path) -> dict[str, list[tuple[Any, ...]]]:
     """Every projection as rows without the keys, which are the database's own affair."""
     with sqlite3.connect(folder / "zimwatch.db") as connection:
         who = "JOIN user_status USING (user_key)"
+        group_of = "JOIN user_status USING (group_key)"
         columns = [c.name for c in tables.clients.columns if c.name not in {"client_key", "user_key"}]
         queries = {
             "users": "SELECT * FROM user_status ORDER BY app_id, user_id",
             "clients": f"SELECT app_id, user_id, c.{', c.'.join(columns)} FROM clients c {who} ORDER BY 3",
-            "traces": "SELECT trace_id, last_position, root_position FROM traces ORDER BY trace_id",
-            "counts": "SELECT * FROM user_counts WHERE users <> 0 ORDER BY app_id, status",
+            "packed": "SELECT app_id, user_id, clients FROM user_status WHERE clients IS NOT NULL",
+            "traces": "SELECT trace_id, root_position FROM traces ORDER BY trace_id",
+            "groups": f"SELECT {GROUP}, users FROM user_groups WHERE users <> 0 ORDER BY 1, 2, 3, 4, 5",
+            "members": f"SELECT user_id, {GROUP} FROM user_groups {group_of} ORDER BY user_status.app_id, user_id",
         }
         found = {name: connection.execute(sql).fetchall() for name, sql in queries.items()}
-    found["users"] = [row[1:] for row in found["users"]]
+    found["users"] = [row[1:-4] for row in found["users"]]
+    # Where a client stands, in its user's row or in its own, is the store's affair as well.
+    for app_id, user_id, packed in found.pop("packed"):
+        for client in rows.unpack(packed):
+            told = dict(zip([c.name for c in tables.clients.columns], rows.client_row(client), strict=True))
+            found["clients"].append((app_id, user_id, *(told[name] for name in columns)))
+    found["clients"].sort(key=lambda row: row[:3])
     connection.close()
     return found
 
@@ -93,6 +105,16 @@ def told(steps: list[tuple[str, Any]]) -> list[Event]:
     return events
 
 
+@pytest.fixture(params=["as it is", "forgetful"])
+def memory(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """With a memory for hardly anything, all goes through the tables, and every user with two clients is crowded."""
+    if request.param == "forgetful":
+        for name in ("USERS_HELD", "TRACES_HELD", "CLIENTS_KEPT", "CLIENTS_PACKED"):
+            monkeypatch.setattr(projections, name, 1)
+    return str(request.param)
+
+
+@pytest.mark.usefixtures("memory")
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS, chance=st.randoms(use_true_random=False))
 def test_any_arrival_gives_the_status_of_the_ordered_sequence_and_a_rebuild_equals_it(
@@ -192,6 +214,10 @@ async def test_users_are_found_by_each_filter_newest_change_first(store: Store) 
     assert await names(app_id=APP_ID) == ["bob", "alice"]
     assert await names(q="%") == ["ca%rol"]
     assert await names(platform="Android") == []
+    assert await names(q="ALI") == ["alice"]
+    assert await names(q="ob") == ["bob"]
+    assert await names(q="o") == ["ca%rol", "bob"]
+    assert await names(q="olx") == []
     page = await store.users(UserFilter(limit=2))
     assert [user.user_id for user in page.users] == ["ca%rol", "bob"]
     assert await names(cursor=page.next_cursor) == ["alice"]
@@ -201,13 +227,46 @@ async def test_users_are_found_by_each_filter_newest_change_first(store: Store) 
     assert [user.user_id for user in await store.users_changed_since(1, 10)] == ["bob", "ca%rol"]
 
 
+@pytest.mark.parametrize("looked_at", [(0, 10_000), (2, 10_000), (2, 1), (10_000, 10_000)])
+async def test_a_search_finds_the_same_by_the_newest_changes_and_by_the_index(
+    store: Store, monkeypatch: pytest.MonkeyPatch, looked_at: tuple[int, int]
+) -> None:
+    for name, value in zip(("_NEWEST_LOOKED_AT", "_FOUND_LOOKED_AT"), looked_at, strict=True):
+        monkeypatch.setattr(queries, name, value)
+    ids = [
+        "ab",
+        "a",
+        "Abba",
+        "b-a",
+        "断线",
+        "线",
+        "x" * 300 + "ab",
+        "🙂ab",
+        "a%b",
+        "\x00ab",
+        "user-17",
+        "USER-170",
+        "é",
+    ]
+    for at, user_id in enumerate(ids):
+        await store.append([Phone(user_id).says("CONNECTED", "SUCCESS", at=at)])
+    for q in ["a", "ab", "B", "线", "断", "bba", "user-17", "7", "-", "🙂a", "%", "\x00", "xab", "zz", "É", "17"]:
+        expected = [one for one in reversed(ids) if search.folded(q) in search.folded(one)]
+        assert [user.user_id for user in (await store.users(UserFilter(q=q))).users] == expected, q
+        first = await store.users(UserFilter(q=q, limit=1))
+        assert [user.user_id for user in first.users] == expected[:1]
+        if first.next_cursor is not None:
+            rest = await store.users(UserFilter(q=q, cursor=first.next_cursor))
+            assert [user.user_id for user in rest.users] == expected[1:]
+
+
 async def test_a_session_is_one_trace_whose_first_event_is_the_root(store: Store) -> None:
     alice = Phone("alice")
     alice.login(at=0)
     states = ("CONNECTING", "CONNECTED", "RECONNECTING")
     await store.append([alice.says(state, "SUCCESS", at=at) for at, state in enumerate(states)])
-    spans = await store.claim_spans(10)
-    assert [span.is_root for span in spans] == [True, False, False]
+    spans = await store.claim_spans(0, 10)
+    assert [span.starts_trace for span in spans] == [True, False, False]
     assert {span.trace_id for span in spans} == {alice.session_id}
     assert [(span.previous_state, span.user_status) for span in spans] == [
         (None, "not_logged_in"),
@@ -219,11 +278,30 @@ async def test_a_session_is_one_trace_whose_first_event_is_the_root(store: Store
 async def test_a_span_is_owed_until_it_was_delivered(store: Store) -> None:
     alice = Phone("alice")
     await store.append([alice.says("CONNECTED", "SUCCESS", at=0), alice.says("RECONNECTING", "X", at=1)])
-    await store.spans_failed([1], retry_at_us=LATER_US + 1)
-    assert [span.position for span in await store.claim_spans(10)] == [2]
-    await store.spans_delivered([2])
-    backlog = await store.span_backlog()
-    assert (backlog.spans, backlog.oldest_us) == (1, BEGIN_US)
+    assert [span.position for span in await store.claim_spans(0, 1)] == [1]
+    assert [span.position for span in await store.claim_spans(1, 10)] == [2]
+    assert (await store.span_backlog()) == Backlog(2, BEGIN_US)
+    await store.spans_done(1, 1)
+    assert [span.position for span in await store.claim_spans(0, 10)] == [2]
+    assert (await store.span_backlog()) == Backlog(1, BEGIN_US + SECOND_US)
+
+
+async def test_what_was_owed_before_a_start_without_an_exporter_is_owed_still_and_nothing_of_that_time(
+    tmp_path: Path,
+) -> None:
+    alice = Phone("alice")
+    for exporting in (True, False, True):
+        store = opened(tmp_path, export_spans=exporting)
+        await store.append([alice.says("CONNECTED", "SUCCESS", at=0), alice.event("logout", 1)])
+        assert (await store.span_backlog()).spans == (2 if exporting and alice.seq == 6 else 1)
+        await store.close()
+    store = opened(tmp_path, export_spans=True)
+    assert [span.position for span in await store.claim_spans(0, 10)] == [1]
+    await store.spans_done(1, 1)
+    assert [span.position for span in await store.claim_spans(0, 10)] == [5]
+    await store.spans_done(5, 1)
+    assert (await store.claim_spans(0, 10), await store.span_backlog()) == ([], Backlog(0, None))
+    await store.close()
 
 
 async def test_without_an_exporter_no_span_is_owed(tmp_path: Path) -> None:
@@ -329,13 +407,15 @@ async def test_events_before_any_login_belong_to_a_client_and_to_nobody(store: S
     nobody = Phone(None, "fresh page")
     await store.append([nobody.says("DISCONNECTED", "SUCCESS", at=0)])
     assert (await store.users(UserFilter())).users == []
-    span = (await store.claim_spans(1))[0]
-    assert (span.trace_id, span.user_status, span.event.user_id) == (made_id(nobody.name), None, None)
+    span = (await store.claim_spans(0, 1))[0]
+    assert (span.trace_id, span.user_status, span.user_id) == (made_id(nobody.name), None, None)
     assert projected(tmp_path)["users"] == []
 
 
 async def test_the_migrations_lead_to_the_tables_as_they_are_declared(store: Store) -> None:
     reader = engine.connect(store.path, writes=False)
     with reader.connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), tables.metadata) == []
+        # SQLite keeps the index for searches in tables of its own.
+        options = {"include_name": lambda name, kind, _parents: kind != "table" or not name.startswith(search.TABLE)}
+        assert compare_metadata(MigrationContext.configure(connection, opts=options), tables.metadata) == []
     reader.dispose()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from aiohttp import web
@@ -19,7 +19,7 @@ class Receiver:
     """What arrived, request by request.
 
     It answers ``refusal`` (503) to the next ``failures`` requests and takes nothing of them; while ``answering`` is not
-    set it answers nothing.
+    set it answers nothing. ``judge`` may give another answer to a request, which is not taken then either.
     """
 
     def __init__(self) -> None:
@@ -31,6 +31,7 @@ class Receiver:
         self.failures = 0
         self.refusal = 503
         self.compressed = False
+        self.judge: Callable[[list[Span]], web.Response | None] = lambda _spans: None
         self.answering = asyncio.Event()
         self.answering.set()
         self._arrived = asyncio.Condition()
@@ -42,13 +43,16 @@ class Receiver:
         async with self._arrived:
             self.requests += 1
             self.compressed = request.headers.get("Content-Encoding") == "gzip"
-            refuse = self.failures > 0
+            verdict = self.judge(spans)
+            refuse = self.failures > 0 or verdict is not None
             if refuse:
-                self.failures -= 1
+                self.failures -= verdict is None
                 self.refused += spans
             elif self.answering.is_set():
                 self._take(sent, spans)
             self._arrived.notify_all()
+        if verdict is not None:
+            return verdict
         if refuse:
             return web.Response(status=self.refusal, headers={"Location": "/login"})
         await self.answering.wait()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as OverGrpc
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as OverHttp
 
+from sidecar.clock import now_us
 from sidecar.errors import SettingsError
 from sidecar.telemetry import exporter_from, exporting, resource_from
+from sidecar.telemetry.exporter import target_from
+from sidecar.telemetry.over_grpc import GrpcExporter
+from sidecar.telemetry.over_http import HttpExporter
 
 ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}
 PROTOCOL, TRACES_PROTOCOL = "OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"
@@ -36,24 +38,62 @@ def test_spans_are_wanted_where_an_endpoint_is_set_and_nobody_says_no(
 @pytest.mark.parametrize(
     ("environ", "expected"),
     [
-        ({}, OverHttp),
-        ({PROTOCOL: "http/protobuf"}, OverHttp),
-        ({PROTOCOL: "grpc"}, OverGrpc),
-        ({PROTOCOL: "grpc", TRACES_PROTOCOL: "http/protobuf"}, OverHttp),
-        ({PROTOCOL: "http/protobuf", TRACES_PROTOCOL: "grpc"}, OverGrpc),
+        ({}, HttpExporter),
+        ({PROTOCOL: "http/protobuf"}, HttpExporter),
+        ({PROTOCOL: "grpc"}, GrpcExporter),
+        ({PROTOCOL: "grpc", TRACES_PROTOCOL: "http/protobuf"}, HttpExporter),
+        ({PROTOCOL: "http/protobuf", TRACES_PROTOCOL: "grpc"}, GrpcExporter),
     ],
 )
-def test_the_protocol_for_traces_goes_before_the_one_for_all(
-    environ: dict[str, str], expected: type[OverHttp | OverGrpc]
+async def test_the_protocol_for_traces_goes_before_the_one_for_all(
+    environ: dict[str, str], expected: type[HttpExporter | GrpcExporter]
 ) -> None:
-    exporter = exporter_from(environ)
-    exporter.shutdown()
+    exporter = exporter_from(environ, now_us)
+    await exporter.close()
     assert isinstance(exporter, expected)
 
 
 def test_a_protocol_that_does_not_exist_is_named() -> None:
     with pytest.raises(SettingsError, match=f"{TRACES_PROTOCOL} is 'http/json'"):
-        exporter_from({TRACES_PROTOCOL: "http/json"})
+        exporter_from({TRACES_PROTOCOL: "http/json"}, now_us)
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318"}, "http://c:4318/v1/traces"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "https://c/otlp/"}, "https://c/otlp/v1/traces"),
+        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://c:4318/spans"}, "http://c:4318/spans"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4317", PROTOCOL: "grpc"}, "http://c:4317"),
+        ({}, "http://localhost:4318/v1/traces"),
+    ],
+)
+def test_the_path_is_added_to_the_endpoint_for_all_and_not_to_the_one_for_traces(
+    environ: dict[str, str], expected: str
+) -> None:
+    assert target_from(environ).endpoint == expected
+
+
+def test_every_variable_that_cannot_be_meant_is_named() -> None:
+    wrong = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4318",
+        "OTEL_EXPORTER_OTLP_TIMEOUT": "soon",
+        "OTEL_EXPORTER_OTLP_COMPRESSION": "brotli",
+    }
+    with pytest.raises(SettingsError) as caught:
+        target_from(wrong)
+    assert all(any(name in problem for problem in caught.value.problems) for name in wrong)
+
+
+def test_headers_timeout_and_compression_are_read() -> None:
+    target = target_from(
+        {
+            "OTEL_EXPORTER_OTLP_HEADERS": "api-key=a%20b,x-tenant=7",
+            "OTEL_EXPORTER_OTLP_TIMEOUT": "2.5",
+            "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION": "gzip",
+        }
+    )
+    assert (target.headers, target.timeout_s, target.gzip) == ({"api-key": "a b", "x-tenant": "7"}, 2.5, True)
 
 
 @pytest.mark.parametrize(

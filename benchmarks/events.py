@@ -1,0 +1,73 @@
+"""Events as a fleet of clients would send them, made before any clock starts."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import uuid
+from collections.abc import Iterator
+from typing import Any, Final
+
+APP_ID: Final = 1_234_567_890
+# What clients say as their network comes and goes; the login is the first thing each one says.
+CHANGES: Final = (
+    ("CONNECTED", "SUCCESS"),
+    ("RECONNECTING", "LOGIN_INTERRUPTED"),
+    ("RECONNECTING", "LOGIN_INTERRUPTED"),
+    ("CONNECTED", "SUCCESS"),
+    ("RECONNECTING", "LOGIN_INTERRUPTED"),
+    ("CONNECTED", "SUCCESS"),
+    ("DISCONNECTED", "SUCCESS"),
+)
+PLATFORMS: Final = ("Web", "Android", "IPhoneOS", "Win", "MacOS")
+
+
+def uuid7(at_ms: int) -> str:
+    """A UUID of version 7, as a sender would make it."""
+    value = at_ms << 80 | int.from_bytes(os.urandom(10), "big")
+    value = value & ~(0xF << 76) | 7 << 76
+    return str(uuid.UUID(int=value & ~(0x3 << 62) | 2 << 62))
+
+
+class Fleet:
+    """``users`` clients, one for each user, in a random order; every seventh event of one begins a session."""
+
+    def __init__(self, users: int, *, seed: int = 1) -> None:
+        self._chance = random.Random(seed)  # noqa: S311 - a simulation's chance
+        self._clients = [str(uuid.UUID(int=self._chance.getrandbits(128))) for _ in range(users)]
+        self._sessions = [""] * users
+        self._seqs = [0] * users
+        self._now_ms = 1_795_514_400_000
+
+    def events(self, count: int) -> Iterator[dict[str, Any]]:
+        """The next events; no two share an id."""
+        for _ in range(count):
+            number = self._chance.randrange(len(self._clients))
+            self._seqs[number] += 1
+            turn = (self._seqs[number] - 1) % len(CHANGES)
+            if turn == 0:
+                self._sessions[number] = str(uuid.UUID(int=self._chance.getrandbits(128)))
+            self._now_ms += 1
+            seconds, ms = divmod(self._now_ms - 1_795_514_400_000, 1000)
+            clock = f"{10 + seconds // 3600 % 14:02}:{seconds // 60 % 60:02}:{seconds % 60:02}.{ms:03}"
+            state, event = CHANGES[turn]
+            yield {
+                "id": uuid7(self._now_ms),
+                "type": "connection_state_changed",
+                "occurred_at": f"2026-11-24T{clock}Z",
+                "client_id": self._clients[number],
+                "seq": self._seqs[number],
+                "session_id": self._sessions[number],
+                "app_id": APP_ID,
+                "user_id": f"user-{number:07}",
+                "platform": PLATFORMS[number % len(PLATFORMS)],
+                "sdk": {"name": "zego-zim-web", "version": "2.29.0"},
+                "state": state,
+                "event": event,
+                "extended_data": "{}",
+            }
+
+    def bodies(self, count: int, batch: int) -> list[bytes]:
+        """``count`` events as request bodies of ``batch`` events each."""
+        return [json.dumps(list(self.events(batch))).encode() for _ in range(count // batch)]

@@ -1,0 +1,106 @@
+"""Sends prepared bodies from a process of its own, and says how it went: one JSON object on stdout.
+
+It speaks HTTP/1.1 over bare sockets, because on two cores what the sender costs is taken from what is measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import pickle
+import sys
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+
+class Connection(asyncio.Protocol):
+    """One request at a time."""
+
+    def __init__(self) -> None:
+        self.answer: asyncio.Future[bytes] | None = None
+        self.received = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keeps what to write to."""
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """An answer is whole when its length is there."""
+        self.received += data
+        head, separator, body = self.received.partition(b"\r\n\r\n")
+        if not separator:
+            return
+        length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+        if len(body) >= length and self.answer is not None:
+            self.received = b""
+            self.answer.set_result(head.split(b" ", 2)[1] + b" " + body)
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        """Then no answer will come."""
+        if self.answer is not None and not self.answer.done():
+            self.answer.set_exception(ConnectionError("the server hung up"))
+
+    async def ask(self, request: list[bytes]) -> bytes:
+        """The status and the body of the answer."""
+        self.answer = asyncio.get_running_loop().create_future()
+        self.transport.writelines(request)  # type: ignore[attr-defined]
+        return await self.answer
+
+
+async def run(url: str, bodies: list[bytes], token: str, connections: int, rate: float | None) -> dict[str, object]:
+    """Each connection sends when it was answered; with ``rate`` (bodies a second) no sooner than its turn."""
+    parts = urlsplit(url)
+    host, port = str(parts.hostname), int(parts.port or 80)
+    waiting = iter(enumerate(bodies))
+    latencies: list[float] = []
+    accepted = 0
+    head = (
+        f"POST /v1/events HTTP/1.1\r\nHost: {parts.netloc}\r\nAuthorization: Bearer {token}\r\n"
+        "Content-Type: application/json\r\nContent-Length: "
+    ).encode()
+    began = time.perf_counter()
+
+    async def sender() -> None:
+        nonlocal accepted
+        _, connection = await asyncio.get_running_loop().create_connection(Connection, host, port)
+        for number, body in waiting:
+            due = time.perf_counter()
+            if rate is not None:
+                due = began + number / rate
+                if (early := due - time.perf_counter()) > 0:
+                    await asyncio.sleep(early)
+            # Late for its turn counts as waiting: no coordinated omission.
+            answer = await connection.ask([head, str(len(body)).encode(), b"\r\n\r\n", body])
+            latencies.append(time.perf_counter() - due)
+            if not answer.startswith(b"200 "):
+                raise RuntimeError(answer[:300].decode())
+            accepted += json.loads(answer[4:])["accepted"]
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(connections):
+            group.create_task(sender())
+    return {"seconds": time.perf_counter() - began, "accepted": accepted, "latencies": latencies}
+
+
+def main() -> None:
+    """Reads the bodies (pickled), waits for a line on stdin, sends, tells."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("url")
+    parser.add_argument("bodies", type=Path)
+    parser.add_argument("--token", default="")
+    parser.add_argument("--connections", type=int, default=16)
+    parser.add_argument("--rate", type=float)
+    asked = parser.parse_args()
+    bodies = pickle.loads(asked.bodies.read_bytes())  # noqa: S301 - this benchmark's own file
+    print("ready", flush=True)
+    sys.stdin.readline()
+    import uvloop  # noqa: PLC0415 - the one loop that is measured with
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        print(json.dumps(runner.run(run(asked.url, bodies, asked.token, asked.connections, asked.rate))), flush=True)
+
+
+if __name__ == "__main__":
+    main()

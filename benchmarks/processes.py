@@ -1,0 +1,81 @@
+"""Starts the parts of a measurement as processes, and reads what they cost."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import pickle
+import resource
+import sys
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from tests.support.process import free_port
+
+_PAGE = resource.getpagesize()
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def cpu_s(pid: int) -> float:
+    """Seconds of CPU that a process has used, its system calls included."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def rss_mb(pid: int) -> float:
+    """Its memory in MB."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE / 1e6
+
+
+@contextlib.asynccontextmanager
+async def receiver() -> AsyncIterator[str]:
+    """The address of a collector."""
+    port = free_port()
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "benchmarks.receiver", str(port))
+    url = f"http://127.0.0.1:{port}"
+    try:
+        while True:
+            with contextlib.suppress(aiohttp.ClientConnectionError):
+                await told(url)
+                break
+            await asyncio.sleep(0.05)
+        yield url
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+async def told(url: str) -> dict[str, Any]:
+    """What the collector has so far."""
+    async with aiohttp.ClientSession() as http, http.get(url) as response:
+        found: dict[str, Any] = await response.json()
+        return found
+
+
+async def load(
+    folder: Path, url: str, bodies: Sequence[bytes], *, token: str, connections: int, rate: float | None = None
+) -> dict[str, Any]:
+    """Sends the bodies: ``seconds``, ``accepted`` and each one's ``latencies``."""
+    file = folder / "bodies.pickle"
+    file.write_bytes(pickle.dumps(list(bodies)))
+    options = ["--token", token, "--connections", str(connections), *(["--rate", str(rate)] if rate else [])]
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "benchmarks.load", url, str(file), *options),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        limit=1 << 26,
+    )
+    if process.stdin is None or process.stdout is None:
+        raise RuntimeError("the sender has no pipes")
+    await process.stdout.readline()
+    process.stdin.write(b"go\n")
+    line = await process.stdout.readline()
+    if await process.wait() or not line:
+        raise RuntimeError("the sender has failed")
+    found: dict[str, Any] = json.loads(line)
+    return found
