@@ -7,9 +7,13 @@ import shutil
 from collections.abc import Generator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 ROOT = Path(__file__).parents[1]
+# A deadline for each example would be a promise about this machine's speed, and about who else is using it.
+hypothesis.settings.register_profile("zimwatch", deadline=None)
+hypothesis.settings.load_profile("zimwatch")
 CI = os.environ.get("CI", "").lower() in {"1", "true"}
 
 
