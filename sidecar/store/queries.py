@@ -15,7 +15,7 @@ from sidecar.store import groups, rows, search, tables
 from sidecar.store.records import Rejected, SessionRow, StoredEvent, Summary, UserDetail, UserFilter, UserPage, UserRow
 
 _user = tables.user_status.c
-_named = namedtuple("_named", [column.name for column in tables.user_status.columns])._make  # noqa: PYI024
+_Row = namedtuple("_Row", [column.name for column in tables.user_status.columns])  # type: ignore[misc]  # noqa: PYI024
 _USER_ID: Final = [column.name for column in tables.user_status.columns].index("user_id")
 # What a page shows of a user's clients: all that are live, and this many in all.
 SESSIONS_SHOWN = 100
@@ -38,6 +38,7 @@ def _user_row(row: Any, now_us: int) -> UserRow:  # noqa: ANN401 - a row of any 
 
 # Of a search: how many of the newest changes are looked at before the index is asked, and how many users of the index's
 # are looked at before the changes are gone through in their order instead.
+_NAMES_AT_ONCE: Final = 400
 _NEWEST_LOOKED_AT: Final = 1_000
 _FOUND_LOOKED_AT: Final = 10_000
 
@@ -50,7 +51,7 @@ def users(connection: sa.Connection, wanted: UserFilter, now_us: int) -> UserPag
     else:
         found = list(islice(groups.newest(connection, wanted, below=below), wanted.limit + 1))
     more = len(found) > wanted.limit
-    page = [_user_row(_named(row), now_us) for row in found[: wanted.limit]]
+    page = [_user_row(_Row(*row), now_us) for row in found[: wanted.limit]]
     return UserPage(page, page[-1].position if more else None)
 
 
@@ -58,9 +59,7 @@ def _search(connection: sa.Connection, wanted: UserFilter, q: str, below: int) -
     """What many ids have in them is found among the newest changes; what few have, by the index."""
     found: list[Sequence[Any]] = []
     newest = groups.newest(connection, wanted, below=below)
-    looked_at = 0
-    for row in newest:
-        looked_at += 1
+    for looked_at, row in enumerate(newest, start=1):
         if q in search.folded(row[_USER_ID]):
             found.append(row)
             if len(found) > wanted.limit:
@@ -80,7 +79,21 @@ def _search(connection: sa.Connection, wanted: UserFilter, q: str, below: int) -
 def users_changed_since(connection: sa.Connection, position: int, limit: int, now_us: int) -> list[UserRow]:
     """Oldest change first; the newest ``limit`` of them."""
     found = list(islice(groups.newest(connection, UserFilter(), below=tables.LARGEST, above=position), limit))
-    return [_user_row(_named(row), now_us) for row in reversed(found)]
+    return [_user_row(_Row(*row), now_us) for row in reversed(found)]
+
+
+def users_named(connection: sa.Connection, names: Sequence[tuple[int, str]], now_us: int) -> list[UserRow]:
+    """Those of the users that are known."""
+    found: list[UserRow] = []
+    for start in range(0, len(names), _NAMES_AT_ONCE):
+        some = names[start : start + _NAMES_AT_ONCE]
+        sql = (
+            f"WITH wanted (app_id, user_id) AS (VALUES {', '.join(['(?, ?)'] * len(some))})"
+            f" SELECT {groups.COLUMNS} FROM wanted CROSS JOIN user_status USING (app_id, user_id)"
+        )
+        flat = tuple(part for name in some for part in name)
+        found += [_user_row(_Row(*row), now_us) for row in connection.exec_driver_sql(sql, flat)]
+    return found
 
 
 def user(connection: sa.Connection, app_id: int, user_id: str, now_us: int, leases: Leases) -> UserDetail | None:
