@@ -35,8 +35,8 @@ check: .build/dev ## lint, format, types, import layers, YAML
 	$(DEV)/lint-imports
 	$(DEV)/yamllint --strict docker
 
-bench: .build/run ## how fast events are taken in, beside bare SQLite on this machine
-	@.venv-run/bin/python -m benchmarks.ingest
+bench: .build/run ## how fast it is, beside bare SQLite on this machine (BENCH="ingest spans", BENCH="reads --users 1000000 --log 10000000")
+	@.venv-run/bin/python -m benchmarks $(BENCH)
 
 soak: .build/dev .build/npm ## the long tests
 	@$(DEV)/pytest -m soak

@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 import sqlalchemy as sa
@@ -26,7 +26,7 @@ class Jam:
         self._begun, self._go = threading.Event(), threading.Event()
         self._work: asyncio.Future[Any] | None = None
 
-    async def __aenter__(self) -> Jam:
+    async def __aenter__(self) -> Self:
         def work(_connection: sa.Connection) -> None:
             self._begun.set()
             self._go.wait(10)
