@@ -80,8 +80,8 @@ async def fill(folder: Path, users: int, events: int) -> None:
             " m(i, g) AS (SELECT i, iif(i % 10000 = 7, 5, i % 4 + 1) FROM n)"
             " INSERT INTO user_status (user_key, app_id, user_id, status, since_us, reason, platform, last_seen_at_us,"
             " last_position, changed_position, group_key, clients)"
-            " SELECT i + 1, ?, printf('user-%07d', i), status, ?, reason, platform, ?, ? - (? - i) % ?, ? - (? - i) % ?,"
-            " g, ? FROM m JOIN user_groups ON group_key = g",
+            " SELECT i + 1, ?, printf('user-%07d', i), status, ?, reason, platform, ?, ? - (? - i) % ?,"
+            " ? - (? - i) % ?, g, ? FROM m JOIN user_groups ON group_key = g",
             (users, APP_ID, base, base, events, events, users, events, events, users, rows.pack([client])),
         )
         database.execute(
