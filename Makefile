@@ -36,8 +36,8 @@ check: .build/dev ## lint, format, types, import layers, YAML, Dockerfile
 	$(DEV)/yamllint --strict docker
 	$(DEV)/hadolint docker/Dockerfile
 
-bench: .build/run ## how fast events are taken in, beside bare SQLite on this machine
-	@.venv-run/bin/python -m benchmarks.ingest
+bench: .build/run ## how fast it is, beside bare SQLite on this machine (BENCH="ingest spans", BENCH="reads --users 1000000 --log 10000000")
+	@.venv-run/bin/python -m benchmarks $(BENCH)
 
 benchtap: .build/dev .build/npm ## what the Web tap costs a page, beside the bare SDK
 	@$(DEV)/python -m benchmarks.tap

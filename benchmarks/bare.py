@@ -27,7 +27,7 @@ INDEXES: Final = {
 def prepared(users: int, count: int) -> list[tuple[Any, ...]]:
     """Rows of ``events``, as the store would write them."""
     made: list[tuple[Any, ...]] = []
-    effect = Effect(1, 1, False, "CONNECTED", 1_234_567, "online", "offline", False, None)  # type: ignore[arg-type]
+    effect = Effect(1, 1, False, "CONNECTED", 1_234_567, "online", "offline", False, None)
     for body in Fleet(users, seed=2).bodies(count, BATCH):
         for _, event in wire.decode(body, "json", 1_795_514_400_000_000).events:
             made.append(rows.event_row(len(made) + 1, event, effect))

@@ -50,7 +50,7 @@ async def whole_path(*, users: int, count: int, rounds: int, batch: int = 100, c
                     pk, two = (bare.measure(folder, rows, kind) for kind in bare.INDEXES)
                     bodies = fleet.bodies(count, batch)
                     await until(collector, sent)
-                    cpu, spans, began = cpu_s(process.pid), (await told(collector))["spans"], time.perf_counter()
+                    cpu, began = cpu_s(process.pid), time.perf_counter()
                     result = await load(folder, url, bodies, token=token, connections=connections)
                     if result["accepted"] != count:
                         raise RuntimeError(f"{result['accepted']} of {count} events were accepted")
@@ -73,8 +73,49 @@ async def whole_path(*, users: int, count: int, rounds: int, batch: int = 100, c
                         "RSS MB": rss_mb(process.pid),
                     }.items():
                         found.setdefault(key, []).append(value)
-                    del spans
     return {key: statistics.median(values) for key, values in found.items()}
+
+
+async def latency(*, users: int, count: int) -> dict[str, Any]:
+    """How long an answer takes: one event a request on one connection, and batches of 100 at 40 % of the best load."""
+    fleet = Fleet(users)
+    with tempfile.TemporaryDirectory(prefix="zimwatch-bench-") as name:
+        folder = Path(name)
+        token = token_for(folder)
+        async with receiver() as collector, serving(folder, {"OTEL_EXPORTER_OTLP_ENDPOINT": collector}) as (url, _):
+            await load(folder, url, fleet.bodies(users * 2, 500), token=token, connections=16)
+            best = await load(folder, url, fleet.bodies(count, 100), token=token, connections=16)
+            rate = 0.4 * (count // 100) / best["seconds"]
+            paced = await load(folder, url, fleet.bodies(count // 2, 100), token=token, connections=16, rate=rate)
+            single = await load(folder, url, fleet.bodies(2_000, 1), token=token, connections=1)
+    return {
+        "at 40 % of the best load, batch 100: p50 ms": percentile(paced["latencies"], 0.5),
+        "at 40 % of the best load, batch 100: p99 ms": percentile(paced["latencies"], 0.99),
+        "one event a request, one connection: p50 ms": percentile(single["latencies"], 0.5),
+        "one event a request, one connection: p99 ms": percentile(single["latencies"], 0.99),
+    }
+
+
+async def grid(*, users: int, count: int) -> dict[str, Any]:
+    """Every batch on every number of connections; fewer events where a request has few."""
+    fleet = Fleet(users)
+    found = {}
+    with tempfile.TemporaryDirectory(prefix="zimwatch-bench-") as name:
+        folder = Path(name)
+        token = token_for(folder)
+        async with serving(folder) as (url, process):
+            await load(folder, url, fleet.bodies(users * 2, 500), token=token, connections=16)
+            for batch in (1, 10, 100, 500):
+                for connections in (1, 16, 64):
+                    events = min(count, batch * 1_000)
+                    cpu = cpu_s(process.pid)
+                    done = await load(folder, url, fleet.bodies(events, batch), token=token, connections=connections)
+                    found[f"batch {batch} x {connections}"] = (
+                        f"{events / done['seconds']:>8,.0f} events/s"
+                        f" {percentile(done['latencies'], 0.5):>8.1f} {percentile(done['latencies'], 0.99):>8.1f} ms"
+                        f" {(cpu_s(process.pid) - cpu) / events * 1e6:>8.0f} us CPU {rss_mb(process.pid):>6.0f} MB"
+                    )
+    return found
 
 
 async def until(collector: str, spans: int) -> None:

@@ -33,9 +33,9 @@ def rss_mb(pid: int) -> float:
 
 
 @contextlib.asynccontextmanager
-async def receiver() -> AsyncIterator[str]:
+async def receiver(port: int | None = None) -> AsyncIterator[str]:
     """The address of a collector."""
-    port = free_port()
+    port = port or free_port()
     process = await asyncio.create_subprocess_exec(sys.executable, "-m", "benchmarks.receiver", str(port))
     url = f"http://127.0.0.1:{port}"
     try:

@@ -1,4 +1,4 @@
-"""``GET /v1/stream``: changes as server-sent events, written once for all who listen.
+"""``GET /v1/stream``: changes as server-sent events, read and written out once for all who listen.
 
 Cost follows streams and ticks, not events: what changed between two ticks is sent once, as it stands then. A reader
 that is slow gets the newest state of each user later, and nothing piles up for it but the names of those users.
@@ -7,52 +7,135 @@ that is slow gets the newest state of each user later, and nothing piles up for 
 from __future__ import annotations
 
 import asyncio
-from typing import NoReturn
+import contextlib
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Final
 
 import msgspec
+import structlog
 from aiohttp import web
 from opentelemetry import metrics
 
 from sidecar.api import guard, json
 from sidecar.api.users import number
 from sidecar.store import Store
-from sidecar.store.records import Commit
+from sidecar.store.records import Commit, UserRow
 
-TICK_S = 0.25
-KEEP_ALIVE_S = 15.0
+TICK_S: Final = 0.25
+KEEP_ALIVE_S: Final = 15.0
 # A reader that was away for more changes than this starts from a fresh read instead.
-RESUMED_MOST = 1000
+RESUMED_MOST: Final = 1000
 # More changed users than this in one tick: the listener is told that the summary moved and reads what it shows.
-USERS_A_TICK = 500
+USERS_A_TICK: Final = 500
 
+Who = tuple[int, str]
+Scope = tuple[int | None, str | None]
+"""An app, and one user of it; None is every one."""
+
+_log = structlog.get_logger(__name__)
 _open = metrics.get_meter("zimwatch").create_up_down_counter(
     "zimwatch.stream.connections", description="Open streams of changes"
 )
 
 
 class Listener:
-    """One open stream: which users changed since it was last written to."""
+    """One open stream: what it is to be sent, and who changed while it was still being sent something."""
 
-    def __init__(self, app_id: int | None, user_id: str | None) -> None:
-        self.app_id = app_id
-        self.user_id = user_id
-        self.position = 0
-        self.changed: set[tuple[int, str]] = set()
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+        self.ready = b""
+        self.missed: set[Who] = set()
+        self.is_behind = False
         self.awake = asyncio.Event()
 
-    def wants(self, who: tuple[int, str]) -> bool:
-        """Whether this user is listened for."""
-        return self.app_id in {None, who[0]} and self.user_id in {None, who[1]}
-
-    def hear(self, commit: Commit) -> None:
-        """Notes what the commit changed, as far as it is listened for."""
-        own = [who for who in commit.users if self.wants(who)]
-        if not own:
-            return
-        # Past the most that a tick tells of, the rest is known by the summary alone: nothing piles up.
-        self.changed.update(own[: USERS_A_TICK - len(self.changed)] if len(self.changed) < USERS_A_TICK else ())
-        self.position = commit.position
+    def give(self, payload: bytes, changed: Iterable[Who]) -> None:
+        """Sends ``payload``, unless the one before has not gone out yet: then only who changed is noted."""
+        if self.ready:
+            self.is_behind = True
+            self.missed.update(islice(changed, max(0, USERS_A_TICK - len(self.missed))))
+        else:
+            self.ready = payload
         self.awake.set()
+
+
+class Hub:
+    """All open streams, and the one tick that serves them. It ticks while anybody listens."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._listeners: dict[Scope, set[Listener]] = defaultdict(set)
+        self._changed: dict[Who, None] = {}
+        self._position = 0
+        self._awake = asyncio.Event()
+        self._ticking: asyncio.Task[None] | None = None
+
+    @contextlib.contextmanager
+    def listening(self, listener: Listener) -> Iterator[None]:
+        """The listener hears of every change until the context ends."""
+        self._listeners[listener.scope].add(listener)
+        _open.add(1)
+        if self._ticking is None:
+            self._ticking = asyncio.create_task(self._run(), name="stream of changes")
+        try:
+            yield
+        finally:
+            _open.add(-1)
+            own = self._listeners[listener.scope]
+            own.discard(listener)
+            if not own:
+                del self._listeners[listener.scope]
+            if not self._listeners and self._ticking is not None:
+                self._ticking.cancel()
+                self._ticking = None
+
+    async def _run(self) -> None:
+        self._position = await self._store.position()
+        unsubscribe = self._store.subscribe(self._hear)
+        try:
+            while True:
+                await self._awake.wait()
+                self._awake.clear()
+                try:
+                    await self._tick()
+                except Exception:  # noqa: BLE001 - the top of a loop that must not end
+                    _log.exception("a tick of the stream failed")
+                await asyncio.sleep(TICK_S)
+        finally:
+            unsubscribe()
+
+    def _hear(self, commit: Commit) -> None:
+        # Past the most that a tick tells of, the rest is known by the summary alone.
+        for who in islice(commit.users, max(0, USERS_A_TICK - len(self._changed))):
+            self._changed[who] = None
+        self._position = commit.position
+        self._awake.set()
+
+    async def _tick(self) -> None:
+        changed, self._changed = self._changed, {}
+        position = self._position
+        messages = {
+            (row.app_id, row.user_id): message("user", position, json.user_view(row))
+            for row in await self._store.users_named(list(changed))
+        }
+        summaries: dict[int | None, bytes] = {}
+        for scope, listeners in list(self._listeners.items()):
+            own = messages if scope == (None, None) else {who: messages[who] for who in _of(scope, messages)}
+            if not own:
+                continue
+            if scope[0] not in summaries:
+                summaries[scope[0]] = await summary(self._store, scope[0], position)
+            payload = b"".join((*own.values(), summaries[scope[0]]))
+            for listener in tuple(listeners):
+                listener.give(payload, own)
+
+
+def _of(scope: Scope, messages: dict[Who, bytes]) -> list[Who]:
+    app_id, user_id = scope
+    if app_id is not None and user_id is not None:
+        return [(app_id, user_id)] if (app_id, user_id) in messages else []
+    return [who for who in messages if app_id in {None, who[0]} and user_id in {None, who[1]}]
 
 
 def message(name: str, position: int, value: object) -> bytes:
@@ -60,55 +143,61 @@ def message(name: str, position: int, value: object) -> bytes:
     return b"event: %s\nid: %d\ndata: %s\n\n" % (name.encode(), position, msgspec.json.encode(value))
 
 
+async def summary(store: Store, app_id: int | None, position: int) -> bytes:
+    """The counts as a server-sent event."""
+    counts = await store.summary(app_id)
+    return message("summary", position, json.summary_view(counts))
+
+
 def routes(store: Store) -> list[web.AbstractRouteDef]:
     """The stream."""
+    hub: Hub | None = None
 
     async def stream(request: web.Request) -> web.StreamResponse:
+        nonlocal hub
+        hub = hub or Hub(store)
         own = guard.app_of(request)
         asked = number(request.query.get("app_id"), "app_id")
-        listener = Listener(own if own is not None else asked, request.query.get("user_id"))
+        listener = Listener((own if own is not None else asked, request.query.get("user_id")))
         since = number(request.headers.get("Last-Event-ID"), "Last-Event-ID")
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
         await response.prepare(request)
-        _open.add(1)
-        unsubscribe = store.subscribe(listener.hear)
         try:
-            await _tell(store, listener, since, response)
+            with hub.listening(listener):
+                await _begin(store, listener, since, response)
+                while True:
+                    await _next(store, listener, response)
         except ConnectionError:
             return response  # the reader went away
-        finally:
-            unsubscribe()
-            _open.add(-1)
 
     return [web.get("/v1/stream", stream)]
 
 
-async def _tell(store: Store, listener: Listener, since: int | None, response: web.StreamResponse) -> NoReturn:
-    """Writes what was missed after the position ``since``, then every change, until the reader goes away."""
-    listener.position = await store.position()
+async def _begin(store: Store, listener: Listener, since: int | None, response: web.StreamResponse) -> None:
+    """What was missed after the position ``since``, and the counts."""
+    position = await store.position()
     if since is not None:
-        for row in await store.users_changed_since(since, RESUMED_MOST):
-            if listener.wants((row.app_id, row.user_id)):
-                await response.write(message("user", row.position, json.user_view(row)))
-    await response.write(await _summary(store, listener))
-    while True:
-        try:
-            await asyncio.wait_for(listener.awake.wait(), KEEP_ALIVE_S)
-        except TimeoutError:
-            await response.write(b": still here\n\n")
-            continue
-        listener.awake.clear()
-        changed, listener.changed = listener.changed, set()
-        position = listener.position
-        for app_id, user_id in sorted(changed):
-            detail = await store.user(app_id, user_id)
-            if detail is not None:
-                await response.write(message("user", position, json.user_view(detail.user)))
-        await response.write(await _summary(store, listener))
-        await asyncio.sleep(TICK_S)
+        missed = await store.users_changed_since(since, RESUMED_MOST)
+        await response.write(_messages(listener.scope, missed))
+    await response.write(await summary(store, listener.scope[0], position))
 
 
-async def _summary(store: Store, listener: Listener) -> bytes:
-    position = listener.position
-    counts = await store.summary(listener.app_id)
-    return message("summary", position, json.summary_view(counts))
+async def _next(store: Store, listener: Listener, response: web.StreamResponse) -> None:
+    try:
+        await asyncio.wait_for(listener.awake.wait(), KEEP_ALIVE_S)
+    except TimeoutError:
+        await response.write(b": still here\n\n")
+        return
+    listener.awake.clear()
+    await response.write(listener.ready)
+    listener.ready = b""
+    if listener.is_behind:
+        missed, listener.missed, listener.is_behind = listener.missed, set(), False
+        position = await store.position()
+        rows = await store.users_named(list(missed))
+        await response.write(_messages(listener.scope, rows) + await summary(store, listener.scope[0], position))
+
+
+def _messages(scope: Scope, rows: list[UserRow]) -> bytes:
+    messages = {(row.app_id, row.user_id): message("user", row.position, json.user_view(row)) for row in rows}
+    return b"".join(messages[who] for who in _of(scope, messages))

@@ -23,9 +23,9 @@ def backup(source: Path, target: Path) -> None:
 
 def restore(source: Path, target: Path) -> Path | None:
     """Puts a copy of ``source`` in the place of ``target``; where what was there is now. Nothing is overwritten."""
-    engine.claim(source)
     if source.stat().st_size == 0:
         raise DatabaseRefusedError(f"{source} is empty, and no backup")
+    engine.claim(source)
     lock = engine.lock(target)
     try:
         copy = target.with_name(f"{target.name}.restoring")

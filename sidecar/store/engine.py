@@ -24,8 +24,8 @@ from sidecar.store.tables import APPLICATION_ID
 
 BUSY_TIMEOUT_S = 5.0
 LOG_BYTES = 16_777_216
-# SQLite's own 2 MiB are less than one large commit touches.
-CACHE_KIB = 32_768
+# SQLite's own 2 MiB are less than one large commit touches; more than this hardly shows.
+CACHE_KIB = 8_192
 # How long the check at the start may take.
 CHECK_US = 500_000
 WHAT_TO_DO = "; it was left as it is. Restore a backup with `zimwatch db restore FILE`, or name another file"

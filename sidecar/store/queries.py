@@ -19,7 +19,7 @@ from sidecar.store.records import Rejected, SessionRow, StoredEvent, Summary, Us
 _user = tables.user_status.c
 _view = tables.server_views.c
 _NAMES: Final = [column.name for column in tables.user_status.columns]
-_Named: Any = namedtuple("_Named", _NAMES)  # type: ignore[misc] # noqa: PYI024 - its fields are the table's columns
+_Row: Any = namedtuple("_Row", _NAMES)  # type: ignore[misc] # noqa: PYI024 - its fields are the table's columns
 _USER_KEY: Final = _NAMES.index("user_key")
 _USER_ID: Final = _NAMES.index("user_id")
 # Users that a sweep tells of at once.
@@ -70,6 +70,7 @@ def _apart(connection: sa.Connection, time: LeaseTime, leases: Leases) -> set[in
 
 # Of a search: how many of the newest changes are looked at before the index is asked, and how many users of the index's
 # are looked at before the changes are gone through in their order instead.
+_NAMES_AT_ONCE: Final = 400
 _NEWEST_LOOKED_AT: Final = 1_000
 _FOUND_LOOKED_AT: Final = 10_000
 
@@ -85,7 +86,7 @@ def users(connection: sa.Connection, wanted: UserFilter, time: LeaseTime, leases
 
     found = _found(connection, wanted, fits, below, apart if wanted.disagreement else None)
     more = len(found) > wanted.limit
-    page = _user_rows(connection, [_Named(*row) for row in found[: wanted.limit]], time, leases)
+    page = _user_rows(connection, [_Row(*row) for row in found[: wanted.limit]], time, leases)
     return UserPage(page, page[-1].position if more else None)
 
 
@@ -118,7 +119,24 @@ def users_changed_since(
 ) -> list[UserRow]:
     """Oldest change first; the newest ``limit`` of them."""
     found = list(islice(groups.newest(connection, UserFilter(), below=tables.LARGEST, above=position), limit))
-    return _user_rows(connection, [_Named(*row) for row in reversed(found)], time, leases)
+    return _user_rows(connection, [_Row(*row) for row in reversed(found)], time, leases)
+
+
+def users_named(
+    connection: sa.Connection, names: Sequence[tuple[int, str]], time: LeaseTime, leases: Leases
+) -> list[UserRow]:
+    """Those of the users that are known."""
+    found: list[UserRow] = []
+    for start in range(0, len(names), _NAMES_AT_ONCE):
+        some = names[start : start + _NAMES_AT_ONCE]
+        sql = (
+            f"WITH wanted (app_id, user_id) AS (VALUES {', '.join(['(?, ?)'] * len(some))})"
+            f" SELECT {groups.COLUMNS} FROM wanted CROSS JOIN user_status USING (app_id, user_id)"
+        )
+        flat = tuple(part for name in some for part in name)
+        rows_found = [_Row(*row) for row in connection.exec_driver_sql(sql, flat)]
+        found += _user_rows(connection, rows_found, time, leases)
+    return found
 
 
 def users_that_came_apart(

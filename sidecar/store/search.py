@@ -1,8 +1,8 @@
 """Finds users by any part of their id, also by one or two characters.
 
-An FTS5 index without content holds each id as its runs of three characters, padded at the end, so that every part of an id
- is the beginning of some run. A character is six hexadecimal digits, and A to Z are a to z, as in
-LIKE. What the index finds is checked against the id itself: it says which users to look at, and not more.
+An FTS5 index without content holds each id as its runs of three characters, padded at the end, so that every part of an
+id is the beginning of some run. A character is six hexadecimal digits, and A to Z are a to z, as in LIKE. What the
+index finds is checked against the id itself: it says which users to look at, and not more.
 """
 
 from __future__ import annotations

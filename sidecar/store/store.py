@@ -224,6 +224,10 @@ class Store:
         """Users whose row changed after ``position``, oldest change first."""
         return await self._read(queries.users_changed_since, position, limit, self._lease_time(), self._leases)
 
+    async def users_named(self, names: Sequence[tuple[int, str]]) -> list[UserRow]:
+        """Those of the users, by app and id, that are known; in no order."""
+        return await self._read(queries.users_named, names, self._lease_time(), self._leases) if names else []
+
     async def user(self, app_id: int, user_id: str) -> UserDetail | None:
         """One user and its clients; None where nobody has heard of it."""
         return await self._read(queries.user, app_id, user_id, self._lease_time(), self._leases)

@@ -134,9 +134,8 @@ async def test_a_write_ahead_log_with_a_torn_end_opens_with_all_that_was_acknowl
     # As a crash in the middle of the next commit would leave it.
     crashed = tmp_path / "crashed"
     crashed.mkdir()
-    for file in tmp_path.glob(f"{DATABASE}*"):
-        if not file.name.endswith(("-shm", ".lock")):
-            (crashed / file.name).write_bytes(file.read_bytes())
+    for suffix in ("", "-wal"):
+        (crashed / f"{DATABASE}{suffix}").write_bytes((tmp_path / f"{DATABASE}{suffix}").read_bytes())
     await store.close()
     log = crashed / f"{DATABASE}-wal"
     log.write_bytes(log.read_bytes() + log.read_bytes()[32 : 32 + 5_000])
@@ -151,7 +150,7 @@ async def test_a_write_ahead_log_with_a_torn_end_opens_with_all_that_was_acknowl
 async def test_a_full_disk_is_503_and_red_and_told_on_every_page_and_passes_by_itself(tmp_path: Path) -> None:
     """Full is made by the kernel: the process may write no file larger than what is there now."""
     async with serving(tmp_path) as (address, process), aiohttp.ClientSession(address) as http:
-        acknowledged = []
+        acknowledged: list[bytes] = []
 
         async def send() -> int:
             events = [wire_event(id=str(uuid.uuid4()), seq=len(acknowledged) + n + 1) for n in range(100)]
@@ -163,7 +162,7 @@ async def test_a_full_disk_is_503_and_red_and_told_on_every_page_and_passes_by_i
                 return answer.status
 
         assert await send() == 200
-        room = max(file.stat().st_size for file in tmp_path.glob(f"{DATABASE}*"))
+        room = max((tmp_path / f"{DATABASE}{suffix}").stat().st_size for suffix in ("", "-wal"))
         _, most = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)
         resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (room, most))
         statuses = [await send() for _ in range(200)]

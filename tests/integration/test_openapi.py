@@ -178,7 +178,7 @@ async def test_refused_tokens_and_a_store_that_is_away_are_answered_as_told(
         raise StoreUnavailableError("the disk is full", retry_after_s=7)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Store, "append", lambda _self, *given: away(*given))
+        patched.setattr(Store, "append", lambda _self, *given, **_named: away(*given))
         async with running.http.post("/v1/events", json=[wire_event()]) as answer:
             assert (answer.status, answer.headers["Retry-After"]) == (503, "7")
             await check("/v1/events", answer)

@@ -19,7 +19,7 @@ from sidecar.domain.events import HEARTBEAT, Event
 from sidecar.domain.login_state import fold
 from sidecar.domain.presence import presence
 from sidecar.errors import DatabaseRefusedError, StoreUnavailableError
-from sidecar.store import Store, engine, projections, queries, rows, search, tables
+from sidecar.store import Store, backups, engine, projections, queries, rows, search, tables
 from sidecar.store.records import Backlog, Rejected, UserFilter
 from tests.support.events import APP_ID, BEGIN_US, SECOND_US, Phone, made_id
 
@@ -377,6 +377,54 @@ async def test_a_backup_holds_what_was_committed_and_never_overwrites(store: Sto
     assert await restored.user(APP_ID, "alice") is not None
     assert await restored.check() == []
     await restored.close()
+
+
+async def test_a_damaged_file_is_refused_with_what_to_do_and_left_as_it_was(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    for at in range(50):
+        await store.append([Phone(f"user-{at}").says("CONNECTED", "SUCCESS", at=at, extended_data="x" * 500)])
+    await store.close()
+    file = tmp_path / "zimwatch.db"
+    content = bytearray(file.read_bytes())
+    content[20_000:60_000] = bytes(random.Random(3).randbytes(40_000))  # noqa: S311 - damage
+    file.write_bytes(content)
+    with pytest.raises(DatabaseRefusedError, match="zimwatch db restore"):
+        opened(tmp_path)
+    assert file.read_bytes() == content
+
+
+async def test_a_backup_made_while_events_come_is_put_back_and_nothing_is_overwritten(tmp_path: Path) -> None:
+    file, copy = tmp_path / "zimwatch.db", tmp_path / "copy.db"
+    store = opened(tmp_path)
+    alice = Phone("alice")
+    await store.append([alice.says("CONNECTED", "SUCCESS", at=0)])
+    writing = asyncio.gather(*(store.append([alice.says("CONNECTED", "SUCCESS", at=at)]) for at in range(1, 200)))
+    await store.backup(copy)
+    await writing
+    with pytest.raises(DatabaseRefusedError, match="already served"):
+        backups.restore(copy, file)
+    await store.close()
+    replaced = backups.restore(copy, file)
+    assert replaced is not None
+    restored = opened(tmp_path)
+    assert 1 <= await restored.position() <= 200
+    assert await restored.check() == []
+    await restored.append([alice.says("RECONNECTING", "LOGIN_INTERRUPTED", at=999)])
+    await restored.close()
+    with sqlite3.connect(replaced) as before:
+        assert before.execute("SELECT COUNT(*) FROM events").fetchone() == (200,)
+    before.close()
+
+
+def test_a_file_that_is_no_backup_is_not_put_in_the_place_of_the_database(tmp_path: Path) -> None:
+    other = tmp_path / "list.txt"
+    other.write_bytes(b"a shopping list")
+    with pytest.raises(DatabaseRefusedError, match="not a Zimwatch database"):
+        backups.restore(other, tmp_path / "zimwatch.db")
+    other.write_bytes(b"")
+    with pytest.raises(DatabaseRefusedError, match="empty"):
+        backups.restore(other, tmp_path / "zimwatch.db")
+    assert not (tmp_path / "zimwatch.db").exists()
 
 
 async def test_after_close_nothing_is_taken_and_what_was_taken_is_there(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Killed again and again while clients send: nothing acknowledged is lost, nothing is stored twice."""
+"""Killed again and again under load: nothing acknowledged is lost or stored twice, and its span arrives."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import random
 import sqlite3
 import uuid
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,19 @@ from typing import Any
 import aiohttp
 import pytest
 
+from sidecar.clock import now_us
+from sidecar.store import Store
+from tests.integration.test_store import projected
+from tests.support.otlp_receiver import attributes, receiving
 from tests.support.process import DATABASE, serving
 
 pytestmark = pytest.mark.soak
 
 SENDERS = 4
 BATCH = 50
-ROUNDS = int(os.environ.get("ZIMWATCH_SOAK_ROUNDS", "12"))
-BATCHES_BEFORE_THE_KILL = 60
+ROUNDS = int(os.environ.get("ZIMWATCH_SOAK_ROUNDS", "200"))
+# The longest that a process lives after it was ready.
+LIFE_S = 0.4
 
 
 class Sender:
@@ -73,33 +79,49 @@ async def until_killed() -> AsyncIterator[aiohttp.ClientSession]:
             yield session
 
 
-async def test_an_acknowledged_event_survives_kill_9_and_is_stored_once(tmp_path: Path) -> None:
+async def test_what_was_acknowledged_survives_kill_9_once_and_its_span_arrives(tmp_path: Path) -> None:
     senders = [Sender() for _ in range(SENDERS)]
-    chance = random.Random(7)  # noqa: S311 - when to kill, the same every time
-    for _ in range(ROUNDS):
-        async with serving(tmp_path) as (address, process):
-            left = chance.randint(1, BATCHES_BEFORE_THE_KILL)
+    chance = random.Random(7)  # noqa: S311 - when to kill
+    async with receiving() as receiver:
+        settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url}
+        for _ in range(ROUNDS):
+            async with serving(tmp_path, settings) as (address, process):
 
-            async def work(sender: Sender, address: str = address) -> None:
-                nonlocal left
-                async with until_killed() as session:
-                    while True:
-                        await sender.send(session, address)
-                        left -= 1
-                        if left == 0:
-                            process.kill()
+                async def work(sender: Sender, address: str = address) -> None:
+                    async with until_killed() as session:
+                        while True:
+                            await sender.send(session, address)
 
-            await asyncio.gather(*(work(sender) for sender in senders))
-            await process.wait()
+                async with asyncio.TaskGroup() as group:
+                    for sender in senders:
+                        group.create_task(work(sender))
+                    await asyncio.sleep(chance.uniform(0, LIFE_S))  # it is the moment that is random
+                    process.kill()
+                await process.wait()
 
-    async with serving(tmp_path) as (address, _process), aiohttp.ClientSession() as session:
-        for sender in senders:
-            await sender.send(session, address)
-            async with session.get(f"{address}/v1/users/1/alice-{sender.client_id}") as response:
-                assert (await response.json())["status"] == ("online", "offline")[sender.seq % 2]
+        async with serving(tmp_path, settings) as (address, _process), aiohttp.ClientSession() as session:
+            for sender in senders:
+                await sender.send(session, address)
+                async with session.get(f"{address}/v1/users/1/alice-{sender.client_id}") as response:
+                    assert (await response.json())["status"] == ("online", "offline")[sender.seq % 2]
+            acknowledged = set().union(*(sender.acknowledged for sender in senders))
+            arrived: dict[bytes, set[bytes]] = defaultdict(set)
+            seen = 0
+            async with asyncio.timeout(60):
+                while acknowledged - arrived.keys():
+                    for span in receiver.spans[seen:]:
+                        arrived[uuid.UUID(attributes(span)["zim.event.id"]).bytes].add(span.trace_id + span.span_id)
+                    seen = len(receiver.spans)
+                    await asyncio.sleep(0.05)
+    assert {len(ids) for ids in arrived.values()} == {1}
 
     with contextlib.closing(sqlite3.connect(tmp_path / DATABASE)) as database:
         assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         stored = [row[0] for row in database.execute("SELECT id FROM events")]
     assert len(stored) == len(set(stored))
-    assert set().union(*(sender.acknowledged for sender in senders)) == set(stored)
+    assert acknowledged == set(stored)
+    live = projected(tmp_path)
+    store = Store.open(f"sqlite:///{tmp_path / DATABASE}", clock=now_us)
+    await store.rebuild()
+    await store.close()
+    assert projected(tmp_path) == live

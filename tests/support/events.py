@@ -53,7 +53,7 @@ class Phone:
         details = {"offline_login": False, "token_expires_at_us": token_expires_at_us}
         return self.event("login", at, details=details)
 
-    def says(self, state: str, event: str, at: float, extended_data: str = "") -> Event:
+    def says(self, state: str, event: str, at: float, extended_data: str = "", **fields: Any) -> Event:
         """A callback of onConnectionStateChanged."""
         return self.event(
             CONNECTION_STATE_CHANGED,
@@ -61,4 +61,5 @@ class Phone:
             connection_state=state,
             connection_event=event,
             extended_data=extended_data,
+            **fields,
         )

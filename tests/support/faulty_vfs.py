@@ -62,17 +62,17 @@ def faults() -> Iterator[Faults]:
             write, sync = _WRITE(copy[_METHODS_WRITE]), _SYNC(copy[_METHODS_SYNC])
             shm_lock = _SHM_LOCK(copy[_METHODS_SHM_LOCK]) if copy[_METHODS_SHM_LOCK] else None
 
-            @_WRITE
+            @_WRITE  # type: ignore[untyped-decorator]
             def faulty_write(file: Any, data: Any, size: int, offset: int) -> int:
                 code = asked.ask("write")
                 return code or int(write(file, data, size, offset))
 
-            @_SYNC
+            @_SYNC  # type: ignore[untyped-decorator]
             def faulty_sync(file: Any, flags: int) -> int:
                 code = asked.ask("sync")
                 return code or int(sync(file, flags))
 
-            @_SHM_LOCK
+            @_SHM_LOCK  # type: ignore[untyped-decorator]
             def faulty_lock(file: Any, offset: int, count: int, flags: int) -> int:
                 taking = flags & 2  # SQLITE_SHM_LOCK; letting go cannot fail
                 code = asked.ask("lock") if taking else SQLITE_OK
@@ -86,7 +86,7 @@ def faults() -> Iterator[Faults]:
             kept.extend([faulty_write, faulty_sync, faulty_lock, write, sync, shm_lock])
         return ctypes.addressof(wrapped[address])
 
-    @_OPEN
+    @_OPEN  # type: ignore[untyped-decorator]
     def faulty_open(_vfs: Any, name: Any, file: Any, flags: int, out: Any) -> int:
         code = int(open_original(original, name, file, flags, out))
         methods = words(file, 1)

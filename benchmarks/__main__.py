@@ -1,0 +1,71 @@
+"""``python -m benchmarks``: measures one thing or all, prints ratios first, and writes JSON.
+
+Machines differ, and one machine varies: only ratios that were taken in one run mean anything.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import platform
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from benchmarks import ingest, reads, spans
+
+PARTS = ("ingest", "latency", "grid", "spans", "reads", "streams")
+
+
+async def run(asked: argparse.Namespace) -> dict[str, Any]:
+    """What was asked for, by its name."""
+    parts = asked.parts or PARTS
+    found: dict[str, Any] = {"machine": {"python": platform.python_version(), "sqlite": sqlite3.sqlite_version}}
+    if "ingest" in parts:
+        found["ingest"] = await ingest.whole_path(users=asked.fleet, count=asked.events, rounds=asked.rounds)
+        show("The whole path, batches of 100 on 16 connections", found["ingest"])
+    if "latency" in parts:
+        found["latency"] = await ingest.latency(users=asked.fleet, count=asked.events)
+        show("Answers", found["latency"])
+    if "grid" in parts:
+        found["grid"] = await ingest.grid(users=asked.fleet, count=asked.events // 4)
+        show("Batch x connections: events/s, p50 ms, p99 ms", found["grid"])
+    if "spans" in parts:
+        found["spans"] = await spans.measure(asked.events // 2, asked.rounds)
+        show("Spans", found["spans"])
+    if "reads" in parts:
+        found["reads"] = await reads.measure(asked.users, asked.log, 200)
+        show("Reads", found["reads"])
+    if "streams" in parts:
+        found["streams"] = await reads.streams(10)
+        show("Streams", found["streams"])
+    return found
+
+
+def show(title: str, found: dict[str, Any]) -> None:
+    """A table, ratios first."""
+    print(f"\n{title}")
+    for key, value in sorted(found.items(), key=lambda item: "beside" not in item[0]):
+        print(f"  {key:<48} {value:>12,.2f}" if isinstance(value, int | float) else f"  {key:<48} {value}")
+
+
+def main() -> None:
+    """Prints as it goes."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="all of them where none is named")
+    parser.add_argument("--fleet", type=int, default=20_000, help="clients that send (%(default)s)")
+    parser.add_argument("--events", type=int, default=100_000, help="in each round (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="(%(default)s)")
+    parser.add_argument("--users", type=int, default=100_000, help="of the read side (%(default)s)")
+    parser.add_argument("--log", type=int, default=1_000_000, help="events of the read side (%(default)s)")
+    parser.add_argument("--json", type=Path, default=Path(".build/bench.json"), help="(%(default)s)")
+    asked = parser.parse_args()
+    found = asyncio.run(run(asked))
+    asked.json.parent.mkdir(parents=True, exist_ok=True)
+    asked.json.write_text(json.dumps(found, indent=2, default=float) + "\n")
+    print(f"\nwritten to {asked.json}")
+
+
+if __name__ == "__main__":
+    main()
