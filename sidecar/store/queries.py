@@ -40,7 +40,7 @@ def _user_row(row: Any, now_us: int) -> UserRow:  # noqa: ANN401 - a row of any 
 # are looked at before the changes are gone through in their order instead.
 _NAMES_AT_ONCE: Final = 400
 _NEWEST_LOOKED_AT: Final = 1_000
-_FOUND_LOOKED_AT: Final = 10_000
+_FOUND_LOOKED_AT: Final = 5_000
 
 
 def users(connection: sa.Connection, wanted: UserFilter, now_us: int) -> UserPage:
