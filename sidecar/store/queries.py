@@ -72,7 +72,7 @@ def _apart(connection: sa.Connection, time: LeaseTime, leases: Leases) -> set[in
 # are looked at before the changes are gone through in their order instead.
 _NAMES_AT_ONCE: Final = 400
 _NEWEST_LOOKED_AT: Final = 1_000
-_FOUND_LOOKED_AT: Final = 10_000
+_FOUND_LOOKED_AT: Final = 5_000
 
 
 def users(connection: sa.Connection, wanted: UserFilter, time: LeaseTime, leases: Leases) -> UserPage:
