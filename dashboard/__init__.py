@@ -2,17 +2,45 @@
 
 from __future__ import annotations
 
+import msgspec
 from aiohttp import web
 
-from dashboard import views
+from dashboard import export, language, live, static_files
+from dashboard.asked import AppOf
 from dashboard.errors import error_page
-from dashboard.views import AppOf
+from dashboard.export import UserView
+from dashboard.language import middleware
+from dashboard.views import hand_off, overview, settings, user, users
+from dashboard.views.settings import Shown
+from dashboard.views.user import EventView
 from sidecar.clock import Clock
 from sidecar.store import Store
 
-__all__ = ["error_page", "routes"]
+__all__ = ["Told", "error_page", "middleware", "routes"]
 
 
-def routes(store: Store, clock: Clock, app_of: AppOf) -> list[web.AbstractRouteDef]:
-    """Every page over an open store; ``app_of`` tells which app a request may see."""
-    return views.routes(store, clock, app_of)
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """What the pages need of the rest: whose request it is, how the API writes things, and the settings as shown."""
+
+    app_of: AppOf
+    user_view: UserView
+    event_view: EventView
+    in_force: Shown
+    trace_url_template: str | None
+
+
+def routes(store: Store, clock: Clock, told: Told) -> list[web.AbstractRouteDef]:
+    """Every page over an open store."""
+    pages = {
+        **overview.pages(store, clock),
+        **users.pages(store, clock),
+        **user.pages(store, clock, event_view=told.event_view, trace_url_template=told.trace_url_template),
+        **settings.pages(store, clock, told.in_force),
+    }
+    return [
+        *live.routes(store, pages, told.app_of),
+        *export.routes(store, clock, told.app_of, told.user_view),
+        *hand_off.routes(store),
+        web.get("/language", language.choose),
+        *static_files.routes(),
+    ]

@@ -3,43 +3,18 @@
 from __future__ import annotations
 
 import secrets
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from dashboard.words import STATUS_WORDS, words_for
+from dashboard import language, times
+from dashboard.words import REASONS, STATUS_WORDS, words_for
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_UNITS: Final = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
-
-
-def moment(us: int | None) -> datetime | None:
-    """Microseconds since the epoch as a datetime in UTC."""
-    return None if us is None else _EPOCH + timedelta(microseconds=us)
-
-
-def iso(us: int) -> str:
-    """For the ``datetime`` attribute of ``<time>``."""
-    return (_EPOCH + timedelta(microseconds=us)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def clock_text(us: int) -> str:
-    """``2026-11-24 01:02:03 UTC``."""
-    return (_EPOCH + timedelta(microseconds=us)).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def ago(us: int, now_us: int) -> str:
-    """``3 minutes ago``; a moment that a client's clock puts in the future is ``in 3 minutes``."""
-    seconds = (now_us - us) // 1_000_000
-    size, unit = next(((s, u) for s, u in _UNITS if abs(seconds) >= s), (1, "second"))
-    count = abs(seconds) // size
-    if count == 0:
-        return "just now"
-    text = f"{count} {unit}{'s' if count != 1 else ''}"
-    return f"{text} ago" if seconds > 0 else f"in {text}"
+# Every character that ends a line or hides: shown as a mark, so that an id is what it seems.
+_SHOWN_AS: Final = {code: "\N{REPLACEMENT CHARACTER}" for code in (*range(0x20), 0x7F)}
+_SHORT: Final = 120
 
 
 def user_path(app_id: int, user_id: str) -> str:
@@ -49,18 +24,57 @@ def user_path(app_id: int, user_id: str) -> str:
     return f"/users/{app_id}/{quote(user_id, safe='')}"
 
 
-_environment = Environment(
-    loader=PackageLoader("dashboard"),
-    autoescape=select_autoescape(default=True, default_for_string=True),
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-_environment.globals.update(user_path=user_path, words_for=words_for, STATUS_WORDS=STATUS_WORDS)
-_environment.filters.update(iso=iso, clock_text=clock_text, ago=ago)
+def shown(text: str) -> str:
+    """Text of a stranger's as it is shown: control characters, which HTML cannot carry, become a mark."""
+    return text.translate(_SHOWN_AS)
 
 
-def render(name: str, status: int = 200, **values: Any) -> web.Response:  # noqa: ANN401 - a template's own names
+def short(text: str) -> str:
+    """The same, cut where it is only meant to recognise something by."""
+    return shown(text if len(text) <= _SHORT else f"{text[:_SHORT]}…")
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("dashboard"),
+        autoescape=select_autoescape(default=True, default_for_string=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
+    )
+    # The extension adds this method at run time.
+    environment.install_gettext_callables(language.gettext, language.ngettext, newstyle=True)  # type: ignore[attr-defined]
+    environment.globals.update(
+        user_path=user_path,
+        words_for=words_for,
+        STATUS_WORDS=STATUS_WORDS,
+        REASONS=REASONS,
+        LANGUAGES=language.LANGUAGES,
+        language=language.current,
+    )
+    environment.filters.update(
+        iso=times.iso,
+        clock_text=times.clock_text,
+        time_of_day=times.time_of_day,
+        ago=times.ago,
+        lasted=times.lasted,
+        shown=shown,
+        short=short,
+        field=getattr,
+    )
+    return environment
+
+
+_templates: Final = _environment()
+
+
+def fill(name: str, /, **values: Any) -> str:  # noqa: ANN401 - a template's own names
+    """The text of the template ``name``."""
+    return _templates.get_template(name).render(**values)
+
+
+def render(name: str, status: int = 200, /, **values: Any) -> web.Response:  # noqa: ANN401 - same
     """A page of the template ``name``."""
     nonce = secrets.token_urlsafe(16)
     policy = (
@@ -73,5 +87,5 @@ def render(name: str, status: int = 200, **values: Any) -> web.Response:  # noqa
         "Referrer-Policy": "no-referrer",
         "Cache-Control": "no-store",
     }
-    text = _environment.get_template(name).render(nonce=nonce, **values)
+    text = fill(name, nonce=nonce, **values)
     return web.Response(text=text, status=status, content_type="text/html", headers=headers)

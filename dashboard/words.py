@@ -1,4 +1,4 @@
-"""What a connection event means, in words for people who are no engineers.
+"""What a status and a connection event mean, in words for people who are no engineers.
 
 Source of the advice: ZEGOCLOUD, In-app Chat, "Manage user login", section "Handle user login exceptions".
 """
@@ -9,88 +9,125 @@ from typing import Final
 
 import msgspec
 
+from dashboard.language import gettext as _
+from dashboard.language import marked
 from sidecar.domain.status import NOT_LOGGED_IN, OFFLINE, ONLINE
 
-STATUS_WORDS: Final = {ONLINE: "Online", OFFLINE: "Offline", NOT_LOGGED_IN: "Not logged in"}
+STATUS_WORDS: Final = {ONLINE: marked("Online"), OFFLINE: marked("Offline"), NOT_LOGGED_IN: marked("Not logged in")}
+# The connection events that lead to a status, in a few words, for filters and lists.
+REASONS: Final = {
+    "SUCCESS": marked("Connected or logged out"),
+    "LOGIN_INTERRUPTED": marked("Network lost or login refused"),
+    "KICKED_OUT": marked("Kicked out"),
+    "TOKEN_EXPIRED": marked("Token expired"),
+    "LOGIN_TIMEOUT": marked("Login timed out"),
+    "UNREGISTERED": marked("Unregistered"),
+}
 
 
 class Words(msgspec.Struct, frozen=True):
-    """``reason`` is a sentence; ``say`` is what to tell the user; ``advice`` is for the app's developers."""
+    """``brief`` fits a row; ``reason`` is a sentence; ``say`` is for the user; ``advice`` for the app's developers."""
 
+    brief: str
     reason: str
     say: str
     advice: str
 
 
-_FRESH_LOGIN: Final = "Show a notice and lead back to the login page. Do not log in again from code by itself."
+_FRESH_LOGIN: Final = marked("Show a notice and lead back to the login page. Do not log in again from code by itself.")
 _NEVER: Final = Words(
-    "This user has never been seen: no app has reported a login under this ID.",
-    "I see no login under this name. Are you signed in to the app, and is this the right account?",
-    "Check the spelling and the AppID, and that the app has the Zimwatch tap installed before ZIM.create().",
+    marked("Never seen"),
+    marked("This user has never been seen: no app has reported a login under this ID."),
+    marked("I see no login under this name. Are you signed in to the app, and is this the right account?"),
+    marked("Check the spelling and the AppID, and that the app has the Zimwatch tap installed before ZIM.create()."),
 )
 _ONLINE: Final = Words(
-    "The SDK is connected.",
-    "You are connected. If a message does not go through, tell me what you see and at what time.",
-    "The connection is not the cause. Look for errors of other calls in the timeline.",
+    marked("Connected"),
+    marked("The SDK is connected."),
+    marked("You are connected. If a message does not go through, tell me what you see and at what time."),
+    marked("The connection is not the cause. Look for errors of other calls in the timeline."),
 )
 _OFFLINE: Final = Words(
-    "The network was lost, and the SDK is trying to reconnect by itself.",
-    "Your device has lost its connection. Please check Wi-Fi or mobile data; it reconnects by itself.",
-    "Show that the network is gone. The SDK reconnects by itself; do not call login again.",
+    marked("Network lost, reconnecting"),
+    marked("The network was lost, and the SDK is trying to reconnect by itself."),
+    marked("Your device has lost its connection. Please check Wi-Fi or mobile data; it reconnects by itself."),
+    marked("Show that the network is gone. The SDK reconnects by itself; do not call login again."),
 )
 _LOGGED_OUT: Final = Words(
-    "The user logged out.",
-    "You are logged out. Please log in again.",
-    "Nothing to mend, unless the user did not mean to log out.",
+    marked("Logged out"),
+    marked("The user logged out."),
+    marked("You are logged out. Please log in again."),
+    marked("Nothing to mend, unless the user did not mean to log out."),
+)
+_NO_CALLBACK: Final = Words(
+    marked("No connection reported yet"),
+    marked("A login may have begun, but the SDK has not reported any connection."),
+    marked("The app has not finished logging in. Please close it, open it and log in again."),
+    marked("Look at the login’s result in the timeline."),
 )
 _ENDED: Final = {
     "KICKED_OUT": Words(
-        "Another device logged in with the same account, and this one was kicked out.",
-        "Your account was opened on another device. If that was you, go on there or log in again here; "
-        "if it was not, please change your password.",
-        f"{_FRESH_LOGIN} If both devices should stay, multi-device login must be enabled for the app.",
+        marked("Kicked out by another login"),
+        marked("Another device logged in with the same account, and this one was kicked out."),
+        marked(
+            "Your account was opened on another device. If that was you, go on there or log in again here; "
+            "if it was not, please change your password."
+        ),
+        marked("If both devices should stay, multi-device login must be enabled for the app."),
     ),
     "TOKEN_EXPIRED": Words(
-        "The login's token expired and was not renewed in time.",
-        "Your session has ended. Please log in again.",
-        f"Call renewToken when onTokenWillExpire fires. {_FRESH_LOGIN}",
+        marked("Token expired"),
+        marked("The login’s token expired and was not renewed in time."),
+        marked("Your session has ended. Please log in again."),
+        marked("Call renewToken when onTokenWillExpire fires."),
     ),
     "LOGIN_TIMEOUT": Words(
-        "The login timed out: the SDK could not reach ZIM.",
-        "The app could not reach the chat service. Please check your connection and log in again.",
-        f"Look at the network between the user and ZIM. {_FRESH_LOGIN}",
+        marked("Login timed out"),
+        marked("The login timed out: the SDK could not reach ZIM."),
+        marked("The app could not reach the chat service. Please check your connection and log in again."),
+        marked("Look at the network between the user and ZIM."),
     ),
     "LOGIN_INTERRUPTED": Words(
-        "The login was refused or broken off.",
-        "The login did not succeed. Please log in again.",
-        "Look at the login's result in the timeline: its code names the cause, often a wrong token or AppID.",
+        marked("Login refused or broken off"),
+        marked("The login was refused or broken off."),
+        marked("The login did not succeed. Please log in again."),
+        marked("Look at the login’s result in the timeline: its code names the cause, often a wrong token or AppID."),
     ),
     "UNREGISTERED": Words(
-        "The account was unregistered from ZIM.",
-        "This account is no longer registered for chat. I will pass it on to our engineers.",
-        "Find out what unregistered the user; a login registers it again.",
+        marked("Account unregistered"),
+        marked("The account was unregistered from ZIM."),
+        marked("This account is no longer registered for chat. I will pass it on to our engineers."),
+        marked("Find out what unregistered the user; a login registers it again."),
     ),
     "SUCCESS": _LOGGED_OUT,
     "ACTIVE_LOGIN": _LOGGED_OUT,
 }
+_AND_A_FRESH_LOGIN: Final = frozenset({"KICKED_OUT", "TOKEN_EXPIRED", "LOGIN_TIMEOUT"})
 
 
 def words_for(status: str, reason: str | None, *, seen: bool = True) -> Words:
-    """The words for a status and the connection event that led to it."""
+    """The words for a status and the connection event that led to it, in the language of the request."""
     if not seen:
-        return _NEVER
+        return _spoken(_NEVER)
     if status == ONLINE:
-        return _ONLINE
+        return _spoken(_ONLINE)
     if status == OFFLINE:
-        return _OFFLINE
+        return _spoken(_OFFLINE)
     if reason is None:
-        return Words(
-            "A login may have begun, but the SDK has not reported any connection.",
-            "The app has not finished logging in. Please close it, open it and log in again.",
-            "Look at the login's result in the timeline.",
-        )
-    return _ENDED.get(reason) or Words(
-        f"The SDK disconnected and gave a reason that Zimwatch does not know: {reason}.",
-        "You are logged out. Please log in again.",
-        "The value is shown as the SDK sent it; its release notes may explain it.",
+        return _spoken(_NO_CALLBACK)
+    known = _ENDED.get(reason)
+    if known is not None:
+        words = _spoken(known)
+        if reason in _AND_A_FRESH_LOGIN:
+            return msgspec.structs.replace(words, advice=f"{words.advice} {_(_FRESH_LOGIN)}")
+        return words
+    return Words(
+        reason,
+        _("The SDK disconnected and gave a reason that Zimwatch does not know: %(reason)s.") % {"reason": reason},
+        _("You are logged out. Please log in again."),
+        _("The value is shown as the SDK sent it; its release notes may explain it."),
     )
+
+
+def _spoken(words: Words) -> Words:
+    return Words(_(words.brief), _(words.reason), _(words.say), _(words.advice))

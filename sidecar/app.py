@@ -21,7 +21,7 @@ import dashboard
 from sidecar import api, telemetry
 from sidecar.clock import Clock, now_us
 from sidecar.errors import ZimwatchError
-from sidecar.settings import Settings
+from sidecar.settings import Loaded, Settings
 from sidecar.store import Store
 
 T = TypeVar("T")
@@ -40,17 +40,28 @@ class Running(msgspec.Struct, frozen=True):
     store: Store
 
 
-def build(settings: Settings, store: Store, clock: Clock, *, metrics_text: api.MetricsText) -> web.Application:
+def build(loaded: Loaded, store: Store, clock: Clock, *, metrics_text: api.MetricsText) -> web.Application:
     """The web application over an open store; starts nothing."""
-    application = web.Application(middlewares=api.middlewares(store, settings, dashboard.error_page))
+    settings = loaded.settings
+    application = web.Application(
+        middlewares=[dashboard.middleware, *api.middlewares(store, settings, dashboard.error_page)]
+    )
     application.add_routes(api.routes(store, settings, clock, metrics_text=metrics_text))
-    application.add_routes(dashboard.routes(store, clock, api.app_of))
+    told = dashboard.Told(
+        app_of=api.app_of,
+        user_view=api.user_view,
+        event_view=api.event_view,
+        in_force=tuple(loaded.shown()),
+        trace_url_template=settings.dashboard.trace_url_template,
+    )
+    application.add_routes(dashboard.routes(store, clock, told))
     return application
 
 
 @contextlib.asynccontextmanager
-async def running(settings: Settings, environ: Mapping[str, str], *, clock: Clock = now_us) -> AsyncIterator[Running]:
+async def running(loaded: Loaded, environ: Mapping[str, str], *, clock: Clock = now_us) -> AsyncIterator[Running]:
     """Serves for as long as the context is open. ZimwatchError where it cannot, with nothing left open."""
+    settings = loaded.settings
     export_spans = telemetry.exporting(environ)
     telemetry.start(environ)
     store = Store.open(settings.database.url, clock=clock, leases=settings.leases.leases(), export_spans=export_spans)
@@ -64,7 +75,7 @@ async def running(settings: Settings, environ: Mapping[str, str], *, clock: Cloc
             task.add_done_callback(_told)
             stack.push_async_callback(_stopped, relay, task)
         runner = web.AppRunner(
-            build(settings, store, clock, metrics_text=metrics.text),
+            build(loaded, store, clock, metrics_text=metrics.text),
             access_log=None,
             handle_signals=False,
             shutdown_timeout=ANSWERS_FINISH_S,
@@ -79,10 +90,10 @@ async def running(settings: Settings, environ: Mapping[str, str], *, clock: Cloc
     log.info("stopped")
 
 
-async def until_stopped(settings: Settings, environ: Mapping[str, str], started: Callable[[Running], None]) -> None:
+async def until_stopped(loaded: Loaded, environ: Mapping[str, str], started: Callable[[Running], None]) -> None:
     """Serves until SIGTERM or SIGINT; ``started`` is called once it answers."""
     stop = stop_signal()
-    async with running(settings, environ) as served:
+    async with running(loaded, environ) as served:
         started(served)
         await stop.wait()
 

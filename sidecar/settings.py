@@ -49,6 +49,13 @@ Level = Annotated[
     Meta(description="one of debug, info, warning, error"),
 ]
 Secret = Annotated[str, Meta(min_length=1, description="a secret, not empty", extra={"secret": True})]
+TraceUrl = Annotated[
+    str,
+    Meta(
+        pattern=r"^https?://[^\s]*\{trace_id\}[^\s]*$",
+        description="the address of a trace, such as https://jaeger.example.com/trace/{trace_id}",
+    ),
+]
 Format = Annotated[Literal["auto", "json", "console"], Meta(description="one of auto, json, console")]
 
 
@@ -84,6 +91,12 @@ class LeaseSettings(msgspec.Struct, frozen=True, kw_only=True):
         return Leases(heartbeat_us=duration_us(self.heartbeat), silent_us=duration_us(self.silent))
 
 
+class DashboardSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the pages are told. The template's ``{trace_id}``, ``{start_ms}`` and ``{end_ms}`` are filled in."""
+
+    trace_url_template: TraceUrl | None = None
+
+
 class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What goes to stderr. ``auto`` is JSON unless stderr is a terminal."""
 
@@ -98,6 +111,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     database: DatabaseSettings = DatabaseSettings()
     ingest: IngestSettings = IngestSettings()
     leases: LeaseSettings = LeaseSettings()
+    dashboard: DashboardSettings = DashboardSettings()
     logs: LogSettings = LogSettings()
 
 

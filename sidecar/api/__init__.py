@@ -9,12 +9,13 @@ from aiohttp import web
 from sidecar.api import events, health, stream, users
 from sidecar.api.guard import app_of
 from sidecar.api.health import MetricsText
+from sidecar.api.json import event_view, user_view
 from sidecar.api.middleware import middlewares
 from sidecar.clock import Clock
 from sidecar.settings import Settings
 from sidecar.store import Store
 
-__all__ = ["SERVER_OPTIONS", "MetricsText", "app_of", "middlewares", "routes"]
+__all__ = ["SERVER_OPTIONS", "MetricsText", "app_of", "event_view", "middlewares", "routes", "user_view"]
 
 # A user id has up to 10 KiB, three times that once it is percent-encoded into a path.
 SERVER_OPTIONS: Final[dict[str, Any]] = {

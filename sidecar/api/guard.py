@@ -19,7 +19,8 @@ from sidecar.store import Store
 from sidecar.store.records import Token
 
 TOKEN: web.RequestKey[Token | None] = web.RequestKey("token", Token | None)  # type: ignore[arg-type]
-_OPEN = ("/livez", "/readyz", "/tap/", "/static/")
+# A hand-off is opened by the link itself, which is signed and ends.
+_OPEN = ("/livez", "/readyz", "/tap/", "/static/", "/hand-off/")
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
 

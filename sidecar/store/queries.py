@@ -118,6 +118,13 @@ def timeline(
     return [rows.stored_event(row) for row in connection.exec_driver_sql(sql, given)]
 
 
+def newest(connection: sa.Connection) -> StoredEvent | None:
+    """The newest event of the log."""
+    sql = f"SELECT {rows.columns(tables.events)} FROM events ORDER BY position DESC LIMIT 1"
+    row = connection.exec_driver_sql(sql).first()
+    return None if row is None else rows.stored_event(row)
+
+
 def summary(connection: sa.Connection, now_us: int, app_id: int | None = None) -> Summary:
     """Users as counts, of one app or of all."""
     counts = tables.user_counts.c

@@ -15,8 +15,10 @@ from sidecar.clock import Clock
 from sidecar.domain.events import Event
 from sidecar.domain.lease import Leases
 from sidecar.errors import DatabaseRefusedError
-from sidecar.store import engine, event_log, outbox, queries
+from sidecar.store import engine, event_log, hand_off, history, outbox, queries, rollups, search, storage
 from sidecar.store.event_log import Batch
+from sidecar.store.hand_off import HandOff
+from sidecar.store.history import Then
 from sidecar.store.rebuild import rebuild
 from sidecar.store.records import (
     Appended,
@@ -32,6 +34,9 @@ from sidecar.store.records import (
     UserPage,
     UserRow,
 )
+from sidecar.store.rollups import Bucket
+from sidecar.store.search import Found, Search
+from sidecar.store.storage import Storage
 from sidecar.store.tokens import Tokens
 from sidecar.store.writer import Writer
 
@@ -145,6 +150,38 @@ class Store:
     async def summary(self, app_id: int | None = None) -> Summary:
         """Users as counts, of one app or of all."""
         return await self._read(queries.summary, self._clock(), app_id)
+
+    async def search(self, wanted: Search) -> Found:
+        """A page of users for people; see :mod:`sidecar.store.search`."""
+        return await self._read(search.search, wanted, self._clock())
+
+    async def app_ids(self) -> list[int]:
+        """Every app that has users."""
+        return await self._read(search.app_ids)
+
+    async def day(self, app_id: int | None, *, begin_us: int, end_us: int, step_minutes: int) -> list[Bucket]:
+        """Users by status and what happened, in buckets of some minutes; see :func:`sidecar.store.rollups.read`."""
+        return await self._read(rollups.read, app_id, begin_us=begin_us, end_us=end_us, step_minutes=step_minutes)
+
+    async def user_as_of(self, app_id: int, user_id: str, as_of_us: int, *, limit: int) -> Then:
+        """One user as of a past moment, with its newest events by then."""
+        return await self._read(history.user_as_of, app_id, user_id, as_of_us, limit=limit, leases=self._leases)
+
+    async def sign_hand_off(self, given: HandOff) -> str | None:
+        """The text of a link that shows this; None where nobody has heard of the user."""
+        return await self._read(hand_off.sign, given)
+
+    async def hand_off(self, text: str) -> HandOff | None:
+        """What such a link says; None where it is not ours, was changed, or has ended."""
+        return await self._read(hand_off.read, text, self._clock())
+
+    async def storage(self) -> Storage:
+        """How big the database is, how fast it grows and how much room is left."""
+        return await self._read(storage.measure, self.path, self._clock())
+
+    async def newest(self) -> StoredEvent | None:
+        """The newest event of the log."""
+        return await self._read(queries.newest)
 
     async def position(self) -> int:
         """The position of the newest event; 0 where there is none."""

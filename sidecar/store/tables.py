@@ -116,6 +116,21 @@ user_counts = sa.Table(
     sa.Column("users", sa.Integer, nullable=False),
 )
 
+# What each minute looked like, for charts; app_id -1 is over all apps.
+rollups = sa.Table(
+    "rollups",
+    metadata,
+    sa.Column("app_id", sa.BigInteger, primary_key=True),
+    sa.Column("minute", sa.Integer, primary_key=True),
+    sa.Column("online", sa.Integer, nullable=False),
+    sa.Column("offline", sa.Integer, nullable=False),
+    sa.Column("not_logged_in", sa.Integer, nullable=False),
+    sa.Column("kicked_out", sa.Integer, nullable=False),
+    sa.Column("token_expired", sa.Integer, nullable=False),
+    sa.Column("logins", sa.Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 span_outbox = sa.Table(
     "span_outbox",
     metadata,
@@ -138,6 +153,13 @@ rejected_events = sa.Table(
     sa.Column("event_id", sa.Text),
     sa.Column("error", sa.Text, nullable=False),
     sa.Column("body", sa.Text, nullable=False),
+)
+
+keys = sa.Table(
+    "keys",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("value", sa.LargeBinary, nullable=False),
 )
 
 api_tokens = sa.Table(

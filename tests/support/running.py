@@ -12,7 +12,7 @@ import aiohttp
 import msgspec
 
 from sidecar import app
-from sidecar.settings import DatabaseSettings, IngestSettings, ServerSettings, Settings
+from sidecar.settings import KEYS, DatabaseSettings, IngestSettings, Loaded, ServerSettings, Settings
 from sidecar.store import Store
 
 
@@ -49,7 +49,7 @@ async def zimwatch(
         ingest=IngestSettings(max_body_bytes=max_body_bytes),
     )
     async with (
-        app.running(settings, environ or {}) as served,
+        app.running(Loaded(settings, dict.fromkeys(KEYS, "default")), environ or {}) as served,
         aiohttp.ClientSession(served.url, auto_decompress=True) as http,
     ):
         yield Zimwatch(served.url, served.store, http)

@@ -1,0 +1,82 @@
+"""The overview and the wall: the counts, the day, whether Zimwatch is well, and the newest changes."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import msgspec
+
+from dashboard import chart
+from dashboard.asked import Asked, Loader, View
+from dashboard.language import gettext as _
+from dashboard.language import ngettext
+from dashboard.times import lasted
+from sidecar.clock import Clock
+from sidecar.store import Store
+from sidecar.store.search import Search
+
+_NEWEST = 10
+_NEWEST_ON_WALL = 6
+# An event that is not exported for this long is late.
+_EXPORT_LATE_US = 60_000_000
+
+
+class Sign(msgspec.Struct, frozen=True):
+    """One thing about Zimwatch itself: what, how it is, and whether that is well."""
+
+    name: str
+    text: str
+    well: bool
+
+
+def pages(store: Store, clock: Clock) -> dict[str, Loader]:
+    """``/`` and ``/wall``."""
+
+    async def overview(asked: Asked) -> View:
+        return View(name="overview.html", values=await _values(asked, _NEWEST) | {"tab": "overview"})
+
+    async def wall(asked: Asked) -> View:
+        return View(name="wall.html", values=await _values(asked, _NEWEST_ON_WALL) | {"tab": "", "wall": True})
+
+    async def _values(asked: Asked, newest: int) -> dict[str, Any]:
+        now_us, app_id = clock(), asked.own_app
+        buckets = await store.day(
+            app_id, begin_us=now_us - chart.SPAN_US, end_us=now_us, step_minutes=chart.STEP_MINUTES
+        )
+        return {
+            "now_us": now_us,
+            "summary": await store.summary(app_id),
+            "found": (await store.search(Search(app_id=app_id, limit=newest))).users,
+            "day": chart.day(buckets, now_us),
+            "signs": await signs(store, now_us),
+            "address": asked.address,
+            # An id of our own for the example, the same as long as nothing has come: the page need not change.
+            "example_id": uuid.uuid5(uuid.NAMESPACE_URL, asked.address),
+        }
+
+    return {"/": overview, "/wall": wall}
+
+
+async def signs(store: Store, now_us: int) -> list[Sign]:
+    """Whether events come in, are kept and go out."""
+    found = []
+    newest = await store.newest()
+    if newest is None:
+        found.append(Sign(_("Events"), _("none yet"), well=True))
+    else:
+        late_us = max(0, newest.event.received_at_us - newest.event.occurred_at_us)
+        quiet_us = now_us - newest.event.received_at_us
+        text = _("newest %(quiet)s ago, %(late)s on its way") % {"quiet": lasted(quiet_us), "late": lasted(late_us)}
+        found.append(Sign(_("Events"), text, well=True))
+    problem = store.problem
+    found.append(Sign(_("Database"), problem or _("commits"), well=problem is None))
+    backlog = await store.span_backlog()
+    if backlog.spans == 0 or backlog.oldest_us is None:
+        found.append(Sign(_("Spans"), _("none waiting"), well=True))
+    else:
+        age_us = now_us - backlog.oldest_us
+        text = ngettext("%(count)s waits, for %(age)s", "%(count)s wait, the oldest for %(age)s", backlog.spans)
+        told = text % {"count": backlog.spans, "age": lasted(age_us)}
+        found.append(Sign(_("Spans"), told, well=age_us < _EXPORT_LATE_US))
+    return found

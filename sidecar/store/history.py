@@ -1,0 +1,110 @@
+"""A user as of a past moment, by the time of receipt: what Zimwatch had been told by then, and nothing after it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Final
+
+import msgspec
+import sqlalchemy as sa
+
+from sidecar.domain import login_state
+from sidecar.domain.events import Event
+from sidecar.domain.lease import Leases
+from sidecar.domain.presence import presence
+from sidecar.domain.status import NOT_LOGGED_IN
+from sidecar.store import rows, tables
+from sidecar.store.records import SessionRow, StoredEvent, UserDetail, UserRow
+
+# A client that has said nothing within this many of the user's events before the moment is not in the picture.
+FOLDED_EVENTS: Final = 2_000
+
+
+class Then(msgspec.Struct, frozen=True):
+    """``detail`` is None where nobody had heard of the user by then; ``events`` are the newest first."""
+
+    detail: UserDetail | None
+    events: list[StoredEvent]
+
+
+def position_at(connection: sa.Connection, as_of_us: int) -> int:
+    """The position of the last event received at or before the moment; 0 where there was none.
+
+    Events are committed in the order of their receipt, so that a binary search over the key will do.
+    """
+    low, high = 0, connection.exec_driver_sql("SELECT COALESCE(MAX(position), 0) FROM events").scalar_one()
+    received = "SELECT position, received_at_us FROM events WHERE position <= ? ORDER BY position DESC LIMIT 1"
+    while low < high:
+        middle = (low + high + 1) // 2
+        found = connection.exec_driver_sql(received, (middle,)).first()
+        if found is None or found[1] <= as_of_us:
+            low = middle
+        else:
+            high = found[0] - 1
+    return int(low)
+
+
+def user_as_of(
+    connection: sa.Connection, app_id: int, user_id: str, as_of_us: int, *, limit: int, leases: Leases
+) -> Then:
+    """The user's status, clients and newest events as they stood then."""
+    stored = _events_until(connection, app_id, user_id, position_at(connection, as_of_us))
+    if not stored:
+        return Then(None, [])
+    by_client: dict[bytes, list[Event]] = defaultdict(list)
+    for one in stored:
+        by_client[one.event.client_id].append(one.event)
+    states = {client_id: login_state.fold(own) for client_id, own in by_client.items()}
+    found = presence(list(states.values()))
+    sessions = [_session(client_id, states[client_id], own, as_of_us, leases) for client_id, own in by_client.items()]
+    sessions.sort(key=lambda row: (row.status == NOT_LOGGED_IN, -(row.since_us or 0)))
+    live = [row for row in sessions if row.status != NOT_LOGGED_IN]
+    newest = stored[0]
+    user = UserRow(
+        app_id=app_id,
+        user_id=user_id,
+        status=found.status,
+        since_us=found.since_us,
+        reason=found.reason,
+        unconfirmed=bool(live) and all(row.unconfirmed for row in live),
+        token_expires_at_us=found.decided_by.token_expires_at_us if found.decided_by else None,
+        last_seen_at_us=max(one.event.received_at_us for one in stored),
+        platform=sessions[0].platform,
+        position=newest.position,
+    )
+    return Then(UserDetail(user, sessions), stored[:limit])
+
+
+def _events_until(connection: sa.Connection, app_id: int, user_id: str, position: int) -> list[StoredEvent]:
+    """The user's events up to ``position``, newest first, along the pointers."""
+    sql = (
+        "WITH RECURSIVE chain (position) AS ("
+        "SELECT last_position FROM user_status WHERE app_id = :app_id AND user_id = :user_id"
+        " UNION ALL SELECT previous_user_position FROM chain JOIN events USING (position)"
+        " WHERE previous_user_position IS NOT NULL),"
+        " until (position) AS (SELECT position FROM chain WHERE position <= :position LIMIT :most)"
+        f" SELECT {rows.columns(tables.events, of='events')} FROM until JOIN events USING (position)"
+        " ORDER BY position DESC"
+    )
+    given = {"app_id": app_id, "user_id": user_id, "position": position, "most": FOLDED_EVENTS}
+    return [rows.stored_event(row) for row in connection.exec_driver_sql(sql, given)]
+
+
+def _session(
+    client_id: bytes, state: login_state.LoginState, own: list[Event], as_of_us: int, leases: Leases
+) -> SessionRow:
+    """A client as it stood; heartbeats are not on the record, so its last event is its last sign of life."""
+    seen_us = max(event.received_at_us for event in own)
+    silent = leases.until_us(seen_us, sends_heartbeats=False) < as_of_us
+    of_state = {name: getattr(state, name) for name in SessionRow.__struct_fields__ if hasattr(state, name)}
+    told = {
+        name: next((value for event in own if (value := getattr(event, name)) is not None), None)
+        for name in ("platform", "sdk_name", "sdk_version", "app_version", "device_id")
+    }
+    return SessionRow(
+        client_id=client_id,
+        last_seen_at_us=seen_us,
+        unconfirmed=state.status != NOT_LOGGED_IN and silent,
+        **of_state,
+        **told,
+    )
