@@ -16,10 +16,10 @@ from dashboard.views.user import EventView
 from sidecar.clock import Clock
 from sidecar.store import Store
 
-__all__ = ["Told", "error_page", "middleware", "routes"]
+__all__ = ["Around", "error_page", "middleware", "routes"]
 
 
-class Told(msgspec.Struct, frozen=True, kw_only=True):
+class Around(msgspec.Struct, frozen=True, kw_only=True):
     """What the pages need of the rest: whose request it is, how the API writes things, and the settings as shown."""
 
     app_of: AppOf
@@ -29,17 +29,17 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     trace_url_template: str | None
 
 
-def routes(store: Store, clock: Clock, told: Told) -> list[web.AbstractRouteDef]:
+def routes(store: Store, clock: Clock, around: Around) -> list[web.AbstractRouteDef]:
     """Every page over an open store."""
     pages = {
         **overview.pages(store, clock),
         **users.pages(store, clock),
-        **user.pages(store, clock, event_view=told.event_view, trace_url_template=told.trace_url_template),
-        **settings.pages(store, clock, told.in_force),
+        **user.pages(store, clock, event_view=around.event_view, trace_url_template=around.trace_url_template),
+        **settings.pages(store, clock, around.in_force),
     }
     return [
-        *live.routes(store, pages, told.app_of),
-        *export.routes(store, clock, told.app_of, told.user_view),
+        *live.routes(store, pages, around.app_of),
+        *export.routes(store, clock, around.app_of, around.user_view),
         *hand_off.routes(store),
         web.get("/language", language.choose),
         *static_files.routes(),

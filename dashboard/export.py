@@ -1,4 +1,4 @@
-"""The filtered list of users as a file: CSV, JSON or Parquet, streamed page by page so that its size costs no memory."""
+"""The filtered list of users as a file: CSV, JSON or Parquet, streamed page by page, so that size costs no memory."""
 
 from __future__ import annotations
 
@@ -107,34 +107,34 @@ async def _json(pages: AsyncIterator[list[dict[str, Any]]]) -> AsyncIterator[byt
 def _parquet(pages: AsyncIterator[list[dict[str, Any]]]) -> AsyncIterator[bytes]:
     """HTTP 501 where pyarrow is not installed: it is an extra."""
     try:
-        import pyarrow as arrow  # noqa: PLC0415 - an extra
+        import pyarrow as pa  # noqa: PLC0415 - an extra
         from pyarrow import parquet  # noqa: PLC0415
     except ImportError:
         raise web.HTTPNotImplemented(
             text="Parquet needs pyarrow: install Zimwatch with its extra, zimwatch[parquet]"
         ) from None
-    schema = arrow.schema(
+    schema = pa.schema(
         [
-            ("app_id", arrow.int64()),
-            *((name, arrow.string()) for name in _TEXT[:4]),
-            ("unconfirmed", arrow.bool_()),
-            *((name, arrow.string()) for name in (*_TEXT[4:], *_MORE)),
-            ("live_clients", arrow.int64()),
+            ("app_id", pa.int64()),
+            *((name, pa.string()) for name in _TEXT[:4]),
+            ("unconfirmed", pa.bool_()),
+            *((name, pa.string()) for name in (*_TEXT[4:], *_MORE)),
+            ("live_clients", pa.int64()),
         ]
     )
-    return _row_groups(pages, schema, arrow, parquet)
+    return _row_groups(pages, schema, pa, parquet)
 
 
 async def _row_groups(
     pages: AsyncIterator[list[dict[str, Any]]],
     schema: Any,  # noqa: ANN401 - pyarrow has no types
-    arrow: Any,  # noqa: ANN401
+    pa: Any,  # noqa: ANN401
     parquet: Any,  # noqa: ANN401
 ) -> AsyncIterator[bytes]:
     sink = _Sink()
     writer = parquet.ParquetWriter(sink, schema)
     async for rows in pages:
-        writer.write_table(arrow.Table.from_pylist(_utf8(rows), schema=schema))
+        writer.write_table(pa.Table.from_pylist(_utf8(rows), schema=schema))
         yield sink.taken()
     writer.close()
     yield sink.taken()
@@ -142,7 +142,10 @@ async def _row_groups(
 
 def _utf8(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [
-        {key: value.encode(errors="replace").decode() if isinstance(value, str) else value for key, value in row.items()}
+        {
+            key: value.encode(errors="replace").decode() if isinstance(value, str) else value
+            for key, value in row.items()
+        }
         for row in rows
     ]
 

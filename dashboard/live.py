@@ -1,14 +1,15 @@
 """Open pages kept up to date: the live part of a page is made once for all who look at it, and only when it changed.
 
 Each open page holds one stream of server-sent events (``/live`` and the page's own address). A commit wakes the
-views it concerns; a view is made anew at most every ``PAUSE_S``, and what came out goes to all of its readers as the same
-bytes. A message is the whole part and its id is its digest: a reader that was away gets it as it stands now, or nothing
+views it concerns; a view is made anew at most every ``PAUSE_S``, and what came out goes to all of its readers as the
+same bytes. A message is the whole part and its id is its digest: a reader that was away gets it as it stands now, or nothing
 where it has it already. A slow reader misses what was in between, and nothing piles up for it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import re
 from collections import defaultdict
@@ -31,7 +32,7 @@ PAUSE_S: Final = 0.4
 # Time alone changes a page too (a lease runs out), and no commit tells of it.
 REFRESH_S: Final = 10.0
 KEEP_ALIVE_S: Final = 15.0
-# A view that is dear to make pauses for this many times its own cost, so that it never takes more than a share of the CPU.
+# A view that is dear to make rests for this many times its own cost: it never takes more than a share of the CPU.
 _REST: Final = 4
 # "3 minutes ago" goes on by itself in the browser.
 _GOES_ON: Final = re.compile(r"(<time [^>]*data-ago>)[^<]*")
@@ -135,10 +136,8 @@ class Live:
         language.speak(shown.asked.language)
         loop = asyncio.get_running_loop()
         while True:
-            try:
+            with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(shown.stale.wait(), REFRESH_S)
-            except TimeoutError:
-                pass
             shown.stale.clear()
             begun = loop.time()
             try:
@@ -186,10 +185,8 @@ def routes(store: Store, pages: dict[str, Loader], app_of: AppOf) -> list[web.Ab
             view = await load(asked)
             response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
             await response.prepare(request)
-            try:
+            with contextlib.suppress(ConnectionError):  # the reader went away
                 await live.tell(asked, load, view, response, request.headers.get("Last-Event-ID", ""))
-            except ConnectionError:
-                pass  # the reader went away
             return response
 
         return answer

@@ -13,7 +13,7 @@ from dashboard import language, times
 from dashboard.words import REASONS, STATUS_WORDS, words_for
 
 # Every character that ends a line or hides: shown as a mark, so that an id is what it seems.
-_SHOWN_AS: Final = {code: "\N{REPLACEMENT CHARACTER}" for code in (*range(0x20), 0x7F)}
+_SHOWN_AS: Final = dict.fromkeys((*range(0x20), 0x7F), "\N{REPLACEMENT CHARACTER}")
 _SHORT: Final = 120
 
 

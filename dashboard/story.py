@@ -13,7 +13,7 @@ from dashboard.times import DAY_US, MINUTE_US, SECOND_US, clock_text, lasted
 from sidecar.domain import connection, events
 from sidecar.domain.events import Event
 
-# A clock further ahead than this is wrong; one further behind is wrong too, or its events waited for a network that long.
+# A clock further ahead than this is wrong; so is one further behind, unless its events waited for a network so long.
 AHEAD_US: Final = MINUTE_US
 BEHIND_US: Final = 7 * DAY_US
 
@@ -72,7 +72,7 @@ def told(event: Event) -> Told:
 
 def _connection(event: Event, _details: Mapping[str, Any]) -> Told:
     state, reason = event.connection_state or "", event.connection_event or ""
-    note = "" if event.extended_data in {None, "", "{}"} else str(event.extended_data)
+    note = _said(event.extended_data)
     if state == connection.CONNECTED:
         return Told(_("Connected"), GOOD, note)
     if state == connection.RECONNECTING:
@@ -83,6 +83,18 @@ def _connection(event: Event, _details: Mapping[str, Any]) -> Told:
         bad = reason in connection.FAILURES or reason == connection.LOGIN_INTERRUPTED
         return Told(_(_ENDS[reason]), BAD if bad else PLAIN, note)
     return Told(f"{state} {reason}".strip(), PLAIN, note)
+
+
+def _said(extended_data: str | None) -> str:
+    """What of ``extended_data`` a person can read: it is meant to be JSON, but is not always (docs/zim.md)."""
+    if extended_data in {None, "", "{}"}:
+        return ""
+    try:
+        found = msgspec.json.decode(extended_data or "")
+    except (msgspec.DecodeError, RecursionError):
+        return str(extended_data)
+    message = found.get("message") if isinstance(found, dict) else None
+    return message if isinstance(message, str) and message else str(extended_data)
 
 
 def _login(_event: Event, details: Mapping[str, Any]) -> Told:

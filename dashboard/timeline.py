@@ -24,6 +24,7 @@ RIGHT: Final = 984
 LANE: Final = 46
 TOP: Final = 26
 WINDOWS: Final = {
+    "5m": 5 * MINUTE_US,
     "15m": 15 * MINUTE_US,
     "1h": HOUR_US,
     "6h": 6 * HOUR_US,
@@ -172,7 +173,13 @@ def picture(
             for one, two, kind in _states(own, row, begin_us, end_us)
         ]
         tokens = [
-            Token(x_of(one), round(x_of(min(two, edge_us)) - x_of(one), 1), ends, ends <= edge_us and two == ends, ends <= end_us)
+            Token(
+                x_of(one),
+                round(x_of(min(two, edge_us)) - x_of(one), 1),
+                ends,
+                ends <= edge_us and two == ends,
+                ends <= end_us,
+            )
             for one, two, ends in _tokens(own, row, begin_us, edge_us)
         ]
         lanes.append(Lane(letter, client_id, row, y, bars, tokens, _marks(seen, x_of)))
@@ -293,9 +300,7 @@ def _joined(
         at_us = moment_of(kicked.event)
         if source is None or target is None or not begin_us <= at_us <= edge_us:
             continue
-        found.append(
-            Joined(x_of(moment_of(cause.event)), source.y + 14, x_of(at_us), target.y + 14, source.letter)
-        )
+        found.append(Joined(x_of(moment_of(cause.event)), source.y + 14, x_of(at_us), target.y + 14, source.letter))
     return found
 
 

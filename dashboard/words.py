@@ -102,23 +102,16 @@ _ENDED: Final = {
     "SUCCESS": _LOGGED_OUT,
     "ACTIVE_LOGIN": _LOGGED_OUT,
 }
-_AND_A_FRESH_LOGIN: Final = frozenset({"KICKED_OUT", "TOKEN_EXPIRED", "LOGIN_TIMEOUT"})
+_BY_STATUS: Final = {ONLINE: _ONLINE, OFFLINE: _OFFLINE}
+_THEN_A_FRESH_LOGIN: Final = tuple(_ENDED[reason] for reason in ("KICKED_OUT", "TOKEN_EXPIRED", "LOGIN_TIMEOUT"))
 
 
 def words_for(status: str, reason: str | None, *, seen: bool = True) -> Words:
     """The words for a status and the connection event that led to it, in the language of the request."""
-    if not seen:
-        return _spoken(_NEVER)
-    if status == ONLINE:
-        return _spoken(_ONLINE)
-    if status == OFFLINE:
-        return _spoken(_OFFLINE)
-    if reason is None:
-        return _spoken(_NO_CALLBACK)
-    known = _ENDED.get(reason)
+    known = _NEVER if not seen else _BY_STATUS.get(status) or (_NO_CALLBACK if reason is None else _ENDED.get(reason))
     if known is not None:
         words = _spoken(known)
-        if reason in _AND_A_FRESH_LOGIN:
+        if known in _THEN_A_FRESH_LOGIN:
             return msgspec.structs.replace(words, advice=f"{words.advice} {_(_FRESH_LOGIN)}")
         return words
     return Words(

@@ -47,14 +47,14 @@ def build(loaded: Loaded, store: Store, clock: Clock, *, metrics_text: api.Metri
         middlewares=[dashboard.middleware, *api.middlewares(store, settings, dashboard.error_page)]
     )
     application.add_routes(api.routes(store, settings, clock, metrics_text=metrics_text))
-    told = dashboard.Told(
+    around = dashboard.Around(
         app_of=api.app_of,
         user_view=api.user_view,
         event_view=api.event_view,
         in_force=tuple(loaded.shown()),
         trace_url_template=settings.dashboard.trace_url_template,
     )
-    application.add_routes(dashboard.routes(store, clock, told))
+    application.add_routes(dashboard.routes(store, clock, around))
     return application
 
 

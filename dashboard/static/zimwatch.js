@@ -137,6 +137,8 @@
     }
   });
 
+  // A picture that is wider than the screen begins with what is newest.
+  for (const picture of document.querySelectorAll(".picture")) picture.scrollLeft = picture.scrollWidth;
   tellTimes(document);
   const zone = document.querySelector("[data-zone]");
   if (zone) zone.textContent = words().local.replace("{zone}", Intl.DateTimeFormat().resolvedOptions().timeZone);

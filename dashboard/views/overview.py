@@ -67,7 +67,10 @@ async def signs(store: Store, now_us: int) -> list[Sign]:
     else:
         late_us = max(0, newest.event.received_at_us - newest.event.occurred_at_us)
         quiet_us = now_us - newest.event.received_at_us
-        text = _("newest %(quiet)s ago, %(late)s on its way") % {"quiet": lasted(quiet_us), "late": lasted(late_us)}
+        text = _("newest %(quiet)s ago, %(late)s from device to here") % {
+            "quiet": lasted(quiet_us),
+            "late": lasted(late_us),
+        }
         found.append(Sign(_("Events"), text, well=True))
     problem = store.problem
     found.append(Sign(_("Database"), problem or _("commits"), well=problem is None))

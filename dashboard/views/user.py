@@ -19,7 +19,7 @@ from sidecar.domain import connection
 from sidecar.domain.status import NOT_LOGGED_IN
 from sidecar.store import Store
 from sidecar.store.hand_off import HandOff
-from sidecar.store.records import SessionRow, StoredEvent, UserDetail
+from sidecar.store.records import StoredEvent, UserDetail
 
 # The newest events that the picture and the list are made of; older ones are a page away.
 EVENTS: Final = 400

@@ -14,7 +14,7 @@ from dashboard.times import DAY_US, HOUR_US, MINUTE_US
 from sidecar.clock import Clock
 from sidecar.domain.status import STATUSES
 from sidecar.store import Store
-from sidecar.store.search import IDS_MOST, MATCHES, ORDERS, Search
+from sidecar.store.search import IDS_MOST, MATCHES, ORDERS, Match, Order, Search
 
 ROWS: Final = 50
 SPANS: Final = {"5m": 5 * MINUTE_US, "15m": 15 * MINUTE_US, "1h": HOUR_US, "24h": DAY_US, "7d": 7 * DAY_US}
@@ -127,8 +127,8 @@ def export_query(asked: Asked) -> str:
 def search_of(asked: Asked, now_us: int) -> Search:
     """What the address asks for. FilterError where it cannot be meant."""
     status = _one_of(asked, "status", STATUSES)
-    match = _one_of(asked, "match", MATCHES) or "contains"
-    order = _one_of(asked, "order", ORDERS) or "newest"
+    match: Match = _one_of(asked, "match", MATCHES) or "contains"
+    order: Order = _one_of(asked, "order", ORDERS) or "newest"
     since, token = _one_of(asked, "since", SPANS), _one_of(asked, "token", SPANS)
     unconfirmed = _one_of(asked, "unconfirmed", ("yes", "no"))
     app = asked.get("app_id")
@@ -162,7 +162,9 @@ def search_of(asked: Asked, now_us: int) -> Search:
 def _one_of(asked: Asked, name: str, known: Any) -> Any:  # noqa: ANN401 - one of ``known``, whose type it has
     value = asked.get(name)
     if value and value not in known:
-        raise FilterError(_("There is no %(name)s “%(value)s”.") % {"name": _(FIELDS.get(name, name)), "value": value[:40]})
+        raise FilterError(
+            _("There is no %(name)s “%(value)s”.") % {"name": _(FIELDS.get(name, name)), "value": value[:40]}
+        )
     return value or None
 
 

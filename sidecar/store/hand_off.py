@@ -54,7 +54,9 @@ def read(connection: sa.Connection, text: str, now_us: int) -> HandOff | None:
     user_key, as_of_us, expires_s = _CLAIMS.unpack(claims)
     if expires_s * _SECOND_US <= now_us or user_key >= 2**63:
         return None
-    found = connection.exec_driver_sql("SELECT app_id, user_id FROM user_status WHERE user_key = ?", (user_key,)).first()
+    found = connection.exec_driver_sql(
+        "SELECT app_id, user_id FROM user_status WHERE user_key = ?", (user_key,)
+    ).first()
     if found is None or not hmac.compare_digest(mac, _mac(connection, claims, found[0], found[1])):
         return None
     return HandOff(found[0], found[1], as_of_us, expires_s * _SECOND_US)

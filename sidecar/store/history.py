@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
@@ -96,8 +96,10 @@ def _session(
     """A client as it stood; heartbeats are not on the record, so its last event is its last sign of life."""
     seen_us = max(event.received_at_us for event in own)
     silent = leases.until_us(seen_us, sends_heartbeats=False) < as_of_us
-    of_state = {name: getattr(state, name) for name in SessionRow.__struct_fields__ if hasattr(state, name)}
-    told = {
+    of_state: dict[str, Any] = {
+        name: getattr(state, name) for name in SessionRow.__struct_fields__ if hasattr(state, name)
+    }
+    told: dict[str, Any] = {
         name: next((value for event in own if (value := getattr(event, name)) is not None), None)
         for name in ("platform", "sdk_name", "sdk_version", "app_version", "device_id")
     }

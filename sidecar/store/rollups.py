@@ -67,18 +67,21 @@ def record(connection: sa.Connection, events: Sequence[Event]) -> None:
     connection.exec_driver_sql("DELETE FROM rollups WHERE minute < ?", (newest - KEPT_MINUTES,))
 
 
-def read(connection: sa.Connection, app_id: int | None, *, begin_us: int, end_us: int, step_minutes: int) -> list[Bucket]:
+def read(
+    connection: sa.Connection, app_id: int | None, *, begin_us: int, end_us: int, step_minutes: int
+) -> list[Bucket]:
     """Buckets of ``step_minutes`` from ``begin_us`` to ``end_us``; those before anything was known are left out."""
     app = EVERY_APP if app_id is None else app_id
     first, last = begin_us // MINUTE_US // step_minutes, end_us // MINUTE_US // step_minutes
     before = connection.exec_driver_sql(
-        "SELECT online, offline, not_logged_in FROM rollups WHERE app_id = ? AND minute < ? ORDER BY minute DESC LIMIT 1",
+        "SELECT online, offline, not_logged_in FROM rollups WHERE app_id = ? AND minute < ?"
+        " ORDER BY minute DESC LIMIT 1",
         (app, first * step_minutes),
     ).first()
     # The counts beside MAX(minute) are those of that minute: https://www.sqlite.org/lang_select.html#bareagg
     sql = (
-        "SELECT minute / ?, MAX(minute), online, offline, not_logged_in, SUM(kicked_out), SUM(token_expired), SUM(logins)"
-        " FROM rollups WHERE app_id = ? AND minute >= ? GROUP BY 1"
+        "SELECT minute / ?, MAX(minute), online, offline, not_logged_in,"
+        " SUM(kicked_out), SUM(token_expired), SUM(logins) FROM rollups WHERE app_id = ? AND minute >= ? GROUP BY 1"
     )
     found = {row[0]: row[2:] for row in connection.exec_driver_sql(sql, (step_minutes, app, first * step_minutes))}
     buckets = []

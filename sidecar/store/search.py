@@ -1,7 +1,7 @@
 """Finds users for people: by id, by what they are and how they got there, in several orders, at any size.
 
-A page reads a bounded number of rows, so that it is as quick for a million users as for ten: where a rare filter has not
-filled the page by then, it ends early and says from where to look further.
+A page reads a bounded number of rows, so that it is as quick for a million users as for ten: where a rare filter has
+not filled the page by then, it ends early and says from where to look further.
 """
 
 from __future__ import annotations
@@ -91,9 +91,11 @@ def search(connection: sa.Connection, wanted: Search, now_us: int) -> Found:
         f"SELECT {_COLUMNS} FROM user_status WHERE {' AND '.join(where)}"
         f" ORDER BY changed_position {'DESC' if older else 'ASC'} LIMIT {LOOKED_AT_MOST}"
     )
-    rows, last, ended_early = _page(connection, inner, fits, values | start, wanted.limit, "changed_position")
-    cursor = None if last is None else str(last[-1])
-    return Found(_completed(connection, rows, now_us), cursor, ended_early)
+    rows, last, ended_early = _page(
+        connection, inner, fits, values | start, limit=wanted.limit, cursor_columns="changed_position"
+    )
+    further = None if last is None else str(last[-1])
+    return Found(_completed(connection, rows, now_us), further, ended_early)
 
 
 def app_ids(connection: sa.Connection) -> list[int]:
@@ -132,7 +134,7 @@ def _conditions(wanted: Search, now_us: int) -> tuple[list[str], dict[str, Any]]
 
 
 def _page(
-    connection: sa.Connection, inner: str, fits: list[str], values: dict[str, Any], limit: int, cursor_columns: str
+    connection: sa.Connection, inner: str, fits: list[str], values: dict[str, Any], *, limit: int, cursor_columns: str
 ) -> tuple[list[Any], tuple[Any, ...] | None, bool]:
     """The rows of a page, where to go on (the inner columns named), and whether the budget ended it."""
     sql = f"SELECT {_COLUMNS} FROM ({inner}) AS some WHERE {' AND '.join(fits)} LIMIT :limit"
@@ -171,7 +173,12 @@ def _by_id_order(
             f"SELECT {_COLUMNS} FROM user_status WHERE {' AND '.join(where)} ORDER BY user_id LIMIT {LOOKED_AT_MOST}"
         )
         found, last, ended_early = _page(
-            connection, inner, fits, values | start, wanted.limit - len(rows), "app_id, user_id"
+            connection,
+            inner,
+            fits,
+            values | start,
+            limit=wanted.limit - len(rows),
+            cursor_columns="app_id, user_id",
         )
         rows += found
         if last is not None:
@@ -179,8 +186,8 @@ def _by_id_order(
             return Found(_completed(connection, rows, now_us), cursor, ended_early)
         if len(rows) == wanted.limit:
             following = [other for other in apps if other > app_id]
-            cursor = msgspec.json.encode((following[0], None)).decode() if following else None
-            return Found(_completed(connection, rows, now_us), cursor, ended_early=False)
+            further = msgspec.json.encode((following[0], None)).decode() if following else None
+            return Found(_completed(connection, rows, now_us), further, ended_early=False)
     return Found(_completed(connection, rows, now_us), None, ended_early=False)
 
 
