@@ -2,8 +2,8 @@
 
 Each open page holds one stream of server-sent events (``/live`` and the page's own address). A commit wakes the
 views it concerns; a view is made anew at most every ``PAUSE_S``, and what came out goes to all of its readers as the
-same bytes. A message is the whole part and its id is its digest: a reader that was away gets it as it stands now, or nothing
-where it has it already. A slow reader misses what was in between, and nothing piles up for it.
+same bytes. A message is the whole part, and its id is its digest: a reader that was away gets it as it stands now, or
+nothing where it has it already. A slow reader misses what was in between, and nothing piles up for it.
 """
 
 from __future__ import annotations

@@ -115,7 +115,7 @@ def words_for(status: str, reason: str | None, *, seen: bool = True) -> Words:
             return msgspec.structs.replace(words, advice=f"{words.advice} {_(_FRESH_LOGIN)}")
         return words
     return Words(
-        reason,
+        str(reason),
         _("The SDK disconnected and gave a reason that Zimwatch does not know: %(reason)s.") % {"reason": reason},
         _("You are logged out. Please log in again."),
         _("The value is shown as the SDK sent it; its release notes may explain it."),
