@@ -102,7 +102,7 @@ def pages(store: Store, clock: Clock, *, event_view: EventView, trace_url_templa
             },
         )
 
-    return {"/users/{app_id:[0-9]+}/{user_id:.*}": user}
+    return {"/users/{app_id:[0-9]+}/{user_id:[\\s\\S]*}": user}
 
 
 def header(detail: UserDetail | None) -> dict[str, Any]:

@@ -70,7 +70,7 @@ def routes(store: Store) -> list[web.AbstractRouteDef]:
 
     return [
         web.get("/v1/users", users),
-        web.get("/v1/users/{app_id}/{user_id:.+}", user_or_events),
+        web.get("/v1/users/{app_id}/{user_id:[\\s\\S]+}", user_or_events),
         web.get("/v1/summary", summary),
     ]
 

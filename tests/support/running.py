@@ -12,7 +12,7 @@ import aiohttp
 import msgspec
 
 from sidecar import app
-from sidecar.settings import KEYS, DatabaseSettings, IngestSettings, Loaded, ServerSettings, Settings
+from sidecar.settings import KEYS, DashboardSettings, DatabaseSettings, IngestSettings, Loaded, ServerSettings, Settings
 from sidecar.store import Store
 
 
@@ -40,13 +40,18 @@ class Zimwatch(msgspec.Struct, frozen=True):
 
 @contextlib.asynccontextmanager
 async def zimwatch(
-    folder: Path, environ: Mapping[str, str] | None = None, *, max_body_bytes: int = 1_048_576
+    folder: Path,
+    environ: Mapping[str, str] | None = None,
+    *,
+    max_body_bytes: int = 1_048_576,
+    dashboard: DashboardSettings | None = None,
 ) -> AsyncIterator[Zimwatch]:
     """Runs on ``folder/zimwatch.db`` until the context ends."""
     settings = Settings(
         server=ServerSettings(port=0),
         database=DatabaseSettings(url=f"sqlite:///{folder / 'zimwatch.db'}"),
         ingest=IngestSettings(max_body_bytes=max_body_bytes),
+        dashboard=dashboard or DashboardSettings(),
     )
     async with (
         app.running(Loaded(settings, dict.fromkeys(KEYS, "default")), environ or {}) as served,
