@@ -92,8 +92,8 @@ async def choose(request: web.Request) -> web.Response:
     # Only a path of ours: "//elsewhere" and "/\elsewhere" would lead a browser away.
     if not back.startswith("/") or back[1:2] in {"/", "\\"}:
         back = "/"
-    response = web.HTTPSeeOther(back)
+    response = web.Response(status=303, headers={"Location": back})
     language = request.query.get("to", "")
     if language in LANGUAGES:
         response.set_cookie(COOKIE, language, max_age=_YEAR_S, httponly=True, samesite="Lax")
-    raise response
+    return response
