@@ -10,6 +10,8 @@ import msgspec
 from aiohttp import web
 
 from dashboard import language
+from dashboard.language import gettext as _
+from dashboard.times import from_text
 
 LIVE: Final = "/live"
 AppOf = Callable[[web.Request], int | None]
@@ -79,6 +81,21 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
 
 Loader = Callable[[Asked], Awaitable[View]]
 """Reads what a page shows."""
+
+
+def moment_asked(asked: Asked, name: str) -> int | None:
+    """A past moment of the query; None where there is none. MomentError where it is no moment."""
+    text = asked.get(name)
+    if not text:
+        return None
+    try:
+        return from_text(text)
+    except (ValueError, OverflowError):
+        raise MomentError(_("“%(value)s” is no moment such as 2026-11-23T14:03:20Z.") % {"value": text[:40]}) from None
+
+
+class MomentError(Exception):
+    """A moment in the address that is none; its text is for the page."""
 
 
 def is_number(text: str) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
-from dashboard.asked import AppOf, Asked
+from dashboard.asked import AppOf, Asked, MomentError, moment_asked
 from dashboard.views.users import FilterError, search_of
 from sidecar.clock import Clock
 from sidecar.store import Store
@@ -41,13 +41,15 @@ def routes(store: Store, clock: Clock, app_of: AppOf, user_view: UserView) -> li
             asked = Asked.of(request, app_of)
             try:
                 wanted = msgspec.structs.replace(search_of(asked, clock()), limit=ROWS)
-            except FilterError as error:
+                as_of_us = moment_asked(asked, "as_of")
+            except (FilterError, MomentError) as error:
                 raise web.HTTPBadRequest(text=str(error)) from None
 
             async def pages() -> AsyncIterator[list[dict[str, Any]]]:
                 cursor = wanted.cursor
                 while True:
-                    found = await store.search(msgspec.structs.replace(wanted, cursor=cursor))
+                    page = msgspec.structs.replace(wanted, cursor=cursor)
+                    found = await (store.search(page) if as_of_us is None else store.users_as_of(page, as_of_us))
                     if found.users:
                         yield [row_of(one) for one in found.users]
                     if (cursor := found.next_cursor) is None:

@@ -9,11 +9,10 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from dashboard import timeline
-from dashboard.asked import Asked, Loader, View, is_number
-from dashboard.language import gettext as _
+from dashboard.asked import Asked, Loader, MomentError, View, is_number, moment_asked
 from dashboard.page import shown, user_path
 from dashboard.story import Told, clock_is_off, moment_of, told
-from dashboard.times import DAY_US, HOUR_US, from_text
+from dashboard.times import DAY_US, HOUR_US
 from sidecar.clock import Clock
 from sidecar.domain import connection
 from sidecar.domain.status import NOT_LOGGED_IN
@@ -115,13 +114,10 @@ def header(detail: UserDetail | None) -> dict[str, Any]:
 
 
 def _as_of(asked: Asked) -> tuple[int | None, str | None]:
-    text = asked.get("as_of")
-    if not text:
-        return None, None
     try:
-        return from_text(text), None
-    except (ValueError, OverflowError):
-        return None, _("“%(value)s” is no moment such as 2026-11-23T14:03:20Z.") % {"value": text[:40]}
+        return moment_asked(asked, "as_of"), None
+    except MomentError as error:
+        return None, str(error)
 
 
 def _with(asked: Asked, **changed: str) -> str:

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from dashboard.asked import Asked, Loader, View, is_number
+from dashboard.asked import Asked, Loader, MomentError, View, is_number, moment_asked
 from dashboard.language import gettext as _
 from dashboard.language import marked
 from dashboard.times import DAY_US, HOUR_US, MINUTE_US
@@ -41,6 +41,8 @@ COLUMNS: Final = {
     "seen": marked("Last seen"),
 }
 USUAL_COLUMNS: Final = ("app", "platform")
+# What is known of the past beside the status.
+PAST_COLUMNS: Final = ("app", "platform", "seen")
 PLATFORMS: Final = ("Web", "Android", "IPhoneOS", "IPadOS", "Win", "MacOS", "Linux", "MiniProgram", "OHOS")
 # Everything in the address that is not a page of the list, with the words for a chip of it.
 FIELDS: Final = {
@@ -55,6 +57,7 @@ FIELDS: Final = {
     "since": marked("changed within"),
     "token": marked("token ends within"),
     "unconfirmed": marked("unconfirmed"),
+    "as_of": marked("as of"),
 }
 
 
@@ -93,12 +96,20 @@ def pages(store: Store, clock: Clock) -> dict[str, Loader]:
             "export": export_query(asked),
             "problem": None,
             "missing": [],
+            "as_of_us": None,
+            "then": None,
         }
         try:
-            wanted = search_of(asked, now_us)
-        except FilterError as error:
+            wanted, as_of_us = search_of(asked, now_us), moment_asked(asked, "as_of")
+        except (FilterError, MomentError) as error:
             return View(name="users.html", status=400, values=values | {"problem": str(error)}, is_live=False)
-        found = await store.search(wanted)
+        if as_of_us is None:
+            found = await store.search(wanted)
+        else:
+            found = await store.users_as_of(wanted, as_of_us)
+            counts = await store.day(wanted.app_id, begin_us=as_of_us, end_us=as_of_us, step_minutes=1)
+            values |= {"as_of_us": as_of_us, "now_us": as_of_us, "then": counts[0] if counts else None}
+            values["columns"] = [name for name in values["columns"] if name in PAST_COLUMNS]
         if found.next_cursor is not None:
             kept = [(name, value) for name, value in asked.query if name != "cursor" and value]
             values["further"] = "/users?" + urlencode([*kept, ("cursor", found.next_cursor)])
@@ -108,7 +119,7 @@ def pages(store: Store, clock: Clock) -> dict[str, Loader]:
             "ended_early": found.ended_early,
             "missing": [user_id for user_id in wanted.ids if user_id not in here],
         }
-        return View(name="users.html", values=values)
+        return View(name="users.html", values=values, is_live=as_of_us is None)
 
     return {"/users": users}
 

@@ -117,7 +117,7 @@ def _append_events(
     event_rows, span_rows = [], []
     for position, event in enumerate(fresh, start=first):
         effect = projections.apply(position, event)
-        event_rows.append(rows.event_row(position, event, effect.previous))
+        event_rows.append(rows.event_row(position, event, effect.previous, effect.user_status))
         if export_spans and event.type == CONNECTION_STATE_CHANGED:
             before = effect.transition
             span_rows.append(

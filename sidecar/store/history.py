@@ -1,7 +1,8 @@
-"""A user as of a past moment, by the time of receipt: what Zimwatch had been told by then, and nothing after it."""
+"""Users as of a past moment, by the time of receipt: what Zimwatch had been told by then, and nothing after it."""
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from typing import Any, Final
 
@@ -13,11 +14,19 @@ from sidecar.domain.events import Event
 from sidecar.domain.lease import Leases
 from sidecar.domain.presence import presence
 from sidecar.domain.status import NOT_LOGGED_IN
-from sidecar.store import rows, tables
+from sidecar.store import rows, search, tables
 from sidecar.store.records import SessionRow, StoredEvent, UserDetail, UserRow
+from sidecar.store.search import Found, FoundUser, Search
 
 # A client that has said nothing within this many of the user's events before the moment is not in the picture.
 FOLDED_EVENTS: Final = 2_000
+
+
+# How many of a user's events are read to learn since when the status was what it was.
+SINCE_EVENTS: Final = 100
+# How many users a page of the past looks at, and in what helpings.
+LOOKED_AT_MOST: Final = 2_000
+_HELPING: Final = 200
 
 
 class Then(msgspec.Struct, frozen=True):
@@ -42,6 +51,74 @@ def position_at(connection: sa.Connection, as_of_us: int) -> int:
         else:
             high = found[0] - 1
     return int(low)
+
+
+def users_as_of(connection: sa.Connection, wanted: Search, as_of_us: int, now_us: int) -> Found:
+    """A page of users as they stood then, in the order of app and id.
+
+    Of ``wanted`` the id, the ids, the app, the status and the reason count. Who was not heard of by then is left out.
+    """
+    position = position_at(connection, as_of_us)
+    users: list[FoundUser] = []
+    cursor, looked_at = wanted.cursor, 0
+    while looked_at < LOOKED_AT_MOST:
+        helping = search.search(
+            connection,
+            Search(
+                q=wanted.q,
+                match=wanted.match,
+                ids=wanted.ids,
+                app_id=wanted.app_id,
+                order="id",
+                cursor=cursor,
+                limit=_HELPING,
+            ),
+            now_us,
+        )
+        for found in helping.users:
+            looked_at += 1
+            then = _row_as_of(connection, found.user, position)
+            if then is not None and wanted.status in {None, then.status} and wanted.reason in {None, then.reason}:
+                users.append(FoundUser(then, 0))
+            if len(users) == wanted.limit:
+                return Found(users, search.cursor_after(found.user), ended_early=False)
+        if (cursor := helping.next_cursor) is None:
+            return Found(users, None, ended_early=False)
+    return Found(users, cursor, ended_early=True)
+
+
+def _row_as_of(connection: sa.Connection, user: UserRow, position: int) -> UserRow | None:
+    """The user as of the event at ``position``; None where its first event came later."""
+    # One walk along the pointers: over what came later, then as far as the status stayed the same.
+    sql = (
+        "WITH RECURSIVE chain (position, previous) AS ("
+        "SELECT e.position, e.previous_user_position FROM user_status u JOIN events e ON e.position = u.last_position"
+        " WHERE u.app_id = :app_id AND u.user_id = :user_id"
+        " UNION ALL"
+        " SELECT e.position, e.previous_user_position FROM chain JOIN events e ON e.position = chain.previous)"
+        " SELECT e.position, e.user_status, e.occurred_at_us, e.received_at_us, e.connection_event, e.platform"
+        " FROM chain JOIN events e USING (position) WHERE chain.position <= :position LIMIT :most"
+    )
+    given = {"app_id": user.app_id, "user_id": user.user_id, "position": position, "most": SINCE_EVENTS}
+    rows_then = connection.exec_driver_sql(sql, given).all()
+    if not rows_then:
+        return None
+    newest = rows_then[0]
+    same = list(itertools.takewhile(lambda row: row.user_status == newest.user_status, rows_then))
+    # The event that brought the status; where even the first of these had it, that was earlier still.
+    first = same[-1] if len(same) < SINCE_EVENTS else None
+    return UserRow(
+        app_id=user.app_id,
+        user_id=user.user_id,
+        status=newest.user_status or NOT_LOGGED_IN,
+        since_us=first.occurred_at_us if first is not None and first.connection_event is not None else None,
+        reason=first.connection_event if first is not None else None,
+        unconfirmed=False,
+        token_expires_at_us=None,
+        last_seen_at_us=newest.received_at_us,
+        platform=next((row.platform for row in rows_then if row.platform is not None), None),
+        position=newest.position,
+    )
 
 
 def user_as_of(

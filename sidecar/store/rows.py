@@ -55,10 +55,12 @@ def insert(table: sa.Table, *, replace: bool = False) -> str:
     return f"INSERT {'OR REPLACE ' if replace else ''}INTO {table.name} ({columns(table)}) VALUES ({marks})"
 
 
-def event_row(position: int, event: Event, previous: tuple[int | None, int | None, int | None]) -> tuple[Any, ...]:
+def event_row(
+    position: int, event: Event, previous: tuple[int | None, int | None, int | None], user_status: str | None
+) -> tuple[Any, ...]:
     """A row of ``events``; ``previous`` is the position before it of its user, its session and its client."""
     details = msgspec.json.encode(event.details).decode() if event.details else None
-    return (position, *(getattr(event, name) for name in _FIELDS_OF_EVENT), details, *previous)
+    return (position, *(getattr(event, name) for name in _FIELDS_OF_EVENT), details, *previous, user_status)
 
 
 def stored_event(row: Sequence[Any]) -> StoredEvent:

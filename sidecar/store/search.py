@@ -103,6 +103,11 @@ def app_ids(connection: sa.Connection) -> list[int]:
     return [row[0] for row in connection.exec_driver_sql("SELECT DISTINCT app_id FROM user_counts ORDER BY app_id")]
 
 
+def cursor_after(user: UserRow) -> str:
+    """Where the order of app and id goes on after this user."""
+    return msgspec.json.encode((user.app_id, user.user_id)).decode()
+
+
 def _conditions(wanted: Search, now_us: int) -> tuple[list[str], dict[str, Any]]:
     fits: list[str] = []
     values: dict[str, Any] = {}

@@ -179,6 +179,10 @@ class Store:
         """How big the database is, how fast it grows and how much room is left."""
         return await self._read(storage.measure, self.path, self._clock())
 
+    async def users_as_of(self, wanted: Search, as_of_us: int) -> Found:
+        """A page of users as of a past moment; see :func:`sidecar.store.history.users_as_of`."""
+        return await self._read(history.users_as_of, wanted, as_of_us, self._clock())
+
     async def newest(self) -> StoredEvent | None:
         """The newest event of the log."""
         return await self._read(queries.newest)

@@ -41,6 +41,7 @@ events = sa.Table(
     sa.Column("previous_user_position", sa.Integer),
     sa.Column("previous_session_position", sa.Integer),
     sa.Column("previous_client_position", sa.Integer),
+    sa.Column("user_status", sa.Text),
 )
 
 # One row for each (client, user): an SDK instance may serve one user after another.

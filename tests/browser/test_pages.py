@@ -146,10 +146,10 @@ async def test_every_page_is_whole_and_fits_and_axe_finds_nothing(
         await expect(page.locator("main h1, main h2").first).to_be_attached()
         if javascript:
             assert await page.evaluate("document.documentElement.scrollWidth") <= width, path
+            await settled(page)
             await page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
             found = await Axe().run(page)
             assert found.violations_count == 0, f"{path}: {found.generate_report()}"
-            await settled(page)
         # Chromium itself reports the page that is not there.
         assert [one for one in complaints if response.ok or "status of" not in one] == [], path
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sidecar.store import Store
 from sidecar.store.hand_off import HandOff
 from sidecar.store.rollups import MINUTE_US
+from sidecar.store.search import Search
 from tests.support.events import APP_ID, BEGIN_US, SECOND_US, Phone
 
 HOUR_US = 60 * MINUTE_US
@@ -131,3 +134,42 @@ async def test_storage_tells_its_growth(store: Store, clock: Clock) -> None:
     assert told.grows_bytes_a_day is not None
     assert told.full_in_days is not None
     assert 0 < told.file_bytes < told.free_bytes
+
+
+async def seen(store: Store, as_of_s: float, **wanted: Any) -> list[tuple[str, str, str | None]]:
+    page = await store.users_as_of(Search(**wanted), BEGIN_US + int(as_of_s * SECOND_US))
+    return [(one.user.user_id, one.user.status, one.user.reason) for one in page.users]
+
+
+async def test_everybody_is_shown_as_they_stood_at_a_moment(store: Store) -> None:
+    alice, bob, carol = Phone("alice"), Phone("bob"), Phone("carol", app_id=7)
+    await store.append([alice.says("CONNECTED", "SUCCESS", 0), bob.says("CONNECTED", "SUCCESS", 1)])
+    await store.append([alice.event("api_error", 5, details={"method": "m", "code": 1})])
+    await store.append([alice.says("DISCONNECTED", "KICKED_OUT", 10)])
+    await store.append([bob.says("RECONNECTING", "LOGIN_INTERRUPTED", 20), carol.says("CONNECTED", "SUCCESS", 20)])
+    assert await seen(store, -1) == []
+    assert await seen(store, 6) == [("alice", "online", "SUCCESS"), ("bob", "online", "SUCCESS")]
+    assert await seen(store, 15, status="not_logged_in") == [("alice", "not_logged_in", "KICKED_OUT")]
+    assert await seen(store, 99) == [
+        ("carol", "online", "SUCCESS"),
+        ("alice", "not_logged_in", "KICKED_OUT"),
+        ("bob", "offline", "LOGIN_INTERRUPTED"),
+    ]
+    assert await seen(store, 99, q="bo", match="prefix") == [("bob", "offline", "LOGIN_INTERRUPTED")]
+    page = await store.users_as_of(Search(limit=1), BEGIN_US + 99 * SECOND_US)
+    second = await store.users_as_of(Search(limit=1, cursor=page.next_cursor), BEGIN_US + 99 * SECOND_US)
+    assert [one.user.user_id for one in (*page.users, *second.users)] == ["carol", "alice"]
+
+
+async def test_the_past_of_one_user_and_of_everybody_agree(store: Store) -> None:
+    rng = random.Random(7)  # noqa: S311 - the same every time
+    phones = [Phone(f"user {number}", device) for number in range(5) for device in ("phone", "desk")]
+    steps = ("CONNECTED", "SUCCESS"), ("RECONNECTING", "LOGIN_INTERRUPTED"), ("DISCONNECTED", "KICKED_OUT")
+    for at in range(200):
+        await store.append([rng.choice(phones).says(*rng.choice(steps), at)])
+    for at in range(0, 200, 17):
+        page = await store.users_as_of(Search(), BEGIN_US + at * SECOND_US)
+        for one in page.users:
+            own = await store.user_as_of(APP_ID, one.user.user_id, BEGIN_US + at * SECOND_US, limit=1)
+            assert own.detail is not None
+            assert one.user.status == own.detail.user.status
