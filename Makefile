@@ -16,11 +16,11 @@ define environment
 	@mkdir -p .build && touch $@
 endef
 
-.PHONY: help run test check bench soak format lock clean
+.PHONY: help run test check bench screenshots messages soak format lock clean
 .DEFAULT_GOAL := help
 
 help: ## list what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: .build/run .build/npm ## the dashboard on a throw-away database with made-up clients (PORT=8790)
 	@.venv-run/bin/zimwatch demo --port $(PORT)
@@ -38,6 +38,13 @@ check: .build/dev ## lint, format, types, import layers, YAML, Dockerfile
 
 bench: .build/run ## how fast events are taken in, beside bare SQLite on this machine
 	@.venv-run/bin/python -m benchmarks.ingest
+
+screenshots: .build/dev ## take the pictures in docs/screenshots anew
+	@$(DEV)/python docs/screenshots/take.py
+
+messages: .build/dev ## bring the catalogues of the pages up to date with what the pages say
+	@$(DEV)/pybabel --quiet extract -F babel.cfg -k marked --no-location --omit-header --sort-output --no-wrap -o .build/messages.pot dashboard
+	@$(DEV)/pybabel --quiet update -i .build/messages.pot -d dashboard/locale -D messages -l zh_Hans --no-wrap --omit-header --no-fuzzy-matching --ignore-obsolete
 
 soak: .build/dev .build/npm ## the long tests
 	@$(DEV)/pytest -m soak

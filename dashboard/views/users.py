@@ -11,6 +11,7 @@ from dashboard.asked import Asked, Loader, MomentError, View, is_number, moment_
 from dashboard.language import gettext as _
 from dashboard.language import marked
 from dashboard.times import DAY_US, HOUR_US, MINUTE_US
+from dashboard.words import REASONS, STATUS_WORDS
 from sidecar.clock import Clock
 from sidecar.domain.status import STATUSES
 from sidecar.store import Store
@@ -58,6 +59,16 @@ FIELDS: Final = {
     "token": marked("token ends within"),
     "unconfirmed": marked("unconfirmed"),
     "as_of": marked("as of"),
+}
+
+
+# What a value of a filter is called.
+_WORDS: Final[dict[str, dict[str, str]]] = {
+    "status": {**STATUS_WORDS},
+    "reason": REASONS,
+    "since": SPAN_WORDS,
+    "token": SPAN_WORDS,
+    "unconfirmed": {"yes": marked("only those"), "no": marked("without those")},
 }
 
 
@@ -185,5 +196,6 @@ def _chips(asked: Asked) -> list[Chip]:
         value = asked.get(name)
         if value:
             kept = [(key, one) for key, one in asked.query if key not in {name, "cursor"} and one]
-            chips.append(Chip(_(text), value.replace("\n", " "), "/users?" + urlencode(kept)))
+            word = _(_WORDS[name][value]) if value in _WORDS.get(name, ()) else value.replace("\n", " ")
+            chips.append(Chip(_(text), word, "/users?" + urlencode(kept)))
     return chips
