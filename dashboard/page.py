@@ -10,7 +10,7 @@ from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from dashboard import language, times
-from dashboard.words import REASONS, STATUS_WORDS, words_for
+from dashboard.words import REASONS, SERVER_WORDS, STATUS_WORDS, os_words, words_for, words_of
 
 # Every character that ends a line or hides: shown as a mark, so that an id is what it seems.
 _SHOWN_AS: Final = dict.fromkeys((*range(0x20), 0x7F), "\N{REPLACEMENT CHARACTER}")
@@ -48,6 +48,9 @@ def _environment() -> Environment:
     environment.globals.update(
         user_path=user_path,
         words_for=words_for,
+        words_of=words_of,
+        os_words=os_words,
+        SERVER_WORDS=SERVER_WORDS,
         STATUS_WORDS=STATUS_WORDS,
         REASONS=REASONS,
         LANGUAGES=language.LANGUAGES,

@@ -10,6 +10,7 @@ import msgspec
 from dashboard.language import gettext as _
 from dashboard.language import marked
 from dashboard.times import DAY_US, MINUTE_US, SECOND_US, clock_text, lasted
+from dashboard.words import SERVER_WORDS, os_words
 from sidecar.domain import connection, events
 from sidecar.domain.events import Event
 
@@ -132,6 +133,15 @@ def _renewed(_event: Event, details: Mapping[str, Any]) -> Told:
     return Told(_("Renewing the token failed"), BAD, _code(code, details.get("message")))
 
 
+def _server(_event: Event, details: Mapping[str, Any]) -> Told:
+    word = SERVER_WORDS.get(details.get("status", ""))
+    text = _("ZEGO’s server: %(what)s") % {"what": _(word) if word else details.get("action")}
+    notes = [os_words(details.get("os")), str(details.get("logout_reason") or "")]
+    if details.get("asked"):
+        notes.append(_("it was asked"))
+    return Told(text, PLAIN, " · ".join(note for note in notes if note))
+
+
 def _until(details: Mapping[str, Any]) -> str:
     ends = details.get("token_expires_at_us")
     return "" if ends is None else _("token good until %(time)s UTC") % {"time": clock_text(ends)}
@@ -151,4 +161,5 @@ _TELLERS: Final = {
     events.API_ERROR: _api_error,
     events.TOKEN_WILL_EXPIRE: _will_expire,
     events.TOKEN_RENEWED: _renewed,
+    events.SERVER_USER_ACTION: _server,
 }

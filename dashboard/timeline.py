@@ -74,11 +74,12 @@ class Mark(msgspec.Struct, frozen=True):
 
 
 class Lane(msgspec.Struct, frozen=True):
-    """One device. ``y`` is its top."""
+    """One device, or what ZEGO's server said. ``y`` is its top."""
 
     letter: str
     client_id: bytes
     session: SessionRow | None
+    is_server: bool
     y: float
     bars: list[Bar]
     tokens: list[Token]
@@ -182,7 +183,8 @@ def picture(
             )
             for one, two, ends in _tokens(own, row, begin_us, edge_us)
         ]
-        lanes.append(Lane(letter, client_id, row, y, bars, tokens, _marks(seen, x_of)))
+        said_by_server = any(one.event.type == events.SERVER_USER_ACTION for one in own)
+        lanes.append(Lane(letter, client_id, row, said_by_server, y, bars, tokens, _marks(seen, x_of)))
     return Picture(
         lanes=lanes,
         joined=_joined(lanes, stored, x_of, begin_us, edge_us),

@@ -11,17 +11,20 @@ import errno
 import ipaddress
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
+import aiohttp
 import msgspec
 import structlog
 from aiohttp import web
 
 import dashboard
 from sidecar import api, telemetry
-from sidecar.clock import Clock, now_us
+from sidecar.clock import Clock, now_us, steady_us
 from sidecar.errors import ZimwatchError
-from sidecar.settings import Loaded, Settings
+from sidecar.ingest import leases
+from sidecar.ingest.server_query import ServerQuery
+from sidecar.settings import Loaded, Settings, duration_us, secrets_by_app
 from sidecar.store import Store
 
 T = TypeVar("T")
@@ -31,6 +34,7 @@ log = structlog.stdlib.get_logger(__name__)
 # Both together stay well under the ten seconds within which a stop is promised.
 ANSWERS_FINISH_S: Final = 2.0
 SPANS_FLUSH_S: Final = 3.0
+ZEGO_ANSWERS_S: Final = 10.0
 
 
 class Running(msgspec.Struct, frozen=True):
@@ -59,15 +63,26 @@ def build(loaded: Loaded, store: Store, clock: Clock, *, metrics_text: api.Metri
 
 
 @contextlib.asynccontextmanager
-async def running(loaded: Loaded, environ: Mapping[str, str], *, clock: Clock = now_us) -> AsyncIterator[Running]:
+async def running(
+    loaded: Loaded, environ: Mapping[str, str], *, clock: Clock = now_us, steady: Clock = steady_us
+) -> AsyncIterator[Running]:
     """Serves for as long as the context is open. ZimwatchError where it cannot, with nothing left open."""
     settings = loaded.settings
     export_spans = telemetry.exporting(environ)
     telemetry.start(environ)
-    store = Store.open(settings.database.url, clock=clock, leases=settings.leases.leases(), export_spans=export_spans)
+    store = Store.open(
+        settings.database.url,
+        clock=clock,
+        steady=steady,
+        leases=settings.leases.leases(),
+        export_spans=export_spans,
+    )
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(store.close)
         _refuse_an_open_door(settings, store)
+        await stack.enter_async_context(_background(leases.watch(store), "lease watch"))
+        if settings.zego.server_secrets:
+            await stack.enter_async_context(_asking_zego(settings, store, clock))
         metrics = telemetry.Metrics(store, clock)
         if export_spans:
             relay = telemetry.relay(store, clock, metrics, environ)
@@ -125,6 +140,27 @@ def is_loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
+@contextlib.asynccontextmanager
+async def _background(work: Coroutine[object, object, object], name: str) -> AsyncIterator[None]:
+    """Runs ``work`` until the context ends; it says so where it fails before."""
+    task = asyncio.create_task(work, name=name)
+    task.add_done_callback(_told)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def _asking_zego(settings: Settings, store: Store, clock: Clock) -> AsyncIterator[None]:
+    zego = settings.zego
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ZEGO_ANSWERS_S)) as http:
+        query = ServerQuery(store, http, zego.server_url, secrets_by_app(zego.server_secrets), clock)
+        async with _background(query.run(duration_us(zego.query_every) / 1_000_000), "ZEGO query"):
+            yield
+
+
 async def _stopped(relay: telemetry.SpanRelay, task: asyncio.Task[None]) -> None:
     relay.stop()
     await asyncio.wait([task], timeout=SPANS_FLUSH_S)
@@ -132,9 +168,11 @@ async def _stopped(relay: telemetry.SpanRelay, task: asyncio.Task[None]) -> None
     await asyncio.gather(task, return_exceptions=True)
 
 
-def _told(task: asyncio.Task[None]) -> None:
+def _told(task: asyncio.Task[Any]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
-        log.error("the span relay has failed; spans wait in the database for the next start", exc_info=error)
+        log.error(
+            "a background task has failed, and runs again from the next start", task=task.get_name(), exc_info=error
+        )
 
 
 def _refuse_an_open_door(settings: Settings, store: Store) -> None:

@@ -49,6 +49,12 @@ Level = Annotated[
     Meta(description="one of debug, info, warning, error"),
 ]
 Secret = Annotated[str, Meta(min_length=1, description="a secret, not empty", extra={"secret": True})]
+AppSecret = Annotated[str, Meta(pattern=r"^[0-9]{1,10}:\S+$")]
+AppSecrets = Annotated[
+    tuple[AppSecret, ...],
+    Meta(description="a list of AppID:secret, such as 1234567890:0123abcd", extra={"secret": True}),
+]
+HttpUrl = Annotated[str, Meta(pattern=r"^https?://[^/\s?#]+/?[^\s?#]*$", description="an http or https URL, no query")]
 TraceUrl = Annotated[
     str,
     Meta(
@@ -91,6 +97,16 @@ class LeaseSettings(msgspec.Struct, frozen=True, kw_only=True):
         return Leases(heartbeat_us=duration_us(self.heartbeat), silent_us=duration_us(self.silent))
 
 
+class ZegoSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """ZEGO's own server: what it may tell Zimwatch, and what Zimwatch asks it. Secrets name the app they are of."""
+
+    callback_secrets: AppSecrets = ()
+    callback_window: Duration = "5m"
+    server_secrets: AppSecrets = ()
+    server_url: HttpUrl = "https://zim-api.zego.im/"
+    query_every: Duration = "1m"
+
+
 class DashboardSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What the pages are told. The template's ``{trace_id}``, ``{start_ms}`` and ``{end_ms}`` are filled in."""
 
@@ -111,6 +127,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     database: DatabaseSettings = DatabaseSettings()
     ingest: IngestSettings = IngestSettings()
     leases: LeaseSettings = LeaseSettings()
+    zego: ZegoSettings = ZegoSettings()
     dashboard: DashboardSettings = DashboardSettings()
     logs: LogSettings = LogSettings()
 
@@ -170,6 +187,15 @@ def duration_us(text: str) -> int:
         message = f"{text!r} is not a duration such as 45s, 15m, 24h or 90d"
         raise ValueError(message)
     return int(match[1]) * _UNIT_US[match[2]]
+
+
+def secrets_by_app(listed: tuple[str, ...]) -> dict[int, tuple[str, ...]]:
+    """``AppID:secret`` by AppID. An app may have several, so that one can take the place of another in time."""
+    found: dict[int, tuple[str, ...]] = {}
+    for text in listed:
+        app_id, _, secret = text.partition(":")
+        found[int(app_id)] = (*found.get(int(app_id), ()), secret)
+    return found
 
 
 def environment_name(key: str) -> str:

@@ -58,17 +58,21 @@ FIELDS: Final = {
     "since": marked("changed within"),
     "token": marked("token ends within"),
     "unconfirmed": marked("unconfirmed"),
+    "disagreement": marked("server disagrees"),
     "as_of": marked("as of"),
 }
 
 
+FLAGS: Final = {"true": True, "false": False, "1": True, "0": False}
+_FLAG_WORDS: Final = {"true": marked("only those"), "false": marked("without those")}
 # What a value of a filter is called.
 _WORDS: Final[dict[str, dict[str, str]]] = {
     "status": {**STATUS_WORDS},
     "reason": REASONS,
     "since": SPAN_WORDS,
     "token": SPAN_WORDS,
-    "unconfirmed": {"yes": marked("only those"), "no": marked("without those")},
+    "unconfirmed": _FLAG_WORDS,
+    "disagreement": _FLAG_WORDS,
 }
 
 
@@ -152,7 +156,8 @@ def search_of(asked: Asked, now_us: int) -> Search:
     match: Match = _one_of(asked, "match", MATCHES) or "contains"
     order: Order = _one_of(asked, "order", ORDERS) or "newest"
     since, token = _one_of(asked, "since", SPANS), _one_of(asked, "token", SPANS)
-    unconfirmed = _one_of(asked, "unconfirmed", ("yes", "no"))
+    unconfirmed = _one_of(asked, "unconfirmed", FLAGS)
+    disagreement = _one_of(asked, "disagreement", FLAGS)
     app = asked.get("app_id")
     if app and not is_number(app):
         raise FilterError(_("“%(value)s” is no AppID: that is a whole number.") % {"value": app[:40]})
@@ -174,7 +179,8 @@ def search_of(asked: Asked, now_us: int) -> Search:
         app_version=asked.get("version") or None,
         changed_after_us=now_us - SPANS[since] if since else None,
         token_ends_before_us=now_us + SPANS[token] if token else None,
-        unconfirmed=None if unconfirmed is None else unconfirmed == "yes",
+        unconfirmed=None if unconfirmed is None else FLAGS[unconfirmed],
+        disagreement=None if disagreement is None else FLAGS[disagreement],
         order=order,
         cursor=asked.get("cursor") or None,
         limit=ROWS,

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from sidecar.api import events, health, stream, users
+from sidecar.api import callbacks, events, health, stream, users
 from sidecar.api.guard import app_of
 from sidecar.api.health import MetricsText
 from sidecar.api.json import event_view, user_view
@@ -29,6 +29,7 @@ def routes(store: Store, settings: Settings, clock: Clock, *, metrics_text: Metr
     """Every call of the API."""
     return [
         *events.routes(store, settings, clock),
+        *callbacks.routes(store, settings, clock),
         *users.routes(store),
         *stream.routes(store),
         *health.routes(store, metrics_text),

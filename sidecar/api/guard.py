@@ -19,8 +19,9 @@ from sidecar.store import Store
 from sidecar.store.records import Token
 
 TOKEN: web.RequestKey[Token | None] = web.RequestKey("token", Token | None)  # type: ignore[arg-type]
-# A hand-off is opened by the link itself, which is signed and ends.
-_OPEN = ("/livez", "/readyz", "/tap/", "/static/", "/hand-off/")
+# A hand-off is opened by the link itself, which is signed and ends. A callback of ZEGO's has no token; its signature is
+# checked where it is taken.
+_OPEN = ("/livez", "/readyz", "/tap/", "/static/", "/hand-off/", "/v1/callbacks/")
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
 

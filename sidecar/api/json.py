@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from sidecar.store.records import SessionRow, StoredEvent, UserDetail, UserRow
+from sidecar.domain.server_view import Disagreement, ServerView
+from sidecar.store.records import SessionRow, StoredEvent, Summary, UserDetail, UserRow
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -45,6 +46,42 @@ def user_view(row: UserRow) -> dict[str, Any]:
         "token_expires_at": _time(row.token_expires_at_us),
         "last_seen_at": time_text(row.last_seen_at_us),
         "platform": row.platform,
+        "server": _server_view(row.server),
+        "disagreement": _disagreement_view(row.disagreement),
+    }
+
+
+def _server_view(view: ServerView | None) -> dict[str, Any] | None:
+    if view is None:
+        return None
+    return {
+        "status": view.status,
+        "since": time_text(view.since_us),
+        "reason": view.reason,
+        "os": view.os,
+        "asked": view.asked,
+    }
+
+
+def _disagreement_view(found: Disagreement | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {
+        "since": time_text(found.since_us),
+        "client": found.client,
+        "server": found.server,
+        "reason": found.reason,
+    }
+
+
+def summary_view(counts: Summary) -> dict[str, Any]:
+    """Users as counts, and the alerts that fire."""
+    return {
+        "online": counts.online,
+        "offline": counts.offline,
+        "not_logged_in": counts.not_logged_in,
+        "unconfirmed": counts.unconfirmed,
+        "alerts": {},
     }
 
 
@@ -97,8 +134,8 @@ def event_view(stored: StoredEvent) -> dict[str, Any]:
         view["connection_event"] = event.connection_event
         view["extended_data"] = event.extended_data
     for name, value in event.details.items():
-        if name == "token_expires_at_us":
-            view["token_expires_at"] = _time(value)
+        if name.endswith("_us"):
+            view[name.removesuffix("_us")] = _time(value)
         else:
             view[name] = value
     return view

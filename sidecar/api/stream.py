@@ -111,4 +111,4 @@ async def _tell(store: Store, listener: Listener, since: int | None, response: w
 async def _summary(store: Store, listener: Listener) -> bytes:
     position = listener.position
     counts = await store.summary(listener.app_id)
-    return message("summary", position, msgspec.structs.asdict(counts) | {"alerts": {}})
+    return message("summary", position, json.summary_view(counts))

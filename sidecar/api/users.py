@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import unquote
 
-import msgspec
 from aiohttp import web
 
 from sidecar.api import guard, json
@@ -15,6 +14,7 @@ from sidecar.store import Store
 from sidecar.store.records import UserFilter
 
 _LIMIT_MOST = 500
+_FLAGS = {"true": True, "1": True, "false": False, "0": False}
 
 
 def routes(store: Store) -> list[web.AbstractRouteDef]:
@@ -34,6 +34,8 @@ def routes(store: Store) -> list[web.AbstractRouteDef]:
             app_id=own if own is not None else asked,
             platform=query.get("platform") or None,
             reason=query.get("reason") or None,
+            unconfirmed=flag(query.get("unconfirmed"), "unconfirmed"),
+            disagreement=flag(query.get("disagreement"), "disagreement"),
             cursor=number(query.get("cursor"), "cursor"),
             limit=limit_of(request),
         )
@@ -66,7 +68,7 @@ def routes(store: Store) -> list[web.AbstractRouteDef]:
 
     async def summary(request: web.Request) -> web.Response:
         counts = await store.summary(guard.app_of(request))
-        return json.response(msgspec.structs.asdict(counts) | {"alerts": {}})
+        return json.response(json.summary_view(counts))
 
     return [
         web.get("/v1/users", users),
@@ -82,6 +84,15 @@ def number(text: str | None, name: str) -> int | None:
     if not (text.isascii() and text.isdigit() and int(text) < 2**63):
         raise Problem(400, f"{name} must be a whole number")
     return int(text)
+
+
+def flag(text: str | None, name: str) -> bool | None:
+    """A query's yes or no, None where it is not given; 400 that names it for anything else."""
+    if not text:
+        return None
+    if text not in _FLAGS:
+        raise Problem(400, f"{name} must be true or false")
+    return _FLAGS[text]
 
 
 def limit_of(request: web.Request) -> int:

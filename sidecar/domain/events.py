@@ -14,7 +14,10 @@ LOGIN_RESULT: Final = "login_result"
 LOGOUT: Final = "logout"
 API_ERROR: Final = "api_error"
 HEARTBEAT: Final = "heartbeat"
+# What ZEGO's server said, not a client: it is on the record, and no client may send it.
+SERVER_USER_ACTION: Final = "server_user_action"
 
+# The types that clients send.
 TYPES: Final = (
     CONNECTION_STATE_CHANGED,
     TOKEN_WILL_EXPIRE,

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from sidecar.domain.events import CONNECTION_STATE_CHANGED, HEARTBEAT, Event
 from sidecar.domain.lease import Leases
-from sidecar.store import rollups, rows, tables
+from sidecar.store import rollups, rows, server_views, tables
 from sidecar.store.projections import Projections
 from sidecar.store.records import Appended, Commit, Rejected
 
@@ -139,6 +139,7 @@ def _append_events(
     if span_rows:
         connection.exec_driver_sql(rows.insert(tables.span_outbox), span_rows)
     users = projections.write()
+    server_views.follow(connection, fresh, projections.statuses)
     rollups.record(connection, fresh)
     return Commit(first + len(fresh) - 1, tuple(users)) if users else None
 

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sidecar.domain import login_state
 from sidecar.domain.events import Event
 from sidecar.domain.lease import Leases
+from sidecar.domain.lease_time import LeaseTime
 from sidecar.domain.presence import presence
 from sidecar.domain.status import NOT_LOGGED_IN
 from sidecar.store import rows, search, tables
@@ -53,7 +54,7 @@ def position_at(connection: sa.Connection, as_of_us: int) -> int:
     return int(low)
 
 
-def users_as_of(connection: sa.Connection, wanted: Search, as_of_us: int, now_us: int) -> Found:
+def users_as_of(connection: sa.Connection, wanted: Search, as_of_us: int, *, time: LeaseTime, leases: Leases) -> Found:
     """A page of users as they stood then, in the order of app and id.
 
     Of ``wanted`` the id, the ids, the app, the status and the reason count. Who was not heard of by then is left out.
@@ -73,7 +74,8 @@ def users_as_of(connection: sa.Connection, wanted: Search, as_of_us: int, now_us
                 cursor=cursor,
                 limit=_HELPING,
             ),
-            now_us,
+            time,
+            leases,
         )
         for found in helping.users:
             looked_at += 1
@@ -118,6 +120,8 @@ def _row_as_of(connection: sa.Connection, user: UserRow, position: int) -> UserR
         last_seen_at_us=newest.received_at_us,
         platform=next((row.platform for row in rows_then if row.platform is not None), None),
         position=newest.position,
+        server=None,
+        disagreement=None,
     )
 
 
@@ -148,6 +152,8 @@ def user_as_of(
         last_seen_at_us=max(one.event.received_at_us for one in stored),
         platform=sessions[0].platform,
         position=newest.position,
+        server=None,
+        disagreement=None,
     )
     return Then(UserDetail(user, sessions), stored[:limit])
 

@@ -14,7 +14,7 @@ import msgspec
 import sqlalchemy as sa
 
 from sidecar.domain import login_state
-from sidecar.domain.events import CONNECTION_STATE_CHANGED, Event
+from sidecar.domain.events import CONNECTION_STATE_CHANGED, SERVER_USER_ACTION, Event
 from sidecar.domain.lease import Leases
 from sidecar.domain.login_state import LoginState, Transition
 from sidecar.domain.presence import presence, status_of
@@ -69,6 +69,8 @@ class Projections:
         self._stored: dict[int, list[Event]] = {}
         self._applied: dict[int, list[Event]] = defaultdict(list)
         self._touched: set[UserId] = set()
+        # What :meth:`write` has written, by user.
+        self.statuses: dict[UserId, Status] = {}
 
     def load(self, events: Collection[Event]) -> None:
         """Reads what ``events`` will touch; users, clients and traces that are new get their keys."""
@@ -78,6 +80,8 @@ class Projections:
 
     def apply(self, position: int, event: Event) -> Effect:
         """Moves everything on by one event that is new to the log and stands at ``position``."""
+        if event.type == SERVER_USER_ACTION:
+            return self._note(position, event)
         user, client, trace = self._user_of(event), self._client_of(event), self._trace_of(event)
         previous = (user.last_position if user else None, trace.last_position, client.last_position)
         shown = client.shown
@@ -92,16 +96,25 @@ class Projections:
         if is_root:
             trace.root_position = position
         trace.last_position = client.last_position = position
-        client.last_seen_at_us = max(client.last_seen_at_us, event.received_at_us)
+        client.last_seen_at_us = event.received_at_us
         status = None
         if user is not None and event.user_id is not None:
             user.last_position = position
-            user.last_seen_at_us = max(user.last_seen_at_us, event.received_at_us)
+            user.last_seen_at_us = event.received_at_us
             if user.changed_position == 0 or client.shown != shown:
                 user.changed_position = position
             status = status_of(self._states[user.user_key].values())
             self._touched.add((event.app_id, event.user_id))
         return Effect(previous, event.session_id or event.client_id, is_root, made, status)
+
+    def _note(self, position: int, event: Event) -> Effect:
+        """The server's word is on the user's timeline, and is of no client: status and lease stay as they are."""
+        user = self._users[event.app_id, event.user_id or ""]
+        previous = user.last_position
+        user.last_position = user.changed_position = position
+        user.last_seen_at_us = user.last_seen_at_us or event.received_at_us
+        self._touched.add((user.app_id, user.user_id))
+        return Effect((previous, None, None), event.client_id, False, _NO_TRANSITION, None)
 
     def renew_lease(self, heartbeat: Event) -> None:
         """A sign of life. One of a client that nothing else is known of says nothing yet."""
@@ -110,9 +123,9 @@ class Projections:
         if client is None or client.last_position is None:
             return
         client.sends_heartbeats = True
-        client.last_seen_at_us = max(client.last_seen_at_us, heartbeat.received_at_us)
+        client.last_seen_at_us = heartbeat.received_at_us
         if user is not None and heartbeat.user_id is not None:
-            user.last_seen_at_us = max(user.last_seen_at_us, heartbeat.received_at_us)
+            user.last_seen_at_us = heartbeat.received_at_us
             self._touched.add((heartbeat.app_id, heartbeat.user_id))
 
     def remember(self, heard: dict[tuple[bytes, UserId | None], int]) -> None:
@@ -159,6 +172,7 @@ class Projections:
             if user.counted_as is not None:
                 counts[user.app_id, user.counted_as] -= 1
             counts[user.app_id, found.status] += 1
+            self.statuses[user.app_id, user.user_id] = found.status
             out.append(
                 (
                     user.user_key,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from sidecar.domain.lease import Leases
-from sidecar.store import rows, tables
+from sidecar.store import rows, server_views, tables
 from sidecar.store.projections import Projections, UserId
 
 _SLICE = 5_000
@@ -16,8 +16,9 @@ def rebuild(connection: sa.Connection, leases: Leases) -> int:
 
     In the caller's transaction: either all of it is new, or nothing has changed.
     """
-    heard = _heard(connection)
-    for table in (tables.clients, tables.traces, tables.user_status, tables.user_counts):
+    heard, differing = _heard(connection), server_views.differing_since(connection)
+    projected = (tables.clients, tables.traces, tables.user_status, tables.user_counts, tables.server_views)
+    for table in projected:
         connection.execute(sa.delete(table))
     position = count = 0
     every = rows.columns(tables.events)
@@ -25,6 +26,7 @@ def rebuild(connection: sa.Connection, leases: Leases) -> int:
         sql = f"SELECT {every} FROM events WHERE position > ? ORDER BY position LIMIT {_SLICE}"
         stored = [rows.stored_event(row) for row in connection.exec_driver_sql(sql, (position,))]
         if not stored:
+            server_views.restore_since(connection, differing)
             return count
         projections = Projections(connection, leases)
         projections.load([one.event for one in stored])
@@ -32,6 +34,7 @@ def rebuild(connection: sa.Connection, leases: Leases) -> int:
             projections.apply(one.position, one.event)
         projections.remember(heard)
         projections.write()
+        server_views.follow(connection, [one.event for one in stored], projections.statuses)
         position, count = stored[-1].position, count + len(stored)
 
 

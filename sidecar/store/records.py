@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from sidecar.domain.events import Event
+from sidecar.domain.server_view import Disagreement, ServerView
 from sidecar.domain.status import Status
 
 
@@ -34,6 +35,7 @@ class UserFilter(msgspec.Struct, frozen=True, kw_only=True):
     platform: str | None = None
     reason: str | None = None
     unconfirmed: bool | None = None
+    disagreement: bool | None = None
     cursor: int | None = None
     limit: int = 50
 
@@ -51,6 +53,8 @@ class UserRow(msgspec.Struct, frozen=True, kw_only=True):
     last_seen_at_us: int
     platform: str | None
     position: int
+    server: ServerView | None
+    disagreement: Disagreement | None
 
 
 class UserPage(msgspec.Struct, frozen=True):
@@ -96,12 +100,18 @@ class StoredEvent(msgspec.Struct, frozen=True):
 
 
 class Summary(msgspec.Struct, frozen=True):
-    """Users as counts. ``unconfirmed`` users are counted under their status too."""
+    """Users as counts. The unconfirmed ones are counted under their status too; nobody who is not live is one."""
 
     online: int
     offline: int
     not_logged_in: int
-    unconfirmed: int
+    unconfirmed_online: int
+    unconfirmed_offline: int
+
+    @property
+    def unconfirmed(self) -> int:
+        """All whose live clients have been silent for longer than their lease."""
+        return self.unconfirmed_online + self.unconfirmed_offline
 
 
 class PendingSpan(msgspec.Struct, frozen=True, kw_only=True):

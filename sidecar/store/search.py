@@ -7,12 +7,16 @@ not filled the page by then, it ends early and says from where to look further.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
 
+from sidecar.domain.lease import Leases
+from sidecar.domain.lease_time import LeaseTime
 from sidecar.domain.status import NOT_LOGGED_IN, Status
+from sidecar.store import queries
 from sidecar.store.records import UserRow
 
 Match = Literal["contains", "prefix", "exact"]
@@ -49,6 +53,7 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
     changed_after_us: int | None = None
     token_ends_before_us: int | None = None
     unconfirmed: bool | None = None
+    disagreement: bool | None = None
     order: Order = "newest"
     cursor: str | None = None
     limit: int = 50
@@ -64,6 +69,16 @@ class FoundUser(msgspec.Struct, frozen=True):
     app_version: str | None = None
 
 
+class _Sought(NamedTuple):
+    """What is looked for, as conditions of SQL and their values, and the time it is looked at."""
+
+    wanted: Search
+    fits: list[str]
+    values: dict[str, Any]
+    time: LeaseTime
+    leases: Leases
+
+
 class Found(msgspec.Struct, frozen=True):
     """``next_cursor`` is None at the end. ``ended_early``: the page may be short although more users fit."""
 
@@ -72,13 +87,13 @@ class Found(msgspec.Struct, frozen=True):
     ended_early: bool
 
 
-def search(connection: sa.Connection, wanted: Search, now_us: int) -> Found:
+def search(connection: sa.Connection, wanted: Search, time: LeaseTime, leases: Leases) -> Found:
     """One page."""
-    fits, values = _conditions(wanted, now_us)
+    sought = _Sought(wanted, *_conditions(wanted, time, leases), time, leases)
     if wanted.ids or (wanted.q and wanted.match == "exact"):
-        return _by_ids(connection, wanted, fits, values, now_us)
+        return _by_ids(connection, sought)
     if wanted.order == "id" or (wanted.q and wanted.match == "prefix"):
-        return _by_id_order(connection, wanted, fits, values, now_us)
+        return _by_id_order(connection, sought)
     older = wanted.order == "newest"
     where, start = ["1"], dict[str, Any]()
     if wanted.status is not None:
@@ -95,7 +110,7 @@ def search(connection: sa.Connection, wanted: Search, now_us: int) -> Found:
         connection, inner, fits, values | start, limit=wanted.limit, cursor_columns="changed_position"
     )
     further = None if last is None else str(last[-1])
-    return Found(_completed(connection, rows, now_us), further, ended_early)
+    return Found(_completed(connection, rows, sought), further, ended_early)
 
 
 def app_ids(connection: sa.Connection) -> list[int]:
@@ -108,7 +123,7 @@ def cursor_after(user: UserRow) -> str:
     return msgspec.json.encode((user.app_id, user.user_id)).decode()
 
 
-def _conditions(wanted: Search, now_us: int) -> tuple[list[str], dict[str, Any]]:
+def _conditions(wanted: Search, time: LeaseTime, leases: Leases) -> tuple[list[str], dict[str, Any]]:
     fits: list[str] = []
     values: dict[str, Any] = {}
     for name in ("status", "app_id", "reason", "platform"):
@@ -121,28 +136,37 @@ def _conditions(wanted: Search, now_us: int) -> tuple[list[str], dict[str, Any]]
         fits.append("user_id LIKE :like ESCAPE '\\'")
         values["like"] = f"%{escaped}%"
     if wanted.unconfirmed is not None:
-        late = "COALESCE(lease_until_us < :now_us, 0)"
+        late = f"COALESCE({_sql(queries.lease_is_past(time))}, 0)"
         fits.append(late if wanted.unconfirmed else f"NOT {late}")
-        values["now_us"] = now_us
+    if wanted.disagreement is not None:
+        apart = f"EXISTS (SELECT 1 FROM server_views WHERE {_sql(queries.disagrees(time, leases))})"
+        fits.append(apart if wanted.disagreement else f"NOT {apart}")
     if wanted.changed_after_us is not None:
         fits.append("since_us >= :changed_after_us")
         values["changed_after_us"] = wanted.changed_after_us
     if wanted.token_ends_before_us is not None:
         fits.append("token_expires_at_us BETWEEN :now_us AND :token_ends_before_us")
-        values |= {"now_us": now_us, "token_ends_before_us": wanted.token_ends_before_us}
+        values |= {"now_us": time.machine_us, "token_ends_before_us": wanted.token_ends_before_us}
     for name in ("sdk_version", "app_version"):
         value = getattr(wanted, name)
         if value is not None:
-            fits.append(f"EXISTS (SELECT 1 FROM clients WHERE clients.user_key = some.user_key AND {name} = :{name})")
+            fits.append(
+                f"EXISTS (SELECT 1 FROM clients WHERE clients.user_key = user_status.user_key AND {name} = :{name})"
+            )
             values[name] = value
     return fits or ["1"], values
+
+
+def _sql(condition: sa.ColumnElement[bool]) -> str:
+    """The condition as text; there are only numbers in it."""
+    return str(condition.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True}))
 
 
 def _page(
     connection: sa.Connection, inner: str, fits: list[str], values: dict[str, Any], *, limit: int, cursor_columns: str
 ) -> tuple[list[Any], tuple[Any, ...] | None, bool]:
     """The rows of a page, where to go on (the inner columns named), and whether the budget ended it."""
-    sql = f"SELECT {_COLUMNS} FROM ({inner}) AS some WHERE {' AND '.join(fits)} LIMIT :limit"
+    sql = f"SELECT {_COLUMNS} FROM ({inner}) AS user_status WHERE {' AND '.join(fits)} LIMIT :limit"
     rows = connection.execute(sa.text(sql), values | {"limit": limit + 1}).all()
     names = cursor_columns.split(", ")
     if len(rows) > limit:
@@ -156,10 +180,9 @@ def _page(
     return list(rows), tuple(connection.execute(sa.text(final), bound).one()), True
 
 
-def _by_id_order(
-    connection: sa.Connection, wanted: Search, fits: list[str], values: dict[str, Any], now_us: int
-) -> Found:
+def _by_id_order(connection: sa.Connection, sought: _Sought) -> Found:
     """In the order of (app, id), which is that of an index."""
+    wanted = sought.wanted
     where, start = ["1"], dict[str, Any]()
     apps = [wanted.app_id] if wanted.app_id is not None else app_ids(connection)
     after = msgspec.json.decode(wanted.cursor, type=tuple[int, str | None]) if wanted.cursor else None
@@ -180,24 +203,25 @@ def _by_id_order(
         found, last, ended_early = _page(
             connection,
             inner,
-            fits,
-            values | start,
+            sought.fits,
+            sought.values | start,
             limit=wanted.limit - len(rows),
             cursor_columns="app_id, user_id",
         )
         rows += found
         if last is not None:
             cursor = msgspec.json.encode(last).decode()
-            return Found(_completed(connection, rows, now_us), cursor, ended_early)
+            return Found(_completed(connection, rows, sought), cursor, ended_early)
         if len(rows) == wanted.limit:
             following = [other for other in apps if other > app_id]
             further = msgspec.json.encode((following[0], None)).decode() if following else None
-            return Found(_completed(connection, rows, now_us), further, ended_early=False)
-    return Found(_completed(connection, rows, now_us), None, ended_early=False)
+            return Found(_completed(connection, rows, sought), further, ended_early=False)
+    return Found(_completed(connection, rows, sought), None, ended_early=False)
 
 
-def _by_ids(connection: sa.Connection, wanted: Search, fits: list[str], values: dict[str, Any], now_us: int) -> Found:
+def _by_ids(connection: sa.Connection, sought: _Sought) -> Found:
     """The users with these ids, in every app; in the order in which they were given, all on one page."""
+    wanted = sought.wanted
     ids = list(dict.fromkeys([*wanted.ids, *([wanted.q] if wanted.q and wanted.match == "exact" else [])]))[:IDS_MOST]
     apps = [wanted.app_id] if wanted.app_id is not None else app_ids(connection)
     marks = ", ".join(f":id{place}" for place in range(len(ids)))
@@ -205,35 +229,20 @@ def _by_ids(connection: sa.Connection, wanted: Search, fits: list[str], values: 
     rows: list[Any] = []
     for app_id in apps:
         sql = (
-            f"SELECT {_COLUMNS} FROM user_status AS some WHERE app_id = :of_app AND user_id IN ({marks})"
-            f" AND {' AND '.join(fits)}"
+            f"SELECT {_COLUMNS} FROM user_status WHERE app_id = :of_app AND user_id IN ({marks})"
+            f" AND {' AND '.join(sought.fits)}"
         )
-        rows += connection.execute(sa.text(sql), values | named | {"of_app": app_id}).all()
+        rows += connection.execute(sa.text(sql), sought.values | named | {"of_app": app_id}).all()
     place = {user_id: number for number, user_id in enumerate(ids)}
     rows.sort(key=lambda row: (place[row.user_id], row.app_id))
-    return Found(_completed(connection, rows, now_us), None, ended_early=False)
+    return Found(_completed(connection, rows, sought), None, ended_early=False)
 
 
-def _completed(connection: sa.Connection, rows: Sequence[Any], now_us: int) -> list[FoundUser]:
+def _completed(connection: sa.Connection, rows: Sequence[Any], sought: _Sought) -> list[FoundUser]:
     clients = _clients(connection, [row.user_key for row in rows])
-    return [
-        FoundUser(
-            UserRow(
-                app_id=row.app_id,
-                user_id=row.user_id,
-                status=row.status,
-                since_us=row.since_us,
-                reason=row.reason,
-                unconfirmed=row.lease_until_us is not None and row.lease_until_us < now_us,
-                token_expires_at_us=row.token_expires_at_us,
-                last_seen_at_us=row.last_seen_at_us,
-                platform=row.platform,
-                position=row.changed_position,
-            ),
-            *clients.get(row.user_key, (0, None, None, None)),
-        )
-        for row in rows
-    ]
+    users = queries.user_rows(connection, rows, sought.time, sought.leases)
+    nothing = (0, None, None, None)
+    return [FoundUser(user, *clients.get(row.user_key, nothing)) for row, user in zip(rows, users, strict=True)]
 
 
 def _clients(connection: sa.Connection, user_keys: Iterable[int]) -> dict[int, tuple[int, Any, Any, Any]]:

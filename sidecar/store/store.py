@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,8 +15,9 @@ import sqlalchemy as sa
 from sidecar.clock import Clock
 from sidecar.domain.events import Event
 from sidecar.domain.lease import Leases
-from sidecar.errors import DatabaseRefusedError
-from sidecar.store import engine, event_log, hand_off, history, outbox, queries, rollups, search, storage
+from sidecar.domain.lease_time import LeaseClock, LeaseTime, Stretch
+from sidecar.errors import DatabaseRefusedError, StoreUnavailableError
+from sidecar.store import engine, event_log, hand_off, history, lease_time, outbox, queries, rollups, search, storage
 from sidecar.store.event_log import Batch
 from sidecar.store.hand_off import HandOff
 from sidecar.store.history import Then
@@ -43,15 +45,20 @@ from sidecar.store.writer import Writer
 P = ParamSpec("P")
 T = TypeVar("T")
 READERS = 3
+# The most of a crash that clients are blamed for, and one small commit.
+ALIVE_EVERY_US = 5_000_000
 
 
 class Store:
     """One database file, open. Made by :meth:`open`; every coroutine may be called from one event loop at a time."""
 
-    def __init__(self, path: Path, lock: IO[str] | None, *, clock: Clock, leases: Leases, export_spans: bool) -> None:
+    def __init__(
+        self, path: Path, lock: IO[str] | None, *, clock: Clock, steady: Clock, leases: Leases, export_spans: bool
+    ) -> None:
         self.path = path
         self._lock = lock
         self._clock = clock
+        self._steady = steady
         self._leases = leases
         self._listeners: list[tuple[asyncio.AbstractEventLoop, Callable[[Commit], None]]] = []
         self._write_engine = engine.connect(path, writes=True)
@@ -60,6 +67,10 @@ class Store:
         self._readers = ThreadPoolExecutor(READERS, "zimwatch-reader")
         self._tokens = Tokens(self._read_engine, self._write_engine, clock)
         self._writer: Writer | None = None
+        self._lease_clock = self._begin_lease_time(attached=lock is None)
+        self._swept = self._lease_clock.at(steady())
+        self._alive_us = clock()
+        self._unsaved: list[Stretch] = []
         if lock is not None:
             self._writer = Writer(self._write_engine, leases, self._publish, export_spans=export_spans)
 
@@ -69,6 +80,7 @@ class Store:
         database_url: str,
         *,
         clock: Clock,
+        steady: Clock | None = None,
         leases: Leases | None = None,
         export_spans: bool = False,
         attach: bool = False,
@@ -76,14 +88,16 @@ class Store:
         """Opens or makes the file, brings its tables up to date and starts the writer.
 
         With ``attach`` the file may be served by another process: tokens and reads work, appending does not. Spans
-        are owed only with ``export_spans``. DatabaseRefusedError where the file is not ours, newer, broken or in use.
+        are owed only with ``export_spans``. Leases run by ``steady``, or by ``clock`` where there is no other.
+        DatabaseRefusedError where the file is not ours, newer, broken or in use.
         """
         path = engine.path_of(database_url)
         lock = None
         try:
             engine.claim(path)
             lock = None if attach else engine.lock(path)
-            return cls(path, lock, clock=clock, leases=leases or Leases(), export_spans=export_spans)
+            own = leases or Leases()
+            return cls(path, lock, clock=clock, steady=steady or clock, leases=own, export_spans=export_spans)
         except (sa.exc.DatabaseError, OSError) as error:
             if lock is not None:
                 lock.close()
@@ -97,6 +111,8 @@ class Store:
     async def close(self) -> None:
         """Commits what was accepted, then lets go of the file."""
         if self._writer is not None:
+            with contextlib.suppress(StoreUnavailableError):  # then leases lose no more than since the last mark
+                await self._look_at_clocks(closing=True)
             await asyncio.to_thread(self._writer.close)
         self._tokens.close()
         self._readers.shutdown()
@@ -131,17 +147,31 @@ class Store:
         """What :meth:`append` would answer for these events; nothing is kept."""
         return await self._read(event_log.would_append, events)
 
+    async def sweep(self) -> None:
+        """Publishes who became unconfirmed, or began to disagree with ZEGO's server, since the last sweep.
+
+        To be called every second or so. Notices that the machine's clock was set, and records from time to time that
+        Zimwatch runs, so that a client is not blamed for silence that nobody listened to.
+        """
+        await self._look_at_clocks()
+        before, self._swept = self._swept, self._lease_time()
+        await self._read(self._tell_silent, before, self._swept)
+
     async def users(self, wanted: UserFilter) -> UserPage:
         """A page of users, newest change first."""
-        return await self._read(queries.users, wanted, self._clock())
+        return await self._read(queries.users, wanted, self._lease_time(), self._leases)
 
     async def users_changed_since(self, position: int, limit: int) -> list[UserRow]:
         """Users whose row changed after ``position``, oldest change first."""
-        return await self._read(queries.users_changed_since, position, limit, self._clock())
+        return await self._read(queries.users_changed_since, position, limit, self._lease_time(), self._leases)
 
     async def user(self, app_id: int, user_id: str) -> UserDetail | None:
         """One user and its clients; None where nobody has heard of it."""
-        return await self._read(queries.user, app_id, user_id, self._clock(), self._leases)
+        return await self._read(queries.user, app_id, user_id, self._lease_time(), self._leases)
+
+    async def event(self, event_id: bytes) -> StoredEvent | None:
+        """The event with this id; None where it is not in the log."""
+        return await self._read(queries.event, event_id)
 
     async def timeline(self, app_id: int, user_id: str, *, before: int | None, limit: int) -> list[StoredEvent]:
         """A user's events, newest first, older than the one at position ``before``."""
@@ -149,11 +179,11 @@ class Store:
 
     async def summary(self, app_id: int | None = None) -> Summary:
         """Users as counts, of one app or of all."""
-        return await self._read(queries.summary, self._clock(), app_id)
+        return await self._read(queries.summary, self._lease_time(), app_id)
 
     async def search(self, wanted: Search) -> Found:
         """A page of users for people; see :mod:`sidecar.store.search`."""
-        return await self._read(search.search, wanted, self._clock())
+        return await self._read(search.search, wanted, self._lease_time(), self._leases)
 
     async def app_ids(self) -> list[int]:
         """Every app that has users."""
@@ -181,7 +211,7 @@ class Store:
 
     async def users_as_of(self, wanted: Search, as_of_us: int) -> Found:
         """A page of users as of a past moment; see :func:`sidecar.store.history.users_as_of`."""
-        return await self._read(history.users_as_of, wanted, as_of_us, self._clock())
+        return await self._read(history.users_as_of, wanted, as_of_us, time=self._lease_time(), leases=self._leases)
 
     async def newest(self) -> StoredEvent | None:
         """The newest event of the log."""
@@ -247,6 +277,34 @@ class Store:
         if self._writer is None:
             raise DatabaseRefusedError(f"{self.path} is only attached; another process may be serving it")
         return self._writer
+
+    def _begin_lease_time(self, *, attached: bool) -> LeaseClock:
+        now_us, steady_us = self._clock(), self._steady()
+        if attached:
+            return LeaseClock((), None, machine_us=now_us, steady_us=steady_us)
+        with self._write_engine.begin() as connection:
+            return lease_time.begin(connection, machine_us=now_us, steady_us=steady_us)
+
+    def _lease_time(self) -> LeaseTime:
+        return self._lease_clock.at(self._steady())
+
+    async def _look_at_clocks(self, *, closing: bool = False) -> None:
+        """Records a clock that was set, and from time to time that Zimwatch runs; what fails is recorded later."""
+        now_us = self._clock()
+        begun = self._lease_clock.look(machine_us=now_us, steady_us=self._steady())
+        if begun is not None:
+            self._unsaved.append(begun)
+        if not (self._unsaved or closing or now_us - self._alive_us >= ALIVE_EVERY_US):
+            return
+        unsaved = tuple(self._unsaved)
+        await self._writing.do(lambda connection: lease_time.alive(connection, now_us, begun=unsaved))
+        del self._unsaved[: len(unsaved)]
+        self._alive_us = now_us
+
+    def _tell_silent(self, connection: sa.Connection, before: LeaseTime, time: LeaseTime) -> None:
+        position = event_log.next_position(connection) - 1
+        for some in queries.users_that_fell_silent(connection, before, time, self._leases):
+            self._publish(Commit(position, tuple(some)))
 
     async def _read(self, query: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         def run() -> T:

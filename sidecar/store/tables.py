@@ -145,6 +145,27 @@ span_outbox = sa.Table(
     sa.Column("due_at_us", sa.BigInteger, nullable=False),
 )
 
+# What ZEGO's server last said of each of a user's sessions, as JSON, and since when that differs from the status.
+server_views = sa.Table(
+    "server_views",
+    metadata,
+    sa.Column("app_id", sa.BigInteger, primary_key=True),
+    sa.Column("user_id", sa.Text, primary_key=True),
+    sa.Column("words", sa.Text, nullable=False),
+    sa.Column("differs_since_us", sa.BigInteger),
+    sa.Index("server_views_by_difference", "differs_since_us", sqlite_where=sa.text("differs_since_us IS NOT NULL")),
+)
+
+# How far lease time is behind the machine's clock, from when on; the newest row also says when Zimwatch last ran.
+lease_stretches = sa.Table(
+    "lease_stretches",
+    metadata,
+    sa.Column("stretch", sa.Integer, primary_key=True),
+    sa.Column("begins_us", sa.BigInteger, nullable=False),
+    sa.Column("skipped_us", sa.BigInteger, nullable=False),
+    sa.Column("alive_us", sa.BigInteger, nullable=False),
+)
+
 rejected_events = sa.Table(
     "rejected_events",
     metadata,

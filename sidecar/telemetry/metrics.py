@@ -25,7 +25,7 @@ _SECOND_US: Final = 1_000_000
 class _Read:
     """What the store told last. OpenTelemetry asks for gauges when it likes, and cannot wait for a database."""
 
-    summary = Summary(0, 0, 0, 0)
+    summary = Summary(0, 0, 0, 0, 0)
     backlog = Backlog(0, None)
     now_us = 0
 
@@ -33,8 +33,8 @@ class _Read:
 def _users(_options: CallbackOptions) -> list[Observation]:
     summary = _Read.summary
     return [
-        Observation(summary.online, {"status": ONLINE}),
-        Observation(summary.offline, {"status": OFFLINE}),
+        Observation(summary.online - summary.unconfirmed_online, {"status": ONLINE}),
+        Observation(summary.offline - summary.unconfirmed_offline, {"status": OFFLINE}),
         Observation(summary.not_logged_in, {"status": NOT_LOGGED_IN}),
         Observation(summary.unconfirmed, {"status": "unconfirmed"}),
     ]
@@ -52,7 +52,7 @@ def _age(_options: CallbackOptions) -> list[Observation]:
 _meter = metrics.get_meter("zimwatch")
 _exported = _meter.create_counter("zimwatch.spans.exported", description="Spans that a collector has taken")
 _failed = _meter.create_counter("zimwatch.span.export.failures", description="Attempts to export that failed")
-_meter.create_observable_gauge("zimwatch.users", [_users], description="Users by status")
+_meter.create_observable_gauge("zimwatch.users", [_users], description="Users by status, each counted once")
 _meter.create_observable_gauge("zimwatch.span.backlog", [_owed], description="Spans owed to the collector")
 _meter.create_observable_gauge(
     "zimwatch.span.backlog.age", [_age], unit="s", description="Age of the oldest span that is owed"

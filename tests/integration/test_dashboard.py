@@ -10,6 +10,7 @@ import re
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -21,9 +22,12 @@ from dashboard.page import user_path
 from dashboard.words import words_for
 from sidecar.domain.connection import EVENTS
 from sidecar.domain.status import STATUSES
-from sidecar.settings import DashboardSettings
+from sidecar.settings import DashboardSettings, ZegoSettings
+from tests.support.clocks import Machine
+from tests.support.events import APP_ID
 from tests.support.running import Zimwatch, zimwatch
 from tests.support.wire import wire_event
+from tests.support.zego import SECRET, user_action
 
 ALICE = "/users/1234567890/alice"
 
@@ -317,6 +321,60 @@ async def test_a_browser_gets_a_page_for_an_error_and_a_program_a_problem_docume
 async def test_an_error_on_a_machines_path_is_a_problem_document_even_in_a_browser(running: Zimwatch) -> None:
     async with running.http.get("/v1/users?status=x", headers=BROWSER) as response:
         assert (response.status, response.content_type) == (400, "application/problem+json")
+
+
+ZEGO = ZegoSettings(callback_secrets=(f"{APP_ID}:{SECRET}",))
+
+
+async def told_by_zego(running: Zimwatch, action: int, at: float = 0, **fields: Any) -> None:
+    async with running.http.post("/v1/callbacks/zego", json=user_action(action, at=at, **fields)) as response:
+        assert response.status == 200
+
+
+async def test_what_zegos_server_says_stands_beside_the_status_and_on_the_timeline(tmp_path: Path) -> None:
+    machine = Machine()
+    async with zimwatch(tmp_path, zego=ZEGO, machine=machine) as running:
+        await running.send([wire_event()])
+        await told_by_zego(running, 0)
+        await told_by_zego(running, 1, at=9, logout_reason="<b>bye</b>", os="IOS_PHONE")
+        _, text = await page(running, f"/users/{APP_ID}/alice")
+        assert "server says</h2>" in text
+        assert "<strong>Logged out</strong> since 2026-11-23 14:00:09 UTC" in text
+        assert "&lt;b&gt;bye&lt;/b&gt;" in text
+        assert "iPhone" in text
+        assert text.count('class="by-server"') == 2
+        assert "disagree" not in text
+        machine.passes(60)
+        _, text = await page(running, f"/users/{APP_ID}/alice")
+        assert "Devices and server disagree" in text
+        assert "has seen the user log out" in text
+        assert "You are connected." not in text
+        for path in ("/", "/users", "/users?disagreement=true"):
+            assert "server disagrees" in (await page(running, path))[1]
+        assert "No user fits" in (await page(running, "/users?disagreement=false"))[1]
+
+
+async def test_of_a_user_that_the_server_alone_knows_it_is_said_that_no_device_reports(tmp_path: Path) -> None:
+    async with zimwatch(tmp_path, zego=ZEGO, machine=Machine()) as running:
+        await told_by_zego(running, 0, user_id="bob")
+        status, text = await page(running, f"/users/{APP_ID}/bob")
+        assert status == 200
+        assert "No device has reported a connection here" in text
+        assert "Not logged in" in text
+
+
+async def test_a_user_that_fell_silent_is_not_said_to_be_connected(tmp_path: Path) -> None:
+    machine = Machine()
+    async with zimwatch(tmp_path, machine=machine) as running:
+        await running.send([wire_event(), wire_event(type="heartbeat", seq=2)])
+        assert "You are connected." in (await page(running, f"/users/{APP_ID}/alice"))[1]
+        machine.passes(46)
+        for path in (f"/users/{APP_ID}/alice", "/users?unconfirmed=true"):
+            _, text = await page(running, path)
+            assert "was connected when it was last heard" in text
+            assert "The SDK is connected." not in text
+            assert "You are connected." not in text
+        assert "No user fits" in (await page(running, "/users?unconfirmed=false"))[1]
 
 
 @pytest.mark.parametrize("status", STATUSES)

@@ -73,6 +73,8 @@ async def found(store: Store, **wanted: Any) -> list[str]:
         ({"token_ends_before_us": NOW_US + 300 * SECOND_US}, ["alice"]),
         ({"token_ends_before_us": NOW_US + 30 * SECOND_US}, []),
         ({"unconfirmed": True}, []),
+        ({"disagreement": True}, []),
+        ({"disagreement": False, "q": "bob"}, ["bob"]),
         ({"unconfirmed": False, "status": "online"}, ["100%_off", "Carola", "alice"]),
     ],
 )

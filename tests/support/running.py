@@ -12,8 +12,19 @@ import aiohttp
 import msgspec
 
 from sidecar import app
-from sidecar.settings import KEYS, DashboardSettings, DatabaseSettings, IngestSettings, Loaded, ServerSettings, Settings
+from sidecar.clock import now_us, steady_us
+from sidecar.settings import (
+    KEYS,
+    DashboardSettings,
+    DatabaseSettings,
+    IngestSettings,
+    Loaded,
+    ServerSettings,
+    Settings,
+    ZegoSettings,
+)
 from sidecar.store import Store
+from tests.support.clocks import Machine
 
 
 class Zimwatch(msgspec.Struct, frozen=True):
@@ -44,17 +55,23 @@ async def zimwatch(
     environ: Mapping[str, str] | None = None,
     *,
     max_body_bytes: int = 1_048_576,
+    zego: ZegoSettings | None = None,
+    machine: Machine | None = None,
     dashboard: DashboardSettings | None = None,
 ) -> AsyncIterator[Zimwatch]:
-    """Runs on ``folder/zimwatch.db`` until the context ends."""
+    """Runs on ``folder/zimwatch.db``, by the real clocks or those of ``machine``, until the context ends."""
     settings = Settings(
         server=ServerSettings(port=0),
         database=DatabaseSettings(url=f"sqlite:///{folder / 'zimwatch.db'}"),
         ingest=IngestSettings(max_body_bytes=max_body_bytes),
+        zego=zego or ZegoSettings(),
         dashboard=dashboard or DashboardSettings(),
     )
+    clock, steady = (machine.clock, machine.steady) if machine else (now_us, steady_us)
     async with (
-        app.running(Loaded(settings, dict.fromkeys(KEYS, "default")), environ or {}) as served,
+        app.running(
+            Loaded(settings, dict.fromkeys(KEYS, "default")), environ or {}, clock=clock, steady=steady
+        ) as served,
         aiohttp.ClientSession(served.url, auto_decompress=True) as http,
     ):
         yield Zimwatch(served.url, served.store, http)

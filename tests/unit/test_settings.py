@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.errors import SettingsError
-from sidecar.settings import KEYS, MASK, Loaded, Settings, duration_us, environment_name, load, value_of
+from sidecar.settings import KEYS, MASK, Loaded, Settings, duration_us, environment_name, load, secrets_by_app, value_of
 
 
 @pytest.fixture(autouse=True)
@@ -105,6 +105,24 @@ def test_a_secret_may_come_from_a_file_and_is_not_shown(tmp_path: Path) -> None:
     loaded = load(None, {"ZIMWATCH_DATABASE__URL_FILE": str(tmp_path / "url")}, {})
     assert loaded.settings.database.url == "sqlite:///secret.db"
     assert _shown(loaded)["database.url"] == f'"{MASK}"'
+
+
+def test_secrets_of_apps_are_read_from_every_source_and_never_shown(tmp_path: Path) -> None:
+    (tmp_path / "zego").write_text("7:from-a-file,8:another\n", encoding="utf-8")
+    path = _toml(tmp_path, '[zego]\nserver_secrets = ["7:from-toml"]\n')
+    loaded = load(path, {"ZIMWATCH_ZEGO__CALLBACK_SECRETS_FILE": str(tmp_path / "zego")}, {})
+    assert secrets_by_app(loaded.settings.zego.callback_secrets) == {7: ("from-a-file",), 8: ("another",)}
+    assert secrets_by_app(loaded.settings.zego.server_secrets) == {7: ("from-toml",)}
+    shown = _shown(loaded)
+    assert shown["zego.callback_secrets"] == shown["zego.server_secrets"] == f'"{MASK}"'
+    assert secrets_by_app(("7:old", "7:new:er")) == {7: ("old", "new:er")}
+
+
+@pytest.mark.parametrize("value", ["hunter2", "alice:hunter2", "12345678901:hunter2", "7:", "7: hunter2"])
+def test_a_secret_that_names_no_app_is_refused_and_not_repeated(value: str) -> None:
+    (problem,) = _problems(ZIMWATCH_ZEGO__CALLBACK_SECRETS=value)
+    assert problem.startswith("zego.callback_secrets must be a list of AppID:secret")
+    assert "hunter2" not in problem
 
 
 def test_a_secret_file_that_is_away_or_given_twice_is_named(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from alembic import op
 
 revision = "0002_rollups"
-down_revision = "0001"
+down_revision = "server_view_and_leases"
 
 
 def upgrade() -> None:

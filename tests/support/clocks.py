@@ -1,0 +1,35 @@
+"""A machine's two clocks for tests: time passes on both, and only one can be set."""
+
+from __future__ import annotations
+
+from tests.support.events import BEGIN_US, SECOND_US
+
+DAY_S = 86_400
+
+
+class Machine:
+    """Its time of day, which a person may set, and its steady clock, which only goes forward."""
+
+    def __init__(self, now_us: int = BEGIN_US) -> None:
+        self.now_us = now_us
+        self.steady_us = 0
+
+    def clock(self) -> int:
+        return self.now_us
+
+    def steady(self) -> int:
+        return self.steady_us
+
+    def passes(self, seconds: float) -> None:
+        """Time goes by."""
+        self.now_us += int(seconds * SECOND_US)
+        self.steady_us += int(seconds * SECOND_US)
+
+    def is_set_by(self, seconds: float) -> None:
+        """Somebody sets the time of day."""
+        self.now_us += int(seconds * SECOND_US)
+
+    def restarts(self, *, down_s: float) -> None:
+        """Zimwatch is down for a while, and its steady clock begins anew."""
+        self.now_us += int(down_s * SECOND_US)
+        self.steady_us = 0
