@@ -107,7 +107,7 @@ def search(connection: sa.Connection, wanted: Search, time: LeaseTime, leases: L
         f" ORDER BY changed_position {'DESC' if older else 'ASC'} LIMIT {LOOKED_AT_MOST}"
     )
     rows, last, ended_early = _page(
-        connection, inner, fits, values | start, limit=wanted.limit, cursor_columns="changed_position"
+        connection, inner, sought.fits, sought.values | start, limit=wanted.limit, cursor_columns="changed_position"
     )
     further = None if last is None else str(last[-1])
     return Found(_completed(connection, rows, sought), further, ended_early)
