@@ -11,12 +11,13 @@ from dashboard.errors import error_page
 from dashboard.export import UserView
 from dashboard.language import middleware
 from dashboard.views import hand_off, overview, settings, user, users
+from dashboard.views.overview import CanaryOf
 from dashboard.views.settings import Shown
 from dashboard.views.user import EventView
 from sidecar.clock import Clock
 from sidecar.store import Store
 
-__all__ = ["Around", "error_page", "middleware", "routes"]
+__all__ = ["Around", "Shown", "error_page", "middleware", "routes"]
 
 
 class Around(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,12 +28,13 @@ class Around(msgspec.Struct, frozen=True, kw_only=True):
     event_view: EventView
     in_force: Shown
     trace_url_template: str | None
+    canary: CanaryOf
 
 
 def routes(store: Store, clock: Clock, around: Around) -> list[web.AbstractRouteDef]:
     """Every page over an open store."""
     pages = {
-        **overview.pages(store, clock),
+        **overview.pages(store, clock, around.canary),
         **users.pages(store, clock),
         **user.pages(store, clock, event_view=around.event_view, trace_url_template=around.trace_url_template),
         **settings.pages(store, clock, around.in_force),

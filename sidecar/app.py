@@ -20,11 +20,12 @@ from aiohttp import web
 
 import dashboard
 from sidecar import api, telemetry
+from sidecar.canary import CanaryStatus, canary_beside
 from sidecar.clock import Clock, now_us, steady_us
 from sidecar.errors import ZimwatchError
 from sidecar.ingest import leases
 from sidecar.ingest.server_query import ServerQuery
-from sidecar.settings import Loaded, Settings, duration_us, secrets_by_app
+from sidecar.settings import Settings, duration_us, secrets_by_app
 from sidecar.store import Store
 
 T = TypeVar("T")
@@ -44,9 +45,19 @@ class Running(msgspec.Struct, frozen=True):
     store: Store
 
 
-def build(loaded: Loaded, store: Store, clock: Clock, *, metrics_text: api.MetricsText) -> web.Application:
-    """The web application over an open store; starts nothing."""
-    settings = loaded.settings
+def build(
+    settings: Settings,
+    store: Store,
+    clock: Clock,
+    *,
+    metrics_text: api.MetricsText,
+    canary: Callable[[], CanaryStatus | None] = lambda: None,
+    in_force: dashboard.Shown = (),
+) -> web.Application:
+    """The web application over an open store; starts nothing. ``canary`` tells how it stands.
+
+    ``in_force`` is what a page may show of the settings: key, value and source.
+    """
     application = web.Application(
         middlewares=[dashboard.middleware, *api.middlewares(store, settings, dashboard.error_page)]
     )
@@ -55,8 +66,9 @@ def build(loaded: Loaded, store: Store, clock: Clock, *, metrics_text: api.Metri
         app_of=api.app_of,
         user_view=api.user_view,
         event_view=api.event_view,
-        in_force=tuple(loaded.shown()),
+        in_force=in_force,
         trace_url_template=settings.dashboard.trace_url_template,
+        canary=canary,
     )
     application.add_routes(dashboard.routes(store, clock, around))
     return application
@@ -64,10 +76,14 @@ def build(loaded: Loaded, store: Store, clock: Clock, *, metrics_text: api.Metri
 
 @contextlib.asynccontextmanager
 async def running(
-    loaded: Loaded, environ: Mapping[str, str], *, clock: Clock = now_us, steady: Clock = steady_us
+    settings: Settings,
+    environ: Mapping[str, str],
+    *,
+    clock: Clock = now_us,
+    steady: Clock = steady_us,
+    in_force: dashboard.Shown = (),
 ) -> AsyncIterator[Running]:
     """Serves for as long as the context is open. ZimwatchError where it cannot, with nothing left open."""
-    settings = loaded.settings
     export_spans = telemetry.exporting(environ)
     telemetry.start(environ)
     store = Store.open(
@@ -89,8 +105,9 @@ async def running(
             task = asyncio.create_task(relay.run(), name="span relay")
             task.add_done_callback(_told)
             stack.push_async_callback(_stopped, relay, task)
+        canary = await stack.enter_async_context(canary_beside(settings.canary, environ, store, clock))
         runner = web.AppRunner(
-            build(loaded, store, clock, metrics_text=metrics.text),
+            build(settings, store, clock, metrics_text=metrics.text, canary=canary, in_force=in_force),
             access_log=None,
             handle_signals=False,
             shutdown_timeout=ANSWERS_FINISH_S,
@@ -105,10 +122,16 @@ async def running(
     log.info("stopped")
 
 
-async def until_stopped(loaded: Loaded, environ: Mapping[str, str], started: Callable[[Running], None]) -> None:
+async def until_stopped(
+    settings: Settings,
+    environ: Mapping[str, str],
+    started: Callable[[Running], None],
+    *,
+    in_force: dashboard.Shown = (),
+) -> None:
     """Serves until SIGTERM or SIGINT; ``started`` is called once it answers."""
     stop = stop_signal()
-    async with running(loaded, environ) as served:
+    async with running(settings, environ, in_force=in_force) as served:
         started(served)
         await stop.wait()
 

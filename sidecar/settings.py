@@ -55,6 +55,12 @@ AppSecrets = Annotated[
     Meta(description="a list of AppID:secret, such as 1234567890:0123abcd", extra={"secret": True}),
 ]
 HttpUrl = Annotated[str, Meta(pattern=r"^https?://[^/\s?#]+/?[^\s?#]*$", description="an http or https URL, no query")]
+AppId = Annotated[int, Meta(ge=1, le=2**63 - 1, description="a ZEGO AppID, a whole number")]
+UserId = Annotated[str, Meta(min_length=1, description="a user id, not empty")]
+SecretUrl = Annotated[
+    str, Meta(pattern=r"^https?://[^\s]+$", description="an http or https address", extra={"secret": True})
+]
+SocketUrl = Annotated[str, Meta(pattern=r"^wss?://[^\s]+$", description="a ws or wss address")]
 TraceUrl = Annotated[
     str,
     Meta(
@@ -107,6 +113,37 @@ class ZegoSettings(msgspec.Struct, frozen=True, kw_only=True):
     query_every: Duration = "1m"
 
 
+class CanarySettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The account that Zimwatch itself logs in, to see whether ZIM can be reached. Off while nothing is given.
+
+    ``token_command`` is a program and its arguments, run without a shell. ``network`` stands for every server of
+    ZEGOCLOUD's, for a rehearsal.
+    """
+
+    app_id: AppId | None = None
+    user_id: UserId | None = None
+    token_command: Secret | None = None
+    token_url: SecretUrl | None = None
+    login_timeout: Duration = "15s"
+    retry: Duration = "1m"
+    network: SocketUrl | None = None
+
+    @property
+    def is_on(self) -> bool:
+        """Whether an account is given."""
+        return any((self.app_id, self.user_id, self.token_command, self.token_url))
+
+    def problems(self) -> list[str]:
+        """What is missing, or one too many."""
+        if not self.is_on:
+            return []
+        given = {"canary.app_id": self.app_id, "canary.user_id": self.user_id}
+        problems = [f"{key} must be given for the canary to log in." for key, value in given.items() if value is None]
+        if (self.token_command is None) == (self.token_url is None):
+            problems.append("canary.token_command or canary.token_url must be given, and not both.")
+        return problems
+
+
 class DashboardSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What the pages are told. The template's ``{trace_id}``, ``{start_ms}`` and ``{end_ms}`` are filled in."""
 
@@ -128,6 +165,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ingest: IngestSettings = IngestSettings()
     leases: LeaseSettings = LeaseSettings()
     zego: ZegoSettings = ZegoSettings()
+    canary: CanarySettings = CanarySettings()
     dashboard: DashboardSettings = DashboardSettings()
     logs: LogSettings = LogSettings()
 
@@ -235,8 +273,11 @@ def load(path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, 
             problems.append(f"{key} must be {_expected(key)} ({found.source}).")
     if problems:
         raise SettingsError(problems)
+    settings = msgspec.convert(values, Settings)
+    if problems := settings.canary.problems():
+        raise SettingsError(problems)
     sources = {key: given[key].source if key in given else "default" for key in KEYS}
-    return Loaded(msgspec.convert(values, Settings), sources, frozenset(secret))
+    return Loaded(settings, sources, frozenset(secret))
 
 
 def _expected(key: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from dashboard.asked import Asked, Loader, View
 from dashboard.language import gettext as _
 from dashboard.language import ngettext
 from dashboard.times import lasted
+from sidecar.canary import CanaryStatus
 from sidecar.clock import Clock
 from sidecar.store import Store
 from sidecar.store.search import Search
@@ -22,6 +24,10 @@ _NEWEST_ON_WALL = 6
 _EXPORT_LATE_US = 60_000_000
 
 
+CanaryOf = Callable[[], CanaryStatus | None]
+"""How the canary stands; None where there is none."""
+
+
 class Sign(msgspec.Struct, frozen=True):
     """One thing about Zimwatch itself: what, how it is, and whether that is well."""
 
@@ -30,7 +36,7 @@ class Sign(msgspec.Struct, frozen=True):
     well: bool
 
 
-def pages(store: Store, clock: Clock) -> dict[str, Loader]:
+def pages(store: Store, clock: Clock, canary_of: CanaryOf) -> dict[str, Loader]:
     """``/`` and ``/wall``."""
 
     async def overview(asked: Asked) -> View:
@@ -41,11 +47,13 @@ def pages(store: Store, clock: Clock) -> dict[str, Loader]:
 
     async def _values(asked: Asked, newest: int) -> dict[str, Any]:
         now_us, app_id = clock(), asked.own_app
+        canary = canary_of()
         buckets = await store.day(
             app_id, begin_us=now_us - chart.SPAN_US, end_us=now_us, step_minutes=chart.STEP_MINUTES
         )
         return {
             "now_us": now_us,
+            "canary": canary if canary is not None and app_id in {None, canary.app_id} else None,
             "summary": await store.summary(app_id),
             "found": (await store.search(Search(app_id=app_id, limit=newest))).users,
             "day": chart.day(buckets, now_us),

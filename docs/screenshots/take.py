@@ -22,7 +22,8 @@ from sidecar import app
 from sidecar.demo import personas
 from sidecar.domain.events import HEARTBEAT
 from sidecar.ingest import wire
-from sidecar.sdk.simulator import Habits, SimulatedClient, SimulatedUser, WireEvent
+from sidecar.sdk.recorder import WireEvent
+from sidecar.sdk.simulator import Habits, SimulatedClient, SimulatedUser
 from sidecar.settings import KEYS, DatabaseSettings, Loaded, ServerSettings, Settings
 from sidecar.store import Store
 
@@ -143,8 +144,8 @@ async def main() -> None:
             settings = Settings(
                 server=ServerSettings(), database=DatabaseSettings(url=f"sqlite:///{Path(folder) / 'zimwatch.db'}")
             )
-            loaded = Loaded(settings, dict.fromkeys(KEYS, "default"))
-            async with app.running(loaded, {}, clock=clock) as served:
+            in_force = tuple(Loaded(settings, dict.fromkeys(KEYS, "default")).shown())
+            async with app.running(settings, {}, clock=clock, in_force=in_force) as served:
                 await take(browser, served.url, ("first-run", "/", DESKTOP, "light", "en"))
                 await report(served.store, a_day(Random(SEED)), clock)  # noqa: S311
                 for picture in PICTURES:

@@ -7,7 +7,9 @@ from typing import Any, Final
 
 import click
 
+from sidecar.cli.canary import canary
 from sidecar.cli.db import db
+from sidecar.cli.sdk import sdk
 from sidecar.cli.serve import check_config, demo_, serve
 from sidecar.cli.token import token
 from sidecar.errors import SettingsError, ZimwatchError
@@ -37,5 +39,5 @@ def main() -> None:
     """Zimwatch: who is online, offline or not logged in on ZEGOCLOUD ZIM, and why."""
 
 
-for command in (serve, demo_, check_config, db, token):
+for command in (serve, demo_, check_config, db, token, sdk, canary):
     main.add_command(command)

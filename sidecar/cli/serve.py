@@ -19,7 +19,14 @@ def serve(config: Path | None, database_url: str | None, host: str | None, port:
     """Serve the sidecar and its dashboard."""
     loaded = load(config, database_url, host=host, port=port)
     logs.configure(loaded.settings.logs)
-    app.run(app.until_stopped(loaded, os.environ, lambda served: click.echo(f"Zimwatch is at {served.url}/")))
+    app.run(
+        app.until_stopped(
+            loaded.settings,
+            os.environ,
+            lambda served: click.echo(f"Zimwatch is at {served.url}/"),
+            in_force=tuple(loaded.shown()),
+        )
+    )
 
 
 @click.command("demo")

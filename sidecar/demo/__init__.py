@@ -14,6 +14,7 @@ import msgspec
 from sidecar import app
 from sidecar.clock import now_us
 from sidecar.demo import fleet, personas, real_sdk
+from sidecar.sdk import SdkUnavailableError
 from sidecar.sdk.simulator import SimulatedUser
 from sidecar.settings import DatabaseSettings, Loaded, load
 
@@ -35,12 +36,12 @@ async def live(loaded: Loaded, *, users: int, with_sdk: bool, environ: Mapping[s
     with tempfile.TemporaryDirectory(prefix="zimwatch-demo-") as folder:
         database = DatabaseSettings(url=f"sqlite:///{Path(folder) / 'demo.db'}")
         own = msgspec.structs.replace(loaded, settings=msgspec.structs.replace(loaded.settings, database=database))
-        async with app.running(own, environ) as served:
+        async with app.running(own.settings, environ, in_force=tuple(own.shown())) as served:
             say(f"The dashboard is at {served.url}/ (Ctrl-C ends the demo, and its database is thrown away)")
             crowd = personas.people(users - with_sdk, start_us=now_us(), rng=Random(), with_alice=not with_sdk)  # noqa: S311
             work = [asyncio.create_task(fleet.live(crowd, f"{served.url}/v1/events", clock=now_us), name="fleet")]
             if with_sdk:
-                work.append(asyncio.create_task(_alice(crowd, served.url, environ, say), name="real SDK"))
+                work.append(asyncio.create_task(_alice(crowd, served.url, Path(folder), environ, say), name="real SDK"))
             try:
                 await _until(stop, work)
             finally:
@@ -62,10 +63,17 @@ async def _until(stop: asyncio.Event, work: Sequence[asyncio.Task[None]]) -> Non
         stopped.cancel()
 
 
-async def _alice(crowd: list[SimulatedUser], url: str, environ: Mapping[str, str], say: Say) -> None:
+async def _alice(crowd: list[SimulatedUser], url: str, folder: Path, environ: Mapping[str, str], say: Say) -> None:
     """The real SDK under alice's name, and a simulated alice from the moment that it cannot run."""
     try:
-        await real_sdk.live(url, app_id=personas.APP_ID, user_id=personas.REAL_USER, environ=environ)
-    except real_sdk.RealSdkUnavailableError as error:
+        await real_sdk.live(
+            url,
+            app_id=personas.APP_ID,
+            user_id=personas.REAL_USER,
+            folder=folder / "alice",
+            clock=now_us,
+            environ=environ,
+        )
+    except SdkUnavailableError as error:
         say(f"alice is simulated as well, because {error}.")
         crowd.insert(0, personas.alice(now_us(), Random()))  # noqa: S311 - a simulation's chance, not a secret

@@ -11,7 +11,8 @@ import msgspec
 import structlog
 
 from sidecar.clock import Clock
-from sidecar.sdk.simulator import SimulatedUser, WireEvent
+from sidecar.sdk.recorder import WireEvent
+from sidecar.sdk.simulator import SimulatedUser
 
 log = structlog.stdlib.get_logger(__name__)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from random import Random
 from typing import Final
 
-from sidecar.sdk.simulator import Device, Habits, SimulatedClient, SimulatedUser
+from sidecar.sdk.recorder import Device
+from sidecar.sdk.simulator import Habits, SimulatedClient, SimulatedUser
 
 APP_ID: Final = 1_234_567_890
 """A made-up AppID."""

@@ -1,5 +1,6 @@
 """From the bytes of a request to events."""
 
+from sidecar.ingest.sink import StoreSink
 from sidecar.ingest.wire import BodyError, Decoded, decode
 
-__all__ = ["BodyError", "Decoded", "decode"]
+__all__ = ["BodyError", "Decoded", "StoreSink", "decode"]

@@ -67,11 +67,10 @@ async def zimwatch(
         zego=zego or ZegoSettings(),
         dashboard=dashboard or DashboardSettings(),
     )
+    in_force = tuple(Loaded(settings, dict.fromkeys(KEYS, "default")).shown())
     clock, steady = (machine.clock, machine.steady) if machine else (now_us, steady_us)
     async with (
-        app.running(
-            Loaded(settings, dict.fromkeys(KEYS, "default")), environ or {}, clock=clock, steady=steady
-        ) as served,
+        app.running(settings, environ or {}, clock=clock, steady=steady, in_force=in_force) as served,
         aiohttp.ClientSession(served.url, auto_decompress=True) as http,
     ):
         yield Zimwatch(served.url, served.store, http)

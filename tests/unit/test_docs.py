@@ -32,9 +32,11 @@ def command_named(words: list[str]) -> click.Command:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_command_in_a_document_exists(document: Path) -> None:
-    for found in re.findall(r"\bzimwatch ((?:serve|demo|check-config|db|token)\b(?: [a-z]+)?)", document.read_text()):
+    for found in re.findall(
+        r"\bzimwatch ((?:serve|demo|check-config|db|token|sdk|canary)\b(?: [a-z]+)?)", document.read_text()
+    ):
         words = found.split()
-        command_named(words if words[0] in {"db", "token"} else words[:1])
+        command_named(words if words[0] in {"db", "token", "sdk"} else words[:1])
 
 
 def test_every_command_is_in_the_readme() -> None:
@@ -52,7 +54,7 @@ def test_every_setting_is_documented_with_its_default_and_no_other() -> None:
     for key, _unit, default, environment, _meaning in rows:
         assert environment == environment_name(key)
         value = value_of(Settings(), key)
-        assert value in {(), None} or default == str(value), f"{key} is {value!r} by default"
+        assert value in ((), None) or default == str(value), f"{key} is {value!r} by default"
 
 
 def test_the_settings_example_is_toml_of_known_keys() -> None:

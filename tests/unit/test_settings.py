@@ -82,6 +82,10 @@ def test_every_wrong_and_unknown_key_is_named_at_once(tmp_path: Path) -> None:
         ("ZIMWATCH_INGEST__ALLOWED_ORIGINS", "app.example"),
         ("ZIMWATCH_LEASES__HEARTBEAT", "0s"),
         ("ZIMWATCH_LEASES__HEARTBEAT", "45"),
+        ("ZIMWATCH_CANARY__APP_ID", "0"),
+        ("ZIMWATCH_CANARY__USER_ID", ""),
+        ("ZIMWATCH_CANARY__TOKEN_URL", "ftp://bob:hunter2@tokens"),
+        ("ZIMWATCH_CANARY__NETWORK", "http://127.0.0.1"),
     ],
 )
 def test_a_wrong_value_is_refused_by_its_key_and_not_repeated(name: str, value: str) -> None:
@@ -92,6 +96,17 @@ def test_a_wrong_value_is_refused_by_its_key_and_not_repeated(name: str, value: 
     assert problem.startswith(f"{section}.{key} must be ")
     assert name in problem
     assert "hunter2" not in problem
+
+
+def test_a_canary_needs_an_account_and_one_source_of_its_token_and_shows_neither() -> None:
+    given = {"ZIMWATCH_CANARY__APP_ID": "7", "ZIMWATCH_CANARY__USER_ID": "canary"}
+    assert "canary.token_command or canary.token_url" in _problems(None, **given)[0]
+    given["ZIMWATCH_CANARY__TOKEN_COMMAND"] = "zim-token --secret hunter2"
+    shown = _shown(load(None, given, {}))
+    assert shown["canary.token_command"] == f'"{MASK}"'
+    assert shown["canary.token_url"] == "null"
+    assert "not both" in _problems(None, **given, ZIMWATCH_CANARY__TOKEN_URL="https://tokens")[0]
+    assert "canary.user_id must be given" in _problems(ZIMWATCH_CANARY__TOKEN_URL="https://tokens/")[-1]
 
 
 def test_a_file_that_is_missing_or_not_toml_is_named(tmp_path: Path) -> None:
