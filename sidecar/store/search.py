@@ -103,7 +103,7 @@ def search(connection: sa.Connection, wanted: Search, time: LeaseTime, leases: L
         where.append(f"changed_position {'<' if older else '>'} :cursor")
         start["cursor"] = int(wanted.cursor)
     inner = (
-        f"SELECT {_COLUMNS} FROM user_status WHERE {' AND '.join(where)}"
+        f"SELECT {{}} FROM user_status WHERE {' AND '.join(where)}"
         f" ORDER BY changed_position {'DESC' if older else 'ASC'} LIMIT {LOOKED_AT_MOST}"
     )
     rows, last, ended_early = _page(
@@ -165,19 +165,20 @@ def _sql(condition: sa.ColumnElement[bool]) -> str:
 def _page(
     connection: sa.Connection, inner: str, fits: list[str], values: dict[str, Any], *, limit: int, cursor_columns: str
 ) -> tuple[list[Any], tuple[Any, ...] | None, bool]:
-    """The rows of a page, where to go on (the inner columns named), and whether the budget ended it."""
-    sql = f"SELECT {_COLUMNS} FROM ({inner}) AS user_status WHERE {' AND '.join(fits)} LIMIT :limit"
+    """The rows of a page, where to go on (the columns named), and whether the budget ended it.
+
+    ``inner`` selects the rows that may be looked at, in their order, with {} in the place of its columns.
+    """
+    sql = f"SELECT * FROM ({inner.format(_COLUMNS)}) AS user_status WHERE {' AND '.join(fits)} LIMIT :limit"
     rows = connection.execute(sa.text(sql), values | {"limit": limit + 1}).all()
-    names = cursor_columns.split(", ")
     if len(rows) > limit:
         last = rows[limit - 1]
-        return list(rows[:limit]), tuple(getattr(last, name) for name in names), False
-    counted = f"SELECT COUNT(*) FROM ({inner})"
+        return list(rows[:limit]), tuple(getattr(last, name) for name in cursor_columns.split(", ")), False
+    # Only the columns of an index, so that the way to the last of them costs little.
+    beyond = f"{inner.format(cursor_columns)} OFFSET {LOOKED_AT_MOST - 1}"
     bound = {name: value for name, value in values.items() if f":{name}" in inner}
-    if connection.execute(sa.text(counted), bound).scalar_one() < LOOKED_AT_MOST:
-        return list(rows), None, False
-    final = f"SELECT {cursor_columns} FROM ({inner}) LIMIT 1 OFFSET {LOOKED_AT_MOST - 1}"
-    return list(rows), tuple(connection.execute(sa.text(final), bound).one()), True
+    final = connection.execute(sa.text(beyond), bound).first()
+    return list(rows), None if final is None else tuple(final), final is not None
 
 
 def _by_id_order(connection: sa.Connection, sought: _Sought) -> Found:
@@ -197,9 +198,7 @@ def _by_id_order(connection: sa.Connection, sought: _Sought) -> Found:
         if after is not None and app_id == after[0] and after[1] is not None:
             where.append("user_id > :after")
             start["after"] = after[1]
-        inner = (
-            f"SELECT {_COLUMNS} FROM user_status WHERE {' AND '.join(where)} ORDER BY user_id LIMIT {LOOKED_AT_MOST}"
-        )
+        inner = f"SELECT {{}} FROM user_status WHERE {' AND '.join(where)} ORDER BY user_id LIMIT {LOOKED_AT_MOST}"
         found, last, ended_early = _page(
             connection,
             inner,
