@@ -16,7 +16,7 @@ define environment
 	@mkdir -p .build && touch $@
 endef
 
-.PHONY: help run test check bench screenshots messages soak format lock clean
+.PHONY: help run test check bench benchpages benchtap screenshots messages soak format lock clean
 .DEFAULT_GOAL := help
 
 help: ## list what there is
@@ -38,6 +38,12 @@ check: .build/dev ## lint, format, types, import layers, YAML, Dockerfile
 
 bench: .build/run ## how fast events are taken in, beside bare SQLite on this machine
 	@.venv-run/bin/python -m benchmarks.ingest
+
+benchpages: .build/dev ## how fast the pages are, and how soon a change is on an open one (takes an hour; fewer with python -m)
+	@$(DEV)/python -m benchmarks.pages
+
+benchtap: .build/dev .build/npm ## what the Web tap costs a page, beside the bare SDK
+	@$(DEV)/python -m benchmarks.tap
 
 screenshots: .build/dev ## take the pictures in docs/screenshots anew
 	@$(DEV)/python docs/screenshots/take.py

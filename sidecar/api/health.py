@@ -12,6 +12,7 @@ from aiohttp import web
 from sidecar.api import json
 from sidecar.store import Store
 
+_TAP_FILES = ("zim-tap.js", "zim-tap.mjs", "zim-tap.d.ts", "zim-tap.d.mts", "zim-tap-file.cjs")
 MetricsText = Callable[[], Awaitable[tuple[bytes, str]]]
 
 
@@ -40,17 +41,24 @@ def routes(store: Store, metrics_text: MetricsText) -> list[web.AbstractRouteDef
         return web.Response(body=_file("schemas", "openapi.json")[0], content_type="application/json")
 
     async def tap(request: web.Request) -> web.Response:
-        content, digest = _file("sidecar.sdk", "zim-tap.js")
-        tag = f'"{digest}"'
-        headers = {"ETag": tag, "Cache-Control": "no-cache", "Cross-Origin-Resource-Policy": "cross-origin"}
+        content, digest = _file("sidecar.sdk", request.path.rpartition("/")[2])
+        tag = f'W/"{digest}"'  # weak: the same for the packed and the plain
+        headers = {
+            "ETag": tag,
+            "Cache-Control": "no-cache",
+            "Cross-Origin-Resource-Policy": "cross-origin",
+            "Vary": "Accept-Encoding",
+        }
         if request.headers.get("If-None-Match") == tag:
             return web.Response(status=304, headers=headers)
-        return web.Response(body=content, headers=headers, content_type="text/javascript", charset="utf-8")
+        response = web.Response(body=content, headers=headers, content_type="text/javascript", charset="utf-8")
+        response.enable_compression()
+        return response
 
     return [
         web.get("/livez", alive),
         web.get("/readyz", ready),
         web.get("/metrics", metrics),
         web.get("/openapi.json", openapi),
-        web.get("/tap/zim-tap.js", tap),
+        *(web.get(f"/tap/{name}", tap) for name in _TAP_FILES),
     ]

@@ -3,44 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import shutil
 import statistics
-from collections.abc import AsyncIterator
 from http import HTTPStatus
 from pathlib import Path
 
 import pytest
-from aiohttp import web
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Page
 
 from tests.conformance import watching
+from tests.conformance.app_pages import app_server, chromium
 from tests.support.otlp_receiver import receiving
 from tests.support.process import serving
 from tests.support.running import zimwatch
 
-SDK = Path(__file__).parents[2] / "sidecar/sdk/node/node_modules/zego-zim-web/index.js"
-APP_SCRIPT = Path(__file__).parent / "scripts/watched-app.js"
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-quic",
-    "--no-first-run",
-]
 SHOWN_WITHIN_MS = 1_000
 AT_THE_LATEST_MS = 5_000
-PAGE = """<!doctype html><meta charset="utf-8"><title>An app</title>
-<script src="/sdk.js"></script>
-<script src="{address}/tap/zim-tap.js"></script>
-<script src="/app.js"></script>
-<script type="module">
-import "{address}/tap/zim-tap.js";
-window.loadedAsModule = typeof ZimTap.install;
-</script>"""
 RUN_APP = """async (options) => {
   const said = [];
   await watchedApp({ ZIM, ZimTap, say: (what) => said.push(what), ...options });
@@ -64,41 +41,6 @@ LOG_IN_AND_LEAVE = """([endpoint, appId, token]) => {
 }"""
 
 pytestmark = [pytest.mark.browser, pytest.mark.node]
-
-
-@contextlib.asynccontextmanager
-async def app_server(address: str) -> AsyncIterator[str]:
-    """An app's own web server: another origin than Zimwatch's."""
-
-    async def page(_request: web.Request) -> web.Response:
-        return web.Response(text=PAGE.format(address=address), content_type="text/html")
-
-    async def sdk(_request: web.Request) -> web.FileResponse:
-        return web.FileResponse(SDK)
-
-    async def script(_request: web.Request) -> web.FileResponse:
-        return web.FileResponse(APP_SCRIPT)
-
-    application = web.Application()
-    application.add_routes([web.get("/", page), web.get("/sdk.js", sdk), web.get("/app.js", script)])
-    runner = web.AppRunner(application)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}/"
-    finally:
-        await runner.cleanup()
-
-
-@contextlib.asynccontextmanager
-async def chromium(network: int) -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        nowhere = f"--host-resolver-rules=MAP *.coolbcloud.com:443 127.0.0.1:{network}"
-        browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=[*FLAGS, nowhere])
-        try:
-            yield browser
-        finally:
-            await browser.close()
 
 
 async def run_app(page: Page, app: str, address: str, token: str) -> list[watching.Said]:

@@ -100,11 +100,26 @@ def check_callbacks(said: list[Said]) -> list[Said]:
     return given["sdk"]
 
 
-def check_rows(folder: Path, callbacks: list[Said], token: str) -> list[str]:
-    """Each callback is a row, in the same order and verbatim, and no secret is kept. The ids of the state changes."""
+def stored(folder: Path, user_id: str = USER) -> list[sqlite3.Row]:
+    """A user's events in the order in which they arrived."""
     with contextlib.closing(sqlite3.connect(folder / DATABASE)) as database:
         database.row_factory = sqlite3.Row
-        rows = database.execute("SELECT * FROM events ORDER BY position").fetchall()
+        return database.execute("SELECT * FROM events WHERE user_id = ? ORDER BY position", (user_id,)).fetchall()
+
+
+def stored_callbacks(rows: list[sqlite3.Row]) -> list[tuple[Any, ...]]:
+    """The SDK's callbacks among them, as ``told_callbacks`` gives them."""
+    return [_callback(row) for row in rows if row["type"] in {"connection_state_changed", "token_will_expire"}]
+
+
+def told_callbacks(said: list[Said]) -> list[tuple[Any, ...]]:
+    """What the SDK handed out, from below the tap."""
+    return [_expected(one) for one in said if one["from"] == "sdk"]
+
+
+def check_rows(folder: Path, callbacks: list[Said], token: str) -> list[str]:
+    """Each callback is a row, in the same order and verbatim, and no secret is kept. The ids of the state changes."""
+    rows = stored(folder)
     assert [row["seq"] for row in rows] == sorted(row["seq"] for row in rows)
     assert len({row["client_id"] for row in rows}) == 1
     assert len({row["session_id"] for row in rows}) == 1
@@ -112,8 +127,7 @@ def check_rows(folder: Path, callbacks: list[Said], token: str) -> list[str]:
     assert {(row["sdk_name"], row["sdk_version"]) for row in rows} == {("zego-zim-web", "2.29.0")}
     assert {(row["app_version"], row["device_id"]) for row in rows} == {("1.0", "conformance")}
 
-    stored = [_callback(row) for row in rows if row["type"] in {"connection_state_changed", "token_will_expire"}]
-    assert stored == [_expected(one) for one in callbacks]
+    assert stored_callbacks(rows) == [_expected(one) for one in callbacks]
 
     assert rows[0]["type"] == "login"
     expires_at_us = struct.unpack(">q", base64.b64decode(token[2:14])[:8])[0] * 1_000_000

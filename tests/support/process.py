@@ -21,7 +21,8 @@ POLL_S = 0.05
 DATABASE = "zimwatch.db"
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nothing listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -35,7 +36,7 @@ async def serving(folder: Path, settings: Mapping[str, str] | None = None) -> As
 
     RuntimeError if it does not become ready, or does not exit with 0 when asked; one that was killed is left alone.
     """
-    address = f"http://127.0.0.1:{(port := _free_port())}"
+    address = f"http://127.0.0.1:{(port := free_port())}"
     environ = {key: value for key, value in os.environ.items() if not key.startswith(("ZIMWATCH_", "OTEL_"))}
     options = ["serve", "--port", str(port), "--database-url", f"sqlite:///{folder / DATABASE}"]
     log = folder / "serve.log"

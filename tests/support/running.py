@@ -57,11 +57,15 @@ async def zimwatch(
     max_body_bytes: int = 1_048_576,
     zego: ZegoSettings | None = None,
     machine: Machine | None = None,
+    port: int = 0,
     dashboard: DashboardSettings | None = None,
 ) -> AsyncIterator[Zimwatch]:
-    """Runs on ``folder/zimwatch.db``, by the real clocks or those of ``machine``, until the context ends."""
+    """Runs on ``folder/zimwatch.db``, by the real clocks or those of ``machine``, until the context ends.
+
+    On any free port unless it is given one.
+    """
     settings = Settings(
-        server=ServerSettings(port=0),
+        server=ServerSettings(port=port),
         database=DatabaseSettings(url=f"sqlite:///{folder / 'zimwatch.db'}"),
         ingest=IngestSettings(max_body_bytes=max_body_bytes),
         zego=zego or ZegoSettings(),

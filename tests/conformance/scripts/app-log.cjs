@@ -1,9 +1,6 @@
 /*
- * An app that does with the real SDK whatever an app may do, and logs what it sees of it, in order. With the tap and
- * without it the log must be the same. Arguments: the ws address that stands for every server, and the tap's endpoint
- * where the tap is to be installed.
- *
- * What the SDK leaves to chance is kept out of the log: it tells of repeated RECONNECTING once.
+ * The app of app-log.js in Node.js; prints its log. Arguments: the ws address that stands for every server, and where the
+ * tap is to be installed its options as JSON and the name of what is to go wrong with it.
  */
 "use strict";
 
@@ -12,133 +9,25 @@ const path = require("node:path");
 const sdk = path.join(__dirname, "../../../sidecar/sdk");
 const { loadZim } = require(path.join(sdk, "node/zim-environment.cjs"));
 const { token04 } = require(path.join(sdk, "node/token04.cjs"));
+require("./app-log.js");
+const { faults } = require("./faults.js");
 
-const [, , network, endpoint] = process.argv;
-const seen = [];
-const waiting = [];
-
-function log(...what) {
-  const line = JSON.stringify(what);
-  if (line !== seen.at(-1) || what[1] !== "[3,3]") seen.push(line);
-  for (const one of waiting.splice(0)) one();
-}
-
-/* Resolves when the log has a line with these words that came after this call. */
-async function until(...words) {
-  const from = seen.length;
-  while (!seen.slice(from).some((line) => words.every((word) => line.includes(word)))) {
-    await new Promise((resolve) => waiting.push(resolve));
-  }
-}
-
-const plain = (error) => (error instanceof Error ? `${error.name}: ${error.message}` : JSON.stringify(error));
-process.on("unhandledRejection", (reason) => log("unhandled rejection", plain(reason)));
-process.on("uncaughtException", (error) => log("uncaught", plain(error)));
-
-function settled(name, promise) {
-  log(name, "gives", Object.prototype.toString.call(promise), promise instanceof Promise);
-  return promise.then(
-    (value) => log(name, "resolved", JSON.stringify(value) ?? "undefined"),
-    (error) => log(name, "rejected", Object.getPrototypeOf(error) === Object.prototype, plain(error)),
-  );
-}
-
-function thrown(name, work) {
-  try {
-    log(name, "returns", typeof work());
-  } catch (error) {
-    log(name, "throws", plain(error));
-  }
-}
-
-const config = (seconds, more = {}) => ({ userName: "Alice", token: token04(seconds), isOfflineLogin: true, ...more });
+const [, , network, options, fault] = process.argv;
 
 async function main() {
   const ZIM = loadZim({ address: network });
   let tap = null;
-  if (endpoint) {
+  if (options) {
     const { ZimTap } = require(path.join(sdk, "zim-tap.js"));
-    tap = ZimTap.install(ZIM, { endpoint });
+    const given = JSON.parse(options);
+    if (fault) faults[fault](given);
+    tap = ZimTap.install(ZIM, given);
   }
-
-  thrown("create without an AppID", () => ZIM.create({}));
-  const zim = ZIM.create({ appID: 1234 });
-  log("instance", zim === ZIM.getInstance(), zim instanceof ZIM, ZIM.create(1234));
-  for (const name of ["on", "off", "login", "logout", "renewToken", "destroy"]) {
-    const { writable, enumerable, configurable } = Object.getOwnPropertyDescriptor(ZIM.prototype, name);
-    log(name, zim[name].length, writable, enumerable, configurable);
-  }
-
-  const handler = (name) =>
-    function (...given) {
-      const [from, data] = given;
-      const state = JSON.stringify([data.state, data.event]);
-      log(name, state, data.extendedData, this === undefined, from === zim, given.length, Object.keys(data).join());
-    };
-  thrown("on", () => zim.on("connectionStateChanged", handler("replaced")));
-  thrown("on", () => zim.on("connectionStateChanged", handler("first")));
-  thrown("on without a handler", () => zim.on("connectionStateChanged", null));
-  zim.on("tokenWillExpire", (from, data) => log("token will expire", from === zim, JSON.stringify(data)));
-
-  await settled("login with no token", zim.login("alice", config(0, { token: "" })));
-  await settled("login with another version", zim.login({ userID: "alice", userName: "Alice" }, "99abc"));
-  await settled("renewal before login", zim.renewToken(token04(60)));
-  await settled("query before login", zim.queryUsersInfo(["bob"], { isQueryFromServer: true }));
-  zim.login("alice", config(0, { token: "garbage" })); // nobody looks at it
-  await until("unhandled rejection");
-  zim.renewToken("garbage");
-  await until("unhandled rejection");
-  const swallowed = zim.login("alice", config(0, { token: "garbage" }));
-  swallowed.catch(() => log("swallowed"));
-  await until("swallowed");
-
-  const first = settled("offline login", zim.login("alice", config(20)));
-  log("after the call of login");
-  await first;
-  await settled("login as another user", zim.login("bob", config(60)));
-  await settled("login again", zim.login("alice", config(60)));
-  await until("first", "[3,3]");
-
-  zim.on("connectionStateChanged", (_zim, data) => {
-    log("throwing", JSON.stringify([data.state, data.event]));
-    data.state = 99;
-    throw new Error("the app's own");
-  });
-  await until("uncaught");
-  log("before logout");
-  thrown("logout", () => zim.logout());
-  log("after logout");
-
-  zim.on("connectionStateChanged", handler("second"));
-  thrown("off", () => zim.off("connectionStateChanged"));
-  await settled("login that nobody listens to", zim.login("alice", config(60)));
-  thrown("logout", () => zim.logout());
-  zim.on("connectionStateChanged", handler("third"));
-  const pending = zim.login("alice", config(60, { isOfflineLogin: false }));
-  pending.then(
-    () => log("pending: resolved"),
-    () => log("pending: rejected"),
-  );
-  await until("third", "[3,3]");
-  log("before logout");
-  thrown("logout", () => zim.logout({ isClearDB: false }));
-  log("after logout");
-
-  thrown("destroy", () => zim.destroy());
-  thrown("on after destroy", () => zim.on("connectionStateChanged", handler("never")));
-  thrown("logout after destroy", () => zim.logout());
-  await settled("login after destroy", zim.login("alice", config(60)));
-  const next = ZIM.create(1234);
-  log("created anew", next !== zim);
-  next.on("connectionStateChanged", (_zim, data) => log("next", JSON.stringify([data.state, data.event])));
-  await settled("login of the next", next.login("alice", config(20)));
-  next.off();
-  thrown("logout of the next", () => next.logout());
-
-  if (tap) {
-    await tap.flush();
-    tap.uninstall();
-  }
+  const watch = ({ unhandled, uncaught }) =>
+    process.on("unhandledRejection", unhandled).on("uncaughtException", uncaught);
+  const seen = await globalThis.appLog({ ZIM, token04, watch });
+  if (tap && !fault) await tap.flush();
+  if (tap) tap.uninstall();
   process.stdout.write(`${seen.join("\n")}\n`);
   process.exit(0);
 }

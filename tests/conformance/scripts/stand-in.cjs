@@ -68,8 +68,8 @@ function same(before, after) {
   });
 }
 
-const [, , scenario, endpoint, ingestToken] = process.argv;
-const options = { endpoint, ingestToken };
+const [, , scenario, endpoint, ingestToken, queue] = process.argv;
+const options = { endpoint, ingestToken, queue: queue ?? false };
 
 const scenarios = {
   async refusals() {
@@ -144,13 +144,128 @@ const scenarios = {
     return { left: await tap.flush() };
   },
 
+  /* Records ten events, says so, and is killed. */
+  async killed() {
+    const ZIM = makeZim();
+    ZimTap.install(ZIM, options);
+    const zim = ZIM.create(1);
+    zim.login("alice", "");
+    for (let count = 0; count < 8; count += 1) zim.emit(3, 3);
+    await new Promise((resolve) => setTimeout(resolve));
+    process.kill(process.pid, "SIGKILL");
+  },
+
+  /* Sends what others have left. */
+  async heir() {
+    const tap = ZimTap.install(makeZim(), options);
+    return { left: await tap.flush(), status: tap.status() };
+  },
+
+  /* What the SDK hands out is not always what its typings say. Gives what the app sees, with the tap and without. */
+  async strange() {
+    const loop = {};
+    loop.self = loop;
+    const thrower = { state: 2, event: 0, get extendedData() { throw new Error("a getter of the SDK's"); } };
+    const all = [
+      ...[undefined, null, 7, "text", {}, loop, thrower],
+      ...[{ state: loop, event: 10n, extendedData: loop }, { state: Symbol("s"), event: NaN, extendedData: Symbol("x") }],
+      ...[{ state: 2, event: { toString() { throw new Error("no"); } }, extendedData: "" }, Object.create(null)],
+    ];
+    const live = async (isTapped) => {
+      const ZIM = makeZim();
+      ZIM.prototype.sendMessage = (...given) => Promise.reject(given.length > 1 ? given[1] : { code: 6000121, message: "no" });
+      const tap = isTapped ? ZimTap.install(ZIM, options) : null;
+      const zim = ZIM.create(1);
+      const seen = [];
+      zim.on("connectionStateChanged", (...given) => {
+        seen.push(given.length, given[1]);
+        if (seen.length % 3 === 0) throw new Error("the app's own");
+      });
+      for (const data of all) {
+        try {
+          seen.push(zim.slots.get("connectionStateChanged")(zim, data));
+        } catch (error) {
+          seen.push(error.message);
+        }
+      }
+      for (const error of all) await zim.sendMessage(loop, error).catch((caught) => seen.push(caught));
+      await zim.sendMessage("hello").catch((caught) => seen.push(JSON.stringify(caught)));
+      zim.off("connectionStateChanged");
+      await zim.login(loop, thrower);
+      const left = await tap?.flush();
+      tap?.uninstall();
+      return { seen, left };
+    };
+    const bare = await live(false);
+    const tapped = await live(true);
+    const isSame = (one, index) => Object.is(one, tapped.seen[index]);
+    const same = bare.seen.length === tapped.seen.length && bare.seen.every(isSame);
+    return { same, count: bare.seen.length, refused: all.length + 1 };
+  },
+
+  /* The clock is set back and forth. */
+  async clock() {
+    const ZIM = makeZim();
+    const now = Date.now;
+    const tap = ZimTap.install(ZIM, options);
+    const zim = ZIM.create(1);
+    let left = 0;
+    for (const hours of [0, -30, 30, 0]) {
+      Date.now = () => now() + hours * 3600_000;
+      zim.emit(2, 0);
+      left = await tap.flush();
+    }
+    Date.now = () => now() - 7000;
+    zim.emit(2, 0);
+    left += await tap.flush();
+    return { left, status: tap.status() };
+  },
+
+  /* The SDK refuses a call, and says in its message what it was given. */
+  async refused() {
+    const ZIM = makeZim();
+    ZIM.prototype.sendMessage = (message) => Promise.reject({ code: 6000121, message: message.told });
+    const tap = ZimTap.install(ZIM, options);
+    const zim = ZIM.create(1);
+    zim.login("alice", "");
+    for (const told of ["The user is not logged in.", "cannot send: the secret words"]) {
+      await zim.sendMessage({ told, message: "the secret words" }).catch(() => {});
+    }
+    await zim.sendMessage({ get told() { return "not logged in"; }, message: "" }).catch(() => {});
+    return { left: await tap.flush() };
+  },
+
   async bounded() {
     const ZIM = makeZim();
-    const tap = ZimTap.install(ZIM, { ...options, mostEvents: 10 });
+    const limit = 6000;
+    const problems = [];
+    // The server is looked for once the queue is full.
+    const target = endpoint;
+    const fetch = globalThis.fetch;
+    let isOpen = false;
+    globalThis.fetch = (...given) => (isOpen ? fetch(...given) : Promise.reject(new Error("not yet")));
+    const onProblem = (text) => problems.push(text);
+    const tap = ZimTap.install(ZIM, { ...options, endpoint: target, queueBytes: limit, onProblem });
     const zim = ZIM.create(1);
-    for (let count = 0; count < 50; count += 1) zim.emit(3, 3);
-    const left = await tap.flush();
-    return { left, ...tap.status(), problem: undefined };
+    const repeats = [];
+    let recorded = 0;
+    const say = (...given) => {
+      zim.emit(...given);
+      recorded += 1;
+    };
+    for (let outage = 0; outage < 12; outage += 1) {
+      say(2, 0);
+      for (let retry = 0; retry < 4; retry += 1) {
+        say(3, 3);
+        if (retry > 0) repeats.push(recorded);
+      }
+      await null;
+    }
+    let left = await tap.flush();
+    const full = tap.status();
+    isOpen = true;
+    if (target !== "http://127.0.0.1:9") while (left > 0) left = await tap.flush();
+    return { left, full, recorded, repeats, limit, problems, status: tap.status() };
   },
 };
 

@@ -10,4 +10,4 @@ require("./watched-app.js");
 
 const { network, ...options } = JSON.parse(process.argv[2]);
 const say = (what) => process.stdout.write(`${JSON.stringify(what)}\n`);
-globalThis.watchedApp({ ZIM: loadZim({ address: network }), ZimTap, say, ...options }).then(() => process.exit(0));
+globalThis.watchedApp({ ZIM: loadZim({ address: network }), ZimTap, say, queue: false, ...options }).then(() => process.exit(0));

@@ -9,7 +9,7 @@
 
   const TOKEN_EXPIRED = 5;
 
-  root.watchedApp = async function watchedApp({ ZIM, ZimTap, endpoint, appId, userId, userName, token, say }) {
+  root.watchedApp = async function watchedApp({ ZIM, ZimTap, appId, userId, userName, token, say, ...options }) {
     const on = ZIM.prototype.on;
     ZIM.prototype.on = function (type, listener) {
       return on.call(this, type, function (zim, data) {
@@ -18,7 +18,8 @@
       });
     };
 
-    const tap = ZimTap.install(ZIM, { endpoint, appVersion: "1.0", deviceId: "conformance" });
+    const tap = ZimTap.install(ZIM, { appVersion: "1.0", deviceId: "conformance", ...options });
+    root.tap = tap; // for the test
     const zim = ZIM.create({ appID: appId });
     const expired = new Promise((resolve) => {
       zim.on("connectionStateChanged", (_zim, data) => {

@@ -1,0 +1,2 @@
+export * from "./zim-tap.js";
+export { default } from "./zim-tap.js";

@@ -1,0 +1,93 @@
+"""An app's own web server, another origin than Zimwatch's, and a Chromium that finds no ZIM server."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from aiohttp import web
+from playwright.async_api import Browser, async_playwright
+
+ROOT = Path(__file__).parents[2]
+SDK_FOLDER = ROOT / "sidecar/sdk"
+FILES = {
+    "/sdk.js": SDK_FOLDER / "node/node_modules/zego-zim-web/index.js",
+    "/zim-tap.js": SDK_FOLDER / "zim-tap.js",
+    "/app.js": ROOT / "tests/conformance/scripts/watched-app.js",
+    "/app-log.js": ROOT / "tests/conformance/scripts/app-log.js",
+    "/faults.js": ROOT / "tests/conformance/scripts/faults.js",
+}
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-quic",
+    "--no-first-run",
+]
+SERVED_BY_ZIMWATCH = """<!doctype html><meta charset="utf-8"><title>An app</title>
+<script src="/sdk.js"></script>
+<script src="{address}/tap/zim-tap.js"></script>
+<script src="/app.js"></script>
+<script type="module">
+import {{ ZimTap as named }} from "{address}/tap/zim-tap.mjs";
+import "{address}/tap/zim-tap.js";
+window.loadedAsModule = named === ZimTap && typeof ZimTap.install;
+</script>"""
+# The tap is the app's own copy, for when Zimwatch is away.
+OWN_COPY = """<!doctype html><meta charset="utf-8"><title>An app</title>
+<script src="/sdk.js"></script>
+<script src="/zim-tap.js"></script>
+<script src="/app.js"></script>
+<script src="/app-log.js"></script>
+<script src="/faults.js"></script>"""
+# Everything that the SDK wants, and nothing of Zimwatch.
+CLOSED = "connect-src 'self' wss: https:"
+
+
+@contextlib.asynccontextmanager
+async def app_server(address: str) -> AsyncIterator[str]:
+    """The address of a page that loads the tap from ``address``; ``own`` and ``closed`` below it need no server."""
+
+    async def page(_request: web.Request) -> web.Response:
+        return web.Response(text=SERVED_BY_ZIMWATCH.format(address=address), content_type="text/html")
+
+    async def own(_request: web.Request) -> web.Response:
+        return web.Response(text=OWN_COPY, content_type="text/html")
+
+    async def closed(_request: web.Request) -> web.Response:
+        return web.Response(text=OWN_COPY, content_type="text/html", headers={"Content-Security-Policy": CLOSED})
+
+    async def file(request: web.Request) -> web.FileResponse:
+        return web.FileResponse(FILES[request.path])
+
+    application = web.Application()
+    application.add_routes([web.get("/", page), web.get("/own", own), web.get("/closed", closed)])
+    application.add_routes([web.get(path, file) for path in FILES])
+    runner = web.AppRunner(application)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/"
+    finally:
+        await runner.cleanup()
+
+
+def flags(network: int) -> list[str]:
+    """Chromium's arguments; every server of ZIM's is that port of this machine."""
+    return [*FLAGS, f"--host-resolver-rules=MAP *.coolbcloud.com:443 127.0.0.1:{network}"]
+
+
+@contextlib.asynccontextmanager
+async def chromium(network: int) -> AsyncIterator[Browser]:
+    """A browser whose ZIM servers are all that port of this machine."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=flags(network))
+        try:
+            yield browser
+        finally:
+            await browser.close()
