@@ -14,8 +14,8 @@ from dashboard.asked import AppOf, Asked, MomentError, moment_asked
 from dashboard.views.users import FilterError, search_of
 from sidecar.clock import Clock
 from sidecar.store import Store
+from sidecar.store.lookup import FoundUser
 from sidecar.store.records import UserRow
-from sidecar.store.search import FoundUser
 
 UserView = Callable[[UserRow], Mapping[str, Any]]
 """A user as the API writes it."""

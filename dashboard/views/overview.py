@@ -16,7 +16,7 @@ from dashboard.times import lasted
 from sidecar.canary import CanaryStatus
 from sidecar.clock import Clock
 from sidecar.store import Store
-from sidecar.store.search import Search
+from sidecar.store.lookup import Search
 
 _NEWEST = 10
 _NEWEST_ON_WALL = 6

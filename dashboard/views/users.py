@@ -15,7 +15,7 @@ from dashboard.words import REASONS, STATUS_WORDS
 from sidecar.clock import Clock
 from sidecar.domain.status import STATUSES
 from sidecar.store import Store
-from sidecar.store.search import IDS_MOST, MATCHES, ORDERS, Match, Order, Search
+from sidecar.store.lookup import IDS_MOST, MATCHES, ORDERS, Match, Order, Search
 
 ROWS: Final = 50
 SPANS: Final = {"5m": 5 * MINUTE_US, "15m": 15 * MINUTE_US, "1h": HOUR_US, "24h": DAY_US, "7d": 7 * DAY_US}

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 import sqlalchemy as sa
 
-from sidecar.store.history import position_at
+from sidecar.store.past import position_at
 
 _DAY_US: Final = 86_400_000_000
 

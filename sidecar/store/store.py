@@ -17,10 +17,11 @@ from sidecar.domain.events import Event
 from sidecar.domain.lease import Leases
 from sidecar.domain.lease_time import LeaseClock, LeaseTime, Stretch
 from sidecar.errors import DatabaseRefusedError, StoreUnavailableError
-from sidecar.store import engine, event_log, hand_off, history, lease_time, outbox, queries, rollups, search, storage
+from sidecar.store import engine, event_log, hand_off, lease_time, lookup, outbox, past, queries, rollups, storage
 from sidecar.store.event_log import Batch
 from sidecar.store.hand_off import HandOff
-from sidecar.store.history import Then
+from sidecar.store.lookup import Found, Search
+from sidecar.store.past import Then
 from sidecar.store.rebuild import rebuild
 from sidecar.store.records import (
     Appended,
@@ -37,7 +38,6 @@ from sidecar.store.records import (
     UserRow,
 )
 from sidecar.store.rollups import Bucket
-from sidecar.store.search import Found, Search
 from sidecar.store.storage import Storage
 from sidecar.store.tokens import Tokens
 from sidecar.store.writer import Writer
@@ -182,12 +182,12 @@ class Store:
         return await self._read(queries.summary, self._lease_time(), app_id)
 
     async def search(self, wanted: Search) -> Found:
-        """A page of users for people; see :mod:`sidecar.store.search`."""
-        return await self._read(search.search, wanted, self._lease_time(), self._leases)
+        """A page of users for people; see :mod:`sidecar.store.lookup`."""
+        return await self._read(lookup.search, wanted, self._lease_time(), self._leases)
 
     async def app_ids(self) -> list[int]:
         """Every app that has users."""
-        return await self._read(search.app_ids)
+        return await self._read(lookup.app_ids)
 
     async def day(self, app_id: int | None, *, begin_us: int, end_us: int, step_minutes: int) -> list[Bucket]:
         """Users by status and what happened, in buckets of some minutes; see :func:`sidecar.store.rollups.read`."""
@@ -195,7 +195,7 @@ class Store:
 
     async def user_as_of(self, app_id: int, user_id: str, as_of_us: int, *, limit: int) -> Then:
         """One user as of a past moment, with its newest events by then."""
-        return await self._read(history.user_as_of, app_id, user_id, as_of_us, limit=limit, leases=self._leases)
+        return await self._read(past.user_as_of, app_id, user_id, as_of_us, limit=limit, leases=self._leases)
 
     async def sign_hand_off(self, given: HandOff) -> str | None:
         """The text of a link that shows this; None where nobody has heard of the user."""
@@ -210,8 +210,8 @@ class Store:
         return await self._read(storage.measure, self.path, self._clock())
 
     async def users_as_of(self, wanted: Search, as_of_us: int) -> Found:
-        """A page of users as of a past moment; see :func:`sidecar.store.history.users_as_of`."""
-        return await self._read(history.users_as_of, wanted, as_of_us, time=self._lease_time(), leases=self._leases)
+        """A page of users as of a past moment; see :func:`sidecar.store.past.users_as_of`."""
+        return await self._read(past.users_as_of, wanted, as_of_us, time=self._lease_time(), leases=self._leases)
 
     async def newest(self) -> StoredEvent | None:
         """The newest event of the log."""

@@ -11,8 +11,8 @@ import pytest
 
 from sidecar.store import Store
 from sidecar.store.hand_off import HandOff
+from sidecar.store.lookup import Search
 from sidecar.store.rollups import MINUTE_US
-from sidecar.store.search import Search
 from tests.support.events import APP_ID, BEGIN_US, SECOND_US, Phone
 
 HOUR_US = 60 * MINUTE_US

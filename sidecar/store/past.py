@@ -15,9 +15,9 @@ from sidecar.domain.lease import Leases
 from sidecar.domain.lease_time import LeaseTime
 from sidecar.domain.presence import presence
 from sidecar.domain.status import NOT_LOGGED_IN
-from sidecar.store import rows, search, tables
+from sidecar.store import lookup, rows, tables
+from sidecar.store.lookup import Found, FoundUser, Search
 from sidecar.store.records import SessionRow, StoredEvent, UserDetail, UserRow
-from sidecar.store.search import Found, FoundUser, Search
 
 # A client that has said nothing within this many of the user's events before the moment is not in the picture.
 FOLDED_EVENTS: Final = 2_000
@@ -63,7 +63,7 @@ def users_as_of(connection: sa.Connection, wanted: Search, as_of_us: int, *, tim
     users: list[FoundUser] = []
     cursor, looked_at = wanted.cursor, 0
     while looked_at < LOOKED_AT_MOST:
-        helping = search.search(
+        helping = lookup.search(
             connection,
             Search(
                 q=wanted.q,
@@ -83,7 +83,7 @@ def users_as_of(connection: sa.Connection, wanted: Search, as_of_us: int, *, tim
             if then is not None and wanted.status in {None, then.status} and wanted.reason in {None, then.reason}:
                 users.append(FoundUser(then, 0))
             if len(users) == wanted.limit:
-                return Found(users, search.cursor_after(found.user), ended_early=False)
+                return Found(users, lookup.cursor_after(found.user), ended_early=False)
         if (cursor := helping.next_cursor) is None:
             return Found(users, None, ended_early=False)
     return Found(users, cursor, ended_early=True)

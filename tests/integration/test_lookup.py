@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from sidecar.store import Store, search
-from sidecar.store.search import Search
+from sidecar.store import Store, lookup
+from sidecar.store.lookup import Search
 from tests.support.events import APP_ID, BEGIN_US, SECOND_US, Phone
 
 NOW_US = BEGIN_US + 3_600 * SECOND_US
@@ -82,8 +82,8 @@ async def test_a_filter_finds_who_fits_in_order(store: Store, wanted: dict[str, 
     assert await found(store, **wanted) == expected
 
 
-@pytest.mark.parametrize("order", search.ORDERS)
-async def test_page_after_page_gives_everybody_once(store: Store, order: search.Order) -> None:
+@pytest.mark.parametrize("order", lookup.ORDERS)
+async def test_page_after_page_gives_everybody_once(store: Store, order: lookup.Order) -> None:
     everybody = await found(store, order=order)
     seen, cursor = [], None
     while True:
@@ -98,8 +98,8 @@ async def test_page_after_page_gives_everybody_once(store: Store, order: search.
 async def test_a_page_that_has_looked_at_enough_ends_early_and_says_where_to_go_on(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(search, "LOOKED_AT_MOST", 2)
-    for order in search.ORDERS:
+    monkeypatch.setattr(lookup, "LOOKED_AT_MOST", 2)
+    for order in lookup.ORDERS:
         seen, cursor, early = [], None, 0
         for _ in range(10):
             page = await store.search(Search(order=order, reason="KICKED_OUT", cursor=cursor))
