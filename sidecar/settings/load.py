@@ -23,83 +23,11 @@ DEFAULT_FILE: Final = "zimwatch.toml"
 PREFIX: Final = "ZIMWATCH_"
 MASK: Final = "********"
 
-_UNIT_US: Final = {"ms": 1_000, "s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
-_DURATION: Final = re.compile(r"([1-9][0-9]{0,6})(ms|s|m|h|d)")
 # A Kubernetes Service called "zimwatch" puts these into every pod's environment; they are nobody's settings.
 _KUBERNETES: Final = re.compile(
     r"ZIMWATCH_(SERVICE_(HOST|PORT)(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
 )
 _URL_PASSWORD: Final = re.compile(r"(?<=://)([^/@\s:]*):[^/@\s]*@")
-
-# A description completes the sentence "<key> must be …".
-Port = Annotated[int, Meta(ge=0, le=65_535, description="a port from 0 (any free one) to 65535")]
-Host = Annotated[str, Meta(pattern=r"^[^\s/]+$", description="a host name or an IP address to listen on")]
-HostName = Annotated[str, Meta(pattern=r"^[^\s/:]+$|^\[[0-9A-Fa-f:.]+\]$")]
-Hosts = Annotated[tuple[HostName, ...], Meta(description="a list of host names, without scheme or port")]
-Origin = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9+.-]*://[^/\s]+$")]
-Origins = Annotated[tuple[Origin, ...], Meta(description="a list of origins such as https://app.example.com, no path")]
-DatabaseUrl = Annotated[str, Meta(pattern=r"^sqlite:///[^?#]+$", description="sqlite:/// and the path of a file")]
-BodyBytes = Annotated[int, Meta(ge=1_024, le=1 << 30, description="a number of bytes from 1024 to 1073741824")]
-Duration = Annotated[
-    str,
-    Meta(pattern=rf"^{_DURATION.pattern}$", description="a duration such as 500ms, 45s, 15m, 24h or 90d"),
-]
-Level = Annotated[
-    Literal["debug", "info", "warning", "error"],
-    Meta(description="one of debug, info, warning, error"),
-]
-Secret = Annotated[str, Meta(min_length=1, description="a secret, not empty", extra={"secret": True})]
-Format = Annotated[Literal["auto", "json", "console"], Meta(description="one of auto, json, console")]
-
-
-class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Where Zimwatch listens. ``allowed_hosts``: names it answers to beside loopback and ``host`` itself."""
-
-    host: Host = "127.0.0.1"
-    port: Port = 8790
-    allowed_hosts: Hosts = ()
-
-
-class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Which database holds everything."""
-
-    url: DatabaseUrl = "sqlite:///zimwatch.db"
-
-
-class IngestSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``POST /v1/events`` takes. The limit holds after decompression."""
-
-    max_body_bytes: BodyBytes = 1_048_576
-    allowed_origins: Origins = ()
-
-
-class LeaseSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How long a client may be silent before its user is unconfirmed: one that sends heartbeats, one that never has."""
-
-    heartbeat: Duration = "45s"
-    silent: Duration = "24h"
-
-    def leases(self) -> Leases:
-        """The same in microseconds."""
-        return Leases(heartbeat_us=duration_us(self.heartbeat), silent_us=duration_us(self.silent))
-
-
-class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What goes to stderr. ``auto`` is JSON unless stderr is a terminal."""
-
-    level: Level = "info"
-    format: Format = "auto"
-
-
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """Every setting of Zimwatch's own. OpenTelemetry's come from its own environment variables."""
-
-    server: ServerSettings = ServerSettings()
-    database: DatabaseSettings = DatabaseSettings()
-    ingest: IngestSettings = IngestSettings()
-    leases: LeaseSettings = LeaseSettings()
-    logs: LogSettings = LogSettings()
-
 
 class Loaded(msgspec.Struct, frozen=True):
     """The settings in force, and the source of each ``section.key``. A ``secret`` one came from a file."""
@@ -147,15 +75,6 @@ def _hints() -> dict[str, Any]:
 _HINTS: Final = _hints()
 KEYS: Final = tuple(_HINTS)
 """Every setting as ``section.key``."""
-
-
-def duration_us(text: str) -> int:
-    """Microseconds of ``45s``, ``15m``, ``24h`` … ; ValueError for anything else."""
-    match = _DURATION.fullmatch(text)
-    if match is None:
-        message = f"{text!r} is not a duration such as 45s, 15m, 24h or 90d"
-        raise ValueError(message)
-    return int(match[1]) * _UNIT_US[match[2]]
 
 
 def environment_name(key: str) -> str:
