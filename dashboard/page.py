@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from dashboard.words import STATUS_WORDS, words_for
+from dashboard.words import HELD_REASONS, HELD_WORDS, STATUS_WORDS, words_for
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS: Final = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
@@ -56,7 +56,13 @@ _environment = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_environment.globals.update(user_path=user_path, words_for=words_for, STATUS_WORDS=STATUS_WORDS)
+_environment.globals.update(
+    user_path=user_path,
+    words_for=words_for,
+    STATUS_WORDS=STATUS_WORDS,
+    HELD_WORDS=HELD_WORDS,
+    HELD_REASONS=HELD_REASONS,
+)
 _environment.filters.update(iso=iso, clock_text=clock_text, ago=ago)
 
 
@@ -70,7 +76,8 @@ def render(name: str, status: int = 200, **values: Any) -> web.Response:  # noqa
     headers = {
         "Content-Security-Policy": policy,
         "X-Content-Type-Options": "nosniff",
-        "Referrer-Policy": "no-referrer",
+        # Not "no-referrer": with that a browser names no origin for our own forms, and they could not be told apart.
+        "Referrer-Policy": "same-origin",
         "Cache-Control": "no-store",
     }
     text = _environment.get_template(name).render(nonce=nonce, **values)

@@ -18,7 +18,7 @@ import structlog
 from aiohttp import web
 
 import dashboard
-from sidecar import api, telemetry
+from sidecar import alerting, api, telemetry
 from sidecar.clock import Clock, now_us
 from sidecar.errors import ZimwatchError
 from sidecar.settings import Settings
@@ -40,11 +40,14 @@ class Running(msgspec.Struct, frozen=True):
     store: Store
 
 
-def build(settings: Settings, store: Store, clock: Clock, *, metrics_text: api.MetricsText) -> web.Application:
+def build(
+    settings: Settings, store: Store, engine: alerting.Engine, clock: Clock, *, metrics_text: api.MetricsText
+) -> web.Application:
     """The web application over an open store; starts nothing."""
     application = web.Application(middlewares=api.middlewares(store, settings))
-    application.add_routes(api.routes(store, settings, clock, metrics_text=metrics_text))
-    application.add_routes(dashboard.routes(store, clock, api.app_of))
+    application.add_routes(api.routes(store, engine, settings, clock, metrics_text=metrics_text))
+    visitor = dashboard.Visitor(api.app_of, api.who, api.is_own_origin)
+    application.add_routes(dashboard.routes(store, engine, clock, visitor))
     return application
 
 
@@ -53,7 +56,14 @@ async def running(settings: Settings, environ: Mapping[str, str], *, clock: Cloc
     """Serves for as long as the context is open. ZimwatchError where it cannot, with nothing left open."""
     export_spans = telemetry.exporting(environ)
     telemetry.start(environ)
-    store = Store.open(settings.database.url, clock=clock, leases=settings.leases.leases(), export_spans=export_spans)
+    engine = alerting.engine_of(settings)
+    store = Store.open(
+        settings.database.url,
+        clock=clock,
+        leases=settings.leases.leases(),
+        export_spans=export_spans,
+        reaction=engine,
+    )
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(store.close)
         _refuse_an_open_door(settings, store)
@@ -64,7 +74,7 @@ async def running(settings: Settings, environ: Mapping[str, str], *, clock: Cloc
             task.add_done_callback(_told)
             stack.push_async_callback(_stopped, relay, task)
         runner = web.AppRunner(
-            build(settings, store, clock, metrics_text=metrics.text),
+            build(settings, store, engine, clock, metrics_text=metrics.text),
             access_log=None,
             handle_signals=False,
             shutdown_timeout=ANSWERS_FINISH_S,
@@ -73,6 +83,8 @@ async def running(settings: Settings, environ: Mapping[str, str], *, clock: Cloc
         stack.push_async_callback(runner.cleanup)
         await runner.setup()
         url = await _listen(runner, settings)
+        engine.serve_at(url)
+        await stack.enter_async_context(alerting.running(settings, store, engine, clock, exports_spans=export_spans))
         log.info("serving", url=url, database=settings.database.url, exports_spans=export_spans)
         yield Running(url, store)
         log.info("stopping")

@@ -8,26 +8,26 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Final, get_type_hints
 
 import msgspec
-from msgspec import Meta
 
-from sidecar.domain.lease import Leases
 from sidecar.errors import SettingsError
+from sidecar.settings import convert
+from sidecar.settings.convert import HINTS, MASK, Given
+from sidecar.settings.sections import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 DEFAULT_FILE: Final = "zimwatch.toml"
 PREFIX: Final = "ZIMWATCH_"
-MASK: Final = "********"
 
 # A Kubernetes Service called "zimwatch" puts these into every pod's environment; they are nobody's settings.
 _KUBERNETES: Final = re.compile(
     r"ZIMWATCH_(SERVICE_(HOST|PORT)(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
 )
-_URL_PASSWORD: Final = re.compile(r"(?<=://)([^/@\s:]*):[^/@\s]*@")
+
 
 class Loaded(msgspec.Struct, frozen=True):
     """The settings in force, and the source of each ``section.key``. A ``secret`` one came from a file."""
@@ -38,53 +38,24 @@ class Loaded(msgspec.Struct, frozen=True):
 
     def is_secret(self, key: str) -> bool:
         """Whether the value must not be shown: by its kind, or because it came from a file of secrets."""
-        return key in self.secret or any((meta.extra or {}).get("secret") for meta in _metas(_HINTS[key]))
+        return key in self.secret or convert.is_secret(HINTS[key])
 
     def shown(self) -> Iterator[tuple[str, str, str]]:
         """Key, value as TOML would have it, source; fit to be printed: what is secret is masked."""
         for key, source in self.sources.items():
             value = value_of(self.settings, key)
-            text = msgspec.json.encode(value).decode()
+            text = msgspec.json.encode(convert.masked(value)).decode()
             hidden = value is not None and self.is_secret(key)
-            yield key, f'"{MASK}"' if hidden else without_password(text), source
+            yield key, f'"{MASK}"' if hidden else convert.without_password(text), source
 
 
-class _Given(msgspec.Struct, frozen=True):
-    """A value before it is checked. ``as_text``: it was text to begin with (environment), so "8790" is a number."""
-
-    value: object
-    source: str
-    as_text: bool = False
-
-
-def _metas(hint: Any) -> Iterator[Meta]:  # noqa: ANN401 - a type hint may be anything
-    """The Metas of an annotated type, also inside of ``… | None``."""
-    yield from (meta for meta in getattr(hint, "__metadata__", ()) if isinstance(meta, Meta))
-    for inner in getattr(hint, "__args__", ()):
-        yield from _metas(inner)
-
-
-def _hints() -> dict[str, Any]:
-    return {
-        f"{section}.{key}": hint
-        for section, struct in get_type_hints(Settings).items()
-        for key, hint in get_type_hints(struct, include_extras=True).items()
-    }
-
-
-_HINTS: Final = _hints()
-KEYS: Final = tuple(_HINTS)
+KEYS: Final = tuple(HINTS)
 """Every setting as ``section.key``."""
 
 
 def environment_name(key: str) -> str:
     """``server.port`` → ``ZIMWATCH_SERVER__PORT``."""
     return PREFIX + key.replace(".", "__").upper()
-
-
-def without_password(text: str) -> str:
-    """The text with the password of a URL in it masked."""
-    return _URL_PASSWORD.sub(rf"\1:{MASK}@", text)
 
 
 def value_of(settings: Settings, key: str) -> object:
@@ -101,35 +72,26 @@ def load(path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, 
     """
     problems: list[str] = []
     secret: set[str] = set()
-    given: dict[str, _Given] = {}
+    given: dict[str, Given] = {}
     given |= _from_file(path, problems)
     given |= _from_environment(environ, problems, secret)
-    given |= {key: _Given(value, "command line") for key, value in overrides.items() if value is not None}
+    given |= {key: Given(value, "command line") for key, value in overrides.items() if value is not None}
     values: dict[str, dict[str, Any]] = {section: {} for section in get_type_hints(Settings)}
     for key, found in given.items():
         section, name = key.split(".")
-        try:
-            values[section][name] = _converted(key, found)
-        except msgspec.ValidationError:
-            problems.append(f"{key} must be {_expected(key)} ({found.source}).")
+        converted = convert.setting(key, found, problems)
+        if converted is not convert.WRONG:
+            values[section][name] = converted
+    if not problems:
+        problems += convert.contradictions(values["alerts"])
     if problems:
         raise SettingsError(problems)
     sources = {key: given[key].source if key in given else "default" for key in KEYS}
-    return Loaded(msgspec.convert(values, Settings), sources, frozenset(secret))
+    sections = {section: struct(**values[section]) for section, struct in get_type_hints(Settings).items()}
+    return Loaded(Settings(**sections), sources, frozenset(secret))
 
 
-def _expected(key: str) -> str:
-    return next(str(meta.description) for meta in _metas(_HINTS[key]) if meta.description)
-
-
-def _converted(key: str, found: _Given) -> object:
-    value = found.value
-    if found.as_text and isinstance(value, str) and get_origin(getattr(_HINTS[key], "__origin__", None)) is tuple:
-        value = [part.strip() for part in value.split(",") if part.strip()]
-    return msgspec.convert(value, _HINTS[key], strict=not found.as_text)
-
-
-def _from_file(path: Path | None, problems: list[str]) -> dict[str, _Given]:
+def _from_file(path: Path | None, problems: list[str]) -> dict[str, Given]:
     if path is None:
         path = Path(DEFAULT_FILE)
         if not path.exists():
@@ -142,29 +104,29 @@ def _from_file(path: Path | None, problems: list[str]) -> dict[str, _Given]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         problems.append(f"The settings file {path} is not TOML: {error}.")
         return {}
-    given: dict[str, _Given] = {}
+    given: dict[str, Given] = {}
     for section, table in tables.items():
         if section not in get_type_hints(Settings):
             problems.append(f"{section} is not a section of the settings ({path}).")
         elif not isinstance(table, dict):
             problems.append(f"{section} must be a table, written [{section}] ({path}).")
         else:
-            given |= {f"{section}.{name}": _Given(value, str(path)) for name, value in table.items()}
-    for key in [key for key in given if key not in _HINTS]:
+            given |= {f"{section}.{name}": Given(value, str(path)) for name, value in table.items()}
+    for key in [key for key in given if key not in HINTS]:
         problems.append(f"{key} is not a setting ({path}).")
         del given[key]
     return given
 
 
-def _from_environment(environ: Mapping[str, str], problems: list[str], secret: set[str]) -> dict[str, _Given]:
+def _from_environment(environ: Mapping[str, str], problems: list[str], secret: set[str]) -> dict[str, Given]:
     names = {environment_name(key): key for key in KEYS}
     files = {f"{name}_FILE": key for name, key in names.items()}
-    given: dict[str, _Given] = {}
+    given: dict[str, Given] = {}
     for name, text in environ.items():
         if not name.startswith(PREFIX) or _KUBERNETES.fullmatch(name):
             continue
         if name in names:
-            given[names[name]] = _Given(text, name, as_text=True)
+            given[names[name]] = Given(text, name, as_text=True)
         elif name in files and name.removesuffix("_FILE") in environ:
             problems.append(f"{files[name]} is given twice: by {name} and by {name.removesuffix('_FILE')}.")
         elif name in files:
@@ -173,7 +135,7 @@ def _from_environment(environ: Mapping[str, str], problems: list[str], secret: s
             except (OSError, UnicodeDecodeError) as error:
                 problems.append(f"{files[name]} cannot be read from the file in {name}: {error}.")
             else:
-                given[files[name]] = _Given(content, name, as_text=True)
+                given[files[name]] = Given(content, name, as_text=True)
                 secret.add(files[name])
         else:
             problems.append(f"{name} is not a setting of the environment; their names are {PREFIX}SECTION__KEY.")

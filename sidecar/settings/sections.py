@@ -66,4 +66,5 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     database: DatabaseSettings = DatabaseSettings()
     ingest: IngestSettings = IngestSettings()
     leases: LeaseSettings = LeaseSettings()
+    alerts: AlertSettings = AlertSettings()
     logs: LogSettings = LogSettings()

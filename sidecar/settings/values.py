@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
-import msgspec
 from msgspec import Meta
 
 _UNIT_US: Final = {"ms": 1_000, "s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
 _DURATION: Final = re.compile(r"([1-9][0-9]{0,6})(ms|s|m|h|d)")
+_NONE: Final = "0s"
+
 Port = Annotated[int, Meta(ge=0, le=65_535, description="a port from 0 (any free one) to 65535")]
 Host = Annotated[str, Meta(pattern=r"^[^\s/]+$", description="a host name or an IP address to listen on")]
 HostName = Annotated[str, Meta(pattern=r"^[^\s/:]+$|^\[[0-9A-Fa-f:.]+\]$")]
@@ -22,11 +23,30 @@ Duration = Annotated[
     str,
     Meta(pattern=rf"^{_DURATION.pattern}$", description="a duration such as 500ms, 45s, 15m, 24h or 90d"),
 ]
+Wait = Annotated[
+    str,
+    Meta(pattern=rf"^({_NONE}|{_DURATION.pattern})$", description="a duration such as 0s, 45s, 15m or 24h"),
+]
 Level = Annotated[
     Literal["debug", "info", "warning", "error"],
     Meta(description="one of debug, info, warning, error"),
 ]
 Secret = Annotated[str, Meta(min_length=1, description="a secret, not empty", extra={"secret": True})]
+Count = Annotated[int, Meta(ge=0, le=1_000_000, description="a whole number from 0 to 1000000")]
+AtLeastOne = Annotated[int, Meta(ge=1, le=1_000_000, description="a whole number from 1 to 1000000")]
+Share = Annotated[float, Meta(ge=0, le=1, description="a share from 0 to 1")]
+Name = Annotated[
+    str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="a name of letters, digits, . _ -")
+]
+Text = Annotated[str, Meta(min_length=1, description="text, not empty")]
+Url = Annotated[str, Meta(pattern=r"^https?://[^/\s]+[^\s]*$", description="an http:// or https:// URL")]
+UrlOrNone = Annotated[
+    str, Meta(pattern=r"^(https?://[^/\s]+[^\s]*)?$", description="an http:// or https:// URL, or empty")
+]
+Addresses = Annotated[
+    tuple[Annotated[str, Meta(pattern=r"^[^\s@,]+@[^\s@,]+$")], ...],
+    Meta(min_length=1, description="a list of e-mail addresses, at least one"),
+]
 Format = Annotated[Literal["auto", "json", "console"], Meta(description="one of auto, json, console")]
 
 
@@ -39,3 +59,6 @@ def duration_us(text: str) -> int:
     return int(match[1]) * _UNIT_US[match[2]]
 
 
+def wait_us(text: str) -> int:
+    """The same, but ``0s`` is 0 microseconds."""
+    return 0 if text == _NONE else duration_us(text)

@@ -118,8 +118,10 @@ def several(connection: sa.Connection, ids: Iterable[int]) -> list[Alert]:
     return [alert_of(row) for row in _select(connection, every, sorted(ids))]
 
 
-def changed_since(connection: sa.Connection, since_us: int, limit: int) -> list[Alert]:
-    """Those of the newest alerts that changed since then, oldest first."""
+def changed_after(connection: sa.Connection, position: int, limit: int) -> list[Alert]:
+    """Those of the newest alerts that changed since the event at ``position`` was received, oldest first."""
+    received = "SELECT received_at_us FROM events WHERE position = ?"
+    since_us = connection.exec_driver_sql(received, (position,)).scalar() or 0
     sql = (
         f"SELECT {rows.columns(alerts)} FROM alerts WHERE id > (SELECT COALESCE(MAX(id), 0) FROM alerts) - ?"
         " AND changed_at_us >= ? ORDER BY id LIMIT ?"
@@ -143,16 +145,24 @@ def lines(connection: sa.Connection, alert_id: int) -> list[Line]:
     return [Line(**row._mapping) for row in found]  # noqa: SLF001 - SQLAlchemy's public name for it
 
 
-def most_often(connection: sa.Connection, kind: str, since_us: int, limit: int) -> list[tuple[str, int]]:
+def most_often(
+    connection: sa.Connection, kind: str, since_us: int, limit: int, app_id: int | None
+) -> list[tuple[str, int]]:
     """The users that alerts of a kind were about since then, and how often: the most often first."""
     sql = (
         "SELECT user_id, SUM(count) AS times FROM alerts WHERE kind = ? AND opened_at_us >= ? AND user_id IS NOT NULL"
-        " GROUP BY app_id, user_id ORDER BY times DESC, user_id LIMIT ?"
+        " AND (? IS NULL OR app_id = ?) GROUP BY app_id, user_id ORDER BY times DESC, user_id LIMIT ?"
     )
-    return [(row[0], row[1]) for row in connection.exec_driver_sql(sql, (kind, since_us, limit))]
+    return [(row[0], row[1]) for row in connection.exec_driver_sql(sql, (kind, since_us, app_id, app_id, limit))]
 
 
 # What the rules ask of the projections.
+
+
+def newest_start_us(connection: sa.Connection, kind: str) -> int:
+    """When the newest alert of a kind began; 0 where there is none."""
+    sql = "SELECT COALESCE(MAX(started_at_us), 0) FROM alerts WHERE kind = ?"
+    return int(connection.exec_driver_sql(sql, (kind,)).scalar_one())
 
 
 def online(connection: sa.Connection, app_id: int) -> int:

@@ -44,16 +44,17 @@ def enqueue(connection: sa.Connection, owed: Sequence[Owed]) -> None:
         connection.exec_driver_sql(sql, states)
 
 
-def told_to(connection: sa.Connection, alert_id: int, now_us: int) -> list[str]:
-    """The receivers that were told that an alert fires, or will be because it was due: they are owed its end.
-
-    What was not due yet is told no more: it was over before that.
-    """
+def withdraw(connection: sa.Connection, alert_id: int, now_us: int) -> None:
+    """The alert is over: what of it was not due yet is told no more."""
     over = (
         "UPDATE alert_notifications SET state = 'held', reason = 'over before it was told'"
         " WHERE alert_id = ? AND state = 'waiting' AND due_at_us > ?"
     )
     connection.exec_driver_sql(over, (alert_id, now_us))
+
+
+def told_to(connection: sa.Connection, alert_id: int) -> list[str]:
+    """The receivers that were told that an alert fires, or are about to be: they are owed what comes after."""
     sql = (
         "SELECT DISTINCT receiver FROM alert_notifications"
         " WHERE alert_id = ? AND what = 'firing' AND state IN ('waiting', 'told') ORDER BY receiver"
@@ -66,7 +67,7 @@ def waiting(connection: sa.Connection, receiver: str, now_us: int) -> list[Waiti
     sql = """
         SELECT n.id, n.alert_id, n.what, n.grouped, n.due_at_us, f.message_id, m.alerts > 1, f.state
         FROM alert_notifications n
-        LEFT JOIN alert_notifications f ON n.what IN ('resolved', 'acknowledged') AND f.id = (
+        LEFT JOIN alert_notifications f ON n.what <> 'firing' AND f.id = (
             SELECT MAX(id) FROM alert_notifications
             WHERE alert_id = n.alert_id AND receiver = n.receiver AND what = 'firing' AND id < n.id)
         LEFT JOIN alert_messages m ON m.id = f.message_id
@@ -78,8 +79,14 @@ def waiting(connection: sa.Connection, receiver: str, now_us: int) -> list[Waiti
             continue
         found.append(
             Waiting(
-                id=row[0], alert_id=row[1], what=row[2], group=row[3], due_us=row[4], answers=row[5],
+                id=row[0],
+                alert_id=row[1],
+                what=row[2],
+                group=row[3],
+                due_us=row[4],
+                answers=row[5],
                 digest=bool(row[6]),
+                founded=row[2] == "firing" or row[7] == "told",
             )  # fmt: skip
         )
     return found
@@ -111,7 +118,7 @@ def make_message(
         "receiver": receiver,
         "what": planned.what,
         "alert_id": only,
-        "answers": planned.answers or planned.notifications[0].answers,
+        "answers": planned.answers or (None if planned.is_digest else planned.notifications[0].answers),
         "alerts": alerts,
         "body": msgspec.json.encode(body).decode(),
         "state": "pending",

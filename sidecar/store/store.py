@@ -92,9 +92,7 @@ class Store:
         try:
             engine.claim(path)
             lock = None if attach else engine.lock(path)
-            return cls(
-                path, lock, clock=clock, leases=leases or Leases(), export_spans=export_spans, reaction=reaction
-            )
+            return cls(path, lock, clock=clock, leases=leases or Leases(), export_spans=export_spans, reaction=reaction)
         except (sa.exc.DatabaseError, OSError) as error:
             if lock is not None:
                 lock.close()

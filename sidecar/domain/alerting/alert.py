@@ -76,7 +76,7 @@ class Alert(msgspec.Struct, kw_only=True):
 
 def fingerprint(kind: Kind, subject: Subject) -> str:
     """The same for the same kind about the same subject: 16 bytes as hex, because a user id may be long."""
-    parts = (kind, "" if subject.app_id is None else str(subject.app_id), subject.other)
+    parts: tuple[str, ...] = (kind, "" if subject.app_id is None else str(subject.app_id), subject.other)
     # The user id comes last: it alone may hold anything, a zero byte included.
     text = "\0".join(parts) + ("\0" if subject.user_id is None else f"\0u{subject.user_id}")
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

@@ -40,6 +40,7 @@ class Book:
         self.firing: dict[str, Alert] = {}
         self.by_id: dict[int, Alert] = {}
         self.by_user: dict[UserId, dict[str, Alert]] = defaultdict(dict)
+        self.by_kind: dict[str, dict[int, Alert]] = defaultdict(dict)
         self._next_id = next_id
         self._due: list[tuple[int, int]] = []
         self._entries: list[Entry] = []
@@ -136,6 +137,7 @@ class Book:
         alert.due_us = alert.repeat_us = None
         del self.firing[alert.fingerprint]
         del self.by_id[alert.id]
+        del self.by_kind[alert.kind][alert.id]
         who = (alert.subject.app_id, alert.subject.user_id)
         if who[0] is not None and who[1] is not None:
             own = self.by_user[who[0], who[1]]
@@ -195,6 +197,7 @@ class Book:
     def _hold(self, alert: Alert) -> None:
         self.firing[alert.fingerprint] = alert
         self.by_id[alert.id] = alert
+        self.by_kind[alert.kind][alert.id] = alert
         if alert.subject.app_id is not None and alert.subject.user_id is not None:
             self.by_user[alert.subject.app_id, alert.subject.user_id][alert.kind] = alert
         if alert.due_us is not None:

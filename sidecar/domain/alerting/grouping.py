@@ -18,7 +18,8 @@ SETTLE_US = 1_000_000
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     """One notification that has not become a message yet. ``group`` is what it shares with its company.
 
-    ``answers`` is, for a resolution, the message that told of the firing; ``digest`` whether that was a digest.
+    ``answers`` is the message that told of the firing, where this comes after one; ``digest`` whether that was a digest.
+    ``founded``: it is no end of something that was never told.
     """
 
     id: int
@@ -28,6 +29,7 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     due_us: int
     answers: int | None = None
     digest: bool = False
+    founded: bool = True
 
 
 class Planned(msgspec.Struct, frozen=True):
@@ -40,7 +42,7 @@ class Planned(msgspec.Struct, frozen=True):
     @property
     def is_digest(self) -> bool:
         """Whether it tells of many at once."""
-        return len(self.notifications) > 1 or self.answers is not None
+        return self.answers is not None or len({one.alert_id for one in self.notifications}) > 1
 
 
 class Budget:

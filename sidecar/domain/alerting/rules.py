@@ -37,7 +37,7 @@ class Rules:
     def __init__(self, book: Book, thresholds: Thresholds, began_us: int = 0) -> None:
         self.book = book
         self._limits = thresholds
-        self._began_us = began_us
+        self.began_us = began_us
         # Users that are offline, since when, and whether we learned of it late.
         self._offline: dict[UserId, tuple[int, bool]] = {}
         self._offline_due: list[tuple[int, UserId]] = []
@@ -131,7 +131,12 @@ class Rules:
             due_us=due_us,
         )  # fmt: skip
         single = self.book.of_user(who, kinds.KICKED_OUT)
-        if single is not None and single.held is None and not single.told and kinds.KICK_PING_PONG not in self._limits.off:
+        if (
+            single is not None
+            and single.held is None
+            and not single.told
+            and kinds.KICK_PING_PONG not in self._limits.off
+        ):
             self.book.hold(single, states.HELD_PING_PONG, now_us)
 
     def _went_offline(self, who: UserId, event: Event, now_us: int) -> None:
@@ -271,7 +276,7 @@ class Rules:
         # After a restart the window is empty for a while: what was counted before is not forgotten.
         users = max(facts["users"], len(storm.total))
         calm = len(storm) < max(1, self._limits.storm_users // 2) or share < self._limits.storm_share_down
-        settled_us = max(facts["last_us"], self._began_us) + self._limits.storm_window_us
+        settled_us = max(facts["last_us"], self.began_us) + self._limits.storm_window_us
         if calm and now_us >= settled_us:
             storm.calm()
             alert.count = users
@@ -392,7 +397,9 @@ class Rules:
                 self.book.hold(alert, states.HELD_FLAPPING, now_us)
             elif times == self._limits.flap_count:
                 span = words.long(self._limits.flap_window_us)
-                alert.summary += f" (flapping: {times} times within {span}; you are not called again until it is stable)"
+                alert.summary += (
+                    f" (flapping: {times} times within {span}; you are not called again until it is stable)"
+                )
                 alert.labels = alert.labels | {"flapping": "true"}
         return alert
 
