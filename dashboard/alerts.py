@@ -21,6 +21,7 @@ from sidecar.store.alert_records import AlertFilter
 STATES: Final = ("firing", "acknowledged", "resolved")
 DURATIONS: Final = ("30m", "1h", "4h", "24h", "7d")
 _ROWS: Final = 50
+_FIELDS: Final = ("kind", "user_id", "app_id", "duration", "reason")
 _SHOWN: Final = 200
 
 
@@ -119,7 +120,7 @@ def routes(store: Store, engine: Engine, clock: Clock, visitor: Visitor) -> list
             silences=found[:_SHOWN],
             kinds=KINDS,
             durations=DURATIONS,
-            given=given,
+            given=dict.fromkeys(_FIELDS, "") | given,
             form_token=form_token(request),
             problem=problem,
             hidden=hidden,

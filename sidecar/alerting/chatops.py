@@ -92,9 +92,9 @@ class Chatops:
             None,
         )
         own = Device(event.platform, event.device_id).words
-        by = "an unknown device" if other is None else Device(other.platform, other.device_id).words
+        by = "which other device logged in is not known" if other is None else f"{Device(other.platform, other.device_id).words} logged in"
         at = moment(event.occurred_at_us).strftime("%Y-%m-%d %H:%M:%S UTC")
-        return f"{event.user_id} was kicked out on {own} by a login on {by}, {at}."
+        return f"{event.user_id} was kicked out on {own}, {at}: {by}."
 
     async def _acknowledge(self, asker: Asker, alert: str) -> str:
         now_us = self._clock()

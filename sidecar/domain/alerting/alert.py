@@ -66,7 +66,7 @@ class Alert(msgspec.Struct, kw_only=True):
     @property
     def matched(self) -> dict[str, str]:
         """What matchers and groups see: the labels, and the kind, the severity, the app and the user."""
-        own = {"kind": self.kind, "severity": self.severity}
+        own: dict[str, str] = {"kind": self.kind, "severity": self.severity}
         if self.subject.app_id is not None:
             own["app_id"] = str(self.subject.app_id)
         if self.subject.user_id is not None:

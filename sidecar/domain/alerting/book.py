@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import msgspec
@@ -84,6 +84,8 @@ class Book:
         if found is not None:
             found.count += 1
             found.summary = summary
+            if due_us is not None and due_us != found.due_us:
+                heapq.heappush(self._due, (due_us, found.id))
             found.due_us = due_us
             found.facts |= facts or {}
             self._written(found, now_us)
@@ -175,13 +177,15 @@ class Book:
         """Something else of it changed and has to be written."""
         self._written(alert, now_us)
 
-    def due(self, now_us: int) -> Iterator[Alert]:
-        """The alerts that time alone ends by now."""
+    def due(self, now_us: int) -> list[Alert]:
+        """The alerts that time alone ends by now, each once."""
+        found: dict[int, Alert] = {}
         while self._due and self._due[0][0] <= now_us:
             due_us, alert_id = heapq.heappop(self._due)
             alert = self.by_id.get(alert_id)
             if alert is not None and alert.due_us == due_us:
-                yield alert
+                found[alert_id] = alert
+        return list(found.values())
 
     @property
     def next_due_us(self) -> int | None:
@@ -206,5 +210,3 @@ class Book:
     def _written(self, alert: Alert, now_us: int) -> None:
         alert.changed_at_us = now_us
         self._changed[alert.id] = alert
-        if alert.state == states.FIRING and alert.due_us is not None:
-            heapq.heappush(self._due, (alert.due_us, alert.id))

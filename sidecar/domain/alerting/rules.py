@@ -293,7 +293,7 @@ class Rules:
 
     def pass_time(self, now_us: int, online: Online) -> None:
         """What is due by now: call it every second or so, and with what events say in between."""
-        for alert in list(self.book.due(now_us)):
+        for alert in self.book.due(now_us):
             self.book.resolve(alert, at_us=alert.due_us or now_us, now_us=now_us, reason=_TIME_ENDED[alert.kind])
         while self._offline_due and self._offline_due[0][0] <= now_us:
             due_us, who = heapq.heappop(self._offline_due)
