@@ -163,12 +163,12 @@ def earlier(connection: sa.Connection, message: Message) -> dict[str, Any] | Non
 
 
 def sent(connection: sa.Connection, message_id: int, proof: dict[str, Any], now_us: int) -> None:
-    """The receiver took it."""
+    """The receiver took it. Whatever its proof holds can be written: a proof that could not would be sent again."""
     sql = (
         "UPDATE alert_messages SET state = 'sent', attempts = attempts + 1, tried_at_us = ?, sent_at_us = ?,"
         " error = NULL, proof = ? WHERE id = ?"
     )
-    connection.exec_driver_sql(sql, (now_us, now_us, msgspec.json.encode(proof).decode(), message_id))
+    connection.exec_driver_sql(sql, (now_us, now_us, msgspec.json.encode(proof, enc_hook=str).decode(), message_id))
 
 
 def failed(connection: sa.Connection, message_id: int, error: str, now_us: int, retry_us: int | None) -> None:

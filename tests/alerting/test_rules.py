@@ -191,7 +191,9 @@ def test_a_device_that_is_kicked_out_again_and_again_is_no_ping_pong(story: Make
 
 
 def test_a_ping_pong_is_seen_across_a_restart(story: Make) -> None:
-    bob = story().at(0).kicked("bob", "phone").at(10).kicked("bob", "desk").at(15).restart().at(20).kicked("bob", "phone")
+    bob = (
+        story().at(0).kicked("bob", "phone").at(10).kicked("bob", "desk").at(15).restart().at(20).kicked("bob", "phone")
+    )
     bob.live(until=30)
     assert len(bob.alerts(kind="kick_ping_pong")) == 1
 

@@ -12,7 +12,14 @@ import aiohttp
 import msgspec
 
 from sidecar import app
-from sidecar.settings import DatabaseSettings, IngestSettings, ServerSettings, Settings
+from sidecar.settings import (
+    AlertSettings,
+    DatabaseSettings,
+    IngestSettings,
+    LeaseSettings,
+    ServerSettings,
+    Settings,
+)
 from sidecar.store import Store
 
 
@@ -40,13 +47,20 @@ class Zimwatch(msgspec.Struct, frozen=True):
 
 @contextlib.asynccontextmanager
 async def zimwatch(
-    folder: Path, environ: Mapping[str, str] | None = None, *, max_body_bytes: int = 1_048_576
+    folder: Path,
+    environ: Mapping[str, str] | None = None,
+    *,
+    max_body_bytes: int = 1_048_576,
+    alerts: AlertSettings | None = None,
+    leases: LeaseSettings | None = None,
 ) -> AsyncIterator[Zimwatch]:
     """Runs on ``folder/zimwatch.db`` until the context ends."""
     settings = Settings(
         server=ServerSettings(port=0),
         database=DatabaseSettings(url=f"sqlite:///{folder / 'zimwatch.db'}"),
         ingest=IngestSettings(max_body_bytes=max_body_bytes),
+        alerts=alerts or AlertSettings(),
+        leases=leases or LeaseSettings(),
     )
     async with (
         app.running(settings, environ or {}) as served,

@@ -81,8 +81,11 @@ class Timeline:
         self.engine = Engine(self.policy)
         self.database = engine.connect(folder / "timeline.db", writes=True)
         engine.migrate(self.database, folder / "timeline.db")
+        with self.database.connect() as connection:
+            connection.connection.execute("PRAGMA synchronous = OFF")  # nothing here survives a crash
         self.told: list[tuple[float, Wanted, Message]] = []
         self._now = 0.0
+        self._lived = -STEP_S
         self._phones: dict[tuple[str, str], Phone] = {}
         self._events: dict[float, list[Event]] = defaultdict(list)
         self._acts: dict[float, list[Callable[[float], Any]]] = defaultdict(list)
@@ -185,7 +188,13 @@ class Timeline:
         assert not left, f"not wanted: {[(at, wanted) for at, wanted, _ in left]}"
 
     def live(self, until: float) -> None:
-        step = 0.0
+        """Up to and with that second."""
+        self._lived = -STEP_S
+        self.live_on(until)
+
+    def live_on(self, until: float) -> None:
+        """From where it stopped."""
+        step = self._lived + STEP_S
         while step <= until:
             due = sorted(at for at in {*self._events, *self._acts} if at <= step)
             for at in due:
@@ -194,6 +203,7 @@ class Timeline:
                     act(at)
             self._in_transaction(lambda c, now=us(step): self.engine.tick(c, now, Gathered()))
             self._tell(step)
+            self._lived = step
             step += STEP_S
 
     # What became of it.

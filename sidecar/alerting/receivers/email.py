@@ -30,7 +30,7 @@ class Email:
         """See :class:`sidecar.alerting.receivers.Receiver`."""
         mail = self._mail(message, earlier, now_us)
         refused = await asyncio.to_thread(self._deliver, mail)
-        proof: Proof = {"message_id": mail["Message-ID"]}
+        proof: Proof = {"message_id": str(mail["Message-ID"])}
         return proof | ({"refused": refused} if refused else {})
 
     def _mail(self, message: Message, earlier: Proof | None, now_us: int) -> EmailMessage:
