@@ -33,7 +33,7 @@ _TEXT: Final = """\
 # A template of the settings gets this long at most: what a phone or a chat shows.
 MOST_CHARACTERS: Final = 3_000
 
-_environment = ImmutableSandboxedEnvironment(autoescape=False, trim_blocks=True, lstrip_blocks=True)  # noqa: S701 - plain text
+_environment = ImmutableSandboxedEnvironment(autoescape=False, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)  # noqa: S701 - plain text
 _environment.filters["capitalize_first"] = lambda text: text[:1].upper() + text[1:]
 _title = _environment.from_string(_TITLE)
 

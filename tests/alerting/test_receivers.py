@@ -282,7 +282,7 @@ async def test_a_template_of_the_settings_takes_the_place_of_the_text_and_cannot
     tmp_path: Path, hook: Called
 ) -> None:
     url = hook.url.replace("http://", "json://") + "/any"
-    template = "{{ alert.user_id | upper }} {{ alert.__class__ }}"
+    template = "{{ alert.user_id | upper }} {{ alert.__class__.__mro__ }}"
     alerts = AlertSettings(receivers=(AppriseSettings(name="teams", url=url, template=template),))
     async with zimwatch(tmp_path, alerts=alerts) as running:
         await kicked(running)
