@@ -32,16 +32,7 @@ class SilenceRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 def silence_of(given: SilenceRequest, who: str, now_us: int, app_id: int | None = None) -> Silence:
     """The silence that is asked for, without an id; NotPossibleError names what is wrong with it."""
-    matchers = {}
-    for name, value in given.matchers.items():
-        values = tuple(str(one) for one in (value if isinstance(value, list) else [value]) if str(one))
-        if name not in MATCHED:
-            raise NotPossibleError(f"matchers.{name} is no label; they are {', '.join(MATCHED)}")
-        if not values:
-            raise NotPossibleError(f"matchers.{name} has no value")
-        matchers[name] = values
-    if not matchers:
-        raise NotPossibleError("matchers is empty: such a silence would hide every alert")
+    matchers = _matchers(given)
     if not given.reason.strip():
         raise NotPossibleError("reason is missing: say why, for those who wonder later")
     starts_us = now_us if given.starts_at is None else _us(given.starts_at, "starts_at")
@@ -68,6 +59,20 @@ def silence_of(given: SilenceRequest, who: str, now_us: int, app_id: int | None 
         created_at_us=now_us,
         app_id=app_id,
     )
+
+
+def _matchers(given: SilenceRequest) -> dict[str, tuple[str, ...]]:
+    matchers = {}
+    for name, value in given.matchers.items():
+        values = tuple(str(one) for one in (value if isinstance(value, list) else [value]) if str(one))
+        if name not in MATCHED:
+            raise NotPossibleError(f"matchers.{name} is no label; they are {', '.join(MATCHED)}")
+        if not values:
+            raise NotPossibleError(f"matchers.{name} has no value")
+        matchers[name] = values
+    if not matchers:
+        raise NotPossibleError("matchers is empty: such a silence would hide every alert")
+    return matchers
 
 
 def _us(moment: datetime, name: str) -> int:

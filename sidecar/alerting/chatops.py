@@ -92,7 +92,11 @@ class Chatops:
             None,
         )
         own = Device(event.platform, event.device_id).words
-        by = "which other device logged in is not known" if other is None else f"{Device(other.platform, other.device_id).words} logged in"
+        by = (
+            "which other device logged in is not known"
+            if other is None
+            else f"{Device(other.platform, other.device_id).words} logged in"
+        )
         at = moment(event.occurred_at_us).strftime("%Y-%m-%d %H:%M:%S UTC")
         return f"{event.user_id} was kicked out on {own}, {at}: {by}."
 

@@ -123,8 +123,7 @@ class Dispatcher:
             return _Outcome(message, proof=await self._receiver.send(message, earlier, self._clock()))
         except DeliveryError as error:
             return _Outcome(message, error=error)
-        except Exception as error:
-            # A receiver may raise anything: then the message waits, and the log tells what to mend.
+        except Exception as error:  # noqa: BLE001 - a receiver may raise anything: then the message waits
             _log.exception("a receiver failed in an unforeseen way", receiver=self.name)
             return _Outcome(message, error=DeliveryError(f"{type(error).__name__}: {error}", permanent=False))
 

@@ -18,7 +18,7 @@ from sidecar.alerting.views import message_body
 from sidecar.domain.alerting import alert as states
 from sidecar.domain.alerting import kinds
 from sidecar.domain.alerting.alert import Alert
-from sidecar.domain.alerting.book import Book, Entry, UserId
+from sidecar.domain.alerting.book import Book, Entry
 from sidecar.domain.alerting.grouping import SETTLE_US, Budget, Grouping, Planned, Waiting
 from sidecar.domain.alerting.matching import Route, Silence, receivers_for
 from sidecar.domain.alerting.rules import Rules
@@ -55,7 +55,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Gathered(msgspec.Struct, frozen=True, kw_only=True):
-    """What was found out beside the events since the last tick. ``stalled``: part → since when (None: it works), why."""
+    """What was found out beside events since the last tick. ``stalled``: part → since when (None: works), and why."""
 
     tokens_ending: dict[int, int] | None = None
     stalled: Mapping[str, tuple[int | None, str]] = {}
@@ -100,7 +100,7 @@ class Engine:
                 self._settle(connection, now_us)
         except sa.exc.OperationalError:
             raise  # the disk or the file: nothing of this commit can be kept
-        except Exception:
+        except Exception:  # noqa: BLE001 - same
             _log.exception("the alert rules failed; the events are kept, and alerts are read anew from the database")
             self.undone()
 
@@ -233,7 +233,9 @@ class Engine:
         body = message_body(
             planned.what, alerts, self.policy.base, planned.notifications[0].group, is_digest=planned.is_digest
         )
-        message = notifications.make_message(connection, receiver, planned, body, len(alerts), now_us)
+        message = notifications.make_message(
+            connection, receiver, planned, body=body, alerts=len(alerts), now_us=now_us
+        )
         for alert in alerts:
             self._touched.add(alert.id)
             if planned.what != "firing" or (alert.told and alert.repeat_us is not None):
@@ -257,6 +259,15 @@ class Engine:
         """Where the dashboard is, unless the settings say so."""
         if not self.policy.base:
             self.policy = msgspec.structs.replace(self.policy, base=url)
+
+    @property
+    def next_due_us(self) -> int | None:
+        """When time alone may change something next, as far as it is known now."""
+        if self._rules is None:
+            return None
+        repeats = [one.repeat_us for one in self._rules.book.firing.values() if one.repeat_us is not None]
+        known = [self._rules.next_due_us, self._silences_end_us, *repeats]
+        return min((due for due in known if due is not None), default=None)
 
     def touch(self, ids: set[int]) -> None:
         """Something that is shown with these alerts changed in this transaction."""

@@ -1,7 +1,7 @@
 """The words of a message: Jinja2 templates in a sandbox, with defaults that need no change.
 
-A template may use ``what`` (firing, resolved, acknowledged, repeat), ``alert`` (the webhook's fields), ``alerts`` (those
-of a digest), ``user_url``, ``end_reason`` and ``acknowledged_by``.
+A template may use ``what`` (firing, resolved, acknowledged, repeat), ``alert`` (the webhook's fields), ``alerts``
+(those of a digest), ``user_url``, ``end_reason`` and ``acknowledged_by``.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ _TEXT: Final = """\
 # A template of the settings gets this long at most: what a phone or a chat shows.
 MOST_CHARACTERS: Final = 3_000
 
-_environment = ImmutableSandboxedEnvironment(autoescape=False, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)  # noqa: S701 - plain text
+_environment = ImmutableSandboxedEnvironment(
+    autoescape=False, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+)
 _environment.filters["capitalize_first"] = lambda text: text[:1].upper() + text[1:]
 _title = _environment.from_string(_TITLE)
 

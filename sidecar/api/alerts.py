@@ -37,13 +37,18 @@ async def read(request: web.Request, limit: int = _BODY_BYTES) -> bytes:
     return await body.read(request.content.iter_chunked(_READ_BYTES), gzipped=gzipped, limit=limit)
 
 
-def routes(store: Store, engine: Engine, clock: Clock) -> list[web.AbstractRouteDef]:
-    """The calls about alerts."""
+class _Calls:
+    """Each method is a call."""
 
-    def view(alert: Any) -> dict[str, Any]:  # noqa: ANN401 - an Alert
-        return json.alert_view(alert, engine.policy.base)
+    def __init__(self, store: Store, engine: Engine, clock: Clock) -> None:
+        self._store = store
+        self._engine = engine
+        self._clock = clock
 
-    async def alerts(request: web.Request) -> web.Response:
+    def view(self, alert: Any) -> dict[str, Any]:  # noqa: ANN401 - an Alert
+        return json.alert_view(alert, self._engine.policy.base)
+
+    async def alerts(self, request: web.Request) -> web.Response:
         query = request.query
         own, asked = guard.app_of(request), number(query.get("app_id"), "app_id")
         if own is not None and asked not in {None, own}:
@@ -59,70 +64,74 @@ def routes(store: Store, engine: Engine, clock: Clock) -> list[web.AbstractRoute
             limit=limit_of(request),
             **chosen,
         )
-        page = await store.read(alert_log.page, wanted)
+        page = await self._store.read(alert_log.page, wanted)
         following = None if page.next_cursor is None else str(page.next_cursor)
-        return json.response({"alerts": [view(alert) for alert in page.alerts], "next_cursor": following})
+        return json.response({"alerts": [self.view(alert) for alert in page.alerts], "next_cursor": following})
 
-    async def alert(request: web.Request) -> web.Response:
-        found = await store.read(alert_log.one, alert_id(request))
+    async def alert(self, request: web.Request) -> web.Response:
+        found = await self._store.read(alert_log.one, alert_id(request))
         if found is None or guard.app_of(request) not in {None, found.subject.app_id}:
             raise Problem(404, "there is no such alert")
-        lines = await store.read(alert_log.lines, found.id)
-        told = await store.read(notifications.of_alert, found.id)
-        return json.response(view(found) | json.story_view(lines, told))
+        lines = await self._store.read(alert_log.lines, found.id)
+        told = await self._store.read(notifications.of_alert, found.id)
+        return json.response(self.view(found) | json.story_view(lines, told))
 
-    async def acknowledge(request: web.Request) -> web.Response:
+    async def acknowledge(self, request: web.Request) -> web.Response:
         raw = await read(request)
         given = decoded(raw, Acknowledgement) if raw.strip() else Acknowledgement()
         who, own, wanted = given.author or guard.who(request), guard.app_of(request), alert_id(request)
-        found = await store.write(lambda c: engine.acknowledge(c, wanted, who, clock(), own))
+        found = await self._store.write(lambda c: self._engine.acknowledge(c, wanted, who, self._clock(), own))
         if found is None:
             raise Problem(404, "there is no such alert")
-        return json.response(view(found))
+        return json.response(self.view(found))
 
-    async def silences(request: web.Request) -> web.Response:
+    async def silences(self, request: web.Request) -> web.Response:
         own = guard.app_of(request)
-        found = [one for one in await store.read(alert_log.silences) if own in {None, one.app_id}]
-        return json.response({"silences": [json.silence_view(one, clock()) for one in found]})
+        found = [one for one in await self._store.read(alert_log.silences) if own in {None, one.app_id}]
+        return json.response({"silences": [json.silence_view(one, self._clock()) for one in found]})
 
-    async def silence(request: web.Request) -> web.Response:
-        now_us = clock()
+    async def silence(self, request: web.Request) -> web.Response:
+        now_us = self._clock()
         given = decoded(await read(request), SilenceRequest)
         wanted = silence_of(given, guard.who(request), now_us, guard.app_of(request))
-        hidden = await store.write(lambda c: engine.preview(c, wanted, now_us))
-        hides = [view(alert) for alert in hidden]
+        hidden = await self._store.write(lambda c: self._engine.preview(c, wanted, now_us))
+        hides = [self.view(alert) for alert in hidden]
         if request.query.get("dry_run") in {"1", "true"}:
             return json.response({"silence": json.silence_view(wanted, now_us) | {"id": None}, "hides": hides})
-        made = await store.write(lambda c: engine.silence(c, wanted, now_us))
+        made = await self._store.write(lambda c: self._engine.silence(c, wanted, now_us))
         return json.response(json.silence_view(made, now_us) | {"hides": hides}, 201)
 
-    async def end_silence(request: web.Request) -> web.Response:
+    async def end_silence(self, request: web.Request) -> web.Response:
         wanted, own = number(request.match_info["id"], "id") or 0, guard.app_of(request)
-        if not await store.write(lambda c: engine.end_silence(c, wanted, clock(), own)):
+        if not await self._store.write(lambda c: self._engine.end_silence(c, wanted, self._clock(), own)):
             raise Problem(404, "there is no such silence, or it has ended already")
         return web.Response(status=204)
 
-    async def undelivered(request: web.Request) -> web.Response:
+    async def undelivered(self, request: web.Request) -> web.Response:
         every_app(request)
-        found = await store.read(notifications.dead, limit_of(request))
+        found = await self._store.read(notifications.dead, limit_of(request))
         return json.response({"messages": [json.message_view(one) for one in found]})
 
-    async def send_again(request: web.Request) -> web.Response:
+    async def send_again(self, request: web.Request) -> web.Response:
         every_app(request)
         wanted = number(request.match_info["id"], "id") or 0
-        if not await store.write(lambda c: engine.send_again(c, wanted, clock())):
+        if not await self._store.write(lambda c: self._engine.send_again(c, wanted, self._clock())):
             raise Problem(404, "there is no such undelivered message")
         return web.Response(status=202)
 
+
+def routes(store: Store, engine: Engine, clock: Clock) -> list[web.AbstractRouteDef]:
+    """The calls about alerts."""
+    calls = _Calls(store, engine, clock)
     return [
-        web.get("/v1/alerts", alerts),
-        web.get("/v1/alerts/undelivered", undelivered),
-        web.post("/v1/alerts/undelivered/{id:[0-9]+}/send", send_again),
-        web.get("/v1/alerts/{id:[0-9]+}", alert),
-        web.post("/v1/alerts/{id:[0-9]+}/ack", acknowledge),
-        web.get("/v1/silences", silences),
-        web.post("/v1/silences", silence),
-        web.delete("/v1/silences/{id:[0-9]+}", end_silence),
+        web.get("/v1/alerts", calls.alerts),
+        web.get("/v1/alerts/undelivered", calls.undelivered),
+        web.post("/v1/alerts/undelivered/{id:[0-9]+}/send", calls.send_again),
+        web.get("/v1/alerts/{id:[0-9]+}", calls.alert),
+        web.post("/v1/alerts/{id:[0-9]+}/ack", calls.acknowledge),
+        web.get("/v1/silences", calls.silences),
+        web.post("/v1/silences", calls.silence),
+        web.delete("/v1/silences/{id:[0-9]+}", calls.end_silence),
     ]
 
 

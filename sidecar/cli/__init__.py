@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import click
 
+from sidecar.cli.alerts import alerts
 from sidecar.cli.db import db
 from sidecar.cli.serve import check_config, demo_, serve
 from sidecar.cli.token import token
@@ -37,5 +38,5 @@ def main() -> None:
     """Zimwatch: who is online, offline or not logged in on ZEGOCLOUD ZIM, and why."""
 
 
-for command in (serve, demo_, check_config, db, token):
+for command in (serve, demo_, check_config, db, alerts, token):
     main.add_command(command)

@@ -77,6 +77,7 @@ def waiting(connection: sa.Connection, receiver: str, now_us: int) -> list[Waiti
     for row in connection.exec_driver_sql(sql, (receiver, now_us)):
         if row[7] == "waiting":
             continue
+        founded = row[2] == "firing" or row[7] == "told"
         found.append(
             Waiting(
                 id=row[0],
@@ -86,8 +87,8 @@ def waiting(connection: sa.Connection, receiver: str, now_us: int) -> list[Waiti
                 due_us=row[4],
                 answers=row[5],
                 digest=bool(row[6]),
-                founded=row[2] == "firing" or row[7] == "told",
-            )  # fmt: skip
+                founded=founded,
+            )
         )
     return found
 
@@ -109,7 +110,7 @@ def hold(connection: sa.Connection, ids: Sequence[int], reason: str) -> None:
 
 
 def make_message(
-    connection: sa.Connection, receiver: str, planned: Planned, body: dict[str, Any], alerts: int, now_us: int
+    connection: sa.Connection, receiver: str, planned: Planned, *, body: dict[str, Any], alerts: int, now_us: int
 ) -> Message:
     """A message that tells of what is planned, and from now on is tried until it is sent or dead."""
     only = planned.notifications[0].alert_id if not planned.is_digest else None
@@ -191,12 +192,10 @@ def abandon(connection: sa.Connection, receivers: Sequence[str], now_us: int) ->
     """What is owed to receivers that are configured no longer is dead; how many messages that are."""
     marks = ", ".join("?" * len(receivers)) or "''"
     reason = "the receiver is not in the settings any more"
-    sql = f"UPDATE alert_notifications SET state = 'held', reason = ? WHERE state = 'waiting' AND receiver NOT IN ({marks})"
+    where = f"receiver NOT IN ({marks})"
+    sql = f"UPDATE alert_notifications SET state = 'held', reason = ? WHERE state = 'waiting' AND {where}"
     connection.exec_driver_sql(sql, (reason, *receivers))
-    sql = (
-        "UPDATE alert_messages SET state = 'dead', error = ?, tried_at_us = ? WHERE state = 'pending'"
-        f" AND receiver NOT IN ({marks})"
-    )
+    sql = f"UPDATE alert_messages SET state = 'dead', error = ?, tried_at_us = ? WHERE state = 'pending' AND {where}"
     return connection.exec_driver_sql(sql, (reason, now_us, *receivers)).rowcount
 
 
@@ -216,10 +215,13 @@ def failing(connection: sa.Connection) -> dict[str, tuple[int, str]]:
 
 
 def backlog(connection: sa.Connection) -> tuple[int, int]:
-    """How many messages are owed, and how many are dead."""
-    sql = "SELECT COUNT(*) FROM alert_messages WHERE state = '{}'"
-    pending, gone = (connection.exec_driver_sql(sql.format(one)).scalar_one() for one in ("pending", "dead"))
-    return int(pending), int(gone)
+    """How many messages and notifications are owed, and how many messages are dead."""
+    owed = (
+        "SELECT (SELECT COUNT(*) FROM alert_messages WHERE state = 'pending')"
+        " + (SELECT COUNT(*) FROM alert_notifications WHERE state = 'waiting')"
+    )
+    gone = "SELECT COUNT(*) FROM alert_messages WHERE state = 'dead'"
+    return connection.exec_driver_sql(owed).scalar_one(), connection.exec_driver_sql(gone).scalar_one()
 
 
 def of_alert(connection: sa.Connection, alert_id: int) -> list[Notification]:

@@ -140,7 +140,7 @@ class Store:
         return count
 
     def subscribe(self, callback: Callable[[Commit], None]) -> Callable[[], None]:
-        """Calls ``callback`` in this event loop after each commit that touched users or alerts; the result unsubscribes."""
+        """Calls ``callback`` in this event loop after each commit that touched users or alerts; gives its undoing."""
         listener = (asyncio.get_running_loop(), callback)
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)

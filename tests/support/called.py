@@ -82,6 +82,7 @@ class Called:
         self.refused: list[str] = []
         self.wrong: list[str] = []
         self.refuse: Callable[[], web.Response | None] = lambda: None
+        self.answer: Callable[[], web.Response] = web.Response
         self._arrived = asyncio.Condition()
 
     def refusing(self, status: int, times: int, **headers: str) -> None:
@@ -96,9 +97,10 @@ class Called:
         self.refuse = refuse
 
     def failing(self, share: float, seed: int = 7) -> None:
-        """Fails this share of the requests, half of them after it has taken what they said."""
+        """Fails this share of the requests; of these, half after it has taken what they said."""
         chance = random.Random(seed)  # noqa: S311 - which ones, the same every time
-        self.refuse = lambda: web.Response(status=503) if chance.random() < share else None
+        self.refuse = lambda: web.Response(status=503) if chance.random() < share / 2 else None
+        self.answer = lambda: web.Response(status=503 if chance.random() < share / 2 else 200)
 
     async def take(self, what: dict[str, Any]) -> None:
         async with self._arrived:
@@ -134,7 +136,7 @@ class Called:
             return refusal
         self.ids.append(headers["webhook-id"])
         await self.take(body)
-        return web.Response()
+        return self.answer()
 
     async def pagerduty(self, request: web.Request) -> web.Response:
         body = await request.json()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Final, Literal
 
@@ -74,6 +75,7 @@ class Alert(msgspec.Struct, kw_only=True):
         return self.labels | own
 
 
+@lru_cache(maxsize=8_192)
 def fingerprint(kind: Kind, subject: Subject) -> str:
     """The same for the same kind about the same subject: 16 bytes as hex, because a user id may be long."""
     parts: tuple[str, ...] = (kind, "" if subject.app_id is None else str(subject.app_id), subject.other)

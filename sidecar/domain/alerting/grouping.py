@@ -18,7 +18,7 @@ SETTLE_US = 1_000_000
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     """One notification that has not become a message yet. ``group`` is what it shares with its company.
 
-    ``answers`` is the message that told of the firing, where this comes after one; ``digest`` whether that was a digest.
+    ``answers`` is the message that told of the firing, where this comes after one; ``digest``: that was a digest.
     ``founded``: it is no end of something that was never told.
     """
 
@@ -74,7 +74,7 @@ class Grouping:
         self._told: dict[str, deque[int]] = defaultdict(deque)
 
     def plan(self, waiting: Sequence[Waiting], ended: frozenset[int], now_us: int) -> list[Planned]:
-        """The messages to send now; what is in none of them goes on waiting. ``ended``: digests all of which is over."""
+        """The messages to send now; what is in none of them waits on. ``ended``: digests all of which is over."""
         groups: dict[str, list[Waiting]] = defaultdict(list)
         digests: dict[int, list[Waiting]] = defaultdict(list)
         answers: list[Planned] = []
@@ -101,7 +101,7 @@ class Grouping:
         return [Planned(own[0].what, tuple(own))]
 
     def _within_budget(self, planned: list[Planned], answers: list[Planned], now_us: int) -> list[Planned]:
-        """Answers go first: they close what was told. What does not fit is told as one, or waits for the next minute."""
+        """Answers go first: they close what was told. What does not fit is told as one, or waits for a minute."""
         left = min(self._own.left(now_us), self._overall.left(now_us))
         going = answers[: max(0, left)]
         left -= len(going)

@@ -13,7 +13,7 @@ import msgspec
 from sidecar.domain.alerting.alert import Alert
 
 Matchers = Mapping[str, tuple[str, ...]]
-"""Name of a label (or ``kind``, ``severity``, ``app_id``, ``user_id``) → the values it may have; ``*`` stands for any text."""
+"""Name of a label (or kind, severity, app_id, user_id) → the values it may have; ``*`` stands for any text."""
 
 MATCHED: Final = (
     "kind", "severity", "app_id", "user_id", "platform", "sdk_version", "app_version", "device_id", "part", "flapping",
@@ -91,7 +91,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def receivers_for(alert: Alert, routes: Iterable[Route], every: tuple[str, ...], now_us: int) -> tuple[str, ...]:
-    """Those of the first route that takes it; with no routes, everybody. A receiver is not told that it fails itself."""
+    """Those of the first route that takes it; with no routes, everybody. Nobody is told that they fail themselves."""
     routes = tuple(routes)
     told = every
     if routes:

@@ -68,7 +68,7 @@ class Rules:
         if event.type == events.CONNECTION_STATE_CHANGED:
             kind = kinds.CAUSED_BY.get(event.connection_event or "")
             if kind is not None:
-                self._logged_out(kind, event, position, status, now_us, other)
+                self._logged_out(kind, event, position, status=status, now_us=now_us, other=other)
             if who is None:
                 return
             if status == OFFLINE:
@@ -82,7 +82,7 @@ class Rules:
             _TOKENS[event.type](self, who, event, position, now_us)
 
     def _logged_out(
-        self, kind: Kind, event: Event, position: int, status: str | None, now_us: int, other: Device | None
+        self, kind: Kind, event: Event, position: int, *, status: str | None, now_us: int, other: Device | None
     ) -> None:
         at_us, late = self._when(event)
         subject = _subject(event)
@@ -375,6 +375,7 @@ class Rules:
     def next_due_us(self) -> int | None:
         """When time alone may change something next, as far as it is known now."""
         known = [self.book.next_due_us, self._offline_due[0][0] if self._offline_due else None]
+        known += [storm.next_leaves_us for storm in self._storms.values()]
         return min((due for due in known if due is not None), default=None)
 
     def _when(self, event: Event) -> tuple[int, bool]:
@@ -383,7 +384,15 @@ class Rules:
         return at_us, event.received_at_us - at_us > self._limits.max_age_us
 
     def _cause(
-        self, kind: Kind, subject: Subject, at_us: int, now_us: int, summary: str, *, late: bool = False, **more: Any
+        self,
+        kind: Kind,
+        subject: Subject,
+        at_us: int,
+        now_us: int,
+        summary: str,
+        *,
+        late: bool = False,
+        **more: Any,  # noqa: ANN401 - as Book.cause has it
     ) -> Alert | None:
         """Opens or counts, unless the kind is switched off; an opened one is held back where another speaks for it."""
         if kind in self._limits.off:

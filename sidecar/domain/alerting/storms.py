@@ -35,6 +35,12 @@ class Storm:
         """Who is in the window."""
         return tuple(self._recent)
 
+    @property
+    def next_leaves_us(self) -> int | None:
+        """When the window will be smaller; None while it is empty."""
+        first = next(iter(self._recent.values()), None)
+        return None if first is None else first.at_us + self._window_us
+
     def add(self, user_id: str, member: Member) -> None:
         """It happened to ``user_id``; moments must not go back."""
         self._recent.pop(user_id, None)
