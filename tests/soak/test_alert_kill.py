@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import sqlite3
 import uuid
 from collections import defaultdict
@@ -112,7 +113,7 @@ async def test_every_firing_and_every_resolution_arrives_however_often_it_is_kil
             async with aiohttp.ClientSession() as session, asyncio.timeout(60):
                 while True:
                     async with session.get(f"{address}/metrics") as answer:
-                        if "zimwatch_alert_backlog 0.0" in await answer.text():
+                        if re.search(r"^zimwatch_alert_backlog\S* 0\.0$", await answer.text(), re.MULTILINE):
                             break
                     await asyncio.sleep(0.2)
                 async with session.get(f"{address}/v1/alerts?state=firing") as answer:
