@@ -250,7 +250,7 @@ async def test_a_form_acknowledges_and_silences_and_the_record_names_who(running
     assert await submit(running, "/alerts/1/silence", given | {"reason": ""}, **own) == 400
     async with running.http.get("/alerts/1", headers=basic) as answer:
         assert "dana" in await answer.text()
-    _, listed = await running.get("/v1/silences", **{"Authorization": f"Bearer {secret}"})
+    _, listed = await running.get("/v1/silences", Authorization=f"Bearer {secret}")
     assert [(one["author"], one["matchers"]) for one in listed["silences"]] == [
         ("dana", {"app_id": [str(APP)], "user_id": ["carol"]})
     ]

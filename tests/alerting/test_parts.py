@@ -114,8 +114,15 @@ def test_hours_are_those_of_a_place(moment: str, *, covered: bool) -> None:
     assert hours.cover(at(moment)) is covered
 
 
-@pytest.mark.parametrize(("moment", "covered"), [("2026-11-24T23:00:00", True), ("2026-11-25T05:59:00", True),
-                                                 ("2026-11-25T06:00:00", False), ("2026-11-24T05:00:00", False)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("moment", "covered"),
+    [
+        ("2026-11-24T23:00:00", True),
+        ("2026-11-25T05:59:00", True),
+        ("2026-11-25T06:00:00", False),
+        ("2026-11-24T05:00:00", False),
+    ],
+)
 def test_hours_may_reach_into_the_next_day(moment: str, *, covered: bool) -> None:
     assert Hours(begin=time(22), end=time(6), days=("tue",)).cover(at(moment)) is covered
 
@@ -127,10 +134,15 @@ def test_only_the_star_is_special_in_a_matcher() -> None:
     assert not matches({"user_id": ("*",)}, {"kind": "kick_storm"})
 
 
-@given(st.lists(st.tuples(st.sampled_from(["kicked_out", "token_expired"]), st.integers(0, 3), st.text(max_size=3)),
-                unique=True, max_size=8))  # fmt: skip
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["kicked_out", "token_expired"]), st.integers(0, 3), st.text(max_size=3)),
+        unique=True,
+        max_size=8,
+    )
+)
 def test_a_fingerprint_is_of_one_thing_alone(things: list[tuple[str, int, str]]) -> None:
-    made = {fingerprint(kind, Subject(app_id, user_id)) for kind, app_id, user_id in things}  # type: ignore[arg-type]
+    made = {fingerprint(kind, Subject(app_id, user_id)) for kind, app_id, user_id in things}
     assert len(made) == len(things)
     assert fingerprint("kicked_out", Subject(1, None, "a")) != fingerprint("kicked_out", Subject(1, "a"))
 
@@ -159,8 +171,17 @@ def test_no_minute_has_more_messages_than_its_budget_and_nothing_is_left_out(
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(0, "0 s"), (30, "30 s"), (60, "1 min"), (90, "90 s"), (3_600, "1 h"), (5_400, "90 min"),
-                          (90_000, "25 h"), (172_800, "2 d")]
-)  # fmt: skip
+    ("seconds", "text"),
+    [
+        (0, "0 s"),
+        (30, "30 s"),
+        (60, "1 min"),
+        (90, "90 s"),
+        (3_600, "1 h"),
+        (5_400, "90 min"),
+        (90_000, "25 h"),
+        (172_800, "2 d"),
+    ],
+)
 def test_a_time_is_told_in_the_unit_that_fits(seconds: int, text: str) -> None:
     assert words.long(seconds * SECOND_US) == text

@@ -38,11 +38,9 @@ CAUSES = {
     "reconnect_storm": {"loses_network"},
 }
 happenings = st.lists(
-    st.tuples(
-        st.integers(0, 40), st.sampled_from(ACTS), st.sampled_from(USERS), st.sampled_from(("phone", "desk"))
-    ),
+    st.tuples(st.integers(0, 40), st.sampled_from(ACTS), st.sampled_from(USERS), st.sampled_from(("phone", "desk"))),
     max_size=25,
-)  # fmt: skip
+)
 
 
 def told(folder: str, what: list[tuple[int, str, str, str]]) -> Timeline:

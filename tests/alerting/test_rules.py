@@ -27,7 +27,7 @@ def story(tmp_path: Path) -> Iterator[Make]:
     made: list[Timeline] = []
 
     def make(leases: Leases | None = None, thresholds: dict[str, Any] | None = None, **policy: Any) -> Timeline:
-        told = {"receivers": {"ops": 1_000}, "most_per_minute": 1_000} | policy
+        told: dict[str, Any] = {"receivers": {"ops": 1_000}, "most_per_minute": 1_000} | policy
         made.append(Timeline(tmp_path, Policy(thresholds=Thresholds(**thresholds or {}), **told), leases))
         return made[-1]
 
@@ -45,9 +45,13 @@ def test_a_kick_is_told_within_two_seconds_and_is_over_with_the_next_login(story
 
 @pytest.mark.parametrize(
     ("event", "kind"),
-    [("KICKED_OUT", "kicked_out"), ("TOKEN_EXPIRED", "token_expired"), ("LOGIN_TIMEOUT", "login_timeout"),
-     ("UNREGISTERED", "unregistered")],
-)  # fmt: skip
+    [
+        ("KICKED_OUT", "kicked_out"),
+        ("TOKEN_EXPIRED", "token_expired"),
+        ("LOGIN_TIMEOUT", "login_timeout"),
+        ("UNREGISTERED", "unregistered"),
+    ],
+)
 def test_what_logs_a_user_out_is_over_after_a_day_at_the_latest(story: Make, event: str, kind: str) -> None:
     dave = story(thresholds={"resolve_after_us": 20 * SECOND_US}).at(0).says("dave", "DISCONNECTED", event)
     dave.want(firing(kind, "dave")).between(0, 2)

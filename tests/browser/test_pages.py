@@ -13,7 +13,7 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, async_playwright, expect
 
 from tests.support.running import Zimwatch, zimwatch
-from tests.support.wire import wire_event
+from tests.support.wire import fresh_event, wire_event
 
 FLAGS = [
     "--headless",
@@ -107,3 +107,74 @@ async def test_support_finds_a_user_without_javascript(running: Zimwatch, browse
     await page.get_by_role("link", name="carol").click()
     await expect(page.get_by_text("Another device logged in with the same account")).to_be_visible()
     await expect(page.get_by_text("Say this to the user")).to_be_visible()
+
+
+async def some_alerts(running: Zimwatch) -> None:
+    stories = [("carol", 4, "Android"), ("dave", 5, "Web"), ("bob", 2, "Win"), ("m" * 300 + "<b>allory", 6, None)]
+    for user_id, event, platform in stories:
+        told = {"user_id": user_id, "event": event, "state": 0}
+        await running.send([fresh_event(**told, **({"platform": platform} if platform else {}))])
+    await running.http.post("/v1/alerts/1/ack", json={"author": "dana"})
+    asked = {"matchers": {"user_id": "dave"}, "duration": "4h", "reason": "he tests his phone", "author": "dana"}
+    await running.http.post("/v1/silences", json=asked)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1440])
+@pytest.mark.parametrize("javascript", [True, False])
+async def test_every_page_of_alerts_is_whole_and_fits(
+    running: Zimwatch, browser: Browser, scheme: Literal["light", "dark"], width: int, *, javascript: bool
+) -> None:
+    complaints: list[str] = []
+    await some_alerts(running)
+    page = await opened(
+        browser,
+        complaints,
+        viewport={"width": width, "height": 900},
+        color_scheme=scheme,
+        java_script_enabled=javascript,
+    )
+    for path in ("/alerts", "/alerts?state=firing&kind=kicked_out", "/alerts/1", "/silences", "/alerts/undelivered"):
+        await page.goto(running.url + path)
+        await expect(page.locator("h1")).to_be_visible()
+        if javascript:
+            assert await page.evaluate("document.documentElement.scrollWidth") <= width
+            found = await Axe().run(page)
+            assert found.violations_count == 0, found.generate_report()
+    assert complaints == []
+
+
+@pytest.mark.parametrize("javascript", [True, False])
+async def test_support_takes_an_alert_on_and_silences_it(
+    running: Zimwatch, browser: Browser, *, javascript: bool
+) -> None:
+    await running.send([fresh_event(user_id="carol", state=0, event=4)])
+    complaints: list[str] = []
+    page = await opened(browser, complaints, java_script_enabled=javascript)
+    await page.goto(running.url + "/alerts")
+    await page.get_by_role("link", name="carol was kicked out").click()
+    await page.get_by_role("button", name="Acknowledge").click()
+    await expect(page.get_by_text("taken on by")).to_be_visible()
+    await page.get_by_label("Why").fill("she tests")
+    await page.get_by_role("button", name="Silence").click()
+    await page.goto(running.url + "/silences")
+    await expect(page.get_by_text("she tests")).to_be_visible()
+    await page.get_by_role("button", name="End now").click()
+    await expect(page.get_by_text("ended", exact=True)).to_be_visible()
+    assert complaints == []
+
+
+async def test_an_alert_is_on_the_open_page_without_a_reload(running: Zimwatch, browser: Browser) -> None:
+    complaints: list[str] = []
+    page = await opened(browser, complaints)
+    async with page.expect_response(lambda response: "/v1/stream" in response.url):
+        await page.goto(running.url + "/alerts")
+    await page.evaluate("window.notReloaded = true")
+    carol = str(uuid.uuid4())
+    await running.send([fresh_event(user_id="carol", client_id=carol, state=0, event=4)])
+    await expect(page.get_by_role("link", name="carol was kicked out")).to_be_visible(timeout=3_000)
+    await expect(page.locator("main .fires")).to_be_visible()
+    await running.send([fresh_event(user_id="carol", client_id=carol, seq=2)])
+    await expect(page.locator("tbody").get_by_text("resolved")).to_be_visible(timeout=3_000)
+    assert await page.evaluate("window.notReloaded")
+    assert complaints == []

@@ -60,9 +60,7 @@ class App:
         turn, place = divmod(number, 20)
         user = turn * 10 + place % 10
         seq, state, event = (1, 0, 4) if place < 10 else (2, 2, 0)
-        return fresh_event(
-            user_id=f"user-{user}", client_id=self.clients[user], seq=seq, state=state, event=event
-        )  # fmt: skip
+        return fresh_event(user_id=f"user-{user}", client_id=self.clients[user], seq=seq, state=state, event=event)
 
     async def send(self, address: str, count: int) -> None:
         batch = self.batch(count)

@@ -73,7 +73,7 @@ PAGERDUTY_SCHEMA: dict[str, Any] = {
 
 
 class Called:
-    """What arrived, and was in order; ``wrong`` is what was not. ``refuse`` may answer a request with an error first."""
+    """What arrived, and was in order; ``wrong`` is what was not. ``refuse`` may answer with an error first."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -119,7 +119,7 @@ class Called:
         return self.taken
 
     async def webhook(self, request: web.Request) -> web.Response:
-        """Checks the signature as https://www.standardwebhooks.com/ has it, and the body against our own schema."""
+        """Checks the signature as Standard Webhooks has it, and the body against our own schema."""
         raw = await request.read()
         headers = request.headers
         key = base64.b64decode(SECRET.removeprefix("whsec_"))

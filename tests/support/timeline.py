@@ -201,7 +201,7 @@ class Timeline:
                 self._append(self._events.pop(at, []))
                 for act in self._acts.pop(at, []):
                     act(at)
-            self._in_transaction(lambda c, now=us(step): self.engine.tick(c, now, Gathered()))
+            self._tick(step)
             self._tell(step)
             self._lived = step
             step += STEP_S
@@ -223,6 +223,9 @@ class Timeline:
                     c, [Batch(events)], leases=self.leases, export_spans=False, reaction=self.engine
                 )
             )
+
+    def _tick(self, now: float) -> None:
+        self._in_transaction(lambda c: self.engine.tick(c, us(now), Gathered()))
 
     def _tell(self, now: float) -> None:
         def tell(connection: sa.Connection) -> None:

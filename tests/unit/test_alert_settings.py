@@ -77,8 +77,12 @@ def test_a_secret_in_a_receiver_is_masked_and_the_rest_is_shown(tmp_path: Path) 
     shown: dict[str, Any] = {key: value for key, value, _ in loaded.shown()}
     (told,) = json.loads(shown["alerts.receivers"])
     assert told == {
-        "type": "webhook", "name": "ops", "most_per_minute": 20, "url": "http://127.0.0.1:9000/hook", "secret": MASK
-    }  # fmt: skip
+        "type": "webhook",
+        "name": "ops",
+        "most_per_minute": 20,
+        "url": "http://127.0.0.1:9000/hook",
+        "secret": MASK,
+    }
 
 
 @pytest.mark.parametrize(
@@ -93,19 +97,22 @@ def test_a_secret_in_a_receiver_is_masked_and_the_rest_is_shown(tmp_path: Path) 
         (RECEIVER.replace("whsec_MfKQ9r8", "whsec_!"), "alerts.receivers[0].secret must be whsec_ and base64"),
         (RECEIVER + RECEIVER, "alerts.receivers[1].name is ops, which is the name of another receiver"),
         ('[[alerts.routes]]\nreceivers = ["ops"]', "alerts.routes[0].receivers names ops, which is no receiver"),
-        (RECEIVER + '[[alerts.routes]]\nreceivers = ["ops"]\nmatch = {colour = "red"}', "alerts.routes[0].match must be"),
+        (
+            RECEIVER + '[[alerts.routes]]\nreceivers = ["ops"]\nmatch = {colour = "red"}',
+            "alerts.routes[0].match must be",
+        ),
         (RECEIVER + '[[alerts.routes]]\nreceivers = ["ops"]\nhours = "9-17"', "alerts.routes[0].hours must be hours"),
         (RECEIVER + '[[alerts.routes]]\nreceivers = ["ops"]\ntimezone = "Mars"', "alerts.routes[0].timezone must be"),
         ('[alerts]\nreceivers = "ops"', "alerts.receivers must be a list of tables"),
         ('[alerts]\nmax_age = "0s"', "alerts.max_age must be a duration"),
-        ('[alerts]\nstorm_share = 2', "alerts.storm_share must be a share"),
+        ("[alerts]\nstorm_share = 2", "alerts.storm_share must be a share"),
         ('[alerts]\noff = ["kick"]', "alerts.off must be a list of kinds"),
         (
             '[[alerts.receivers]]\nname="m"\ntype="email"\nhost="h"\nsender="a@b"\nto=["c@d"]\nusername="u"\ntls="none"',
             "alerts.receivers[0].password is missing",
         ),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_is_named_by_its_place(tmp_path: Path, text: str, named: str) -> None:
     assert any(problem.startswith(named) for problem in _problems(tmp_path, text)), _problems(tmp_path, text)
 
