@@ -208,6 +208,7 @@ async def test_pagerduty_gets_one_incident_that_is_acknowledged_and_resolved(tmp
         assert events[0]["payload"]["summary"] == "carol was kicked out on Android"
 
 
+@pytest.mark.alertmanager
 async def test_a_real_alertmanager_shows_the_alert_until_it_is_over(tmp_path: Path) -> None:
     async with alertmanager(tmp_path) as address, aiohttp.ClientSession() as http:
         settings = AlertmanagerSettings(name="am", url=address)
