@@ -252,8 +252,8 @@ class Engine:
         return message
 
     def send_again(self, connection: sa.Connection, message_id: int, now_us: int) -> bool:
-        """Tries a dead message again; whether there was one."""
-        return notifications.send_again(connection, message_id, now_us)
+        """Tries a dead message again; whether there was one, and its receiver is in the settings."""
+        return notifications.send_again(connection, message_id, self.policy.receivers.keys(), now_us)
 
     def serve_at(self, url: str) -> None:
         """Where the dashboard is, unless the settings say so."""

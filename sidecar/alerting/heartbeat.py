@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Final
 
 import structlog
 
 from sidecar.alerting.outgoing import DeliveryError, Outgoing
+
+_LOOK_AGAIN_S: Final = 1.0
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -25,9 +28,10 @@ class Heartbeat:
     async def run(self) -> None:
         """A beat that fails is only told in the log: the other side notices by itself."""
         while True:
-            if self._is_well():
+            well = self._is_well()
+            if well:
                 await self._beat()
-            await asyncio.sleep(self._interval_s)
+            await asyncio.sleep(self._interval_s if well else min(_LOOK_AGAIN_S, self._interval_s))
 
     async def _beat(self) -> None:
         try:

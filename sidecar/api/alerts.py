@@ -116,7 +116,7 @@ class _Calls:
         every_app(request)
         wanted = number(request.match_info["id"], "id") or 0
         if not await self._store.write(lambda c: self._engine.send_again(c, wanted, self._clock())):
-            raise Problem(404, "there is no such undelivered message")
+            raise Problem(404, "there is no such undelivered message, or its receiver is not in the settings any more")
         return web.Response(status=202)
 
 

@@ -66,6 +66,8 @@ def check_origin(request: web.Request, settings: Settings) -> None:
     origin = request.headers.get("Origin")
     if origin is None or request.method in _SAFE or is_own_origin(request):
         return
+    if request.path != "/v1/events":
+        raise Problem(403, "pages of other origins may send events, and change nothing else")
     if not origin_is_allowed(origin, settings):
         raise Problem(403, "pages of this origin may not send here; name it in ingest.allowed_origins if they may")
 

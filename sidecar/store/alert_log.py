@@ -77,13 +77,14 @@ def load(connection: sa.Connection, opened_since_us: int) -> Book:
 def opened_since(connection: sa.Connection, since_us: int, kind: str | None = None) -> list[Alert]:
     """Oldest first. Ids and times of opening grow together, so the newest rows are read until one is older."""
     found = []
-    sql = f"SELECT {rows.columns(alerts)} FROM alerts ORDER BY id DESC"
-    for row in connection.execution_options(stream_results=True).exec_driver_sql(sql):
+    result = connection.exec_driver_sql(f"SELECT {rows.columns(alerts)} FROM alerts ORDER BY id DESC")
+    for row in result:
         alert = alert_of(row)
         if alert.opened_at_us < since_us:
             break
         if kind in {None, alert.kind}:
             found.append(alert)
+    result.close()
     return found[::-1]
 
 

@@ -6,7 +6,7 @@ A row says "sent" only after the receiver took the message. All that writes runs
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -182,10 +182,14 @@ def failed(connection: sa.Connection, message_id: int, error: str, now_us: int, 
     connection.exec_driver_sql(sql, (state, now_us, error, now_us if retry_us is None else retry_us, message_id))
 
 
-def send_again(connection: sa.Connection, message_id: int, now_us: int) -> bool:
-    """Whether there was such a dead message; it is due now."""
-    sql = "UPDATE alert_messages SET state = 'pending', due_at_us = ? WHERE id = ? AND state = 'dead'"
-    return connection.exec_driver_sql(sql, (now_us, message_id)).rowcount == 1
+def send_again(connection: sa.Connection, message_id: int, receivers: Collection[str], now_us: int) -> bool:
+    """Whether there was such a dead message to one of the receivers; it is due now, and given up on later anew."""
+    marks = ", ".join("?" * len(receivers)) or "''"
+    sql = (
+        "UPDATE alert_messages SET state = 'pending', due_at_us = ?, created_at_us = ?"
+        f" WHERE id = ? AND state = 'dead' AND receiver IN ({marks})"
+    )
+    return connection.exec_driver_sql(sql, (now_us, now_us, message_id, *receivers)).rowcount == 1
 
 
 def abandon(connection: sa.Connection, receivers: Sequence[str], now_us: int) -> int:

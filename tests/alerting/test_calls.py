@@ -224,6 +224,16 @@ async def test_signed_commands_are_refused_where_no_secret_is_set(tmp_path: Path
                 assert answer.status == 403
 
 
+@pytest.mark.parametrize("origin", ["https://evil.example", "http://127.0.0.1:1", "null"])
+async def test_a_page_of_another_origin_changes_nothing(running: Zimwatch, origin: str) -> None:
+    await kicked(running)
+    asked = {"matchers": {"user_id": "*"}, "duration": "1h", "reason": "none of your business"}
+    for path, body in (("/v1/alerts/1/ack", {}), ("/v1/silences", asked), ("/v1/chatops", {"text": "ack 1"})):
+        assert (await post(running, path, body, Origin=origin))[0] == 403
+    assert (await running.get("/v1/alerts/1"))[1]["acknowledged"] is None
+    assert (await running.get("/v1/silences"))[1]["silences"] == []
+
+
 # The pages' forms.
 
 

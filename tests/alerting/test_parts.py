@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
 from datetime import UTC, datetime, time
+from typing import Any
 
 import pytest
-from hypothesis import given
+from aiohttp.abc import AbstractResolver, ResolveResult
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidecar.alerting.outgoing import Allowed, DeliveryError, Outgoing, RefusedAddressError, raise_for
@@ -16,6 +19,7 @@ from sidecar.domain.alerting.alert import Subject, fingerprint
 from sidecar.domain.alerting.grouping import Budget, Grouping, Waiting
 from sidecar.domain.alerting.matching import Hours, matches
 from sidecar.domain.alerting.retry import FIRST_US, LONGEST_ASKED_US, LONGEST_US, next_attempt_us
+from tests.support.called import Called, listening
 
 SECOND_US = 1_000_000
 
@@ -75,6 +79,34 @@ async def test_a_private_address_is_refused_before_anything_is_sent() -> None:
         await outgoing.close()
 
 
+class Rebound(AbstractResolver):
+    """A name server that has been told to lead to this machine."""
+
+    async def resolve(self, host: str, port: int = 0, family: Any = socket.AF_INET) -> list[ResolveResult]:
+        return [ResolveResult(hostname=host, host="127.0.0.1", port=port, family=family, proto=0, flags=0)]
+
+    async def close(self) -> None: ...
+
+
+@pytest.mark.parametrize("allowed", [(), ("hooks.example.com",)])
+async def test_a_name_that_leads_here_is_refused_unless_it_is_allowed(
+    monkeypatch: pytest.MonkeyPatch, allowed: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr("sidecar.alerting.outgoing.ThreadedResolver", Rebound)
+    async with listening(Called()) as called:
+        outgoing = Outgoing(allowed)
+        url = called.url.replace("127.0.0.1", "hooks.example.com") + "/any"
+        try:
+            if allowed:
+                assert (await outgoing.send(url))[0] == 200
+            else:
+                with pytest.raises(DeliveryError, match=r"hooks.example.com is 127.0.0.1, .* alerts\.allowed_hosts"):
+                    await outgoing.send(url)
+        finally:
+            await outgoing.close()
+        assert len(called.taken) == len(allowed)
+
+
 @pytest.mark.parametrize(
     ("status", "permanent"),
     [(301, True), (400, True), (404, True), (410, True), (408, False), (429, False), (503, False)],
@@ -86,6 +118,7 @@ def test_a_status_says_whether_to_try_again(status: int, *, permanent: bool) -> 
     raise_for(204, {}, "")
 
 
+@settings(deadline=None)
 @given(st.integers(1, 10_000), st.floats(0, 1), st.none() | st.integers(-5, 10**12))
 def test_a_retry_comes_later_and_not_too_late(attempts: int, chance: float, asked: int | None) -> None:
     pause = next_attempt_us(0, attempts, chance, asked)
@@ -134,6 +167,7 @@ def test_only_the_star_is_special_in_a_matcher() -> None:
     assert not matches({"user_id": ("*",)}, {"kind": "kick_storm"})
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from(["kicked_out", "token_expired"]), st.integers(0, 3), st.text(max_size=3)),
@@ -147,6 +181,7 @@ def test_a_fingerprint_is_of_one_thing_alone(things: list[tuple[str, int, str]])
     assert fingerprint("kicked_out", Subject(1, None, "a")) != fingerprint("kicked_out", Subject(1, "a"))
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 300), st.sampled_from("ab")), max_size=80), st.integers(1, 5), st.integers(0, 4)
 )

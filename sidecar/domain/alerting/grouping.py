@@ -91,9 +91,11 @@ class Grouping:
         return self._within_budget(planned, answers, now_us)
 
     def _of_group(self, group: str, own: list[Waiting], now_us: int) -> list[Planned]:
-        told = self._told[group]
+        told = self._told.get(group, deque())
         while told and told[0] <= now_us - self._interval_us:
             told.popleft()
+        if not told:
+            self._told.pop(group, None)
         if len(own) <= self._alone - len(told):
             return [Planned(one.what, (one,)) for one in own]
         if now_us < min(one.due_us for one in own) + self._interval_us:
