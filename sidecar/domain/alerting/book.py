@@ -42,7 +42,9 @@ class Book:
         self.by_user: dict[UserId, dict[str, Alert]] = defaultdict(dict)
         self.by_kind: dict[str, dict[int, Alert]] = defaultdict(dict)
         self._next_id = next_id
+        # Each alert at most once, by when to look at it next: what it is due may be put off many times before that.
         self._due: list[tuple[int, int]] = []
+        self._queued: dict[int, int] = {}
         self._entries: list[Entry] = []
         self._changed: dict[int, Alert] = {}
         # When each fingerprint fired lately: what flaps is known by it.
@@ -84,9 +86,8 @@ class Book:
         if found is not None:
             found.count += 1
             found.summary = summary
-            if due_us is not None and due_us != found.due_us:
-                heapq.heappush(self._due, (due_us, found.id))
             found.due_us = due_us
+            self._queue(found)
             found.facts |= facts or {}
             self._written(found, now_us)
             if found.count <= CAUSES_TOLD:
@@ -182,9 +183,15 @@ class Book:
         found: dict[int, Alert] = {}
         while self._due and self._due[0][0] <= now_us:
             due_us, alert_id = heapq.heappop(self._due)
+            if self._queued.get(alert_id) == due_us:
+                del self._queued[alert_id]
             alert = self.by_id.get(alert_id)
-            if alert is not None and alert.due_us == due_us:
+            if alert is None or alert.due_us is None:
+                continue
+            if alert.due_us <= now_us:
                 found[alert_id] = alert
+            else:
+                self._queue(alert)
         return list(found.values())
 
     @property
@@ -204,7 +211,12 @@ class Book:
         self.by_kind[alert.kind][alert.id] = alert
         if alert.subject.app_id is not None and alert.subject.user_id is not None:
             self.by_user[alert.subject.app_id, alert.subject.user_id][alert.kind] = alert
-        if alert.due_us is not None:
+        self._queue(alert)
+
+    def _queue(self, alert: Alert) -> None:
+        queued_us = self._queued.get(alert.id)
+        if alert.due_us is not None and (queued_us is None or alert.due_us < queued_us):
+            self._queued[alert.id] = alert.due_us
             heapq.heappush(self._due, (alert.due_us, alert.id))
 
     def _written(self, alert: Alert, now_us: int) -> None:

@@ -40,7 +40,9 @@ class Rules:
         self.began_us = began_us
         # Users that are offline, since when, and whether we learned of it late.
         self._offline: dict[UserId, tuple[int, bool]] = {}
+        # Each user at most once, by when to look at them next: they may come and go many times before that.
         self._offline_due: list[tuple[int, UserId]] = []
+        self._queued: set[UserId] = set()
         self._kicks: dict[UserId, deque[tuple[str, int]]] = defaultdict(deque)
         self._storms: dict[tuple[Kind, int], Storm] = {}
         self._stirred: set[tuple[Kind, int]] = set()
@@ -147,7 +149,8 @@ class Rules:
 
     def _is_offline(self, who: UserId, since_us: int, *, late: bool) -> None:
         self._offline[who] = (since_us, late)
-        if self._limits.offline_too_long_us:
+        if self._limits.offline_too_long_us and who not in self._queued:
+            self._queued.add(who)
             heapq.heappush(self._offline_due, (since_us + self._limits.offline_too_long_us, who))
 
     def _moved_on(self, who: UserId, event: Event, position: int, status: str | None, now_us: int) -> None:
@@ -252,7 +255,7 @@ class Rules:
                 self._storm_goes_on(found, storm, share, now_us)
             elif len(storm) >= self._limits.storm_users and share >= self._limits.storm_share:
                 self._storm_begins(kind, subject, storm, share, now_us)
-            elif len(storm.total) > len(storm):
+            elif every and len(storm.total) > len(storm):
                 storm.calm()
             if not len(storm) and found is None:
                 del self._storms[key]
@@ -296,9 +299,14 @@ class Rules:
         for alert in self.book.due(now_us):
             self.book.resolve(alert, at_us=alert.due_us or now_us, now_us=now_us, reason=_TIME_ENDED[alert.kind])
         while self._offline_due and self._offline_due[0][0] <= now_us:
-            due_us, who = heapq.heappop(self._offline_due)
+            _, who = heapq.heappop(self._offline_due)
+            self._queued.discard(who)
             since = self._offline.get(who)
-            if since is not None and since[0] + self._limits.offline_too_long_us == due_us:
+            if since is None:
+                continue
+            if since[0] + self._limits.offline_too_long_us > now_us:
+                self._is_offline(who, since[0], late=since[1])
+            else:
                 self._offline_too_long(who, since[0], now_us, late=since[1])
         self.weigh_storms(now_us, online, every=True)
         if now_us >= self._sweep_us:
