@@ -96,7 +96,7 @@ class Engine:
                     event = one.event
                     other = others.get((event.app_id, event.user_id or "")) if others else None
                     rules.apply(event, one.position, one.user_status, now_us, other)
-                rules.weigh_storms(now_us, lambda app_id: alert_log.online(connection, app_id))
+                rules.storms.weigh(now_us, lambda app_id: alert_log.online(connection, app_id))
                 self._settle(connection, now_us)
         except sa.exc.OperationalError:
             raise  # the disk or the file: nothing of this commit can be kept
@@ -123,7 +123,7 @@ class Engine:
         rules.pass_time(now_us, lambda app_id: alert_log.online(connection, app_id))
         self._look_for_life(connection, rules, now_us)
         if gathered.tokens_ending is not None:
-            rules.expire_soon(gathered.tokens_ending, now_us)
+            rules.tokens.expire_soon(gathered.tokens_ending, now_us)
         for part, (since_us, why) in gathered.stalled.items():
             rules.stalled(part, since_us, why, now_us)
         if self._silences_end_us is not None and now_us >= self._silences_end_us:

@@ -16,8 +16,17 @@ Matchers = Mapping[str, tuple[str, ...]]
 """Name of a label (or kind, severity, app_id, user_id) → the values it may have; ``*`` stands for any text."""
 
 MATCHED: Final = (
-    "kind", "severity", "app_id", "user_id", "platform", "sdk_version", "app_version", "device_id", "part", "flapping",
-)  # fmt: skip
+    "kind",
+    "severity",
+    "app_id",
+    "user_id",
+    "platform",
+    "sdk_version",
+    "app_version",
+    "device_id",
+    "part",
+    "flapping",
+)
 DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
