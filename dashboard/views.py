@@ -13,7 +13,7 @@ from aiohttp import web
 from dashboard.page import render
 from sidecar.clock import Clock
 from sidecar.domain.status import STATUSES
-from sidecar.store import Store
+from sidecar.store import Store, alert_log
 from sidecar.store.records import UserFilter
 
 _ROWS: Final = 50
@@ -42,6 +42,7 @@ def routes(store: Store, clock: Clock, app_of: AppOf) -> list[web.AbstractRouteD
             now_us=clock(),
             summary=await store.summary(app_id),
             users=page.users,
+            firing=sum((await store.read(alert_log.counts, app_id)).values()),
             address=f"{request.scheme}://{request.host}",
             example_id=uuid.uuid4(),
         )

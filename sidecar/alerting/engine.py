@@ -231,7 +231,12 @@ class Engine:
         stored = {alert.id: alert for alert in alert_log.several(connection, [i for i in ids if i not in book.by_id])}
         alerts = [book.by_id.get(i) or stored[i] for i in ids]
         body = message_body(
-            planned.what, alerts, self.policy.base, planned.notifications[0].group, is_digest=planned.is_digest
+            planned.what,
+            alerts,
+            self.policy.base,
+            planned.notifications[0].group,
+            is_digest=planned.is_digest,
+            now_us=now_us,
         )
         message = notifications.make_message(
             connection, receiver, planned, body=body, alerts=len(alerts), now_us=now_us

@@ -1,7 +1,7 @@
 """The words of a message: Jinja2 templates in a sandbox, with defaults that need no change.
 
 A template may use ``what`` (firing, resolved, acknowledged, repeat), ``alert`` (the webhook's fields), ``alerts``
-(those of a digest), ``user_url``, ``end_reason`` and ``acknowledged_by``.
+(those of a digest), ``user_url``, ``end_reason``, ``acknowledged_by`` and ``lasted``.
 """
 
 from __future__ import annotations
@@ -13,10 +13,6 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from sidecar.store.alert_records import Message
 
-_TITLE: Final = (
-    '{{ {"firing": alert.severity | upper, "repeat": "STILL FIRING", "resolved": "RESOLVED",'
-    ' "acknowledged": "ACKNOWLEDGED"}[what] }}: {{ alert.summary }}'
-)
 _TEXT: Final = """\
 {% if what == "resolved" %}{{ (end_reason or "it is over") | capitalize_first }}.
 {% elif what == "acknowledged" %}{{ acknowledged_by or "Somebody" }} has taken it on.
@@ -29,7 +25,7 @@ _TEXT: Final = """\
 {% endif %}{% endif %}
 {% if user_url %}User: {{ user_url }}
 {% endif %}
-{{ "Alerts" if alerts else "Acknowledge or silence" }}: {{ alert.url }}"""
+{{ "Alerts" if alerts else "Acknowledge or silence" if what in ("firing", "repeat") else "Alert" }}: {{ alert.url }}"""
 # A template of the settings gets this long at most: what a phone or a chat shows.
 MOST_CHARACTERS: Final = 3_000
 
@@ -37,7 +33,6 @@ _environment = ImmutableSandboxedEnvironment(
     autoescape=False, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
 )
 _environment.filters["capitalize_first"] = lambda text: text[:1].upper() + text[1:]
-_title = _environment.from_string(_TITLE)
 
 
 class Words:
@@ -48,7 +43,14 @@ class Words:
 
     def title(self, message: Message) -> str:
         """One line."""
-        return " ".join(_title.render(_context(message)).split())
+        alert, lasted = message.body["alert"], message.body.get("lasted")
+        words = {
+            "firing": alert["severity"].upper(),
+            "repeat": f"STILL FIRING, {lasted}" if lasted else "STILL FIRING",
+            "resolved": "RESOLVED",
+            "acknowledged": "ACKNOWLEDGED",
+        }
+        return " ".join(f"{words[message.what]}: {alert['summary']}".split())
 
     def text(self, message: Message) -> str:
         """The lines under it. A template that fails at run time is said to, and the message goes out all the same."""
@@ -69,4 +71,5 @@ def _context(message: Message) -> dict[str, Any]:
         "user_url": body.get("user_url"),
         "end_reason": body.get("end_reason"),
         "acknowledged_by": body.get("acknowledged_by"),
+        "lasted": body.get("lasted"),
     }

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from sidecar.domain.alerting.alert import FIRING, RESOLVED, Alert
 from sidecar.domain.alerting.kinds import SEVERITIES
-from sidecar.domain.alerting.words import ADVICE, who
+from sidecar.domain.alerting.words import ADVICE, long, who
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 # A digest names this many, and carries no more than that many whole.
@@ -59,7 +59,7 @@ def alert_view(alert: Alert, base: str) -> View:
     }
 
 
-def message_body(what: str, alerts: Sequence[Alert], base: str, group: str, *, is_digest: bool) -> View:
+def message_body(what: str, alerts: Sequence[Alert], base: str, group: str, *, is_digest: bool, now_us: int) -> View:
     """What a message says, frozen when the message is made so that every attempt says the same."""
     if not is_digest:
         only = alerts[0]
@@ -71,6 +71,7 @@ def message_body(what: str, alerts: Sequence[Alert], base: str, group: str, *, i
             "user_url": user_url(base, only.subject.app_id, only.subject.user_id),
             "end_reason": only.end_reason if what == "resolved" else None,
             "acknowledged_by": only.acknowledged_by,
+            "lasted": long(now_us - only.started_at_us),
         }
     return {
         "alert": _digest_view(what, alerts, base, group),

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from sidecar.alerting.engine import Policy
+from sidecar.alerting.messages import Words
 from sidecar.domain.alerting import kinds
 from sidecar.domain.alerting.thresholds import Thresholds
 from sidecar.domain.lease import Leases
@@ -316,6 +317,8 @@ def test_an_alert_that_goes_on_is_told_again_until_somebody_takes_it_on(story: M
     carol.want(resolved("kicked_out", "carol")).between(300, 302)
     carol.run(until=310)
     assert carol.alerts()[0].acknowledged_by == "dana"
+    again = next(message for _, wanted, message in carol.told if wanted.what == "repeat")
+    assert Words().title(again) == "STILL FIRING, 61 s: carol was kicked out on Web"
 
 
 @pytest.mark.parametrize("restarted", [False, True])
