@@ -82,6 +82,7 @@ def test_a_user_that_is_online_elsewhere_all_along_does_not_stay_on_the_list_for
     bob.want(firing("kicked_out", "bob")).between(1, 3)
     bob.want(resolved("kicked_out", "bob")).between(5 * MINUTE, 5 * MINUTE + 2)
     bob.run(until=6 * MINUTE)
+    assert bob.alerts()[0].end_reason == "the user was online on another device"
 
 
 def test_a_token_that_is_renewed_in_time_is_told_and_over(story: Make) -> None:

@@ -98,8 +98,9 @@ class Rules:
         else:
             summary = words.unregistered(event)
         # Online all along on another device: no login will tell that all is well again.
-        due_us = now_us + (self._limits.online_elsewhere_us if status == ONLINE else self._limits.resolve_after_us)
-        facts: dict[str, Any] = {}
+        elsewhere = status == ONLINE
+        due_us = now_us + (self._limits.online_elsewhere_us if elsewhere else self._limits.resolve_after_us)
+        facts: dict[str, Any] = {"elsewhere": elsewhere}
         if kind == kinds.KICKED_OUT and who is not None and not late:
             self.storms.member(kinds.KICK_STORM, who, event, now_us)
             self._kicks[who].append((device, now_us))
@@ -183,7 +184,10 @@ class Rules:
     def pass_time(self, now_us: int, online: Online) -> None:
         """What is due by now: call it every second or so, and with what events say in between."""
         for alert in self.book.due(now_us):
-            self.book.resolve(alert, at_us=alert.due_us or now_us, now_us=now_us, reason=_TIME_ENDED[alert.kind])
+            reason = _TIME_ENDED.get(alert.kind, "nothing was heard of it for too long")
+            if alert.facts.get("elsewhere"):
+                reason = "the user was online on another device"
+            self.book.resolve(alert, at_us=alert.due_us or now_us, now_us=now_us, reason=reason)
         while self._offline_due and self._offline_due[0][0] <= now_us:
             _, who = heapq.heappop(self._offline_due)
             self._queued.discard(who)
@@ -271,10 +275,7 @@ _TOKENS: Final = {
     events.TOKEN_RENEWED: TokenRules.renewed,
     events.LOGIN: TokenRules.logged_in,
 }
-_TIME_ENDED: Final[dict[str, str]] = defaultdict(
-    lambda: "nothing was heard of it for too long",
-    {
-        kinds.TOKEN_EXPIRING: "the token has expired",
-        kinds.KICK_PING_PONG: "no device was kicked out for a while",
-    },
-)
+_TIME_ENDED: Final[dict[str, str]] = {
+    kinds.TOKEN_EXPIRING: "the token has expired",
+    kinds.KICK_PING_PONG: "no device was kicked out for a while",
+}
