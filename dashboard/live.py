@@ -23,6 +23,7 @@ from markupsafe import Markup
 from dashboard import language
 from dashboard.asked import LIVE, AppOf, Asked, Loader, View
 from dashboard.page import fill, render
+from dashboard.visitor import form_token
 from sidecar.store import Store
 from sidecar.store.records import Commit
 
@@ -157,6 +158,14 @@ def part_of(view: View) -> Part:
     return Part(fill(f"live/{view.name}", **view.values))
 
 
+def whole(view: View, *, here: str, stream: str | None, token: str) -> web.Response:
+    """The page with its live part in it. ``stream`` is where the part is kept up to date; None for one that stays."""
+    part = part_of(view)
+    values = view.values | {"here": here, "stream": stream, "part_id": part.id, "form_token": token}
+    made = Markup(part.text)  # noqa: S704 - by a template just now, escaped there
+    return render(view.name, view.status, part=made, **values)
+
+
 def routes(store: Store, pages: dict[str, Loader], app_of: AppOf) -> list[web.AbstractRouteDef]:
     """The pages by their paths, and the stream of the live part of each."""
     live = Live(store)
@@ -165,17 +174,8 @@ def routes(store: Store, pages: dict[str, Loader], app_of: AppOf) -> list[web.Ab
         async def answer(request: web.Request) -> web.StreamResponse:
             asked = Asked.of(request, app_of)
             view = await load(asked)
-            part = part_of(view)
             stream = f"{LIVE}{asked.here}" if view.is_live else None
-            return render(
-                view.name,
-                view.status,
-                here=asked.here,
-                stream=stream,
-                part=Markup(part.text),  # noqa: S704 - made by a template just now, escaped there
-                part_id=part.id,
-                **view.values,
-            )
+            return whole(view, here=asked.here, stream=stream, token=form_token(request))
 
         return answer
 

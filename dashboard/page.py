@@ -10,6 +10,7 @@ from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from dashboard import language, times
+from dashboard.alert_words import GROUP_WORDS, HELD_REASONS, HELD_WORDS, KIND_WORDS, SEVERITY_WORDS, STATE_WORDS
 from dashboard.words import REASONS, SERVER_WORDS, STATUS_WORDS, os_words, words_for, words_of
 
 # Every character that ends a line or hides: shown as a mark, so that an id is what it seems.
@@ -51,6 +52,12 @@ def _environment() -> Environment:
         words_of=words_of,
         os_words=os_words,
         SERVER_WORDS=SERVER_WORDS,
+        KIND_WORDS=KIND_WORDS,
+        SEVERITY_WORDS=SEVERITY_WORDS,
+        ALERT_STATES=STATE_WORDS,
+        GROUP_WORDS=GROUP_WORDS,
+        HELD_WORDS=HELD_WORDS,
+        HELD_REASONS=HELD_REASONS,
         STATUS_WORDS=STATUS_WORDS,
         REASONS=REASONS,
         LANGUAGES=language.LANGUAGES,

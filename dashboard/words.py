@@ -43,6 +43,23 @@ REASONS: Final = {
 }
 
 
+HELD_WORDS: Final = {
+    "late": "came late",
+    "storm": "part of a storm",
+    "ping_pong": "part of a ping-pong",
+    "flapping": "flapping",
+    "silenced": "silenced",
+}
+HELD_REASONS: Final = {
+    "late": "it reached Zimwatch too long after it happened",
+    "storm": "the alert about the storm speaks for it",
+    "ping_pong": "the alert about two devices that kick each other out speaks for it",
+    "flapping": "it came and went too often, which was told once",
+    "silenced": "it is silenced",
+    "acknowledged": "somebody had taken it on",
+}
+
+
 class Words(msgspec.Struct, frozen=True):
     """``brief`` fits a row; ``reason`` is a sentence; ``say`` is for the user; ``advice`` for the app's developers."""
 

@@ -19,7 +19,7 @@ import structlog
 from aiohttp import web
 
 import dashboard
-from sidecar import api, telemetry
+from sidecar import alerting, api, telemetry
 from sidecar.canary import CanaryStatus, canary_beside
 from sidecar.clock import Clock, now_us, steady_us
 from sidecar.errors import ZimwatchError
@@ -48,6 +48,7 @@ class Running(msgspec.Struct, frozen=True):
 def build(
     settings: Settings,
     store: Store,
+    engine: alerting.Engine,
     clock: Clock,
     *,
     metrics_text: api.MetricsText,
@@ -61,16 +62,16 @@ def build(
     application = web.Application(
         middlewares=[dashboard.middleware, *api.middlewares(store, settings, dashboard.error_page)]
     )
-    application.add_routes(api.routes(store, settings, clock, metrics_text=metrics_text))
+    application.add_routes(api.routes(store, engine, settings, clock, metrics_text=metrics_text))
     around = dashboard.Around(
-        app_of=api.app_of,
+        visitor=dashboard.Visitor(api.app_of, api.who, api.is_own_origin),
         user_view=api.user_view,
         event_view=api.event_view,
         in_force=in_force,
         trace_url_template=settings.dashboard.trace_url_template,
         canary=canary,
     )
-    application.add_routes(dashboard.routes(store, clock, around))
+    application.add_routes(dashboard.routes(store, engine, clock, around))
     return application
 
 
@@ -86,12 +87,14 @@ async def running(
     """Serves for as long as the context is open. ZimwatchError where it cannot, with nothing left open."""
     export_spans = telemetry.exporting(environ)
     telemetry.start(environ)
+    engine = alerting.engine_of(settings)
     store = Store.open(
         settings.database.url,
         clock=clock,
         steady=steady,
         leases=settings.leases.leases(),
         export_spans=export_spans,
+        reaction=engine,
     )
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(store.close)
@@ -107,7 +110,7 @@ async def running(
             stack.push_async_callback(_stopped, relay, task)
         canary = await stack.enter_async_context(canary_beside(settings.canary, environ, store, clock))
         runner = web.AppRunner(
-            build(settings, store, clock, metrics_text=metrics.text, canary=canary, in_force=in_force),
+            build(settings, store, engine, clock, metrics_text=metrics.text, canary=canary, in_force=in_force),
             access_log=None,
             handle_signals=False,
             shutdown_timeout=ANSWERS_FINISH_S,
@@ -116,6 +119,8 @@ async def running(
         stack.push_async_callback(runner.cleanup)
         await runner.setup()
         url = await _listen(runner, settings)
+        engine.serve_at(url)
+        await stack.enter_async_context(alerting.running(settings, store, engine, clock, exports_spans=export_spans))
         log.info("serving", url=url, database=settings.database.url, exports_spans=export_spans)
         yield Running(url, store)
         log.info("stopping")

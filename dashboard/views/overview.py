@@ -15,7 +15,10 @@ from dashboard.language import ngettext
 from dashboard.times import lasted
 from sidecar.canary import CanaryStatus
 from sidecar.clock import Clock
-from sidecar.store import Store
+from sidecar.domain.alerting.alert import FIRING, Alert
+from sidecar.domain.alerting.kinds import KICK_STORM, RECONNECT_STORM
+from sidecar.store import Store, alert_log, notifications
+from sidecar.store.alert_records import AlertFilter
 from sidecar.store.lookup import Search
 
 _NEWEST = 10
@@ -45,6 +48,16 @@ def pages(store: Store, clock: Clock, canary_of: CanaryOf) -> dict[str, Loader]:
     async def wall(asked: Asked) -> View:
         return View(name="wall.html", values=await _values(asked, _NEWEST_ON_WALL) | {"tab": "", "wall": True})
 
+    async def _storms(app_id: int | None) -> list[Alert]:
+        """Storms that fire now; their labels say what the users share."""
+        return [
+            one
+            for kind in (RECONNECT_STORM, KICK_STORM)
+            for one in (
+                await store.read(alert_log.page, AlertFilter(state=FIRING, kind=kind, app_id=app_id, limit=5))
+            ).alerts
+        ]
+
     async def _values(asked: Asked, newest: int) -> dict[str, Any]:
         now_us, app_id = clock(), asked.own_app
         canary = canary_of()
@@ -58,6 +71,8 @@ def pages(store: Store, clock: Clock, canary_of: CanaryOf) -> dict[str, Loader]:
             "found": (await store.search(Search(app_id=app_id, limit=newest))).users,
             "day": chart.day(buckets, now_us),
             "signs": await signs(store, now_us),
+            "firing": await store.read(alert_log.counts, app_id),
+            "storms": await _storms(app_id),
             "address": asked.address,
             # An id of our own for the example, the same as long as nothing has come: the page need not change.
             "example_id": uuid.uuid5(uuid.NAMESPACE_URL, asked.address),
@@ -90,4 +105,15 @@ async def signs(store: Store, now_us: int) -> list[Sign]:
         text = ngettext("%(count)s waits, for %(age)s", "%(count)s wait, the oldest for %(age)s", backlog.spans)
         told = text % {"count": backlog.spans, "age": lasted(age_us)}
         found.append(Sign(_("Spans"), told, well=age_us < _EXPORT_LATE_US))
+    failing = await store.read(notifications.failing)
+    owed, dead = await store.read(notifications.backlog)
+    if failing:
+        text = ", ".join(f"{name}: {error[:80]}" for name, (_since, error) in sorted(failing.items()))
+        found.append(Sign(_("Channels"), text, well=False))
+    elif dead:
+        told = ngettext("%(count)s message not delivered", "%(count)s messages not delivered", dead)
+        found.append(Sign(_("Channels"), told % {"count": dead}, well=False))
+    else:
+        told = ngettext("%(count)s message waiting", "%(count)s messages waiting", owed)
+        found.append(Sign(_("Channels"), told % {"count": owed}, well=True))
     return found

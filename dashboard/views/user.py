@@ -15,14 +15,17 @@ from dashboard.story import Told, clock_is_off, moment_of, told
 from dashboard.times import DAY_US, HOUR_US
 from sidecar.clock import Clock
 from sidecar.domain import connection
+from sidecar.domain.alerting.alert import Alert
 from sidecar.domain.status import NOT_LOGGED_IN
-from sidecar.store import Store
+from sidecar.store import Store, alert_log, notifications
+from sidecar.store.alert_records import AlertFilter, Notification
 from sidecar.store.hand_off import HandOff
 from sidecar.store.records import StoredEvent, UserDetail
 
 # The newest events that the picture and the list are made of; older ones are a page away.
 EVENTS: Final = 400
 ROWS: Final = 50
+ALERTS: Final = 5
 # A run of the same event shows this many of them raw.
 RAW_OF_A_RUN: Final = 10
 RAW_CHARACTERS: Final = 20_000
@@ -50,6 +53,12 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
 
 def pages(store: Store, clock: Clock, *, event_view: EventView, trace_url_template: str | None) -> dict[str, Loader]:
     """``/users/{app_id}/{user_id}``."""
+
+    async def _alerts(app_id: int, user_id: str) -> list[tuple[Alert, list[Notification]]]:
+        """The newest alerts about the user, and who was told of each."""
+        wanted = AlertFilter(app_id=app_id, user_id=user_id, limit=ALERTS)
+        found = (await store.read(alert_log.page, wanted)).alerts
+        return [(one, await store.read(notifications.of_alert, one.id)) for one in found]
 
     async def _hand_off(asked: Asked, app_id: int, user_id: str, now_us: int) -> str | None:
         good_for_us = HAND_OFFS.get(asked.get("hand_off"))
@@ -94,6 +103,7 @@ def pages(store: Store, clock: Clock, *, event_view: EventView, trace_url_templa
                 "windows": {name: _with(asked, window=name) for name in timeline.WINDOWS},
                 "lines": lines[:ROWS],
                 "targets": targets,
+                "alerts": await _alerts(app_id, user_id) if as_of_us is None else [],
                 "hand_off": await _hand_off(asked, app_id, user_id, now_us),
                 "older": _older(asked, stored, lines),
                 "path": user_path(app_id, user_id),

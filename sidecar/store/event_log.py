@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sidecar.domain.events import CONNECTION_STATE_CHANGED, HEARTBEAT, Event
 from sidecar.domain.lease import Leases
 from sidecar.store import rollups, rows, server_views, tables
+from sidecar.store.alert_records import Applied, Reaction
 from sidecar.store.projections import Projections
 from sidecar.store.records import Appended, Commit, Rejected
 
@@ -47,7 +48,12 @@ def known_ids(connection: sa.Connection, ids: Iterable[bytes]) -> set[bytes]:
 
 
 def append(
-    connection: sa.Connection, batches: Sequence[Batch], *, leases: Leases, export_spans: bool
+    connection: sa.Connection,
+    batches: Sequence[Batch],
+    *,
+    leases: Leases,
+    export_spans: bool,
+    reaction: Reaction | None = None,
 ) -> tuple[list[Appended], Commit | None]:
     """Appends every batch; an answer for each, and what to publish once the transaction is committed."""
     seen = known_ids(connection, {event.id for batch in batches for event in batch.events})
@@ -59,7 +65,11 @@ def append(
         fresh += new
         heartbeats += beats
         answers.append(_answer(batch.events, new, beats))
-    commit = _append_events(connection, _in_order_of_clients(fresh), heartbeats, leases, export_spans=export_spans)
+    commit, applied = _append_events(
+        connection, _in_order_of_clients(fresh), heartbeats, leases, export_spans=export_spans
+    )
+    if reaction is not None and applied:
+        reaction.react(connection, applied, max(one.event.received_at_us for one in applied))
     _keep_rejected(connection, [rejected for batch in batches for rejected in batch.rejected])
     return answers, commit
 
@@ -108,9 +118,10 @@ def _in_order_of_clients(events: list[Event]) -> list[Event]:
 
 def _append_events(
     connection: sa.Connection, fresh: list[Event], heartbeats: list[Event], leases: Leases, *, export_spans: bool
-) -> Commit | None:
+) -> tuple[Commit | None, list[Applied]]:
+    applied: list[Applied] = []
     if not fresh and not heartbeats:
-        return None
+        return None, applied
     projections = Projections(connection, leases)
     projections.load([*fresh, *heartbeats])
     first = next_position(connection)
@@ -118,6 +129,7 @@ def _append_events(
     for position, event in enumerate(fresh, start=first):
         effect = projections.apply(position, event)
         event_rows.append(rows.event_row(position, event, effect.previous, effect.user_status))
+        applied.append(Applied(position, event, effect.user_status))
         if export_spans and event.type == CONNECTION_STATE_CHANGED:
             before = effect.transition
             span_rows.append(
@@ -141,7 +153,7 @@ def _append_events(
     users = projections.write()
     server_views.follow(connection, fresh, projections.statuses)
     rollups.record(connection, fresh)
-    return Commit(first + len(fresh) - 1, tuple(users)) if users else None
+    return Commit(first + len(fresh) - 1, tuple(users)) if users else None, applied
 
 
 def _keep_rejected(connection: sa.Connection, rejected: list[Rejected]) -> None:

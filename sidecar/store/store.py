@@ -18,6 +18,7 @@ from sidecar.domain.lease import Leases
 from sidecar.domain.lease_time import LeaseClock, LeaseTime, Stretch
 from sidecar.errors import DatabaseRefusedError, StoreUnavailableError
 from sidecar.store import engine, event_log, hand_off, lease_time, lookup, outbox, past, queries, rollups, storage
+from sidecar.store.alert_records import Reaction
 from sidecar.store.event_log import Batch
 from sidecar.store.hand_off import HandOff
 from sidecar.store.lookup import Found, Search
@@ -53,7 +54,15 @@ class Store:
     """One database file, open. Made by :meth:`open`; every coroutine may be called from one event loop at a time."""
 
     def __init__(
-        self, path: Path, lock: IO[str] | None, *, clock: Clock, steady: Clock, leases: Leases, export_spans: bool
+        self,
+        path: Path,
+        lock: IO[str] | None,
+        *,
+        clock: Clock,
+        steady: Clock,
+        leases: Leases,
+        export_spans: bool,
+        reaction: Reaction | None,
     ) -> None:
         self.path = path
         self._lock = lock
@@ -72,7 +81,9 @@ class Store:
         self._alive_us = clock()
         self._unsaved: list[Stretch] = []
         if lock is not None:
-            self._writer = Writer(self._write_engine, leases, self._publish, export_spans=export_spans)
+            self._writer = Writer(
+                self._write_engine, leases, self._publish, export_spans=export_spans, reaction=reaction
+            )
 
     @classmethod
     def open(
@@ -83,12 +94,14 @@ class Store:
         steady: Clock | None = None,
         leases: Leases | None = None,
         export_spans: bool = False,
+        reaction: Reaction | None = None,
         attach: bool = False,
     ) -> Store:
         """Opens or makes the file, brings its tables up to date and starts the writer.
 
         With ``attach`` the file may be served by another process: tokens and reads work, appending does not. Spans
-        are owed only with ``export_spans``. Leases run by ``steady``, or by ``clock`` where there is no other.
+        are owed only with ``export_spans``; ``reaction`` takes part in each transaction that appends events. Leases
+        run by ``steady``, or by ``clock`` where there is no other.
         DatabaseRefusedError where the file is not ours, newer, broken or in use.
         """
         path = engine.path_of(database_url)
@@ -96,8 +109,15 @@ class Store:
         try:
             engine.claim(path)
             lock = None if attach else engine.lock(path)
-            own = leases or Leases()
-            return cls(path, lock, clock=clock, steady=steady or clock, leases=own, export_spans=export_spans)
+            return cls(
+                path,
+                lock,
+                clock=clock,
+                steady=steady or clock,
+                leases=leases or Leases(),
+                export_spans=export_spans,
+                reaction=reaction,
+            )
         except (sa.exc.DatabaseError, OSError) as error:
             if lock is not None:
                 lock.close()
@@ -132,13 +152,22 @@ class Store:
             return Appended(0, 0)
         return await self._writing.append(Batch(events, rejected))
 
+    async def write(self, work: Callable[[sa.Connection], T]) -> T:
+        """Commits what ``work`` does in the writer's thread, and gives its result; it may run again if others fail."""
+        result: T = await self._writing.do(work)
+        return result
+
+    async def read(self, query: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What a query of :mod:`sidecar.store` gives."""
+        return await self._read(query, *args, **kwargs)
+
     async def rebuild(self) -> int:
         """Builds every projection anew from the log; how many events it holds."""
         count: int = await self._writing.do(lambda connection: rebuild(connection, self._leases))
         return count
 
     def subscribe(self, callback: Callable[[Commit], None]) -> Callable[[], None]:
-        """Calls ``callback`` in this event loop after each commit that touched users; the result unsubscribes."""
+        """Calls ``callback`` in this event loop after each commit that touched users or alerts; gives its undoing."""
         listener = (asyncio.get_running_loop(), callback)
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)

@@ -13,12 +13,14 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 import structlog
 
 from sidecar.domain.lease import Leases
 from sidecar.errors import StoreUnavailableError
 from sidecar.store import event_log
+from sidecar.store.alert_records import Reaction
 from sidecar.store.event_log import Batch
 from sidecar.store.records import Appended, Commit
 
@@ -36,12 +38,19 @@ class Writer:
     """Commits batches and other small works in the order they came; ``published`` gets each commit, in its thread."""
 
     def __init__(
-        self, engine: sa.Engine, leases: Leases, published: Callable[[Commit], None], *, export_spans: bool
+        self,
+        engine: sa.Engine,
+        leases: Leases,
+        published: Callable[[Commit], None],
+        *,
+        export_spans: bool,
+        reaction: Reaction | None = None,
     ) -> None:
         self._engine = engine
         self._leases = leases
         self._published = published
         self._export_spans = export_spans
+        self._reaction = reaction
         self._waiting: deque[tuple[Batch | Work, Future[Any]]] = deque()
         self._waiting_events = 0
         self._changed = threading.Condition()
@@ -109,18 +118,23 @@ class Writer:
         batches = [work for work, _ in taken if isinstance(work, Batch)]
         with self._engine.begin() as connection:
             answers, commit = event_log.append(
-                connection, batches, leases=self._leases, export_spans=self._export_spans
+                connection, batches, leases=self._leases, export_spans=self._export_spans, reaction=self._reaction
             )
             left = iter(answers)
             results = [next(left) if isinstance(work, Batch) else work(connection) for work, _ in taken]
         self.problem = None
+        alerts = self._reaction.committed() if self._reaction else ()
         for (_, future), result in zip(taken, results, strict=True):
             future.set_result(result)
+        if alerts:
+            commit = msgspec.structs.replace(commit or Commit(0), alerts=alerts)
         if commit is not None:
             self._published(commit)
 
     def _failed(self, taken: list[tuple[Batch | Work, Future[Any]]], error: Exception) -> None:
         """Nothing was kept. Works that failed together are tried one by one, so that one cannot hold up the rest."""
+        if self._reaction is not None:
+            self._reaction.undone()
         if isinstance(error, sa.exc.OperationalError):
             self.problem = f"the database cannot commit: {error.orig}"
             _log.error("commit failed", error=str(error.orig))

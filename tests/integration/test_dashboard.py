@@ -64,6 +64,12 @@ async def test_with_no_data_the_overview_teaches_and_then_comes_alive(running: Z
     assert "alice" in text
 
 
+async def test_the_overview_tells_how_many_alerts_fire(running: Zimwatch) -> None:
+    await running.send([wire_event(user_id="carol", state=0, event=4)])
+    _, text = await page(running, "/")
+    assert '<a href="/alerts?state=firing">1 alert fires</a>' in text
+
+
 async def test_a_user_that_was_kicked_out_is_explained(running: Zimwatch) -> None:
     await running.send([wire_event(user_id="carol", state=0, event=4)])
     status, text = await page(running, "/users/1234567890/carol")

@@ -15,9 +15,11 @@ from sidecar import app
 from sidecar.clock import now_us, steady_us
 from sidecar.settings import (
     KEYS,
+    AlertSettings,
     DashboardSettings,
     DatabaseSettings,
     IngestSettings,
+    LeaseSettings,
     Loaded,
     ServerSettings,
     Settings,
@@ -59,6 +61,8 @@ async def zimwatch(
     machine: Machine | None = None,
     port: int = 0,
     dashboard: DashboardSettings | None = None,
+    alerts: AlertSettings | None = None,
+    leases: LeaseSettings | None = None,
 ) -> AsyncIterator[Zimwatch]:
     """Runs on ``folder/zimwatch.db``, by the real clocks or those of ``machine``, until the context ends.
 
@@ -70,6 +74,8 @@ async def zimwatch(
         ingest=IngestSettings(max_body_bytes=max_body_bytes),
         zego=zego or ZegoSettings(),
         dashboard=dashboard or DashboardSettings(),
+        alerts=alerts or AlertSettings(),
+        leases=leases or LeaseSettings(),
     )
     in_force = tuple(Loaded(settings, dict.fromkeys(KEYS, "default")).shown())
     clock, steady = (machine.clock, machine.steady) if machine else (now_us, steady_us)

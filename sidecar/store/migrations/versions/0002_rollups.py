@@ -5,7 +5,7 @@ from __future__ import annotations
 from alembic import op
 
 revision = "0002_rollups"
-down_revision = "server_view_and_leases"
+down_revision = ("server_view_and_leases", "alerts")
 
 
 def upgrade() -> None:
