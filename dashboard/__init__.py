@@ -11,14 +11,14 @@ from dashboard.export import UserView
 from dashboard.language import middleware
 from dashboard.views import alerts, hand_off, overview, settings, several, silences, user, users
 from dashboard.views.overview import CanaryOf
-from dashboard.views.settings import Shown
+from dashboard.views.settings import InForce, Shown
 from dashboard.views.user import EventView
 from dashboard.visitor import Visitor
 from sidecar.alerting import Engine
 from sidecar.clock import Clock
 from sidecar.store import Store
 
-__all__ = ["Around", "Shown", "Visitor", "error_page", "middleware", "routes"]
+__all__ = ["Around", "InForce", "Shown", "Visitor", "error_page", "middleware", "routes"]
 
 
 class Around(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,7 +27,7 @@ class Around(msgspec.Struct, frozen=True, kw_only=True):
     visitor: Visitor
     user_view: UserView
     event_view: EventView
-    in_force: Shown
+    in_force: InForce
     trace_url_template: str | None
     canary: CanaryOf
 
@@ -48,6 +48,7 @@ def routes(store: Store, engine: Engine, clock: Clock, around: Around) -> list[w
         *hand_off.routes(store),
         *alerts.routes(store, engine, clock, around.visitor),
         *several.routes(store, engine, clock, around.visitor),
+        *settings.routes(store, clock, around.in_force, around.visitor),
         *silences.routes(store, engine, clock, around.visitor),
         web.get("/language", language.choose),
         *static_files.routes(),

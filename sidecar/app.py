@@ -20,12 +20,14 @@ from aiohttp import web
 
 import dashboard
 from sidecar import alerting, api, telemetry
+from sidecar.alerting.trial import try_receiver
 from sidecar.canary import CanaryStatus, canary_beside
 from sidecar.clock import Clock, now_us, steady_us
 from sidecar.errors import ZimwatchError
 from sidecar.ingest import leases
 from sidecar.ingest.server_query import ServerQuery
 from sidecar.settings import Settings, duration_us, secrets_by_app
+from sidecar.settings.alerts import RECEIVERS
 from sidecar.store import Store
 
 T = TypeVar("T")
@@ -35,6 +37,7 @@ log = structlog.stdlib.get_logger(__name__)
 # Both together stay well under the ten seconds within which a stop is promised.
 ANSWERS_FINISH_S: Final = 2.0
 SPANS_FLUSH_S: Final = 3.0
+RECEIVER_TYPES: Final = {struct: name for name, struct in RECEIVERS.items()}
 ZEGO_ANSWERS_S: Final = 10.0
 
 
@@ -67,7 +70,13 @@ def build(
         visitor=dashboard.Visitor(api.app_of, api.who, api.is_own_origin),
         user_view=api.user_view,
         event_view=api.event_view,
-        in_force=in_force,
+        in_force=dashboard.InForce(
+            in_force,
+            [(one.name, RECEIVER_TYPES[type(one)]) for one in settings.alerts.receivers],
+            lambda name, base: try_receiver(
+                settings.alerts, name, settings.alerts.public_url.rstrip("/") or base, clock()
+            ),
+        ),
         trace_url_template=settings.dashboard.trace_url_template,
         canary=canary,
     )
