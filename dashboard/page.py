@@ -94,7 +94,8 @@ def render(name: str, status: int = 200, /, **values: Any) -> web.Response:  # n
     headers = {
         "Content-Security-Policy": policy,
         "X-Content-Type-Options": "nosniff",
-        "Referrer-Policy": "no-referrer",
+        # Not no-referrer, under which a browser sends a form of ours with "Origin: null".
+        "Referrer-Policy": "same-origin",
         "Cache-Control": "no-store",
     }
     text = fill(name, nonce=nonce, **values)

@@ -15,7 +15,7 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, Route, async_playwright, expect
 
 from tests.support.running import Zimwatch, zimwatch
-from tests.support.wire import wire_event
+from tests.support.wire import fresh_event, wire_event
 
 FLAGS = [
     "--headless",
@@ -69,11 +69,11 @@ async def live(page: Page, url: str) -> None:
         await page.goto(url)
 
 
-async def settled(page: Page) -> None:
+async def settled(page: Page, path: str = "") -> None:
     """Nothing moved, and nothing was refused."""
     if await page.evaluate("typeof shifted !== 'undefined'"):
-        assert await page.evaluate("shifted") < SHIFT_MOST
-        assert await page.evaluate("refused") == []
+        assert await page.evaluate("shifted") < SHIFT_MOST, path or page.url
+        assert await page.evaluate("refused") == [], path or page.url
 
 
 def ago(seconds: float) -> str:
@@ -105,6 +105,8 @@ async def some_users(running: Zimwatch) -> None:
     await told(running, "dave", {"occurred_at": ago(50)}, {"occurred_at": ago(10), "state": 0, "event": 5})
     await told(running, "erin", {"occurred_at": ago(9), "state": 0, "event": 99})
     await told(running, "m" * 300 + "<b>allory", {"occurred_at": ago(8), "state": 0, "event": 2})
+    asked = {"matchers": {"user_id": "dave"}, "duration": "4h", "reason": "he tests his phone", "author": "dana"}
+    await running.http.post("/v1/silences", json=asked)
 
 
 PATHS = [
@@ -118,6 +120,12 @@ PATHS = [
     f"/users/{APP}/alice?as_of=2100-01-01",
     f"/users/{APP}/dave?hand_off=1h",
     f"/users/{APP}/nobody",
+    "/alerts",
+    "/alerts?group=kind",
+    "/alerts/1",
+    "/alerts/several?alert=1&alert=2&do=silence",
+    "/alerts/undelivered",
+    "/silences",
     "/settings",
     "/wall",
     "/nowhere",
@@ -304,6 +312,58 @@ async def test_an_operator_sees_how_it_stands_and_what_is_in_force(running: Zimw
         await expect(page.get_by_role("columnheader", name="Kicked out")).to_be_visible()
         await page.get_by_role("link", name="Settings").click()
         await expect(page.get_by_text("leases.heartbeat")).to_be_visible()
+
+
+@pytest.mark.parametrize("javascript", [True, False])
+async def test_support_takes_an_alert_on_and_silences_it(
+    running: Zimwatch, browser: Browser, *, javascript: bool
+) -> None:
+    await running.send([fresh_event(user_id="carol", state=0, event=4)])
+    complaints: list[str] = []
+    page = await opened(browser, complaints, java_script_enabled=javascript)
+    await page.goto(running.url + "/alerts")
+    await page.get_by_role("link", name="carol was kicked out").click()
+    await page.get_by_role("button", name="Acknowledge").click()
+    await expect(page.get_by_text("Taken on by")).to_be_visible()
+    await page.get_by_label("Why").fill("she tests")
+    await page.get_by_role("button", name="Silence").click()
+    await page.goto(running.url + "/silences")
+    await expect(page.get_by_text("she tests")).to_be_visible()
+    await page.get_by_role("button", name="End now").click()
+    await expect(page.get_by_text("ended", exact=True)).to_be_visible()
+    assert complaints == []
+
+
+async def test_an_operator_takes_several_alerts_on_at_once(running: Zimwatch, browser: Browser) -> None:
+    for javascript in (True, False):
+        who = [f"user {number} {javascript}" for number in range(3)]
+        for user_id in who:
+            await running.send([fresh_event(user_id=user_id, client_id=str(uuid.uuid4()), state=0, event=4)])
+        page = await opened(browser, [], java_script_enabled=javascript)
+        await page.goto(f"{running.url}/alerts?state=firing")
+        for user_id in who[:2]:
+            await page.get_by_role("checkbox", name=user_id).check()
+        await page.get_by_role("button", name="Acknowledge …").click()
+        await expect(page.locator("tbody tr")).to_have_count(2)
+        await page.get_by_role("button", name="Acknowledge 2 alerts").click()
+        for user_id in who:
+            row = page.locator("tr", has_text=user_id)
+            await expect(row).to_contain_text("Acknowledged" if user_id in who[:2] else "Firing")
+
+
+async def test_an_alert_is_on_the_open_page_without_a_reload(running: Zimwatch, browser: Browser) -> None:
+    complaints: list[str] = []
+    page = await opened(browser, complaints)
+    await live(page, running.url + "/alerts")
+    await page.evaluate("window.notReloaded = true")
+    carol = str(uuid.uuid4())
+    await running.send([fresh_event(user_id="carol", client_id=carol, state=0, event=4)])
+    await expect(page.get_by_role("link", name="carol was kicked out")).to_be_visible()
+    await expect(page.locator("main .fires")).to_be_visible()
+    await running.send([fresh_event(user_id="carol", client_id=carol, seq=2)])
+    await expect(page.locator("tbody").get_by_text("Resolved")).to_be_visible()
+    assert await page.evaluate("window.notReloaded")
+    assert complaints == []
 
 
 async def test_times_are_the_viewers_and_the_tip_is_utc(running: Zimwatch, browser: Browser) -> None:
