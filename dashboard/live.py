@@ -59,6 +59,8 @@ class _Open:
         self.asked = asked
         self.load = load
         self.readers: set[asyncio.Event] = set()
+        # Those who came since the part was last made: their page may be newer than it, so that they wait for the next.
+        self.newcomers: set[asyncio.Event] = set()
         self.stale = asyncio.Event()
         self.part: Part | None = None
         self.message = b""
@@ -79,8 +81,8 @@ class Live:
         """Writes the live part now, unless its id is ``seen``, and whenever it is another, until the reader goes."""
         shown = self._look(asked, load, view)
         awake = asyncio.Event()
-        awake.set()
-        shown.readers.add(awake)
+        shown.newcomers.add(awake)
+        shown.stale.set()
         try:
             while True:
                 try:
@@ -94,7 +96,8 @@ class Live:
                     await response.write(shown.message)
         finally:
             shown.readers.discard(awake)
-            if not shown.readers:
+            shown.newcomers.discard(awake)
+            if not shown.readers and not shown.newcomers:
                 self._leave(shown)
 
     def _look(self, asked: Asked, load: Loader, view: View) -> _Open:
@@ -105,7 +108,6 @@ class Live:
                 self._general.add(shown)
             for who in view.concerns or ():
                 self._by_user[who].add(shown)
-            shown.stale.set()
             shown.task = asyncio.create_task(self._keep(shown), name=f"live {asked.path[:80]}")
             if self._unsubscribe is None:
                 self._unsubscribe = self._store.subscribe(self._hear)
@@ -140,6 +142,8 @@ class Live:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(shown.stale.wait(), REFRESH_S)
             shown.stale.clear()
+            came, shown.newcomers = shown.newcomers, set()
+            shown.readers |= came
             begun = loop.time()
             try:
                 made = part_of(await shown.load(shown.asked))
@@ -148,8 +152,9 @@ class Live:
             else:
                 if shown.part is None or made.id != shown.part.id:
                     shown.part, shown.message = made, made.message()
-                    for reader in shown.readers:
-                        reader.set()
+                    came = shown.readers
+                for reader in came:
+                    reader.set()
             await asyncio.sleep(max(PAUSE_S, _REST * (loop.time() - begun)))
 
 

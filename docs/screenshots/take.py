@@ -52,6 +52,8 @@ PICTURES: Final[tuple[tuple[str, str, tuple[int, int], str, str], ...]] = (
     ("user-dark", f"{USERS}/bob", DESKTOP, "dark", "en"),
     ("user-phone", f"{USERS}/carol", PHONE, "light", "en"),
     ("user-chinese", f"{USERS}/dave", DESKTOP, "light", "zh-CN"),
+    ("alerts", "/alerts?group=kind", DESKTOP, "light", "en"),
+    ("alert", "/alerts/1", DESKTOP, "light", "en"),
     ("settings", "/settings", DESKTOP, "light", "en"),
     ("wall", "/wall", WALL, "dark", "en"),
 )

@@ -39,6 +39,7 @@ alerts = sa.Table(
     sa.Column("changed_at_us", sa.BigInteger, nullable=False),
     sa.Index("alerts_firing", "fingerprint", unique=True, sqlite_where=sa.text("state = 'firing'")),
     sa.Index("alerts_firing_by_kind", "kind", "app_id", sqlite_where=sa.text("state = 'firing'")),
+    sa.Index("alerts_by_user", "user_id", "id", sqlite_where=sa.text("user_id IS NOT NULL")),
 )
 
 alert_history = sa.Table(

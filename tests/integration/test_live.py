@@ -60,6 +60,20 @@ async def test_a_page_that_was_away_gets_all_of_it_as_it_stands(running: Zimwatc
         assert "this one was kicked out" in (await stream.next()).data
 
 
+async def test_a_page_is_never_told_what_is_older_than_it(running: Zimwatch) -> None:
+    await running.send([wire_event(state=0, event=4)])
+    asked = {"matchers": {"user_id": "alice"}, "duration": "4h", "reason": "a test"}
+    async with streaming(running.http, "/live/silences") as before:
+        await before.next()
+        # No event tells of a silence, so that the part that is held has not heard of it yet.
+        await running.http.post("/v1/silences", json=asked)
+        known = await shown_id(running, "/silences")
+        async with streaming(running.http, "/live/silences", {"Last-Event-ID": known}) as after:
+            assert "a test" in (await before.next()).data
+            await running.http.delete("/v1/silences/1")
+            assert ">ended<" in (await after.next(within_s=15)).data
+
+
 async def test_a_users_page_is_not_made_anew_for_another_user(
     running: Zimwatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
