@@ -16,11 +16,11 @@ define environment
 	@mkdir -p .build && touch $@
 endef
 
-.PHONY: help run test check bench benchtap soak format lock clean
+.PHONY: help run test check bench benchpages benchtap screenshots messages soak format lock clean
 .DEFAULT_GOAL := help
 
 help: ## list what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: .build/run .build/npm ## the dashboard on a throw-away database with made-up clients (PORT=8790)
 	@.venv-run/bin/zimwatch demo --port $(PORT)
@@ -39,8 +39,18 @@ check: .build/dev ## lint, format, types, import layers, YAML, Dockerfile
 bench: .build/run ## how fast it is, beside bare SQLite on this machine (BENCH="ingest spans", BENCH="reads --users 1000000 --log 10000000")
 	@.venv-run/bin/python -m benchmarks $(BENCH)
 
+benchpages: .build/dev ## how fast the pages are, and how soon a change is on an open one (takes an hour; fewer with python -m)
+	@$(DEV)/python -m benchmarks.pages
+
 benchtap: .build/dev .build/npm ## what the Web tap costs a page, beside the bare SDK
 	@$(DEV)/python -m benchmarks.tap
+
+screenshots: .build/dev ## take the pictures in docs/screenshots anew
+	@$(DEV)/python docs/screenshots/take.py
+
+messages: .build/dev ## bring the catalogues of the pages up to date with what the pages say
+	@$(DEV)/pybabel --quiet extract -F babel.cfg -k marked --no-location --omit-header --sort-output --no-wrap -o .build/messages.pot dashboard
+	@$(DEV)/pybabel --quiet update -i .build/messages.pot -d dashboard/locale -D messages -l zh_Hans --no-wrap --omit-header --no-fuzzy-matching --ignore-obsolete
 
 soak: .build/dev .build/npm ## the long tests
 	@$(DEV)/pytest -m soak

@@ -3,43 +3,19 @@
 from __future__ import annotations
 
 import secrets
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from dashboard.words import SERVER_WORDS, STATUS_WORDS, os_words, words_of
+from dashboard import language, times
+from dashboard.alert_words import GROUP_WORDS, HELD_REASONS, HELD_WORDS, KIND_WORDS, SEVERITY_WORDS, STATE_WORDS
+from dashboard.words import REASONS, SERVER_WORDS, STATUS_WORDS, os_words, words_for, words_of
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_UNITS: Final = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
-
-
-def moment(us: int | None) -> datetime | None:
-    """Microseconds since the epoch as a datetime in UTC."""
-    return None if us is None else _EPOCH + timedelta(microseconds=us)
-
-
-def iso(us: int) -> str:
-    """For the ``datetime`` attribute of ``<time>``."""
-    return (_EPOCH + timedelta(microseconds=us)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def clock_text(us: int) -> str:
-    """``2026-11-24 01:02:03 UTC``."""
-    return (_EPOCH + timedelta(microseconds=us)).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def ago(us: int, now_us: int) -> str:
-    """``3 minutes ago``; a moment that a client's clock puts in the future is ``in 3 minutes``."""
-    seconds = (now_us - us) // 1_000_000
-    size, unit = next(((s, u) for s, u in _UNITS if abs(seconds) >= s), (1, "second"))
-    count = abs(seconds) // size
-    if count == 0:
-        return "just now"
-    text = f"{count} {unit}{'s' if count != 1 else ''}"
-    return f"{text} ago" if seconds > 0 else f"in {text}"
+# Every character that ends a line or hides: shown as a mark, so that an id is what it seems.
+_SHOWN_AS: Final = dict.fromkeys((*range(0x20), 0x7F), "\N{REPLACEMENT CHARACTER}")
+_SHORT: Final = 120
 
 
 def user_path(app_id: int, user_id: str) -> str:
@@ -49,20 +25,66 @@ def user_path(app_id: int, user_id: str) -> str:
     return f"/users/{app_id}/{quote(user_id, safe='')}"
 
 
-_environment = Environment(
-    loader=PackageLoader("dashboard"),
-    autoescape=select_autoescape(default=True, default_for_string=True),
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-_environment.globals.update(
-    user_path=user_path, words_of=words_of, os_words=os_words, STATUS_WORDS=STATUS_WORDS, SERVER_WORDS=SERVER_WORDS
-)
-_environment.filters.update(iso=iso, clock_text=clock_text, ago=ago)
+def shown(text: str) -> str:
+    """Text of a stranger's as it is shown: control characters, which HTML cannot carry, become a mark."""
+    return text.translate(_SHOWN_AS)
 
 
-def render(name: str, status: int = 200, **values: Any) -> web.Response:  # noqa: ANN401 - a template's own names
+def short(text: str) -> str:
+    """The same, cut where it is only meant to recognise something by."""
+    return shown(text if len(text) <= _SHORT else f"{text[:_SHORT]}…")
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("dashboard"),
+        autoescape=select_autoescape(default=True, default_for_string=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
+    )
+    # The extension adds this method at run time.
+    environment.install_gettext_callables(language.gettext, language.ngettext, newstyle=True)  # type: ignore[attr-defined]
+    environment.globals.update(
+        user_path=user_path,
+        words_for=words_for,
+        words_of=words_of,
+        os_words=os_words,
+        SERVER_WORDS=SERVER_WORDS,
+        KIND_WORDS=KIND_WORDS,
+        SEVERITY_WORDS=SEVERITY_WORDS,
+        ALERT_STATES=STATE_WORDS,
+        GROUP_WORDS=GROUP_WORDS,
+        HELD_WORDS=HELD_WORDS,
+        HELD_REASONS=HELD_REASONS,
+        STATUS_WORDS=STATUS_WORDS,
+        REASONS=REASONS,
+        LANGUAGES=language.LANGUAGES,
+        language=language.current,
+    )
+    environment.filters.update(
+        iso=times.iso,
+        clock_text=times.clock_text,
+        time_of_day=times.time_of_day,
+        ago=times.ago,
+        lasted=times.lasted,
+        shown=shown,
+        short=short,
+        field=getattr,
+    )
+    return environment
+
+
+_templates: Final = _environment()
+
+
+def fill(name: str, /, **values: Any) -> str:  # noqa: ANN401 - a template's own names
+    """The text of the template ``name``."""
+    return _templates.get_template(name).render(**values)
+
+
+def render(name: str, status: int = 200, /, **values: Any) -> web.Response:  # noqa: ANN401 - same
     """A page of the template ``name``."""
     nonce = secrets.token_urlsafe(16)
     policy = (
@@ -72,8 +94,9 @@ def render(name: str, status: int = 200, **values: Any) -> web.Response:  # noqa
     headers = {
         "Content-Security-Policy": policy,
         "X-Content-Type-Options": "nosniff",
-        "Referrer-Policy": "no-referrer",
+        # Not no-referrer, under which a browser sends a form of ours with "Origin: null".
+        "Referrer-Policy": "same-origin",
         "Cache-Control": "no-store",
     }
-    text = _environment.get_template(name).render(nonce=nonce, **values)
+    text = fill(name, nonce=nonce, **values)
     return web.Response(text=text, status=status, content_type="text/html", headers=headers)

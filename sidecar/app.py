@@ -19,12 +19,14 @@ import structlog
 from aiohttp import web
 
 import dashboard
-from sidecar import api, telemetry
+from sidecar import alerting, api, telemetry
+from sidecar.alerting.trial import try_receiver
 from sidecar.canary import CanaryStatus, canary_beside
 from sidecar.clock import Clock, now_us, steady_us
 from sidecar.errors import StoreUnavailableError, ZimwatchError
 from sidecar.ingest.server_query import ServerQuery
 from sidecar.settings import Settings, duration_us, secrets_by_app
+from sidecar.settings.alerts import RECEIVERS
 from sidecar.store import Limits, Retention, Store
 
 T = TypeVar("T")
@@ -34,6 +36,7 @@ log = structlog.stdlib.get_logger(__name__)
 # Both together stay well under the ten seconds within which a stop is promised.
 ANSWERS_FINISH_S: Final = 2.0
 SPANS_FLUSH_S: Final = 3.0
+RECEIVER_TYPES: Final = {struct: name for name, struct in RECEIVERS.items()}
 ZEGO_ANSWERS_S: Final = 10.0
 TEND_EVERY_S: Final = 1.0
 
@@ -48,25 +51,52 @@ class Running(msgspec.Struct, frozen=True):
 def build(
     settings: Settings,
     store: Store,
+    engine: alerting.Engine,
     clock: Clock,
     *,
     metrics_text: api.MetricsText,
     canary: Callable[[], CanaryStatus | None] = lambda: None,
+    in_force: dashboard.Shown = (),
 ) -> web.Application:
-    """The web application over an open store; starts nothing. ``canary`` tells how it stands."""
-    application = web.Application(middlewares=api.middlewares(store, settings, dashboard.error_page))
-    application.add_routes(api.routes(store, settings, clock, metrics_text=metrics_text))
-    application.add_routes(dashboard.routes(store, clock, api.app_of, canary))
+    """The web application over an open store; starts nothing. ``canary`` tells how it stands.
+
+    ``in_force`` is what a page may show of the settings: key, value and source.
+    """
+    application = web.Application(
+        middlewares=[dashboard.middleware, *api.middlewares(store, settings, dashboard.error_page)]
+    )
+    application.add_routes(api.routes(store, engine, settings, clock, metrics_text=metrics_text))
+    around = dashboard.Around(
+        visitor=dashboard.Visitor(api.app_of, api.who, api.is_own_origin),
+        user_view=api.user_view,
+        event_view=api.event_view,
+        in_force=dashboard.InForce(
+            in_force,
+            [(one.name, RECEIVER_TYPES[type(one)]) for one in settings.alerts.receivers],
+            lambda name, base: try_receiver(
+                settings.alerts, name, settings.alerts.public_url.rstrip("/") or base, clock()
+            ),
+        ),
+        trace_url_template=settings.dashboard.trace_url_template,
+        canary=canary,
+    )
+    application.add_routes(dashboard.routes(store, engine, clock, around))
     return application
 
 
 @contextlib.asynccontextmanager
 async def running(
-    settings: Settings, environ: Mapping[str, str], *, clock: Clock = now_us, steady: Clock = steady_us
+    settings: Settings,
+    environ: Mapping[str, str],
+    *,
+    clock: Clock = now_us,
+    steady: Clock = steady_us,
+    in_force: dashboard.Shown = (),
 ) -> AsyncIterator[Running]:
     """Serves for as long as the context is open. ZimwatchError where it cannot, with nothing left open."""
     export_spans = telemetry.exporting(environ)
     telemetry.start(environ)
+    engine = alerting.engine_of(settings)
     store = Store.open(
         settings.database.url,
         clock=clock,
@@ -75,6 +105,7 @@ async def running(
         export_spans=export_spans,
         limits=Limits.of(settings),
         retention=Retention.of(settings),
+        reactions=[engine],
     )
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(store.close)
@@ -90,7 +121,7 @@ async def running(
             stack.push_async_callback(_stopped, relay, task)
         canary = await stack.enter_async_context(canary_beside(settings.canary, environ, store, clock))
         runner = web.AppRunner(
-            build(settings, store, clock, metrics_text=metrics.text, canary=canary),
+            build(settings, store, engine, clock, metrics_text=metrics.text, canary=canary, in_force=in_force),
             access_log=None,
             handle_signals=False,
             shutdown_timeout=ANSWERS_FINISH_S,
@@ -99,16 +130,24 @@ async def running(
         stack.push_async_callback(runner.cleanup)
         await runner.setup()
         url = await _listen(runner, settings)
+        engine.serve_at(url)
+        await stack.enter_async_context(alerting.running(settings, store, engine, clock, exports_spans=export_spans))
         log.info("serving", url=url, database=settings.database.url, exports_spans=export_spans)
         yield Running(url, store)
         log.info("stopping")
     log.info("stopped")
 
 
-async def until_stopped(settings: Settings, environ: Mapping[str, str], started: Callable[[Running], None]) -> None:
+async def until_stopped(
+    settings: Settings,
+    environ: Mapping[str, str],
+    started: Callable[[Running], None],
+    *,
+    in_force: dashboard.Shown = (),
+) -> None:
     """Serves until SIGTERM or SIGINT; ``started`` is called once it answers."""
     stop = stop_signal()
-    async with running(settings, environ) as served:
+    async with running(settings, environ, in_force=in_force) as served:
         started(served)
         await stop.wait()
 

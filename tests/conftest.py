@@ -22,6 +22,8 @@ def _missing() -> dict[str, str]:
     missing = {}
     if not (shutil.which("chromium") or shutil.which("chromium-browser")):
         missing["browser"] = "Chromium is not installed"
+    if not shutil.which("prometheus-alertmanager"):
+        missing["alertmanager"] = "prometheus-alertmanager is not installed"
     if not shutil.which("node"):
         missing["node"] = "Node.js is not installed"
     elif not (ROOT / "sidecar/sdk/node/node_modules").is_dir():

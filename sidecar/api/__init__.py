@@ -6,15 +6,27 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from sidecar.api import callbacks, events, health, stream, users
-from sidecar.api.guard import app_of
+from sidecar.alerting import Engine
+from sidecar.api import alerts, callbacks, chatops, events, health, stream, users
+from sidecar.api.guard import app_of, is_own_origin, who
 from sidecar.api.health import MetricsText
+from sidecar.api.json import event_view, user_view
 from sidecar.api.middleware import middlewares
 from sidecar.clock import Clock
 from sidecar.settings import Settings
 from sidecar.store import Store
 
-__all__ = ["SERVER_OPTIONS", "MetricsText", "app_of", "middlewares", "routes"]
+__all__ = [
+    "SERVER_OPTIONS",
+    "MetricsText",
+    "app_of",
+    "event_view",
+    "is_own_origin",
+    "middlewares",
+    "routes",
+    "user_view",
+    "who",
+]
 
 # A user id has up to 10 KiB, three times that once it is percent-encoded into a path.
 SERVER_OPTIONS: Final[dict[str, Any]] = {
@@ -24,12 +36,16 @@ SERVER_OPTIONS: Final[dict[str, Any]] = {
 }
 
 
-def routes(store: Store, settings: Settings, clock: Clock, *, metrics_text: MetricsText) -> list[web.AbstractRouteDef]:
+def routes(
+    store: Store, engine: Engine, settings: Settings, clock: Clock, *, metrics_text: MetricsText
+) -> list[web.AbstractRouteDef]:
     """Every call of the API."""
     return [
         *events.routes(store, settings, clock),
         *callbacks.routes(store, settings, clock),
         *users.routes(store),
-        *stream.routes(store),
+        *alerts.routes(store, engine, clock),
+        *chatops.routes(store, engine, settings, clock),
+        *stream.routes(store, engine),
         *health.routes(store, metrics_text),
     ]

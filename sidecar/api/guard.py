@@ -19,9 +19,12 @@ from sidecar.store import Store
 from sidecar.store.records import Token
 
 TOKEN: web.RequestKey[Token | None] = web.RequestKey("token", Token | None)  # type: ignore[arg-type]
-# A callback of ZEGO's has no token; its signature is checked where it is taken.
-_OPEN = ("/livez", "/readyz", "/tap/", "/static/", "/v1/callbacks/")
+# A hand-off is opened by the link itself, which is signed and ends. A callback of ZEGO's has no token; its signature is
+# checked where it is taken.
+_OPEN = ("/livez", "/readyz", "/tap/", "/static/", "/hand-off/", "/v1/callbacks/")
 _SAFE = ("GET", "HEAD", "OPTIONS")
+# What comes without a token is signed instead; the calls themselves look at that.
+_SIGNED = ("/v1/chatops", "/v1/chatops/slack")
 
 
 def is_loopback(host: str | None) -> bool:
@@ -55,11 +58,18 @@ def check_host(request: web.Request, settings: Settings) -> None:
         raise Problem(421, "this Host is not one of this server's; name it in server.allowed_hosts if it is")
 
 
+def is_own_origin(request: web.Request) -> bool:
+    """Whether a page of this server sent it. A proxy in front may speak TLS, so that only the host is compared."""
+    return urlsplit(request.headers.get("Origin", "")).netloc == request.host
+
+
 def check_origin(request: web.Request, settings: Settings) -> None:
     """403 for a request that changes something and comes from a page that may not."""
     origin = request.headers.get("Origin")
-    if origin is None or request.method in _SAFE or origin == f"{request.scheme}://{request.host}":
+    if origin is None or request.method in _SAFE or is_own_origin(request):
         return
+    if request.path != "/v1/events":
+        raise Problem(403, "pages of other origins may send events, and change nothing else")
     if not origin_is_allowed(origin, settings):
         raise Problem(403, "pages of this origin may not send here; name it in ingest.allowed_origins if they may")
 
@@ -70,14 +80,15 @@ async def check_token(request: web.Request, store: Store) -> Token | None:
         return None
     secret = _secret(request)
     if secret is None:
-        if not store.has_tokens and _is_local(request):
+        if request.path in _SIGNED or (not store.has_tokens and is_local(request)):
             return None
         raise _unauthorized("a token is needed: Authorization: Bearer <token>")
     token = await store.token_of(secret)
     if token is None:
         raise _unauthorized("the token is unknown, revoked or expired")
     ingests = request.method == "POST" and request.path == "/v1/events"
-    needed = {"ingest"} if ingests else {"read", "write"} if request.method in _SAFE else {"write"}
+    reads = request.method in _SAFE or request.path in _SIGNED
+    needed = {"ingest"} if ingests else {"read", "write"} if reads else {"write"}
     if token.scope not in needed:
         raise Problem(403, f"the token's scope is {token.scope}; this needs {' or '.join(sorted(needed))}")
     return token
@@ -89,7 +100,22 @@ def app_of(request: web.Request) -> int | None:
     return token.app_id if token else None
 
 
-def _is_local(request: web.Request) -> bool:
+def who(request: web.Request) -> str:
+    """Who did it, for the record: the name in a browser's sign-in box, else the token's beginning."""
+    kind, _, value = request.headers.get("Authorization", "").partition(" ")
+    if kind.lower() == "basic":
+        try:
+            name = base64.b64decode(value, validate=True).decode().partition(":")[0].strip()
+        except (binascii.Error, UnicodeDecodeError):
+            name = ""
+        if name:
+            return name[:100]
+    token = request.get(TOKEN)
+    return "local" if token is None else f"token {token.id} ({token.hint}…)"
+
+
+def is_local(request: web.Request) -> bool:
+    """Whether it was sent on this machine."""
     # Behind a proxy on this machine every peer looks local.
     forwarded = "Forwarded" in request.headers or "X-Forwarded-For" in request.headers
     return not forwarded and is_loopback(request.remote)
@@ -99,7 +125,9 @@ def _secret(request: web.Request) -> str | None:
     kind, _, value = request.headers.get("Authorization", "").partition(" ")
     if kind.lower() == "bearer":
         return value.strip()
-    if kind.lower() == "basic" and request.method in _SAFE:
+    # A browser sends this along by itself, so that it changes something only where our own page asks for it.
+    from_own_page = not request.path.startswith("/v1/") and is_own_origin(request)
+    if kind.lower() == "basic" and (request.method in _SAFE or from_own_page):
         try:
             return base64.b64decode(value, validate=True).decode().partition(":")[2]
         except (binascii.Error, UnicodeDecodeError):

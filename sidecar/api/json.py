@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import uuid
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
+from sidecar.alerting.views import View, time_text
+from sidecar.alerting.views import alert_view as webhook_view
+from sidecar.domain.alerting.alert import Alert
+from sidecar.domain.alerting.matching import Silence
 from sidecar.domain.server_view import Disagreement, ServerView
+from sidecar.store.alert_records import Line, Message, Notification
 from sidecar.store.records import SessionRow, StoredEvent, Summary, UserDetail, UserRow
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def time_text(us: int) -> str:
-    """Microseconds since the Unix epoch as ``2026-11-24T01:02:03.004Z``."""
-    moment = _EPOCH + timedelta(microseconds=us)
-    return moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def response(value: object, status: int = 200) -> web.Response:
@@ -74,14 +71,14 @@ def _disagreement_view(found: Disagreement | None) -> dict[str, Any] | None:
     }
 
 
-def summary_view(counts: Summary) -> dict[str, Any]:
-    """Users as counts, and the alerts that fire."""
+def summary_view(counts: Summary, firing: Mapping[str, int]) -> dict[str, Any]:
+    """Users as counts, and how many alerts of each kind fire."""
     return {
         "online": counts.online,
         "offline": counts.offline,
         "not_logged_in": counts.not_logged_in,
         "unconfirmed": counts.unconfirmed,
-        "alerts": {},
+        "alerts": dict(firing),
     }
 
 
@@ -139,3 +136,70 @@ def event_view(stored: StoredEvent) -> dict[str, Any]:
         else:
             view[name] = value
     return view
+
+
+def alert_view(alert: Alert, base: str) -> View:
+    """An alert: what the webhook says of it, and who has taken it on."""
+    taken_on = None
+    if alert.acknowledged_at_us is not None:
+        taken_on = {"by": alert.acknowledged_by, "at": time_text(alert.acknowledged_at_us)}
+    return webhook_view(alert, base) | {
+        "opened_at": time_text(alert.opened_at_us),
+        "end_reason": alert.end_reason,
+        "acknowledged": taken_on,
+        "held": alert.held,
+    }
+
+
+def story_view(lines: list[Line], told: list[Notification]) -> dict[str, Any]:
+    """What happened to an alert, and whom it was told."""
+    return {
+        "history": [
+            {"at": time_text(one.at_us), "what": one.what, "who": one.who, "event": one.position, "text": one.text}
+            for one in lines
+        ],
+        "notifications": [
+            {
+                "receiver": one.receiver,
+                "what": one.what,
+                "state": one.message.state if one.message else one.state,
+                "held": one.held,
+                "message": None if one.message is None else message_view(one.message),
+            }
+            for one in told
+        ],
+    }
+
+
+def message_view(message: Message) -> dict[str, Any]:
+    """One message to one receiver, with the proof that it arrived."""
+    return {
+        "id": message.id,
+        "message_id": message.public_id,
+        "receiver": message.receiver,
+        "what": message.what,
+        "summary": message.body["alert"]["summary"],
+        "alerts": message.alerts,
+        "state": message.state,
+        "attempts": message.attempts,
+        "created_at": time_text(message.created_at_us),
+        "tried_at": _time(message.tried_at_us),
+        "sent_at": _time(message.sent_at_us),
+        "error": message.error,
+        "proof": message.proof,
+    }
+
+
+def silence_view(silence: Silence, now_us: int) -> dict[str, Any]:
+    """A silence, and whether it is in force."""
+    state = "pending" if now_us < silence.starts_at_us else "active" if now_us < silence.ends_at_us else "expired"
+    return {
+        "id": silence.id,
+        "state": state,
+        "matchers": silence.matchers,
+        "starts_at": time_text(silence.starts_at_us),
+        "ends_at": time_text(silence.ends_at_us),
+        "author": silence.author,
+        "reason": silence.reason,
+        "app_id": silence.app_id,
+    }

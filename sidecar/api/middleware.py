@@ -16,7 +16,7 @@ from sidecar.store import Store
 
 _log = structlog.get_logger("zimwatch.request")
 _tracer = trace.get_tracer("zimwatch")
-_MACHINES = ("/v1/", "/tap/", "/static/", "/openapi.json", "/livez", "/readyz", "/metrics")
+_MACHINES = ("/v1/", "/tap/", "/static/", "/live/", "/openapi.json", "/livez", "/readyz", "/metrics")
 _QUIET = ("/livez", "/readyz", "/static/")
 
 

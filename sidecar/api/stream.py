@@ -18,9 +18,11 @@ import structlog
 from aiohttp import web
 from opentelemetry import metrics
 
+from sidecar.alerting import Engine
 from sidecar.api import guard, json
 from sidecar.api.users import number
-from sidecar.store import Store
+from sidecar.domain.alerting.alert import Alert
+from sidecar.store import Store, alert_log
 from sidecar.store.records import Commit, UserRow
 
 TICK_S: Final = 0.25
@@ -29,6 +31,7 @@ KEEP_ALIVE_S: Final = 15.0
 RESUMED_MOST: Final = 1000
 # More changed users than this in one tick: the listener is told that the summary moved and reads what it shows.
 USERS_A_TICK: Final = 500
+ALERTS_A_TICK: Final = 200
 
 Who = tuple[int, str]
 Scope = tuple[int | None, str | None]
@@ -41,20 +44,22 @@ _open = metrics.get_meter("zimwatch").create_up_down_counter(
 
 
 class Listener:
-    """One open stream: what it is to be sent, and who changed while it was still being sent something."""
+    """One open stream: what it is to be sent, and what changed while it was still being sent something."""
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
         self.ready = b""
         self.missed: set[Who] = set()
+        self.missed_alerts: set[int] = set()
         self.is_behind = False
         self.awake = asyncio.Event()
 
-    def give(self, payload: bytes, changed: Iterable[Who]) -> None:
-        """Sends ``payload``, unless the one before has not gone out yet: then only who changed is noted."""
+    def give(self, payload: bytes, changed: Iterable[Who], alerts: Iterable[int]) -> None:
+        """Sends ``payload``, unless the one before has not gone out yet: then only what changed is noted."""
         if self.ready:
             self.is_behind = True
             self.missed.update(islice(changed, max(0, USERS_A_TICK - len(self.missed))))
+            self.missed_alerts.update(islice(alerts, max(0, ALERTS_A_TICK - len(self.missed_alerts))))
         else:
             self.ready = payload
         self.awake.set()
@@ -63,10 +68,12 @@ class Listener:
 class Hub:
     """All open streams, and the one tick that serves them. It ticks while anybody listens."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, engine: Engine) -> None:
         self._store = store
+        self._engine = engine
         self._listeners: dict[Scope, set[Listener]] = defaultdict(set)
         self._changed: dict[Who, None] = {}
+        self._alerts: dict[int, None] = {}
         self._position = 0
         self._awake = asyncio.Event()
         self._ticking: asyncio.Task[None] | None = None
@@ -109,26 +116,36 @@ class Hub:
         # Past the most that a tick tells of, the rest is known by the summary alone.
         for who in islice(commit.users, max(0, USERS_A_TICK - len(self._changed))):
             self._changed[who] = None
-        self._position = commit.position
+        for alert in islice(commit.alerts, max(0, ALERTS_A_TICK - len(self._alerts))):
+            self._alerts[alert] = None
+        self._position = max(self._position, commit.position)
         self._awake.set()
 
     async def _tick(self) -> None:
         changed, self._changed = self._changed, {}
+        fresh, self._alerts = self._alerts, {}
         position = self._position
         messages = {
             (row.app_id, row.user_id): message("user", position, json.user_view(row))
             for row in await self._store.users_named(list(changed))
         }
+        alerts = await several(self._store, fresh)
+        told = {alert.id: self.told(alert, position) for alert in alerts}
         summaries: dict[int | None, bytes] = {}
         for scope, listeners in list(self._listeners.items()):
             own = messages if scope == (None, None) else {who: messages[who] for who in _of(scope, messages)}
-            if not own:
+            about = [alert.id for alert in alerts if concerns(scope, alert)]
+            if not own and not about:
                 continue
             if scope[0] not in summaries:
                 summaries[scope[0]] = await summary(self._store, scope[0], position)
-            payload = b"".join((*own.values(), summaries[scope[0]]))
+            payload = b"".join((*own.values(), *(told[one] for one in about), summaries[scope[0]]))
             for listener in tuple(listeners):
-                listener.give(payload, own)
+                listener.give(payload, own, about)
+
+    def told(self, alert: Alert, position: int) -> bytes:
+        """An alert as a server-sent event."""
+        return message("alert", position, json.alert_view(alert, self._engine.policy.base))
 
 
 def _of(scope: Scope, messages: dict[Who, bytes]) -> list[Who]:
@@ -146,16 +163,28 @@ def message(name: str, position: int, value: object) -> bytes:
 async def summary(store: Store, app_id: int | None, position: int) -> bytes:
     """The counts as a server-sent event."""
     counts = await store.summary(app_id)
-    return message("summary", position, json.summary_view(counts))
+    firing = await store.read(alert_log.counts, app_id)
+    return message("summary", position, json.summary_view(counts, firing))
 
 
-def routes(store: Store) -> list[web.AbstractRouteDef]:
+def concerns(scope: Scope, alert: Alert) -> bool:
+    """Whether a stream of this scope tells of the alert."""
+    return scope[0] in {None, alert.subject.app_id} and scope[1] in {None, alert.subject.user_id}
+
+
+async def several(store: Store, ids: Iterable[int]) -> list[Alert]:
+    """The alerts with these ids."""
+    wanted = list(ids)
+    return list(await store.read(alert_log.several, wanted)) if wanted else []
+
+
+def routes(store: Store, engine: Engine) -> list[web.AbstractRouteDef]:
     """The stream."""
     hub: Hub | None = None
 
     async def stream(request: web.Request) -> web.StreamResponse:
         nonlocal hub
-        hub = hub or Hub(store)
+        hub = hub or Hub(store, engine)
         own = guard.app_of(request)
         asked = number(request.query.get("app_id"), "app_id")
         listener = Listener((own if own is not None else asked, request.query.get("user_id")))
@@ -164,25 +193,27 @@ def routes(store: Store) -> list[web.AbstractRouteDef]:
         await response.prepare(request)
         try:
             with hub.listening(listener):
-                await _begin(store, listener, since, response)
+                await _begin(store, hub, listener, since, response)
                 while True:
-                    await _next(store, listener, response)
+                    await _next(store, hub, listener, response)
         except ConnectionError:
             return response  # the reader went away
 
     return [web.get("/v1/stream", stream)]
 
 
-async def _begin(store: Store, listener: Listener, since: int | None, response: web.StreamResponse) -> None:
+async def _begin(store: Store, hub: Hub, listener: Listener, since: int | None, response: web.StreamResponse) -> None:
     """What was missed after the position ``since``, and the counts."""
     position = await store.position()
     if since is not None:
         missed = await store.users_changed_since(since, RESUMED_MOST)
         await response.write(_messages(listener.scope, missed))
+        alerts = await store.read(alert_log.changed_after, since, RESUMED_MOST)
+        await response.write(b"".join(hub.told(one, position) for one in alerts if concerns(listener.scope, one)))
     await response.write(await summary(store, listener.scope[0], position))
 
 
-async def _next(store: Store, listener: Listener, response: web.StreamResponse) -> None:
+async def _next(store: Store, hub: Hub, listener: Listener, response: web.StreamResponse) -> None:
     try:
         await asyncio.wait_for(listener.awake.wait(), KEEP_ALIVE_S)
     except TimeoutError:
@@ -193,9 +224,12 @@ async def _next(store: Store, listener: Listener, response: web.StreamResponse) 
     listener.ready = b""
     if listener.is_behind:
         missed, listener.missed, listener.is_behind = listener.missed, set(), False
+        alerts, listener.missed_alerts = listener.missed_alerts, set()
         position = await store.position()
         rows = await store.users_named(list(missed))
-        await response.write(_messages(listener.scope, rows) + await summary(store, listener.scope[0], position))
+        told = b"".join(hub.told(one, position) for one in await several(store, alerts))
+        counts = await summary(store, listener.scope[0], position)
+        await response.write(_messages(listener.scope, rows) + told + counts)
 
 
 def _messages(scope: Scope, rows: list[UserRow]) -> bytes:

@@ -10,7 +10,7 @@ from aiohttp import web
 from sidecar.api import guard, json
 from sidecar.api.problem import Problem
 from sidecar.domain.status import STATUSES
-from sidecar.store import Store
+from sidecar.store import Store, alert_log
 from sidecar.store.records import UserFilter
 
 _LIMIT_MOST = 500
@@ -67,12 +67,14 @@ def routes(store: Store) -> list[web.AbstractRouteDef]:
         )
 
     async def summary(request: web.Request) -> web.Response:
-        counts = await store.summary(guard.app_of(request))
-        return json.response(json.summary_view(counts))
+        own = guard.app_of(request)
+        counts = await store.summary(own)
+        firing = await store.read(alert_log.counts, own)
+        return json.response(json.summary_view(counts, firing))
 
     return [
         web.get("/v1/users", users),
-        web.get("/v1/users/{app_id}/{user_id:.+}", user_or_events),
+        web.get("/v1/users/{app_id}/{user_id:[\\s\\S]+}", user_or_events),
         web.get("/v1/summary", summary),
     ]
 

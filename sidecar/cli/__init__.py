@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import click
 
+from sidecar.cli.alerts import alerts
 from sidecar.cli.canary import canary
 from sidecar.cli.db import db
 from sidecar.cli.sdk import sdk
@@ -39,5 +40,5 @@ def main() -> None:
     """Zimwatch: who is online, offline or not logged in on ZEGOCLOUD ZIM, and why."""
 
 
-for command in (serve, demo_, check_config, db, token, sdk, canary):
+for command in (serve, demo_, check_config, db, alerts, token, sdk, canary):
     main.add_command(command)

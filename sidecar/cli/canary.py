@@ -10,7 +10,7 @@ from typing import Final
 import click
 
 from sidecar import app, logs
-from sidecar.api.json import time_text
+from sidecar.alerting.views import time_text
 from sidecar.canary import CanaryStatus, canary_from
 from sidecar.cli.options import load
 from sidecar.clock import now_us

@@ -17,9 +17,16 @@ from sidecar.settings import MASK, without_password
 @server_options
 def serve(config: Path | None, database_url: str | None, host: str | None, port: int | None) -> None:
     """Serve the sidecar and its dashboard."""
-    settings = load(config, database_url, host=host, port=port).settings
-    logs.configure(settings.logs)
-    app.run(app.until_stopped(settings, os.environ, lambda served: click.echo(f"Zimwatch is at {served.url}/")))
+    loaded = load(config, database_url, host=host, port=port)
+    logs.configure(loaded.settings.logs)
+    app.run(
+        app.until_stopped(
+            loaded.settings,
+            os.environ,
+            lambda served: click.echo(f"Zimwatch is at {served.url}/"),
+            in_force=tuple(loaded.shown()),
+        )
+    )
 
 
 @click.command("demo")
@@ -28,9 +35,9 @@ def serve(config: Path | None, database_url: str | None, host: str | None, port:
 @click.option("--sdk/--no-sdk", "with_sdk", default=True, help="Run the real Web SDK for alice, if Node.js is there.")
 def demo_(port: int | None, users: int, *, with_sdk: bool) -> None:
     """Show it at work: a throw-away database and a live fleet of clients."""
-    settings = demo.settings(os.environ, port=port)
-    logs.configure(settings.logs)
-    app.run(demo.live(settings, users=users, with_sdk=with_sdk, environ=os.environ, say=click.echo))
+    loaded = demo.settings(os.environ, port=port)
+    logs.configure(loaded.settings.logs)
+    app.run(demo.live(loaded, users=users, with_sdk=with_sdk, environ=os.environ, say=click.echo))
 
 
 @click.command("check-config")

@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from sidecar.api.json import time_text
+from sidecar.alerting.views import time_text
 from sidecar.cli.options import Duration, load, settings_options, with_store
 from sidecar.clock import now_us
 from sidecar.errors import ZimwatchError

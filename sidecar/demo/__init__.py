@@ -16,25 +16,27 @@ from sidecar.clock import now_us
 from sidecar.demo import fleet, personas, real_sdk
 from sidecar.sdk import SdkUnavailableError
 from sidecar.sdk.simulator import SimulatedUser
-from sidecar.settings import DatabaseSettings, Settings, load
+from sidecar.settings import DatabaseSettings, Loaded, load
 
 Say = Callable[[str], None]
 
 
-def settings(environ: Mapping[str, str], *, port: int | None) -> Settings:
+def settings(environ: Mapping[str, str], *, port: int | None) -> Loaded:
     """What is set, but for where the demo listens and stores; and quiet, unless a log level was asked for."""
     loaded = load(None, environ, {"server.host": "127.0.0.1", "server.port": port})
     if loaded.sources["logs.level"] != "default":
-        return loaded.settings
-    return msgspec.structs.replace(loaded.settings, logs=msgspec.structs.replace(loaded.settings.logs, level="warning"))
+        return loaded
+    quiet = msgspec.structs.replace(loaded.settings.logs, level="warning")
+    return msgspec.structs.replace(loaded, settings=msgspec.structs.replace(loaded.settings, logs=quiet))
 
 
-async def live(settings: Settings, *, users: int, with_sdk: bool, environ: Mapping[str, str], say: Say) -> None:
+async def live(loaded: Loaded, *, users: int, with_sdk: bool, environ: Mapping[str, str], say: Say) -> None:
     """Serves the demo until SIGTERM or SIGINT, and leaves nothing behind. ``say`` prints a line for the reader."""
     stop = app.stop_signal()
     with tempfile.TemporaryDirectory(prefix="zimwatch-demo-") as folder:
         database = DatabaseSettings(url=f"sqlite:///{Path(folder) / 'demo.db'}")
-        async with app.running(msgspec.structs.replace(settings, database=database), environ) as served:
+        own = msgspec.structs.replace(loaded, settings=msgspec.structs.replace(loaded.settings, database=database))
+        async with app.running(own.settings, environ, in_force=tuple(own.shown())) as served:
             say(f"The dashboard is at {served.url}/ (Ctrl-C ends the demo, and its database is thrown away)")
             crowd = personas.people(users - with_sdk, start_us=now_us(), rng=Random(), with_alice=not with_sdk)  # noqa: S311
             work = [asyncio.create_task(fleet.live(crowd, f"{served.url}/v1/events", clock=now_us), name="fleet")]

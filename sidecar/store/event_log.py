@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from sidecar.domain.events import CONNECTION_STATE_CHANGED, HEARTBEAT, Event
 from sidecar.domain.lease_time import LeaseTime
-from sidecar.store import outbox, rows, server_views, tables
+from sidecar.store import outbox, rollups, rows, server_views, tables
 from sidecar.store.projections import CHUNK, Projections
 from sidecar.store.reactions import Applied, Reaction
 from sidecar.store.records import Appended, Commit, Rejected
@@ -71,9 +71,11 @@ def append(
             outbox.owe(connection, sum(1 for event in fresh if event.type == CONNECTION_STATE_CHANGED))
     users = projections.write(time)
     server_views.follow(connection, fresh, projections.statuses)
+    rollups.record(connection, fresh)
     if applied:
+        now_us = max(event.received_at_us for event in fresh)
         for reaction in reactions:
-            reaction(connection, applied)
+            reaction.react(connection, applied, now_us)
     return answers, Commit(projections.next_position - 1, tuple(users)) if users else None
 
 

@@ -80,18 +80,21 @@ class Groups:
         self._moved.clear()
 
 
-def newest(connection: sa.Connection, wanted: UserFilter, *, below: int, above: int = 0) -> Iterator[Sequence[Any]]:
-    """Rows of ``user_status`` (see :data:`COLUMNS`) that fit but for ``wanted.q``, newest change first, one by one.
+def newest(
+    connection: sa.Connection, wanted: UserFilter, *, below: int, above: int = 0, oldest_first: bool = False
+) -> Iterator[Sequence[Any]]:
+    """Rows of ``user_status`` (see :data:`COLUMNS`) that fit but for ``wanted.q``, by their last change, one by one.
 
     Each group is read in its own order, and only as far as it is asked for.
     """
     keys, also, values = _fitting(connection, wanted)
     sql = (
         f"SELECT {COLUMNS} FROM user_status WHERE group_key = ? AND changed_position > ? AND changed_position < ?{also}"
-        " ORDER BY changed_position DESC"
+        f" ORDER BY changed_position {'ASC' if oldest_first else 'DESC'}"
     )
     driver: Any = connection.connection.driver_connection
-    return heapq.merge(*(driver.execute(sql, (key, above, below, *values)) for key in keys), key=_changed, reverse=True)
+    found = (driver.execute(sql, (key, above, below, *values)) for key in keys)
+    return heapq.merge(*found, key=_changed, reverse=not oldest_first)
 
 
 _NAMES: Final = tuple(column.name for column in tables.user_status.columns)

@@ -231,8 +231,9 @@ class Projections:
         The check is set when a lease begins and not moved with every sign of life, so most are found to be fine.
         """
         self._begin(connection)
-        sql = "SELECT app_id, user_id FROM user_status WHERE lease_check_us < ? ORDER BY lease_check_us LIMIT ?"
-        due = [(row[0], row[1]) for row in connection.exec_driver_sql(sql, (time.now_us, limit))]
+        due_first = "ORDER BY lease_check_us LIMIT ?"
+        sql = f"SELECT app_id, user_id FROM user_status WHERE lease_check_us BETWEEN 0 AND ? {due_first}"
+        due = [(row[0], row[1]) for row in connection.exec_driver_sql(sql, (time.now_us - 1, limit))]
         missing: dict[UserId, set[bytes]] = {}
         for who in due:
             if (user := self._users.get(who)) is not None:
@@ -300,10 +301,11 @@ class Projections:
             since_us, reason, token_us, platform, lease_us = self._standing(user)
             ends_us = None if lease_us is None else lease_us - time.skipped_us(user.last_seen_at_us)
             late = ends_us is not None and ends_us < time.now_us
-            check_us = None
-            if ends_us is not None and not late:
-                check_us = user.lease_check_us
-                check_us = ends_us if check_us is None or check_us > ends_us else check_us
+            check_us = user.lease_check_us
+            if ends_us is None or late:
+                check_us = None if ends_us is None else -ends_us
+            elif check_us is None or not 0 <= check_us <= ends_us:
+                check_us = ends_us
             group = self._groups.key(group_of(user.app_id, user.status, platform, reason, unconfirmed=late))
             if group != user.group_key:
                 self._groups.move(user.group_key, group)

@@ -19,24 +19,36 @@ from sidecar.store.records import Rejected, SessionRow, StoredEvent, Summary, Us
 _user = tables.user_status.c
 _view = tables.server_views.c
 _NAMES: Final = [column.name for column in tables.user_status.columns]
-_Row: Any = namedtuple("_Row", _NAMES)  # type: ignore[misc] # noqa: PYI024 - its fields are the table's columns
 _USER_KEY: Final = _NAMES.index("user_key")
 _USER_ID: Final = _NAMES.index("user_id")
 # Users that a sweep tells of at once.
 _TOLD_AT_ONCE: Final = 1_000
+
+
+def _row_type() -> Any:  # noqa: ANN401 - its fields are the table's columns
+    return namedtuple("Row", _NAMES)  # type: ignore[misc]  # noqa: PYI024
+
+
+Row = _row_type()
+"""A row of ``user_status``."""
+
 # What a page shows of a user's clients: all that are live, and this many in all.
 SESSIONS_SHOWN = 100
 
 
-def _user_rows(connection: sa.Connection, found: Sequence[Any], time: LeaseTime, leases: Leases) -> list[UserRow]:
+def user_rows(connection: sa.Connection, found: Sequence[Any], time: LeaseTime, leases: Leases) -> list[UserRow]:
     """The rows of any SELECT with the columns above, with what ZEGO's server says of them."""
     views = server_views.views(connection, {(row.app_id, row.user_id) for row in found})
     return [_user_row(row, views.get((row.app_id, row.user_id)), time, leases) for row in found]
 
 
+def is_unconfirmed(row: Any, time: LeaseTime) -> bool:  # noqa: ANN401 - a row of ``user_status``
+    """Whether every live client of this user has been silent for longer than its lease."""
+    return row.lease_until_us is not None and time.is_past(row.lease_until_us, begun_us=row.last_seen_at_us)
+
+
 def _user_row(row: Any, kept: server_views.Kept | None, time: LeaseTime, leases: Leases) -> UserRow:  # noqa: ANN401
-    live = row.lease_until_us is not None
-    unconfirmed = live and time.is_past(row.lease_until_us, begun_us=row.last_seen_at_us)
+    unconfirmed = is_unconfirmed(row, time)
     return UserRow(
         app_id=row.app_id,
         user_id=row.user_id,
@@ -60,7 +72,7 @@ def _user_row(row: Any, kept: server_views.Kept | None, time: LeaseTime, leases:
     )
 
 
-def _apart(connection: sa.Connection, time: LeaseTime, leases: Leases) -> set[int]:
+def apart(connection: sa.Connection, time: LeaseTime, leases: Leases) -> set[int]:
     """The keys of the users of whom devices and server have said different things for long enough to be marked."""
     since = _view.differs_since_us
     long_enough = lease_time.is_past(since, since, time, after_us=leases.heartbeat_us)
@@ -79,14 +91,14 @@ def users(connection: sa.Connection, wanted: UserFilter, time: LeaseTime, leases
     """Newest change first."""
     below = tables.LARGEST if wanted.cursor is None else wanted.cursor
     q = search.folded(wanted.q or "")
-    apart = set() if wanted.disagreement is None else _apart(connection, time, leases)
+    differing = set() if wanted.disagreement is None else apart(connection, time, leases)
 
     def fits(row: Sequence[Any]) -> bool:
-        return q in search.folded(row[_USER_ID]) and (row[_USER_KEY] in apart) is bool(wanted.disagreement)
+        return q in search.folded(row[_USER_ID]) and (row[_USER_KEY] in differing) is bool(wanted.disagreement)
 
-    found = _found(connection, wanted, fits, below, apart if wanted.disagreement else None)
+    found = _found(connection, wanted, fits, below, differing if wanted.disagreement else None)
     more = len(found) > wanted.limit
-    page = _user_rows(connection, [_Row(*row) for row in found[: wanted.limit]], time, leases)
+    page = user_rows(connection, [Row(*row) for row in found[: wanted.limit]], time, leases)
     return UserPage(page, page[-1].position if more else None)
 
 
@@ -119,7 +131,7 @@ def users_changed_since(
 ) -> list[UserRow]:
     """Oldest change first; the newest ``limit`` of them."""
     found = list(islice(groups.newest(connection, UserFilter(), below=tables.LARGEST, above=position), limit))
-    return _user_rows(connection, [_Row(*row) for row in reversed(found)], time, leases)
+    return user_rows(connection, [Row(*row) for row in reversed(found)], time, leases)
 
 
 def users_named(
@@ -134,8 +146,8 @@ def users_named(
             f" SELECT {groups.COLUMNS} FROM wanted CROSS JOIN user_status USING (app_id, user_id)"
         )
         flat = tuple(part for name in some for part in name)
-        rows_found = [_Row(*row) for row in connection.exec_driver_sql(sql, flat)]
-        found += _user_rows(connection, rows_found, time, leases)
+        rows_found = [Row(*row) for row in connection.exec_driver_sql(sql, flat)]
+        found += user_rows(connection, rows_found, time, leases)
     return found
 
 
@@ -165,7 +177,7 @@ def user(connection: sa.Connection, app_id: int, user_id: str, time: LeaseTime, 
     if found.clients is not None:
         clients += rows.unpack(found.clients)
     clients.sort(key=_place, reverse=True)
-    (row,) = _user_rows(connection, [found], time, leases)
+    (row,) = user_rows(connection, [found], time, leases)
     return UserDetail(row, [_session(one, time, leases) for one in clients[:SESSIONS_SHOWN]])
 
 
@@ -202,6 +214,13 @@ def timeline(
     )
     given: dict[str, Any] = {"app_id": app_id, "user_id": user_id, "before": before, "limit": limit}
     return [rows.stored_event(row) for row in connection.exec_driver_sql(sql, given)]
+
+
+def newest(connection: sa.Connection) -> StoredEvent | None:
+    """The newest event of the log."""
+    sql = f"SELECT {rows.columns(tables.events)} FROM events ORDER BY position DESC LIMIT 1"
+    row = connection.exec_driver_sql(sql).first()
+    return None if row is None else rows.stored_event(row)
 
 
 def event(connection: sa.Connection, event_id: bytes) -> StoredEvent | None:

@@ -5,8 +5,8 @@ events, in the writer's thread, after the rows of the events and the projections
 What it writes on the connection is committed with the events, or not at all.
 
 - An error that it raises undoes the whole commit, and its callers get the error: it raises for a bug, not for an event.
-- A commit that failed may be tried again with the same events, at other positions: nothing may be kept in memory that
-  the database does not hold. What it must remember belongs in a table.
+- A commit that failed may be tried again with the same events, at other positions: what is held in memory must be read
+  anew from the database after ``undone()``.
 - It is not called for heartbeats, for events that were there already, or by a rebuild.
 - It is on the path of every event: one pass over ``applied``, and statements only where something is to be written.
 """
@@ -53,7 +53,13 @@ class Applied(msgspec.Struct, frozen=True, gc=False):
 
 
 class Reaction(Protocol):
-    """Called in the transaction of the events; see this module's own words."""
+    """What is called in the transaction of the events; see this module's own words."""
 
-    def __call__(self, connection: sa.Connection, applied: Sequence[Applied], /) -> None:
-        """Writes what follows from ``applied``, which are in the order of their positions."""
+    def react(self, connection: sa.Connection, applied: Sequence[Applied], now_us: int, /) -> None:
+        """Writes what follows from ``applied``, which are in the order of their positions; the last came at ``now_us``."""
+
+    def committed(self) -> tuple[int, ...]:
+        """All that was done since the last time is committed: the ids of the alerts that it changed."""
+
+    def undone(self) -> None:
+        """Nothing of what was done since the last commit was kept."""

@@ -180,7 +180,11 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Commit(msgspec.Struct, frozen=True):
-    """Published after each commit that changed a user: the (app_id, user_id) pairs, each once."""
+    """Published after each commit that changed a user or an alert: (app_id, user_id) pairs and ids, each once.
+
+    ``position`` is that of its newest event; 0 where it had none.
+    """
 
     position: int
-    users: tuple[tuple[int, str], ...]
+    users: tuple[tuple[int, str], ...] = ()
+    alerts: tuple[int, ...] = ()

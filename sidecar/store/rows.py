@@ -103,6 +103,15 @@ pack: Final = msgspec.msgpack.Encoder().encode
 
 unpack: Final = msgspec.msgpack.Decoder(list[Client]).decode
 
+
+def clients_of(connection: sa.Connection, user_key: int, packed: bytes | None) -> list[Client]:
+    """A user's clients as ``user_status.clients`` has them; from rows of their own where it has none."""
+    if packed is not None:
+        return unpack(packed)
+    sql = f"SELECT {columns(tables.clients)} FROM clients WHERE user_key = ?"
+    return [client_of(row) for row in connection.exec_driver_sql(sql, (user_key,))]
+
+
 _FLAGS = ("reports_login", "ended")
 _FIELDS_OF_STATE = tuple(LoginState.__struct_fields__)
 _FIELDS_OF_CLIENT = tuple(name for name in Client.__struct_fields__ if name != "state")

@@ -16,8 +16,23 @@ from sidecar.domain.events import Event
 from sidecar.domain.lease import Leases
 from sidecar.domain.lease_time import LeaseClock, LeaseTime, Stretch
 from sidecar.errors import DatabaseRefusedError, StoreUnavailableError
-from sidecar.store import backups, engine, event_log, lease_time, outbox, queries
+from sidecar.store import (
+    backups,
+    engine,
+    event_log,
+    hand_off,
+    lease_time,
+    lookup,
+    outbox,
+    past,
+    queries,
+    rollups,
+    storage,
+)
 from sidecar.store.event_log import Batch
+from sidecar.store.hand_off import HandOff
+from sidecar.store.lookup import Found, Search
+from sidecar.store.past import Then
 from sidecar.store.reactions import Reaction
 from sidecar.store.rebuild import rebuild
 from sidecar.store.records import (
@@ -36,6 +51,8 @@ from sidecar.store.records import (
     UserRow,
 )
 from sidecar.store.retention import Pruner, Retention
+from sidecar.store.rollups import Bucket
+from sidecar.store.storage import Storage
 from sidecar.store.tokens import Tokens
 from sidecar.store.writer import Limits, Writer
 
@@ -174,6 +191,15 @@ class Store:
             return Appended(0, 0)
         return await self._writing.append(Batch(events, rejected, size_bytes))
 
+    async def write(self, work: Callable[[sa.Connection], T]) -> T:
+        """Commits what ``work`` does in the writer's thread, and gives its result; it may run again if others fail."""
+        result: T = await self._writing.do(work)
+        return result
+
+    async def read(self, query: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What a query of :mod:`sidecar.store` gives."""
+        return await self._read(query, *args, **kwargs)
+
     async def rebuild(self) -> int:
         """Builds every projection anew from the log; how many events it holds."""
         writer = self._writing
@@ -207,7 +233,7 @@ class Store:
         return removed
 
     def subscribe(self, callback: Callable[[Commit], None]) -> Callable[[], None]:
-        """Calls ``callback`` in this event loop after each commit that touched users; the result unsubscribes."""
+        """Calls ``callback`` in this event loop after each commit that touched users or alerts; gives its undoing."""
         listener = (asyncio.get_running_loop(), callback)
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
@@ -243,6 +269,42 @@ class Store:
     async def summary(self, app_id: int | None = None) -> Summary:
         """Users as counts, of one app or of all."""
         return await self._read(queries.summary, app_id)
+
+    async def search(self, wanted: Search) -> Found:
+        """A page of users for people; see :mod:`sidecar.store.lookup`."""
+        return await self._read(lookup.search_users, wanted, self._lease_time(), self._leases)
+
+    async def app_ids(self) -> list[int]:
+        """Every app that has users."""
+        return await self._read(lookup.app_ids)
+
+    async def day(self, app_id: int | None, *, begin_us: int, end_us: int, step_minutes: int) -> list[Bucket]:
+        """Users by status and what happened, in buckets of some minutes; see :func:`sidecar.store.rollups.read`."""
+        return await self._read(rollups.read, app_id, begin_us=begin_us, end_us=end_us, step_minutes=step_minutes)
+
+    async def user_as_of(self, app_id: int, user_id: str, as_of_us: int, *, limit: int) -> Then:
+        """One user as of a past moment, with its newest events by then."""
+        return await self._read(past.user_as_of, app_id, user_id, as_of_us, limit=limit, leases=self._leases)
+
+    async def sign_hand_off(self, given: HandOff) -> str | None:
+        """The text of a link that shows this; None where nobody has heard of the user."""
+        return await self._read(hand_off.sign, given)
+
+    async def hand_off(self, text: str) -> HandOff | None:
+        """What such a link says; None where it is not ours, was changed, or has ended."""
+        return await self._read(hand_off.read, text, self._clock())
+
+    async def storage(self) -> Storage:
+        """How big the database is, how fast it grows and how much room is left."""
+        return await self._read(storage.measure, self.path, self._clock())
+
+    async def users_as_of(self, wanted: Search, as_of_us: int) -> Found:
+        """A page of users as of a past moment; see :func:`sidecar.store.past.users_as_of`."""
+        return await self._read(past.users_as_of, wanted, as_of_us, time=self._lease_time(), leases=self._leases)
+
+    async def newest(self) -> StoredEvent | None:
+        """The newest event of the log."""
+        return await self._read(queries.newest)
 
     async def position(self) -> int:
         """The position of the newest event; 0 where there is none."""

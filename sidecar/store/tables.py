@@ -122,7 +122,8 @@ user_status = sa.Table(
     sa.Column("last_position", sa.Integer),
     sa.Column("changed_position", sa.Integer, nullable=False),
     sa.Column("group_key", sa.Integer, nullable=False),
-    # When to look whether the lease has run out: no later than it does, and not moved on with every sign of life.
+    # When to look whether the lease has run out, in lease time: no later than it does, and not moved on with every sign
+    # of life. Once it has, the moment at which it did, with a minus.
     sa.Column("lease_check_us", sa.BigInteger),
     # The clients that decide the status, packed: one row to read and to write for each user. Null where they are many.
     sa.Column("clients", sa.LargeBinary),
@@ -130,6 +131,21 @@ user_status = sa.Table(
     sa.UniqueConstraint("app_id", "user_id"),
     sa.Index("user_status_by_group", "group_key", "changed_position"),
     sa.Index("user_status_by_check", "lease_check_us", sqlite_where=sa.text("lease_check_us IS NOT NULL")),
+)
+
+# What each minute looked like, for charts; app_id -1 is over all apps.
+rollups = sa.Table(
+    "rollups",
+    metadata,
+    sa.Column("app_id", sa.BigInteger, primary_key=True),
+    sa.Column("minute", sa.Integer, primary_key=True),
+    sa.Column("online", sa.Integer, nullable=False),
+    sa.Column("offline", sa.Integer, nullable=False),
+    sa.Column("not_logged_in", sa.Integer, nullable=False),
+    sa.Column("kicked_out", sa.Integer, nullable=False),
+    sa.Column("token_expired", sa.Integer, nullable=False),
+    sa.Column("logins", sa.Integer, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 # The span outbox: runs of positions whose connection state changes are owed to the collector. The last position is
@@ -185,6 +201,13 @@ rejected_events = sa.Table(
     sa.Column("event_id", sa.Text),
     sa.Column("error", sa.Text, nullable=False),
     sa.Column("body", sa.Text, nullable=False),
+)
+
+keys = sa.Table(
+    "keys",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("value", sa.LargeBinary, nullable=False),
 )
 
 api_tokens = sa.Table(

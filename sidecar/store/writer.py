@@ -211,8 +211,11 @@ class Writer:
             self._failed(taken, error)
             return
         self._in_hand = []
+        alerts = tuple(one for reaction in self._reactions for one in reaction.committed())
         for waiting, result in zip(taken, results, strict=True):
             waiting.answer.set_result(result)
+        if alerts:
+            commit = msgspec.structs.replace(commit or Commit(0), alerts=alerts)
         if commit is not None:
             self._published(commit)
 
@@ -250,6 +253,8 @@ class Writer:
 
     def _failed(self, taken: list[_Waiting], error: Exception) -> None:
         """Nothing was kept. Works that failed together are tried one by one, so that one cannot hold up the rest."""
+        for reaction in self._reactions:
+            reaction.undone()
         if _is_of_the_disk(error):
             self._blame(error)
             refusal = StoreUnavailableError(str(self.problem), retry_after_s=_RETRY_AFTER_S)

@@ -5,7 +5,7 @@ The API counts through OpenTelemetry's API alone; this module sets the provider 
 
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
 
 from opentelemetry import metrics
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
@@ -15,8 +15,9 @@ from opentelemetry.sdk.resources import Resource
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 
 from sidecar.clock import Clock
+from sidecar.domain.alerting.kinds import KINDS
 from sidecar.domain.status import NOT_LOGGED_IN, OFFLINE, ONLINE
-from sidecar.store import Store
+from sidecar.store import Store, alert_log, notifications
 from sidecar.store.records import Backlog, Summary
 
 _SECOND_US: Final = 1_000_000
@@ -27,6 +28,8 @@ class _Read:
 
     summary = Summary(0, 0, 0, 0, 0)
     backlog = Backlog(0, None)
+    alerts: ClassVar[dict[str, int]] = {}
+    messages = (0, 0)
     now_us = 0
 
 
@@ -49,6 +52,18 @@ def _age(_options: CallbackOptions) -> list[Observation]:
     return [Observation(0 if oldest_us is None else max(0, _Read.now_us - oldest_us) / _SECOND_US)]
 
 
+def _firing(_options: CallbackOptions) -> list[Observation]:
+    return [Observation(_Read.alerts.get(kind, 0), {"kind": kind}) for kind in KINDS]
+
+
+def _owed_messages(_options: CallbackOptions) -> list[Observation]:
+    return [Observation(_Read.messages[0])]
+
+
+def _dead_messages(_options: CallbackOptions) -> list[Observation]:
+    return [Observation(_Read.messages[1])]
+
+
 _meter = metrics.get_meter("zimwatch")
 _exported = _meter.create_counter("zimwatch.spans.exported", description="Spans that a collector has taken")
 _lost = _meter.create_counter("zimwatch.spans.lost", description="Spans that no collector will have, by why")
@@ -57,6 +72,13 @@ _meter.create_observable_gauge("zimwatch.users", [_users], description="Users by
 _meter.create_observable_gauge("zimwatch.span.backlog", [_owed], description="Spans owed to the collector")
 _meter.create_observable_gauge(
     "zimwatch.span.backlog.age", [_age], unit="s", description="Age of the oldest span that is owed"
+)
+
+
+_meter.create_observable_gauge("zimwatch.alerts", [_firing], description="Alerts that fire, by kind")
+_meter.create_observable_gauge("zimwatch.alert.backlog", [_owed_messages], description="Messages owed to receivers")
+_meter.create_observable_gauge(
+    "zimwatch.alert.undelivered", [_dead_messages], description="Messages that could not be delivered"
 )
 
 
@@ -83,6 +105,8 @@ class Metrics:
         """Everything in Prometheus's text format, and its content type."""
         _Read.summary = await self._store.summary()
         _Read.backlog = await self._store.span_backlog()
+        _Read.alerts = await self._store.read(alert_log.counts)
+        _Read.messages = await self._store.read(notifications.backlog)
         _Read.now_us = self._clock()
         return generate_latest(REGISTRY), CONTENT_TYPE_LATEST
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import html
+import io
+import json
 import re
 import uuid
 from collections.abc import AsyncIterator
@@ -11,18 +14,22 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from pyarrow import parquet
 from yarl import URL
 
+from dashboard import export
 from dashboard.page import user_path
 from dashboard.words import words_for
 from sidecar.domain.connection import EVENTS
 from sidecar.domain.status import STATUSES
-from sidecar.settings import ZegoSettings
+from sidecar.settings import DashboardSettings, ZegoSettings
 from tests.support.clocks import Machine
 from tests.support.events import APP_ID
 from tests.support.running import Zimwatch, zimwatch
 from tests.support.wire import wire_event
 from tests.support.zego import SECRET, user_action
+
+ALICE = "/users/1234567890/alice"
 
 
 @pytest.fixture
@@ -57,6 +64,12 @@ async def test_with_no_data_the_overview_teaches_and_then_comes_alive(running: Z
     assert "alice" in text
 
 
+async def test_the_overview_tells_how_many_alerts_fire(running: Zimwatch) -> None:
+    await running.send([wire_event(user_id="carol", state=0, event=4)])
+    _, text = await page(running, "/")
+    assert '<a href="/alerts?state=firing">1 alert fires</a>' in text
+
+
 async def test_a_user_that_was_kicked_out_is_explained(running: Zimwatch) -> None:
     await running.send([wire_event(user_id="carol", state=0, event=4)])
     status, text = await page(running, "/users/1234567890/carol")
@@ -71,7 +84,7 @@ async def test_a_user_that_was_never_seen_is_said_to_be_so(running: Zimwatch) ->
     status, text = await page(running, "/users/1234567890/nobody")
     assert status == 404
     assert "Not logged in" in text
-    assert "never seen" in text
+    assert "Never seen" in text
 
 
 async def test_a_filter_that_cannot_be_meant_is_named_on_the_page(running: Zimwatch) -> None:
@@ -82,7 +95,17 @@ async def test_a_filter_that_cannot_be_meant_is_named_on_the_page(running: Zimwa
 
 @pytest.mark.parametrize(
     "user_id",
-    ["<script>alert(1)</script>", "\"'><img src=x>", "a/b", "100%", "\u202egnp.exe", "🙂" * 100, "a" * 10_000, "."],
+    [
+        "<script>alert(1)</script>",
+        "\"'><img src=x>",
+        "a/b",
+        "100%",
+        "\u202egnp.exe",
+        "🙂" * 100,
+        "a" * 10_000,
+        ".",
+        "null\0byte\nand\x1b[31m",
+    ],
 )
 async def test_no_user_id_breaks_a_page(running: Zimwatch, user_id: str) -> None:
     await running.send([wire_event(user_id=user_id, extended_data=user_id)])
@@ -96,13 +119,183 @@ async def test_no_user_id_breaks_a_page(running: Zimwatch, user_id: str) -> None
 
 async def test_a_long_timeline_goes_on_on_another_page(running: Zimwatch) -> None:
     client = str(uuid.uuid4())
-    await running.send([wire_event(client_id=client, seq=seq, state=2 + seq % 2) for seq in range(1, 61)])
-    _, first = await page(running, "/users/1234567890/alice")
+    await running.send([wire_event(client_id=client, seq=seq, state=2 - 2 * (seq % 2)) for seq in range(1, 61)])
+    _, first = await page(running, ALICE)
     older = re.search(r'href="\?(before=\d+)"', first)
     assert older is not None
-    _, second = await page(running, f"/users/1234567890/alice?{older[1]}")
-    assert first.count("connection state changed") == 50
-    assert second.count("connection state changed") == 10
+    _, second = await page(running, f"{ALICE}?{older[1]}")
+    assert first.count('<tr id="event-') == 50
+    assert second.count('<tr id="event-') == 10
+    assert 'href="?before=' not in second
+
+
+async def test_tries_to_reconnect_are_one_line_that_counts_them(running: Zimwatch) -> None:
+    client = str(uuid.uuid4())
+    await running.send([wire_event(client_id=client)])
+    times = [f"2026-11-23T14:04:{second:02}Z" for second in range(0, 60, 4)]
+    tries = [wire_event(client_id=client, seq=2 + at, state=3, event=3, occurred_at=t) for at, t in enumerate(times)]
+    await running.send(tries)
+    _, text = await page(running, ALICE)
+    assert text.count('<tr id="event-') == 2
+    assert "15 tries in 56 s" in text
+
+
+async def test_a_kick_out_names_the_device_that_caused_it(running: Zimwatch) -> None:
+    phone, desk = str(uuid.uuid4()), str(uuid.uuid4())
+    await running.send(
+        [
+            wire_event(client_id=phone, seq=1),
+            wire_event(client_id=desk, seq=1, occurred_at="2026-11-23T14:03:25Z"),
+            wire_event(client_id=phone, seq=2, state=0, event=4, occurred_at="2026-11-23T14:03:26Z"),
+        ]
+    )
+    _, text = await page(running, ALICE)
+    assert re.search(r"Kicked out by the login on device [AB]", text)
+    assert 'class="joined"' in text
+
+
+async def test_every_event_is_there_as_it_is_stored(running: Zimwatch) -> None:
+    sent = wire_event(extended_data='{"x": "<b>"}')
+    await running.send([sent])
+    _, text = await page(running, ALICE)
+    (raw,) = re.findall(r'<pre class="wrap" tabindex="0"><code>(.*?)</code>', text, re.DOTALL)
+    told = json.loads(html.unescape(raw))
+    assert (told["id"], told["extended_data"]) == (sent["id"], sent["extended_data"])
+
+
+async def test_a_session_leads_to_its_trace(tmp_path: Path) -> None:
+    session = "0193aaaa-0000-7000-8000-00000000000a"
+    template = "https://tempo.example.com/trace/{trace_id}?from={start_ms}&to={end_ms}"
+    async with zimwatch(tmp_path, dashboard=DashboardSettings(trace_url_template=template)) as running:
+        await running.send([wire_event(session_id=session)])
+        _, text = await page(running, ALICE)
+    (link,) = set(re.findall(r'<a href="(https://tempo[^"]+)"', text))
+    at_ms = 1_795_442_600_123
+    assert html.unescape(link) == (
+        f"https://tempo.example.com/trace/{session.replace('-', '')}?from={at_ms - 3_600_000}&to={at_ms + 3_600_000}"
+    )
+
+
+async def test_a_past_moment_is_shown_as_it_was_and_nonsense_is_named(running: Zimwatch) -> None:
+    await running.send([wire_event()])
+    _, text = await page(running, f"{ALICE}?as_of=2020-01-01T00:00:00Z")
+    assert "This is what was known at" in text
+    assert "Never seen" in text
+    assert "/live/" not in text
+    _, text = await page(running, f"{ALICE}?as_of=yesterday")
+    assert "“yesterday” is no moment such as" in text
+
+
+async def test_a_story_is_handed_over_without_ids_and_raw_data(running: Zimwatch) -> None:
+    await running.send([wire_event(device_id="phone-7", extended_data="a secret word", state=0, event=4)])
+    _, text = await page(running, f"{ALICE}?hand_off=1h")
+    found = re.search(r'value="(http://[^"]+/hand-off/[\w-]+)"', text)
+    assert found is not None
+    # Whoever has the link needs no token.
+    await running.store.create_token("read", None, None)
+    async with running.http.get(found[1], headers=BROWSER) as response:
+        told = await response.text()
+        assert response.status == 200
+    assert "this one was kicked out" in told
+    assert not [word for word in ("alice", "phone-7", "secret word", "/live/", "/users") if word in told]
+    async with running.http.get(found[1] + "x", headers=BROWSER) as response:
+        assert response.status == 410
+        assert "This link has ended" in await response.text()
+
+
+async def test_the_settings_say_what_is_in_force_and_give_no_secret_away(running: Zimwatch) -> None:
+    _, secret = await running.store.create_token("read", None, None)
+    mine = {"Authorization": f"Bearer {secret}"}
+    async with running.http.get("/settings", headers=mine) as response:
+        text = html.unescape(await response.text())
+    assert "leases.heartbeat" in text
+    assert f'<script src="{running.url}/tap/zim-tap.js"></script>' in text
+    assert secret not in text
+    assert secret[:8] in text
+    _, bound = await running.store.create_token("read", 7, None)
+    async with running.http.get("/settings", headers={"Authorization": f"Bearer {bound}"}) as response:
+        text = await response.text()
+    assert "leases.heartbeat" not in text
+    assert secret[:8] not in text
+
+
+async def test_a_page_speaks_chinese_to_whoever_asks_for_it(running: Zimwatch) -> None:
+    await running.send([wire_event(user_id="carol", state=0, event=4)])
+    path = "/users/1234567890/carol"
+    async with running.http.get(path, headers={"Accept-Language": "zh-CN,zh;q=0.9"}) as response:
+        text = await response.text()
+    assert '<html lang="zh-Hans">' in text
+    assert "这台设备被踢下线" in text
+    _, text = await page(running, path)
+    assert '<html lang="en">' in text
+    async with running.http.get(f"/language?to=zh-Hans&back={path}", allow_redirects=False) as response:
+        assert (response.status, response.headers["Location"]) == (303, path)
+        chosen = response.headers["Set-Cookie"].split(";")[0]
+    async with running.http.get(path, headers={"Cookie": chosen}) as response:
+        text = await response.text()
+    assert '<html lang="zh-Hans">' in text
+
+
+@pytest.mark.parametrize("back", ["https://evil.example", "//evil.example", "/\\evil.example", "evil"])
+async def test_a_choice_of_language_leads_nowhere_else(running: Zimwatch, back: str) -> None:
+    async with running.http.get("/language", params={"to": "en", "back": back}, allow_redirects=False) as response:
+        assert response.headers["Location"] == "/"
+
+
+EVIL = "=cmd|' /C calc'!A0"
+
+
+async def test_the_list_is_exported_with_its_filters(running: Zimwatch) -> None:
+    users = [("alice", 2, 0), ("bob", 3, 3), (EVIL, 2, 0)]
+    await running.send([wire_event(user_id=who, client_id=str(uuid.uuid4()), state=s, event=e) for who, s, e in users])
+    async with running.http.get("/users.csv?status=online") as response:
+        assert response.headers["Content-Disposition"] == 'attachment; filename="users.csv"'
+        rows = list(csv.DictReader(io.StringIO(await response.text())))
+    # A spreadsheet must not run what a user calls itself.
+    assert {row["user_id"] for row in rows} == {"alice", f"'{EVIL}"}
+    async with running.http.get("/users.json?status=online") as response:
+        told = await response.json()
+    assert {row["user_id"] for row in told["users"]} == {"alice", EVIL}
+    async with running.http.get("/users.parquet?q=bo") as response:
+        table = parquet.read_table(io.BytesIO(await response.read()))
+    assert table.column("user_id").to_pylist() == ["bob"]
+    assert table.column("status").to_pylist() == ["offline"]
+    for name in ("csv", "json", "parquet"):
+        async with running.http.get(f"/users.{name}?status=gone") as response:
+            assert response.status == 400
+        async with running.http.get(f"/users.{name}?q=nobody") as response:
+            assert response.status == 200
+
+
+async def test_an_export_has_every_page(running: Zimwatch, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "ROWS", 3)
+    await running.send([wire_event(user_id=f"user {n}", client_id=str(uuid.uuid4())) for n in range(10)])
+    async with running.http.get("/users.json") as response:
+        assert len((await response.json())["users"]) == 10
+    async with running.http.get("/users.csv") as response:
+        assert len(list(csv.reader(io.StringIO(await response.text())))) == 11
+    async with running.http.get("/users.parquet") as response:
+        table = parquet.read_table(io.BytesIO(await response.read()))
+    assert len(set(table.column("user_id").to_pylist())) == 10
+
+
+async def test_a_pasted_list_says_who_was_never_seen(running: Zimwatch) -> None:
+    await running.send([wire_event()])
+    _, text = await page(running, "/users?ids=alice%0D%0Azoe%0D%0A")
+    assert "Never seen:" in text
+    assert "<code>zoe</code>" in text
+    assert "1 user shown" in text
+
+
+async def test_a_view_is_all_in_its_address(running: Zimwatch) -> None:
+    await running.send([wire_event()])
+    _, text = await page(running, "/users?q=ali&match=prefix&status=online&col_set=1&col=sdk&col=token")
+    assert 'value="ali"' in text
+    assert '<option value="prefix" selected>' in text
+    assert 'data-label="SDK"' in text
+    assert 'data-label="Platform"' not in text
+    assert 'href="/users?match=prefix&amp;status=online&amp;col_set=1&amp;col=sdk&amp;col=token"' in text
+    assert 'href="/users.csv?q=ali&amp;match=prefix&amp;status=online' in text
 
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
@@ -126,7 +319,7 @@ async def test_a_browser_gets_a_page_for_an_error_and_a_program_a_problem_docume
         assert (response.status, response.content_type) == (status, "text/html")
         assert ("WWW-Authenticate" in response.headers) is (status == 401)
         assert sentence in text
-        assert "/v1/stream" not in text
+        assert "/live" not in text
     async with running.http.get(path, headers=headers) as response:
         assert (response.status, response.content_type) == (status, "application/problem+json")
 
@@ -152,15 +345,15 @@ async def test_what_zegos_server_says_stands_beside_the_status_and_on_the_timeli
         await told_by_zego(running, 1, at=9, logout_reason="<b>bye</b>", os="IOS_PHONE")
         _, text = await page(running, f"/users/{APP_ID}/alice")
         assert "server says</h2>" in text
-        assert "<strong>Logged out</strong> since 2026-11-23 14:00:09 UTC" in text
+        assert re.search(r"<strong>Logged out</strong> · <time [^>]*2026-11-23 14:00:09 UTC", text)
         assert "&lt;b&gt;bye&lt;/b&gt;" in text
         assert "iPhone" in text
-        assert text.count('class="by-server"') == 2
+        assert len(re.findall("<span>ZEGO.s server: ", text)) == 2
         assert "disagree" not in text
         machine.passes(60)
         _, text = await page(running, f"/users/{APP_ID}/alice")
         assert "Devices and server disagree" in text
-        assert "has seen the user log out" in text
+        assert "The devices say “Online”, the server says “Logged out”." in text
         assert "You are connected." not in text
         for path in ("/", "/users", "/users?disagreement=true"):
             assert "server disagrees" in (await page(running, path))[1]
@@ -185,7 +378,7 @@ async def test_a_user_that_fell_silent_is_not_said_to_be_connected(tmp_path: Pat
         await running.store.tend()
         for path in (f"/users/{APP_ID}/alice", "/users?unconfirmed=true"):
             _, text = await page(running, path)
-            assert "was connected when it was last heard" in text
+            assert re.search("was connected when it was last heard|Silent since it was connected", text)
             assert "The SDK is connected." not in text
             assert "You are connected." not in text
         assert "No user fits" in (await page(running, "/users?unconfirmed=false"))[1]

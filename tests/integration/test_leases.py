@@ -231,4 +231,4 @@ async def test_a_filter_that_cannot_be_meant_is_named(running: Zimwatch) -> None
         assert (status, name in answer["detail"]) == (400, True)
         async with running.http.get(f"/users?{name}=maybe") as response:
             assert response.status == 400
-            assert f"{name} must be true or false" in await response.text()
+            assert "“maybe”" in await response.text()

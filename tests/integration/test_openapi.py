@@ -14,7 +14,7 @@ import jsonschema
 import pytest
 import schemathesis
 
-from sidecar import api
+from sidecar import alerting, api
 from sidecar.clock import now_us
 from sidecar.domain.events import HEARTBEAT, TYPES
 from sidecar.errors import StoreUnavailableError
@@ -93,7 +93,7 @@ async def test_it_has_every_route_of_the_api_and_no_other(tmp_path: Path) -> Non
     async def no_metrics() -> tuple[bytes, str]:
         return b"", ""
 
-    routes = api.routes(store, Settings(), now_us, metrics_text=no_metrics)
+    routes = api.routes(store, alerting.engine_of(Settings()), Settings(), now_us, metrics_text=no_metrics)
     await store.close()
     application = aiohttp.web.Application()
     application.add_routes(routes)

@@ -21,7 +21,7 @@ class Notes:
     def __init__(self) -> None:
         self.calls: list[list[Applied]] = []
 
-    def __call__(self, connection: sa.Connection, applied: Sequence[Applied], /) -> None:
+    def react(self, connection: sa.Connection, applied: Sequence[Applied], _now_us: int, /) -> None:
         self.calls.append(list(applied))
         for one in applied:
             if one.event.user_id == "mallory":
@@ -31,6 +31,12 @@ class Notes:
                     "INSERT INTO span_losses (lost_at_us, kind, spans, position, problem) VALUES (0, 'note', 1, ?, '')"
                 )
                 connection.exec_driver_sql(sql, (one.position,))
+
+    def committed(self) -> tuple[int, ...]:
+        return ()
+
+    def undone(self) -> None:
+        pass
 
 
 def opened(folder: Path, notes: Notes) -> Store:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from sidecar import app
+from sidecar import alerting, app
 from sidecar.canary import CanaryStatus
 from sidecar.clock import now_us
 from sidecar.settings import Settings
@@ -23,7 +23,9 @@ async def overview_with(status: CanaryStatus, folder: Path) -> AsyncIterator[str
     async def no_metrics() -> tuple[bytes, str]:
         return b"", ""
 
-    built = app.build(Settings(), store, now_us, metrics_text=no_metrics, canary=lambda: status)
+    built = app.build(
+        Settings(), store, alerting.engine_of(Settings()), now_us, metrics_text=no_metrics, canary=lambda: status
+    )
     runner = web.AppRunner(built, shutdown_timeout=1.0)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

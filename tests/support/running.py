@@ -13,7 +13,18 @@ import msgspec
 
 from sidecar import app
 from sidecar.clock import now_us, steady_us
-from sidecar.settings import DatabaseSettings, IngestSettings, ServerSettings, Settings, ZegoSettings
+from sidecar.settings import (
+    KEYS,
+    AlertSettings,
+    DashboardSettings,
+    DatabaseSettings,
+    IngestSettings,
+    LeaseSettings,
+    Loaded,
+    ServerSettings,
+    Settings,
+    ZegoSettings,
+)
 from sidecar.store import Store
 from tests.support.clocks import Machine
 
@@ -49,6 +60,9 @@ async def zimwatch(
     zego: ZegoSettings | None = None,
     machine: Machine | None = None,
     port: int = 0,
+    dashboard: DashboardSettings | None = None,
+    alerts: AlertSettings | None = None,
+    leases: LeaseSettings | None = None,
 ) -> AsyncIterator[Zimwatch]:
     """Runs on ``folder/zimwatch.db``, by the real clocks or those of ``machine``, until the context ends.
 
@@ -59,10 +73,14 @@ async def zimwatch(
         database=DatabaseSettings(url=f"sqlite:///{folder / 'zimwatch.db'}"),
         ingest=IngestSettings(max_body_bytes=max_body_bytes),
         zego=zego or ZegoSettings(),
+        dashboard=dashboard or DashboardSettings(),
+        alerts=alerts or AlertSettings(),
+        leases=leases or LeaseSettings(),
     )
+    in_force = tuple(Loaded(settings, dict.fromkeys(KEYS, "default")).shown())
     clock, steady = (machine.clock, machine.steady) if machine else (now_us, steady_us)
     async with (
-        app.running(settings, environ or {}, clock=clock, steady=steady) as served,
+        app.running(settings, environ or {}, clock=clock, steady=steady, in_force=in_force) as served,
         aiohttp.ClientSession(served.url, auto_decompress=True) as http,
     ):
         yield Zimwatch(served.url, served.store, http)

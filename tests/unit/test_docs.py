@@ -5,15 +5,23 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import time
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 import sqlalchemy as sa
+from aiohttp import web
+from jsonschema import Draft202012Validator
 
-from sidecar import cli
-from sidecar.settings import KEYS, Settings, environment_name, value_of
+from sidecar import api, cli
+from sidecar.alerting.receivers.webhook import key_of, signature_headers
+from sidecar.clock import now_us
+from sidecar.domain.alerting.kinds import KINDS
+from sidecar.settings import KEYS, Settings, environment_name, load, value_of
+from sidecar.settings.alerts import RECEIVERS
 from sidecar.store.tables import metadata
 
 ROOT = Path(__file__).parents[2]
@@ -33,10 +41,10 @@ def command_named(words: list[str]) -> click.Command:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_command_in_a_document_exists(document: Path) -> None:
     for found in re.findall(
-        r"\bzimwatch ((?:serve|demo|check-config|db|token|sdk|canary)\b(?: [a-z]+)?)", document.read_text()
+        r"\bzimwatch ((?:serve|demo|check-config|db|alerts|token|sdk|canary)\b(?: [a-z]+)?)", document.read_text()
     ):
         words = found.split()
-        command_named(words if words[0] in {"db", "token", "sdk"} else words[:1])
+        command_named(words if words[0] in {"db", "alerts", "token", "sdk"} else words[:1])
 
 
 def test_every_command_is_in_the_readme() -> None:
@@ -54,7 +62,8 @@ def test_every_setting_is_documented_with_its_default_and_no_other() -> None:
     for key, _unit, default, environment, _meaning in rows:
         assert environment == environment_name(key)
         value = value_of(Settings(), key)
-        assert value in ((), None) or default == str(value), f"{key} is {value!r} by default"
+        text = ",".join(value) if isinstance(value, tuple) else str(value)
+        assert value in ((), "", None) or default == text, f"{key} is {value!r} by default"
 
 
 def test_the_settings_example_is_toml_of_known_keys() -> None:
@@ -120,6 +129,60 @@ def test_pyproject_and_run_in_name_the_same_packages() -> None:
     wanted = {*project["project"]["dependencies"], *project["build-system"]["requires"], "editables"}
     lines = (ROOT / "requirements/run.in").read_text().splitlines()
     assert {line for line in lines if line and not line.startswith("#")} == wanted
+
+
+def test_every_kind_of_alert_and_of_receiver_is_documented() -> None:
+    told = (ROOT / "docs/alerts.md").read_text()
+    for name in (*KINDS, *RECEIVERS):
+        assert f"`{name}`" in told
+    webhook = json.loads((ROOT / "schemas/webhook.v1.json").read_text())
+    assert set(webhook["$defs"]["alert"]["properties"]["kind"]["enum"]) == set(KINDS)
+    example = re.search(r"```json\n(.*?)```", told, re.DOTALL)
+    assert example is not None
+    Draft202012Validator(webhook).validate(json.loads(example[1]))
+
+
+def test_the_example_of_receivers_and_routes_is_taken(tmp_path: Path) -> None:
+    example = re.search(r"```toml\n(.*?)```", (ROOT / "docs/alerts.md").read_text(), re.DOTALL)
+    assert example is not None
+    (tmp_path / "alerts.toml").write_text(example[1], encoding="utf-8")
+    assert len(load(tmp_path / "alerts.toml", {}, {}).settings.alerts.routes) == 2
+
+
+def test_the_documented_check_of_a_signature_takes_ours_and_no_other() -> None:
+    code = re.search(r"```python\n(.*?)```", (ROOT / "docs/alerts.md").read_text(), re.DOTALL)
+    assert code is not None
+    names: dict[str, Any] = {}
+    exec(code[1], names)  # noqa: S102 - the document's own example
+    secret, body = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", b"{}"
+    headers = signature_headers(key_of(secret), "msg_1", int(time.time()), body)
+    assert names["is_ours"](headers, body, secret)
+    assert not names["is_ours"](headers, b"{} ", secret)
+    assert not names["is_ours"](headers | {"webhook-timestamp": "1614265330"}, body, secret)
+
+
+def test_every_call_is_in_the_description_and_no_other() -> None:
+    store: Any = None
+    engine: Any = None
+    routes = api.routes(store, engine, Settings(), now_us, metrics_text=_no_metrics)
+    served = {
+        (re.sub(r":[^}]+}", "}", route.path), route.method.lower())
+        for route in routes
+        if isinstance(route, web.RouteDef)
+    }
+    described = {
+        (path, method)
+        for path, calls in json.loads((ROOT / "schemas/openapi.json").read_text())["paths"].items()
+        for method in calls
+    }
+    of_alerts = ("/v1/alerts", "/v1/silences", "/v1/chatops")
+    assert {one for one in served if one[0].startswith(of_alerts)} == {
+        one for one in described if one[0].startswith(of_alerts)
+    }
+
+
+async def _no_metrics() -> tuple[bytes, str]:
+    return b"", ""
 
 
 def test_vendored_scripts_are_what_their_list_says() -> None:

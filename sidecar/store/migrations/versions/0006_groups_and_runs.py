@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from alembic import op
 
-revision = "0002_groups_and_runs"
-down_revision = "server_view_and_leases"
+revision = "0006_groups_and_runs"
+down_revision = "0005_alerts_by_user"
 
 STATEMENTS = (
     "ALTER TABLE events DROP COLUMN previous_session_position",
     "ALTER TABLE events ADD COLUMN previous_state TEXT",
     "ALTER TABLE events ADD COLUMN previous_state_duration_us BIGINT",
-    "ALTER TABLE events ADD COLUMN user_status TEXT",
     "ALTER TABLE events ADD COLUMN starts_trace BOOLEAN",
     """
     UPDATE events SET starts_trace = 1

@@ -1,0 +1,172 @@
+"""Takes the pictures in this folder: every page, over a made-up day that is the same each time.
+
+``make screenshots`` runs it. The clock stands still, in Zimwatch as in the browser, so that a picture changes where a
+page does and nowhere else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import shutil
+import tempfile
+from pathlib import Path
+from random import Random
+from typing import Any, Final
+
+import msgspec
+from PIL import Image
+from playwright.async_api import Browser, async_playwright
+
+from sidecar import app
+from sidecar.demo import personas
+from sidecar.domain.events import HEARTBEAT
+from sidecar.ingest import wire
+from sidecar.sdk.recorder import WireEvent
+from sidecar.sdk.simulator import Habits, SimulatedClient, SimulatedUser
+from sidecar.settings import KEYS, DatabaseSettings, Loaded, ServerSettings, Settings
+from sidecar.store import Store
+
+FOLDER: Final = Path(__file__).parent
+SECOND_US: Final = 1_000_000
+HOUR_US: Final = 3_600 * SECOND_US
+# 2026-11-24T15:30:00Z
+NOW_US: Final = 1_795_534_200 * SECOND_US
+DAY_US: Final = 24 * HOUR_US
+STORY_US: Final = 260 * SECOND_US
+CROWD: Final = 180
+SEED: Final = 29
+BATCH: Final = 100
+DESKTOP, PHONE, WALL = (1280, 860), (390, 844), (1600, 900)
+USERS: Final = f"/users/{personas.APP_ID}"
+
+# Name, path, size, scheme, language; the whole page for a desktop is cut at this height.
+PICTURES: Final[tuple[tuple[str, str, tuple[int, int], str, str], ...]] = (
+    ("overview", "/", DESKTOP, "light", "en"),
+    ("overview-dark", "/", DESKTOP, "dark", "en"),
+    ("overview-phone", "/", PHONE, "dark", "en"),
+    ("users", "/users?status=not_logged_in&col_set=1&col=platform&col=version", DESKTOP, "light", "en"),
+    ("users-phone", "/users?status=offline", PHONE, "light", "en"),
+    ("user", f"{USERS}/dave", DESKTOP, "light", "en"),
+    ("user-kicked-out", f"{USERS}/carol", DESKTOP, "light", "en"),
+    ("user-dark", f"{USERS}/bob", DESKTOP, "dark", "en"),
+    ("user-phone", f"{USERS}/carol", PHONE, "light", "en"),
+    ("user-chinese", f"{USERS}/dave", DESKTOP, "light", "zh-CN"),
+    ("alerts", "/alerts?group=kind", DESKTOP, "light", "en"),
+    ("alert", "/alerts/1", DESKTOP, "light", "en"),
+    ("settings", "/settings", DESKTOP, "light", "en"),
+    ("wall", "/wall", WALL, "dark", "en"),
+)
+CUT: Final = {DESKTOP: 1_500, PHONE: 1_700, WALL: 900}
+
+
+class Clock:
+    """Stands at ``now_us``."""
+
+    def __init__(self, now_us: int) -> None:
+        self.now_us = now_us
+
+    def __call__(self) -> int:
+        """The time that is set."""
+        return self.now_us
+
+
+def a_day(rng: Random) -> list[WireEvent]:
+    """What everybody reported, oldest first."""
+    begin_us = NOW_US - DAY_US
+    crowd = [_of_the_crowd(number, begin_us, rng) for number in range(CROWD)]
+    story = personas.people(4, start_us=NOW_US - STORY_US, rng=rng, with_alice=True)
+    said = [event for user in (*crowd, *story) for event in user.advance(NOW_US)]
+    # Heartbeats of the day say nothing now, but for the last of each.
+    late = {event["client_id"]: event for event in said if event["type"] == HEARTBEAT}
+    kept = [event for event in said if event["type"] != HEARTBEAT] + list(late.values())
+    return sorted(kept, key=lambda event: (str(event["occurred_at"]), int(event["seq"])))
+
+
+def _of_the_crowd(number: int, begin_us: int, rng: Random) -> SimulatedUser:
+    """Most come in the course of the day, stay for hours and lose the network now and then."""
+    name = personas.people(number + 5, start_us=begin_us, rng=Random(SEED), with_alice=True)[-1].clients[0].user_id  # noqa: S311
+    habits = Habits(
+        first_login=rng.triangular(0, 86_400, 50_000),
+        outage_every=7_200,
+        outage_lasts=(2.0, 240.0),
+        stays=4 * 3_600,
+        away=3 * 3_600,
+        token_lives=rng.choice((3_600.0, 28_800.0, 86_400.0)),
+        renews=rng.randrange(10) > 0,
+        refused=0.03,
+    )
+    client = SimulatedClient(
+        app_id=personas.APP_ID,
+        user_id=name,
+        device=personas.device(rng.randrange(6), rng),
+        habits=habits,
+        start_us=begin_us,
+        rng=rng,
+    )
+    return SimulatedUser([client])
+
+
+async def report(store: Store, said: list[WireEvent], clock: Clock) -> None:
+    """Hands the day over, each batch at its own time."""
+    for start in range(0, len(said), BATCH):
+        raw = msgspec.json.encode(said[start : start + BATCH])
+        events = [event for _, event in wire.decode(raw, "json", clock()).events]
+        await store.append(
+            [msgspec.structs.replace(one, received_at_us=one.occurred_at_us + 180_000) for one in events]
+        )
+
+
+async def take(browser: Browser, url: str, picture: tuple[str, str, tuple[int, int], str, str]) -> None:
+    """One picture, in as few colours as it needs."""
+    name, path, (width, height), scheme, language = picture
+    options: dict[str, Any] = {"color_scheme": scheme, "locale": language, "timezone_id": "UTC"}
+    context = await browser.new_context(viewport={"width": width, "height": height}, **options)
+    await context.clock.set_fixed_time(NOW_US / SECOND_US)
+    page = await context.new_page()
+    async with page.expect_response(lambda response: response.status < 400):  # noqa: PLR2004 - any error
+        await page.goto(url + path)
+    await page.evaluate("document.fonts.ready")
+    raw = await page.screenshot(full_page=True)
+    image = Image.open(io.BytesIO(raw)).convert("RGB")
+    image = image.crop((0, 0, width, min(image.height, CUT[width, height])))
+    image.quantize(256, kmeans=1, dither=Image.Dither.NONE).save(FOLDER / f"{name}.png", optimize=True)
+    print(f"{name}.png", (FOLDER / f"{name}.png").stat().st_size // 1_000, "kB")
+    await context.close()
+
+
+async def main() -> None:
+    """All of them."""
+    clock = Clock(NOW_US)
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
+        )
+        with tempfile.TemporaryDirectory() as folder:
+            settings = Settings(
+                server=ServerSettings(), database=DatabaseSettings(url=f"sqlite:///{Path(folder) / 'zimwatch.db'}")
+            )
+            in_force = tuple(Loaded(settings, dict.fromkeys(KEYS, "default")).shown())
+            async with app.running(settings, {}, clock=clock, in_force=in_force) as served:
+                await take(browser, served.url, ("first-run", "/", DESKTOP, "light", "en"))
+                await report(served.store, a_day(Random(SEED)), clock)  # noqa: S311
+                for picture in PICTURES:
+                    await take(browser, served.url, picture)
+                signed = f"{USERS}/carol?hand_off=24h"
+                await take(
+                    browser, served.url, ("hand-off", await _link(browser, served.url + signed), DESKTOP, "light", "en")
+                )
+        await browser.close()
+
+
+async def _link(browser: Browser, address: str) -> str:
+    """The path of the link that the page makes."""
+    page = await browser.new_page()
+    await page.goto(address)
+    link = await page.locator("#hand-off-link").input_value()
+    await page.close()
+    return "/" + link.split("/", 3)[3]
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

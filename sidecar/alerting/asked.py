@@ -1,0 +1,81 @@
+"""What people ask for: a silence, as the API, a form or a chat states it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+
+from sidecar.domain.alerting.matching import MATCHED, Silence
+from sidecar.errors import ZimwatchError
+from sidecar.settings import duration_us
+
+_LONGEST_US: Final = 366 * 86_400_000_000
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class NotPossibleError(ZimwatchError):
+    """What was asked for cannot be done; its text says why."""
+
+
+class SilenceRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """``ends_at`` or ``duration`` says for how long; a matcher's value is one text, one number, or a list of them."""
+
+    matchers: dict[str, int | str | list[int | str]]
+    reason: str
+    author: str | None = None
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+    duration: str | None = None
+
+
+def silence_of(given: SilenceRequest, who: str, now_us: int, app_id: int | None = None) -> Silence:
+    """The silence that is asked for, without an id; NotPossibleError names what is wrong with it."""
+    matchers = _matchers(given)
+    if not given.reason.strip():
+        raise NotPossibleError("reason is missing: say why, for those who wonder later")
+    starts_us = now_us if given.starts_at is None else _us(given.starts_at, "starts_at")
+    if given.ends_at is not None:
+        ends_us = _us(given.ends_at, "ends_at")
+    elif given.duration is not None:
+        try:
+            ends_us = starts_us + duration_us(given.duration)
+        except ValueError as error:
+            raise NotPossibleError(f"duration: {error}") from None
+    else:
+        raise NotPossibleError("ends_at or duration is missing: a silence has an end")
+    if ends_us <= max(starts_us, now_us):
+        raise NotPossibleError("the silence would end before it begins")
+    if ends_us - now_us > _LONGEST_US:
+        raise NotPossibleError("a silence ends within a year")
+    return Silence(
+        id=0,
+        matchers=matchers,
+        starts_at_us=starts_us,
+        ends_at_us=ends_us,
+        author=(given.author or who).strip()[:200],
+        reason=given.reason.strip()[:1_000],
+        created_at_us=now_us,
+        app_id=app_id,
+    )
+
+
+def _matchers(given: SilenceRequest) -> dict[str, tuple[str, ...]]:
+    matchers = {}
+    for name, value in given.matchers.items():
+        values = tuple(str(one) for one in (value if isinstance(value, list) else [value]) if str(one))
+        if name not in MATCHED:
+            raise NotPossibleError(f"matchers.{name} is no label; they are {', '.join(MATCHED)}")
+        if not values:
+            raise NotPossibleError(f"matchers.{name} has no value")
+        matchers[name] = values
+    if not matchers:
+        raise NotPossibleError("matchers is empty: such a silence would hide every alert")
+    return matchers
+
+
+def _us(moment: datetime, name: str) -> int:
+    if moment.tzinfo is None:
+        raise NotPossibleError(f"{name} needs an offset from UTC, such as 2026-11-24T12:00:00Z")
+    return round((moment - _EPOCH).total_seconds() * 1_000_000)

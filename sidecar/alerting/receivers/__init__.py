@@ -1,0 +1,54 @@
+"""Whom alerts are sent to: one file for each kind of receiver, all with the one method below."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from sidecar.alerting.outgoing import Outgoing, Proof
+from sidecar.alerting.receivers.alertmanager import Alertmanager
+from sidecar.alerting.receivers.apprise import Apprise
+from sidecar.alerting.receivers.email import Email
+from sidecar.alerting.receivers.pagerduty import PagerDuty
+from sidecar.alerting.receivers.slack import Slack
+from sidecar.alerting.receivers.webhook import Webhook
+from sidecar.settings.alerts import (
+    AlertmanagerSettings,
+    AppriseSettings,
+    EmailSettings,
+    PagerDutySettings,
+    ReceiverSettings,
+    SlackSettings,
+    WebhookSettings,
+)
+from sidecar.store.alert_records import Message
+
+__all__ = ["TAKES_ACKNOWLEDGEMENTS", "Receiver", "receiver"]
+
+
+class Receiver(Protocol):
+    """Takes messages."""
+
+    async def send(self, message: Message, earlier: Proof | None, now_us: int) -> Proof:
+        """Sends it once; what the other side answered. DeliveryError where it did not take it.
+
+        ``earlier`` is the proof of the message that this one goes on from. The same message may be sent again, because
+        an answer can be lost: ``message.public_id`` is the same then, and reaches the other side.
+        """
+
+
+_KINDS: Final[dict[type[ReceiverSettings], Callable[[Any, Outgoing], Receiver]]] = {
+    WebhookSettings: Webhook,
+    SlackSettings: Slack,
+    PagerDutySettings: PagerDuty,
+    AlertmanagerSettings: Alertmanager,
+    EmailSettings: Email,
+    AppriseSettings: Apprise,
+}
+TAKES_ACKNOWLEDGEMENTS: Final = (SlackSettings, PagerDutySettings)
+"""The kinds that are told when somebody takes an alert on."""
+
+
+def receiver(settings: ReceiverSettings, outgoing: Outgoing) -> Receiver:
+    """The receiver that the settings describe."""
+    return _KINDS[type(settings)](settings, outgoing)

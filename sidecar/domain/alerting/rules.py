@@ -1,0 +1,281 @@
+"""What events, and time, make of the alerts. Pure: told the events, the time and what else is the case.
+
+An event that touches no rule costs a few look-ups in dictionaries. Times of causes are the sender's, but never later
+than we received them; windows and waits run by the time of receipt.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from sidecar.domain import connection, events
+from sidecar.domain.alerting import alert as states
+from sidecar.domain.alerting import kinds, words
+from sidecar.domain.alerting.alert import Alert, Subject
+from sidecar.domain.alerting.book import Book, UserId
+from sidecar.domain.alerting.causes import Causes, labels_of, subject_of
+from sidecar.domain.alerting.kinds import Kind
+from sidecar.domain.alerting.storm_rules import Online, StormRules
+from sidecar.domain.alerting.storms import Member
+from sidecar.domain.alerting.thresholds import Thresholds
+from sidecar.domain.alerting.token_rules import TokenRules
+from sidecar.domain.alerting.words import Device
+from sidecar.domain.events import Event
+from sidecar.domain.status import OFFLINE, ONLINE
+
+_SECOND_US: Final = 1_000_000
+
+
+class Rules:
+    """The rules over one :class:`Book`. ``began_us``: since when events are followed."""
+
+    def __init__(self, book: Book, thresholds: Thresholds, began_us: int = 0) -> None:
+        self.book = book
+        self._limits = thresholds
+        self._causes = Causes(book, thresholds)
+        self.tokens = TokenRules(self._causes)
+        self.storms = StormRules(self._causes, began_us)
+        self.began_us = began_us
+        # Users that are offline, since when, and whether we learned of it late.
+        self._offline: dict[UserId, tuple[int, bool]] = {}
+        # Each user at most once, by when to look at them next: they may come and go many times before that.
+        self._offline_due: list[tuple[int, UserId]] = []
+        self._queued: set[UserId] = set()
+        self._kicks: dict[UserId, deque[tuple[str, int]]] = defaultdict(deque)
+        self._sweep_us = 0
+
+    # What was so before these rules began: read from what is kept.
+
+    def remember_offline(self, who: UserId, since_us: int) -> None:
+        """The user is offline already."""
+        self._is_offline(who, since_us, late=False)
+
+    def remember_kick(self, who: UserId, device: str, at_us: int) -> None:
+        """The user was kicked out before, on this device."""
+        self._kicks[who].append((device, at_us))
+
+    def remember_storm_member(self, kind: Kind, who: UserId, member: Member) -> None:
+        """One of those whom it befell within the window."""
+        self.storms.of(kind, who[0]).add(who[1], member)
+
+    # Events.
+
+    def apply(self, event: Event, position: int, status: str | None, now_us: int, other: Device | None = None) -> None:
+        """Takes one event that was accepted; ``status`` is its user's after it, ``other`` the user's other device."""
+        who = None if event.user_id is None else (event.app_id, event.user_id)
+        if event.type == events.CONNECTION_STATE_CHANGED:
+            kind = kinds.CAUSED_BY.get(event.connection_event or "")
+            if kind is not None:
+                self._logged_out(kind, event, position, status=status, now_us=now_us, other=other)
+            if who is None:
+                return
+            if status == OFFLINE:
+                if who not in self._offline:
+                    self._went_offline(who, event, now_us)
+            elif who in self._offline:
+                del self._offline[who]
+            if kind is None and who in self.book.by_user:
+                self._moved_on(who, event, position, status, now_us)
+        elif who is not None and event.type in _TOKENS:
+            _TOKENS[event.type](self.tokens, who, event, position, now_us)
+
+    def _logged_out(
+        self, kind: Kind, event: Event, position: int, *, status: str | None, now_us: int, other: Device | None
+    ) -> None:
+        at_us, late = self._causes.when(event)
+        subject = subject_of(event)
+        who = None if event.user_id is None else (event.app_id, event.user_id)
+        device = event.device_id or event.client_id.hex()
+        if kind == kinds.KICKED_OUT:
+            summary = words.kicked_out(event, other)
+        elif kind == kinds.TOKEN_EXPIRED:
+            summary = words.token_expired(event, self.tokens.expired(who, event, position, now_us))
+        elif kind == kinds.LOGIN_TIMEOUT:
+            summary = words.login_timeout(event)
+        else:
+            summary = words.unregistered(event)
+        # Online all along on another device: no login will tell that all is well again.
+        elsewhere = status == ONLINE
+        due_us = now_us + (self._limits.online_elsewhere_us if elsewhere else self._limits.resolve_after_us)
+        facts: dict[str, Any] = {"elsewhere": elsewhere}
+        if kind == kinds.KICKED_OUT and who is not None and not late:
+            self.storms.member(kinds.KICK_STORM, who, event, now_us)
+            self._kicks[who].append((device, now_us))
+            facts["kicks"] = [list(kick) for kick in self._kicks[who]][-self._limits.ping_pong_kicks :]
+        self._causes.cause(
+            kind,
+            subject,
+            at_us,
+            now_us,
+            summary,
+            labels=labels_of(event),
+            position=position,
+            due_us=due_us,
+            late=late,
+            facts=facts,
+        )
+        if kind == kinds.KICKED_OUT and who is not None and not late:
+            self._ping_pong(who, event, position, now_us)
+
+    def _ping_pong(self, who: UserId, event: Event, position: int, now_us: int) -> None:
+        """Kicks count as mutual while each is of another device than the one before."""
+        kicks = self._kicks[who]
+        while kicks and kicks[0][1] <= now_us - self._limits.ping_pong_window_us:
+            kicks.popleft()
+        mutual = 0
+        before = None
+        for device, _ in kicks:
+            mutual = mutual + 1 if device != before else 1
+            before = device
+        found = self.book.of_user(who, kinds.KICK_PING_PONG)
+        if found is None and mutual < self._limits.ping_pong_kicks:
+            return
+        span = words.long(now_us - kicks[0][1])
+        summary = f"{words.who(who[1])}: two devices kick each other out, {len(kicks)} times within {span}"
+        due_us = now_us + self._limits.ping_pong_window_us
+        self._causes.cause(
+            kinds.KICK_PING_PONG,
+            subject_of(event),
+            now_us,
+            now_us,
+            summary,
+            labels=labels_of(event),
+            position=position,
+            due_us=due_us,
+        )
+        single = self.book.of_user(who, kinds.KICKED_OUT)
+        if (
+            single is not None
+            and single.held is None
+            and not single.told
+            and kinds.KICK_PING_PONG not in self._limits.off
+        ):
+            self.book.hold(single, states.HELD_PING_PONG, now_us)
+
+    def _went_offline(self, who: UserId, event: Event, now_us: int) -> None:
+        at_us, late = self._causes.when(event)
+        self._is_offline(who, at_us, late=late)
+        if not late:
+            self.storms.member(kinds.RECONNECT_STORM, who, event, now_us)
+
+    def _is_offline(self, who: UserId, since_us: int, *, late: bool) -> None:
+        self._offline[who] = (since_us, late)
+        if self._limits.offline_too_long_us and who not in self._queued:
+            self._queued.add(who)
+            heapq.heappush(self._offline_due, (since_us + self._limits.offline_too_long_us, who))
+
+    def _moved_on(self, who: UserId, event: Event, position: int, status: str | None, now_us: int) -> None:
+        at_us, _ = self._causes.when(event)
+        is_connected = event.connection_state == connection.CONNECTED and status == ONLINE
+        for kind, alert in list(self.book.by_user.get(who, {}).items()):
+            if kind in kinds.ENDED_ONLINE and is_connected:
+                reason = "the user is online again"
+            elif kind == kinds.OFFLINE_TOO_LONG and status != OFFLINE:
+                reason = "the user is online again" if status == ONLINE else "the user is logged out"
+            else:
+                continue
+            self.book.resolve(alert, at_us=at_us, now_us=now_us, reason=reason, position=position)
+
+    # Time.
+
+    def pass_time(self, now_us: int, online: Online) -> None:
+        """What is due by now: call it every second or so, and with what events say in between."""
+        for alert in self.book.due(now_us):
+            reason = _TIME_ENDED.get(alert.kind, "nothing was heard of it for too long")
+            if alert.facts.get("elsewhere"):
+                reason = "the user was online on another device"
+            self.book.resolve(alert, at_us=alert.due_us or now_us, now_us=now_us, reason=reason)
+        while self._offline_due and self._offline_due[0][0] <= now_us:
+            _, who = heapq.heappop(self._offline_due)
+            self._queued.discard(who)
+            since = self._offline.get(who)
+            if since is None:
+                continue
+            if since[0] + self._limits.offline_too_long_us > now_us:
+                self._is_offline(who, since[0], late=since[1])
+            else:
+                self._offline_too_long(who, since[0], now_us, late=since[1])
+        self.storms.weigh(now_us, online, every=True)
+        if now_us >= self._sweep_us:
+            self._sweep_us = now_us + 60 * _SECOND_US
+            self.book.forget_before(now_us - self._limits.flap_window_us)
+            old_us = now_us - self._limits.ping_pong_window_us
+            for who in [who for who, kicks in self._kicks.items() if kicks[-1][1] <= old_us]:
+                del self._kicks[who]
+
+    def _offline_too_long(self, who: UserId, since_us: int, now_us: int, *, late: bool) -> None:
+        summary = f"{words.who(who[1])} has been offline for {words.long(now_us - since_us)}"
+        self._causes.cause(
+            kinds.OFFLINE_TOO_LONG,
+            Subject(*who),
+            since_us,
+            now_us,
+            summary,
+            due_us=now_us + self._limits.resolve_after_us,
+            late=late,
+        )
+
+    def lost(self, users: Iterable[tuple[UserId, int]], now_us: int) -> None:
+        """Every live client of these has been silent for longer than its lease, which ended at that moment."""
+        for who, lease_until_us in users:
+            if self.book.of_user(who, kinds.CLIENT_LOST) is None:
+                self._causes.cause(
+                    kinds.CLIENT_LOST,
+                    Subject(*who),
+                    lease_until_us,
+                    now_us,
+                    f"{words.who(who[1])} gave no sign of life: the app or its device may be gone",
+                    due_us=now_us + self._limits.resolve_after_us,
+                )
+
+    def found(self, users: Iterable[UserId], now_us: int) -> None:
+        """These gave a sign of life, or have logged out."""
+        for who in users:
+            alert = self.book.of_user(who, kinds.CLIENT_LOST)
+            if alert is not None:
+                self.book.resolve(alert, at_us=now_us, now_us=now_us, reason="there is a sign of life again")
+
+    def stalled(self, part: str, since_us: int | None, why: str, now_us: int) -> None:
+        """``part`` (``spans``, or a receiver's name) has delivered nothing since then; None: it delivers."""
+        subject = Subject(other=part)
+        alert = self.book.about(kinds.EXPORT_STALLED, subject)
+        limit_us = self._limits.stalled_after_us
+        if since_us is None:
+            if alert is not None:
+                self.book.resolve(alert, at_us=now_us, now_us=now_us, reason="it delivers again")
+        elif alert is None and limit_us and now_us - since_us >= limit_us:
+            self._causes.cause(
+                kinds.EXPORT_STALLED,
+                subject,
+                since_us,
+                now_us,
+                f"{part}: nothing was delivered for {words.long(now_us - since_us)} ({why})",
+                labels={"part": part},
+            )
+
+    def silence_ended(self, is_silenced: Callable[[Alert], bool], now_us: int) -> None:
+        """Calls for what fires, was held back for a silence, and is silenced no longer."""
+        for alert in list(self.book.firing.values()):
+            if alert.held == states.HELD_SILENCED and not is_silenced(alert):
+                self.book.unhold(alert, now_us)
+
+    @property
+    def next_due_us(self) -> int | None:
+        """When time alone may change something next, as far as it is known now."""
+        offline_us = self._offline_due[0][0] if self._offline_due else None
+        known = [self.book.next_due_us, offline_us, self.storms.next_due_us]
+        return min((due for due in known if due is not None), default=None)
+
+
+_TOKENS: Final = {
+    events.TOKEN_WILL_EXPIRE: TokenRules.will_expire,
+    events.TOKEN_RENEWED: TokenRules.renewed,
+    events.LOGIN: TokenRules.logged_in,
+}
+_TIME_ENDED: Final[dict[str, str]] = {
+    kinds.TOKEN_EXPIRING: "the token has expired",
+    kinds.KICK_PING_PONG: "no device was kicked out for a while",
+}

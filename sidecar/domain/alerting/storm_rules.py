@@ -1,0 +1,102 @@
+"""The rules of storms: when what befalls many users is one alert, and when it is calm again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from sidecar.domain.alerting import alert as states
+from sidecar.domain.alerting import kinds, words
+from sidecar.domain.alerting.alert import Alert, Subject
+from sidecar.domain.alerting.book import UserId
+from sidecar.domain.alerting.causes import Causes
+from sidecar.domain.alerting.kinds import Kind
+from sidecar.domain.alerting.storms import Member, Storm
+from sidecar.domain.events import Event
+
+Online = Callable[[int], int]
+"""How many users of an app are online now."""
+
+# How often a storm's row and words follow what goes on.
+_TOLD_EVERY_US: Final = 1_000_000
+
+
+class StormRules:
+    """Used by :class:`sidecar.domain.alerting.rules.Rules`. ``began_us``: since when events are followed."""
+
+    def __init__(self, causes: Causes, began_us: int) -> None:
+        self._causes = causes
+        self._book = causes.book
+        self._limits = causes.limits
+        self._began_us = began_us
+        self._storms: dict[tuple[Kind, int], Storm] = {}
+        self._stirred: set[tuple[Kind, int]] = set()
+
+    def of(self, kind: Kind, app_id: int) -> Storm:
+        """The window of one kind and app."""
+        storm = self._storms.get((kind, app_id))
+        if storm is None:
+            storm = self._storms[kind, app_id] = Storm(self._limits.storm_window_us)
+        return storm
+
+    def member(self, kind: Kind, who: UserId, event: Event, now_us: int) -> None:
+        """It befell one more user."""
+        member = Member(now_us, (event.platform, event.sdk_version, event.app_version))
+        self.of(kind, who[0]).add(who[1], member)
+        self._stirred.add((kind, who[0]))
+
+    def weigh(self, now_us: int, online: Online, *, every: bool = False) -> None:
+        """Whether what was added to the windows since the last time (with ``every``: or left them) makes a storm."""
+        for key in [*self._storms] if every else [*self._stirred]:
+            kind, app_id = key
+            storm = self._storms[key]
+            storm.forget_before(now_us)
+            subject = Subject(app_id)
+            found = self._book.about(kind, subject)
+            share = storm.share(online(app_id)) if found is not None or len(storm) >= self._limits.storm_users else 0.0
+            if found is not None:
+                self._goes_on(found, storm, share, now_us)
+            elif len(storm) >= self._limits.storm_users and share >= self._limits.storm_share:
+                self._begins(kind, subject, storm, share, now_us)
+            elif every and len(storm.total) > len(storm):
+                storm.calm()
+            if not len(storm) and found is None:
+                del self._storms[key]
+        self._stirred.clear()
+
+    def _begins(self, kind: Kind, subject: Subject, storm: Storm, share: float, now_us: int) -> None:
+        summary = words.storm(kind, len(storm.total), self._limits.storm_window_us, share, storm.common())
+        alert = self._causes.cause(
+            kind, subject, now_us, now_us, summary, facts={"users": len(storm.total), "share": share, "last_us": now_us}
+        )
+        if alert is None:
+            return
+        for user_id in storm.users:
+            for single in kinds.HELD_BY_STORM[kind]:
+                found = self._book.of_user((subject.app_id or 0, user_id), single)  # type: ignore[arg-type]
+                if found is not None and found.held is None and not found.told:
+                    self._book.hold(found, states.HELD_STORM, now_us)
+
+    def _goes_on(self, alert: Alert, storm: Storm, share: float, now_us: int) -> None:
+        facts = alert.facts
+        # After a restart the window is empty for a while: what was counted before is not forgotten.
+        users = max(facts["users"], len(storm.total))
+        calm = len(storm) < max(1, self._limits.storm_users // 2) or share < self._limits.storm_share_down
+        settled_us = max(facts["last_us"], self._began_us) + self._limits.storm_window_us
+        if calm and now_us >= settled_us:
+            storm.calm()
+            alert.count = users
+            self._book.resolve(alert, at_us=now_us, now_us=now_us, reason=f"it is calm again; {alert.summary}")
+        elif users > facts["users"] and now_us >= facts["last_us"] + _TOLD_EVERY_US:
+            peak = max(facts["share"], share)
+            lasted_us = max(self._limits.storm_window_us, now_us - alert.started_at_us)
+            alert.summary = words.storm(alert.kind, users, lasted_us, peak, storm.common())
+            alert.count = users
+            alert.facts = {"users": users, "share": peak, "last_us": now_us}
+            self._book.touch(alert, now_us)
+
+    @property
+    def next_due_us(self) -> int | None:
+        """When a window will be smaller."""
+        known = [storm.next_leaves_us for storm in self._storms.values()]
+        return min((due for due in known if due is not None), default=None)

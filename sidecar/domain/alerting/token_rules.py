@@ -1,0 +1,117 @@
+"""The rules of tokens: the warning of each client, what became of it, and the forecast over all users."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sidecar.domain.alerting import kinds, words
+from sidecar.domain.alerting.alert import Subject
+from sidecar.domain.alerting.book import UserId
+from sidecar.domain.alerting.causes import Causes, labels_of, subject_of
+from sidecar.domain.events import Event
+
+_SECOND_US: Final = 1_000_000
+_FORECAST: Final = "forecast"
+
+
+class TokenRules:
+    """Used by :class:`sidecar.domain.alerting.rules.Rules`."""
+
+    def __init__(self, causes: Causes) -> None:
+        self._causes = causes
+        self._book = causes.book
+
+    def will_expire(self, who: UserId, event: Event, position: int, now_us: int) -> None:
+        """The SDK's warning."""
+        at_us, late = self._causes.when(event)
+        left_us = int(event.details.get("second") or 0) * _SECOND_US
+        expires_us = at_us + left_us
+        held = self._book.of_user(who, kinds.TOKEN_EXPIRING)
+        clients = dict(held.facts.get("clients", {})) if held else {}
+        session = event.session_id.hex() if event.session_id else None
+        clients[event.client_id.hex()] = {"expires_us": expires_us, "left_us": max(0, left_us), "session": session}
+        due_us = max(one["expires_us"] for one in clients.values())
+        alert = self._causes.cause(
+            kinds.TOKEN_EXPIRING,
+            subject_of(event),
+            at_us,
+            now_us,
+            words.token_expiring(event, left_us),
+            labels=labels_of(event),
+            position=position,
+            due_us=max(due_us, now_us),
+            late=late or expires_us <= now_us,
+            facts={"clients": clients},
+        )
+        if alert is not None and due_us <= now_us:
+            self._book.resolve(alert, at_us=due_us, now_us=now_us, reason="the token has expired", position=position)
+
+    def renewed(self, who: UserId, event: Event, position: int, now_us: int) -> None:
+        """RenewToken came back: well, or with a code that is remembered until the end."""
+        alert = self._book.of_user(who, kinds.TOKEN_EXPIRING)
+        if alert is None:
+            return
+        clients = dict(alert.facts.get("clients", {}))
+        session = event.session_id.hex() if event.session_id else None
+        own = [
+            client
+            for client, one in clients.items()
+            if client == event.client_id.hex() or (session is not None and one["session"] == session)
+        ]
+        code = event.details.get("code", 0)
+        for client in own:
+            if code == 0:
+                del clients[client]
+            else:
+                clients[client] = clients[client] | {"renewal_code": code}
+        alert.facts = alert.facts | {"clients": clients}
+        if clients:
+            self._book.touch(alert, now_us)
+        else:
+            at_us, _ = self._causes.when(event)
+            self._book.resolve(alert, at_us=at_us, now_us=now_us, reason="the token was renewed", position=position)
+
+    def logged_in(self, who: UserId, event: Event, position: int, now_us: int) -> None:
+        """A new login has a token of its own."""
+        alert = self._book.of_user(who, kinds.TOKEN_EXPIRING)
+        if alert is not None:
+            at_us, _ = self._causes.when(event)
+            self._book.resolve(alert, at_us=at_us, now_us=now_us, reason="a new login", position=position)
+
+    def expired(self, who: UserId | None, event: Event, position: int, now_us: int) -> dict[str, Any] | None:
+        """What the warning of this client said; with it the alert about the expiring token is over."""
+        alert = None if who is None else self._book.of_user(who, kinds.TOKEN_EXPIRING)
+        if alert is None:
+            return None
+        clients = dict(alert.facts.get("clients", {}))
+        warned: dict[str, Any] | None = clients.pop(event.client_id.hex(), None)
+        if warned is not None:
+            alert.facts = alert.facts | {"clients": clients}
+            if clients:
+                self._book.touch(alert, now_us)
+            else:
+                at_us, _ = self._causes.when(event)
+                reason = "the token has expired"
+                self._book.resolve(alert, at_us=at_us, now_us=now_us, reason=reason, position=position)
+        return warned
+
+    def expire_soon(self, ending: dict[int, int], now_us: int) -> None:
+        """How many users' tokens end soon, by app: every app that has any."""
+        apps = {alert.subject.app_id for alert in self._book.firing.values() if alert.subject.other == _FORECAST}
+        for app_id in {*ending, *(app_id for app_id in apps if app_id is not None)}:
+            count = ending.get(app_id, 0)
+            alert = self._book.about(kinds.TOKEN_EXPIRING, Subject(app_id, None, _FORECAST))
+            span = words.long(self._causes.limits.token_forecast_us)
+            if alert is None and count >= self._causes.limits.token_forecast_users:
+                opened = self._causes.cause(
+                    kinds.TOKEN_EXPIRING,
+                    Subject(app_id, None, _FORECAST),
+                    now_us,
+                    now_us,
+                    f"The tokens of {count:,} users end within {span}",
+                )
+                if opened is not None:
+                    opened.severity = "info"
+            elif alert is not None and count < self._causes.limits.token_forecast_users // 2:
+                reason = f"the tokens of no more than {count:,} users end within {span}"
+                self._book.resolve(alert, at_us=now_us, now_us=now_us, reason=reason)

@@ -1,0 +1,145 @@
+"""Reads the settings, weakest source first: defaults, a TOML file, the environment, the command line.
+
+A wrong or unknown setting is never passed over: :func:`load` names every one of them in a single error.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, get_type_hints
+
+import msgspec
+
+from sidecar.errors import SettingsError
+from sidecar.settings import convert
+from sidecar.settings.convert import HINTS, MASK, Given
+from sidecar.settings.sections import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+DEFAULT_FILE: Final = "zimwatch.toml"
+PREFIX: Final = "ZIMWATCH_"
+
+# A Kubernetes Service called "zimwatch" puts these into every pod's environment; they are nobody's settings.
+_KUBERNETES: Final = re.compile(
+    r"ZIMWATCH_(SERVICE_(HOST|PORT)(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
+)
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """The settings in force, and the source of each ``section.key``. A ``secret`` one came from a file."""
+
+    settings: Settings
+    sources: dict[str, str]
+    secret: frozenset[str] = frozenset()
+
+    def is_secret(self, key: str) -> bool:
+        """Whether the value must not be shown: by its kind, or because it came from a file of secrets."""
+        return key in self.secret or convert.is_secret(HINTS[key])
+
+    def shown(self) -> Iterator[tuple[str, str, str]]:
+        """Key, value as TOML would have it, source; fit to be printed: what is secret is masked."""
+        for key, source in self.sources.items():
+            value = value_of(self.settings, key)
+            text = msgspec.json.encode(convert.masked(value)).decode()
+            hidden = value is not None and self.is_secret(key)
+            yield key, f'"{MASK}"' if hidden else convert.without_password(text), source
+
+
+KEYS: Final = tuple(HINTS)
+"""Every setting as ``section.key``."""
+
+
+def environment_name(key: str) -> str:
+    """``server.port`` → ``ZIMWATCH_SERVER__PORT``."""
+    return PREFIX + key.replace(".", "__").upper()
+
+
+def value_of(settings: Settings, key: str) -> object:
+    """The value of ``section.key``."""
+    section, name = key.split(".")
+    return getattr(getattr(settings, section), name)
+
+
+def load(path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, object]) -> Loaded:
+    """Settings from every source; ``path`` None means ``./zimwatch.toml`` if there is one.
+
+    ``overrides`` is the command line, by ``section.key``; None there means not given. Raises SettingsError that
+    names each wrong or unknown key, and gives no value away.
+    """
+    problems: list[str] = []
+    secret: set[str] = set()
+    given: dict[str, Given] = {}
+    given |= _from_file(path, problems)
+    given |= _from_environment(environ, problems, secret)
+    given |= {key: Given(value, "command line") for key, value in overrides.items() if value is not None}
+    values: dict[str, dict[str, Any]] = {section: {} for section in get_type_hints(Settings)}
+    for key, found in given.items():
+        section, name = key.split(".")
+        converted = convert.setting(key, found, problems)
+        if converted is not convert.WRONG:
+            values[section][name] = converted
+    if not problems:
+        problems += convert.contradictions(values["alerts"])
+    if problems:
+        raise SettingsError(problems)
+    sources = {key: given[key].source if key in given else "default" for key in KEYS}
+    sections = {section: struct(**values[section]) for section, struct in get_type_hints(Settings).items()}
+    settings = Settings(**sections)
+    if problems := settings.canary.problems():
+        raise SettingsError(problems)
+    return Loaded(settings, sources, frozenset(secret))
+
+
+def _from_file(path: Path | None, problems: list[str]) -> dict[str, Given]:
+    if path is None:
+        path = Path(DEFAULT_FILE)
+        if not path.exists():
+            return {}
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        problems.append(f"The settings file {path} cannot be read: {error.strerror}.")
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        problems.append(f"The settings file {path} is not TOML: {error}.")
+        return {}
+    given: dict[str, Given] = {}
+    for section, table in tables.items():
+        if section not in get_type_hints(Settings):
+            problems.append(f"{section} is not a section of the settings ({path}).")
+        elif not isinstance(table, dict):
+            problems.append(f"{section} must be a table, written [{section}] ({path}).")
+        else:
+            given |= {f"{section}.{name}": Given(value, str(path)) for name, value in table.items()}
+    for key in [key for key in given if key not in HINTS]:
+        problems.append(f"{key} is not a setting ({path}).")
+        del given[key]
+    return given
+
+
+def _from_environment(environ: Mapping[str, str], problems: list[str], secret: set[str]) -> dict[str, Given]:
+    names = {environment_name(key): key for key in KEYS}
+    files = {f"{name}_FILE": key for name, key in names.items()}
+    given: dict[str, Given] = {}
+    for name, text in environ.items():
+        if not name.startswith(PREFIX) or _KUBERNETES.fullmatch(name):
+            continue
+        if name in names:
+            given[names[name]] = Given(text, name, as_text=True)
+        elif name in files and name.removesuffix("_FILE") in environ:
+            problems.append(f"{files[name]} is given twice: by {name} and by {name.removesuffix('_FILE')}.")
+        elif name in files:
+            try:
+                content = Path(text).read_text(encoding="utf-8").rstrip("\r\n")
+            except (OSError, UnicodeDecodeError) as error:
+                problems.append(f"{files[name]} cannot be read from the file in {name}: {error}.")
+            else:
+                given[files[name]] = Given(content, name, as_text=True)
+                secret.add(files[name])
+        else:
+            problems.append(f"{name} is not a setting of the environment; their names are {PREFIX}SECTION__KEY.")
+    return given

@@ -1,0 +1,280 @@
+"""The ledger of alerts: every one that ever fired, its story, and the silences. Functions of a connection.
+
+Those that write are called in the writer's thread, inside the transaction of what caused them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from sidecar.domain.alerting.alert import FIRING, Alert, Subject
+from sidecar.domain.alerting.book import Book, Entry, UserId
+from sidecar.domain.alerting.matching import Silence
+from sidecar.domain.alerting.words import Device
+from sidecar.domain.status import NOT_LOGGED_IN, OFFLINE, ONLINE
+from sidecar.store import rows
+from sidecar.store.alert_records import AlertFilter, AlertPage, Line
+from sidecar.store.alert_tables import alert_history, alert_silences, alerts
+from sidecar.store.rows import Client
+
+_CHUNK = 400
+_COLUMNS = tuple(column.name for column in alerts.columns)
+_FLAGS = ("owed", "told")
+_SUBJECT = ("app_id", "user_id", "other")
+_JSON = ("labels", "facts")
+# What a stream that was away looks back through: the newest alerts, however many there ever were.
+_RECENT = 5_000
+
+_UPSERT = (
+    rows.insert(alerts)
+    + " ON CONFLICT (id) DO UPDATE SET "
+    + ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS if name != "id")
+)
+
+
+_values_of = attrgetter(*(f"subject.{name}" if name in _SUBJECT else name for name in _COLUMNS))
+_JSON_PLACES = tuple(_COLUMNS.index(name) for name in _JSON)
+
+
+def _row_of(alert: Alert) -> tuple[Any, ...]:
+    # A storm writes tens of thousands of these.
+    values = list(_values_of(alert))
+    for place in _JSON_PLACES:
+        values[place] = msgspec.json.encode(values[place]).decode()
+    return tuple(values)
+
+
+def alert_of(row: Sequence[Any]) -> Alert:
+    """An alert from a row with all columns of ``alerts``."""
+    values = dict(zip(_COLUMNS, row, strict=True))
+    subject = Subject(*(values.pop(name) for name in _SUBJECT))
+    values |= {name: bool(values[name]) for name in _FLAGS}
+    values |= {name: msgspec.json.decode(values[name]) for name in _JSON}
+    return Alert(subject=subject, **values)
+
+
+def write(connection: sa.Connection, changed: Sequence[Alert], entries: Sequence[Entry]) -> None:
+    """The rows of alerts that changed, and the new lines of their stories."""
+    if changed:
+        connection.exec_driver_sql(_UPSERT, [_row_of(alert) for alert in changed])
+    # That an alert opened stands in its own row; a line for each would double the work of a storm.
+    lines = [(e.alert.id, e.at_us, e.what, e.who, e.position, e.text) for e in entries if e.what != "opened"]
+    if lines:
+        sql = "INSERT INTO alert_history (alert_id, at_us, what, who, position, text) VALUES (?, ?, ?, ?, ?, ?)"
+        connection.exec_driver_sql(sql, lines)
+
+
+def load(connection: sa.Connection, opened_since_us: int) -> Book:
+    """What fires, and what fired since then, as the tables have it."""
+    every = rows.columns(alerts)
+    firing = [
+        alert_of(row)
+        for row in connection.exec_driver_sql(f"SELECT {every} FROM alerts WHERE state = '{FIRING}' ORDER BY id")
+    ]
+    next_id = connection.exec_driver_sql("SELECT COALESCE(MAX(id), 0) + 1 FROM alerts").scalar_one()
+    opened = [(alert.fingerprint, alert.opened_at_us) for alert in opened_since(connection, opened_since_us)]
+    return Book(firing, int(next_id), opened)
+
+
+def opened_since(connection: sa.Connection, since_us: int, kind: str | None = None) -> list[Alert]:
+    """Oldest first. Ids and times of opening grow together, so the newest rows are read until one is older."""
+    found = []
+    result = connection.exec_driver_sql(f"SELECT {rows.columns(alerts)} FROM alerts ORDER BY id DESC")
+    for row in result:
+        alert = alert_of(row)
+        if alert.opened_at_us < since_us:
+            break
+        if kind in {None, alert.kind}:
+            found.append(alert)
+    result.close()
+    return found[::-1]
+
+
+def page(connection: sa.Connection, wanted: AlertFilter) -> AlertPage:
+    """Newest first."""
+    column = alerts.c
+    query = sa.select(*alerts.columns).order_by(column.id.desc()).limit(wanted.limit + 1)
+    if wanted.state == "acknowledged":
+        query = query.where(column.state == FIRING, column.acknowledged_at_us.is_not(None))
+    elif wanted.state is not None:
+        query = query.where(column.state == wanted.state)
+    for name in ("kind", "severity", "app_id", "user_id"):
+        value = getattr(wanted, name)
+        if value is not None:
+            query = query.where(column[name] == value)
+    if wanted.cursor is not None:
+        query = query.where(column.id < wanted.cursor)
+    found = [alert_of(row) for row in connection.execute(query)]
+    shown = found[: wanted.limit]
+    return AlertPage(shown, shown[-1].id if len(found) > wanted.limit else None)
+
+
+def one(connection: sa.Connection, alert_id: int) -> Alert | None:
+    """The alert with this id."""
+    row = connection.execute(sa.select(*alerts.columns).where(alerts.c.id == alert_id)).first()
+    return None if row is None else alert_of(row)
+
+
+def several(connection: sa.Connection, ids: Iterable[int]) -> list[Alert]:
+    """The alerts with these ids, oldest first."""
+    every = f"SELECT {rows.columns(alerts)} FROM alerts WHERE id IN ({{}}) ORDER BY id"
+    return [alert_of(row) for row in _select(connection, every, sorted(ids))]
+
+
+def changed_after(connection: sa.Connection, position: int, limit: int) -> list[Alert]:
+    """Those of the newest alerts that changed since the event at ``position`` was received, oldest first."""
+    received = "SELECT received_at_us FROM events WHERE position = ?"
+    since_us = connection.exec_driver_sql(received, (position,)).scalar() or 0
+    sql = (
+        f"SELECT {rows.columns(alerts)} FROM alerts WHERE id > (SELECT COALESCE(MAX(id), 0) FROM alerts) - ?"
+        " AND changed_at_us >= ? ORDER BY id LIMIT ?"
+    )
+    return [alert_of(row) for row in connection.exec_driver_sql(sql, (_RECENT, since_us, limit))]
+
+
+def counts(connection: sa.Connection, app_id: int | None = None) -> dict[str, int]:
+    """How many fire, by kind, of one app or of all."""
+    query = sa.select(alerts.c.kind, sa.func.count()).where(alerts.c.state == sa.literal_column(f"'{FIRING}'"))
+    if app_id is not None:
+        query = query.where(alerts.c.app_id == app_id)
+    return {row[0]: row[1] for row in connection.execute(query.group_by(alerts.c.kind))}
+
+
+def lines(connection: sa.Connection, alert_id: int) -> list[Line]:
+    """An alert's story, oldest first."""
+    column = alert_history.c
+    query = sa.select(column.at_us, column.what, column.who, column.position, column.text)
+    found = connection.execute(query.where(column.alert_id == alert_id).order_by(column.id))
+    return [Line(**row._mapping) for row in found]  # noqa: SLF001 - SQLAlchemy's public name for it
+
+
+def most_often(
+    connection: sa.Connection, kind: str, since_us: int, limit: int, app_id: int | None
+) -> list[tuple[str, int]]:
+    """The users that alerts of a kind were about since then, and how often: the most often first."""
+    sql = (
+        "SELECT user_id, SUM(count) AS times FROM alerts WHERE kind = ? AND opened_at_us >= ? AND user_id IS NOT NULL"
+        " AND (? IS NULL OR app_id = ?) GROUP BY app_id, user_id ORDER BY times DESC, user_id LIMIT ?"
+    )
+    return [(row[0], row[1]) for row in connection.exec_driver_sql(sql, (kind, since_us, app_id, app_id, limit))]
+
+
+# What the rules ask of the projections.
+
+
+def newest_start_us(connection: sa.Connection, kind: str) -> int:
+    """When the newest alert of a kind began; 0 where there is none."""
+    sql = "SELECT COALESCE(MAX(started_at_us), 0) FROM alerts WHERE kind = ?"
+    return int(connection.exec_driver_sql(sql, (kind,)).scalar_one())
+
+
+def online(connection: sa.Connection, app_id: int) -> int:
+    """How many users of an app are online."""
+    sql = f"SELECT COALESCE(SUM(users), 0) FROM user_groups WHERE app_id = ? AND status = '{ONLINE}'"
+    return int(connection.exec_driver_sql(sql, (app_id,)).scalar_one())
+
+
+def offline_users(connection: sa.Connection) -> list[tuple[UserId, int]]:
+    """Who is offline, and since when."""
+    sql = (
+        "SELECT user_status.app_id, user_id, since_us FROM user_groups CROSS JOIN user_status USING (group_key)"
+        f" WHERE user_groups.status = '{OFFLINE}' AND since_us IS NOT NULL"
+    )
+    return [((row[0], row[1]), row[2]) for row in connection.exec_driver_sql(sql)]
+
+
+def newest_lapse_us(connection: sa.Connection, until_us: int) -> int:
+    """The lease time at which the last lease ran out that did so by ``until_us`` of the machine's clock; 0 for none."""
+    sql = (
+        "SELECT -lease_check_us FROM user_status WHERE lease_check_us < 0 AND lease_until_us <= ?"
+        " ORDER BY lease_check_us LIMIT 1"
+    )
+    return int(connection.exec_driver_sql(sql, (until_us,)).scalar() or 0)
+
+
+def lost_users(connection: sa.Connection, after_us: int) -> list[tuple[UserId, int, int]]:
+    """Whose lease ran out after a moment in lease time: when by the machine's clock, and when in lease time."""
+    sql = "SELECT app_id, user_id, lease_until_us, -lease_check_us FROM user_status WHERE lease_check_us < ?"
+    return [((row[0], row[1]), row[2], row[3]) for row in connection.exec_driver_sql(sql, (-max(after_us, 0),))]
+
+
+def heard_of(connection: sa.Connection, users: Sequence[UserId]) -> list[UserId]:
+    """Those of ``users`` that have a lease again, or no live client that could have one."""
+    sql = (
+        "WITH wanted (app_id, user_id) AS (VALUES {}) SELECT app_id, user_id FROM wanted"
+        " CROSS JOIN user_status USING (app_id, user_id) WHERE lease_check_us IS NULL OR lease_check_us >= 0"
+    )
+    return [(row[0], row[1]) for row in _select(connection, sql, users, mark="(?, ?)")]
+
+
+def tokens_ending(connection: sa.Connection, now_us: int, until_us: int) -> dict[int, int]:
+    """How many users that are logged in have a token that ends between the two moments, by app."""
+    sql = (
+        "SELECT app_id, COUNT(*) FROM user_status WHERE token_expires_at_us > ? AND token_expires_at_us <= ?"
+        f" AND status <> '{NOT_LOGGED_IN}' GROUP BY app_id"
+    )
+    return {row[0]: row[1] for row in connection.exec_driver_sql(sql, (now_us, until_us))}
+
+
+def other_devices(connection: sa.Connection, kicked: Sequence[tuple[int, str, bytes]]) -> dict[UserId, Device]:
+    """For users with the client that was kicked out: the device of another client, the one that logged in last."""
+    sql = (
+        "WITH wanted (app_id, user_id) AS (VALUES {}) SELECT user_key, app_id, user_id, clients FROM wanted"
+        " CROSS JOIN user_status USING (app_id, user_id)"
+    )
+    of_user = {(app_id, user_id): client_id for app_id, user_id, client_id in kicked}
+    found: dict[UserId, Device] = {}
+    for row in _select(connection, sql, list(of_user), mark="(?, ?)"):
+        who = (row[1], row[2])
+        others = [one for one in rows.clients_of(connection, row[0], row[3]) if one.client_id != of_user[who]]
+        newest = max(others, key=_began_us, default=None)
+        if newest is not None and _began_us(newest):
+            found[who] = Device(newest.platform, newest.device_id, newest.app_version)
+    return found
+
+
+def _began_us(client: Client) -> int:
+    return client.state.login_at_us or client.state.since_us or 0
+
+
+# Silences.
+
+
+def silences(connection: sa.Connection) -> list[Silence]:
+    """Every silence ever made, newest first."""
+    found = connection.execute(sa.select(*alert_silences.columns).order_by(alert_silences.c.id.desc()))
+    return [_silence_of(row) for row in found]
+
+
+def add_silence(connection: sa.Connection, wanted: Silence) -> Silence:
+    """Keeps it, under an id of its own."""
+    values = msgspec.structs.asdict(wanted)
+    del values["id"]
+    values["matchers"] = msgspec.json.encode(wanted.matchers).decode()
+    made = connection.execute(sa.insert(alert_silences).values(values).returning(alert_silences.c.id)).scalar_one()
+    return msgspec.structs.replace(wanted, id=made)
+
+
+def end_silence(connection: sa.Connection, silence_id: int, now_us: int) -> bool:
+    """Ends it now; whether there was one that had not ended."""
+    change = sa.update(alert_silences).where(alert_silences.c.id == silence_id, alert_silences.c.ends_at_us > now_us)
+    return connection.execute(change.values(ends_at_us=now_us)).rowcount == 1
+
+
+def _silence_of(row: Any) -> Silence:  # noqa: ANN401 - a row with every column
+    values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
+    values["matchers"] = {k: tuple(v) for k, v in msgspec.json.decode(values["matchers"]).items()}
+    return Silence(**values)
+
+
+def _select(connection: sa.Connection, sql: str, values: Sequence[Any], *, mark: str = "?") -> Iterator[Any]:
+    """Rows of ``sql`` with its {} filled by a mark a value, in runs that fit one statement."""
+    for start in range(0, len(values), _CHUNK):
+        some = values[start : start + _CHUNK]
+        flat = tuple(part for value in some for part in (value if isinstance(value, tuple) else (value,)))
+        yield from connection.exec_driver_sql(sql.format(", ".join([mark] * len(some))), flat).all()

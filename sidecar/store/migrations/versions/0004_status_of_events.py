@@ -1,0 +1,13 @@
+"""What each event left its user's status at, so that the past can be told without being worked out again."""
+
+from __future__ import annotations
+
+from alembic import op
+
+revision = "0004_status_of_events"
+down_revision = "0003_keys"
+
+
+def upgrade() -> None:
+    """Forward only: a backup is the way back."""
+    op.execute("ALTER TABLE events ADD COLUMN user_status TEXT")

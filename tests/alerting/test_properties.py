@@ -1,0 +1,125 @@
+"""What holds for alerts whatever happens, in whatever order, with Zimwatch stopped and started in between."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sidecar.alerting.engine import Policy
+from sidecar.domain.alerting import kinds
+from sidecar.domain.alerting.thresholds import Thresholds
+from sidecar.domain.status import OFFLINE, ONLINE
+from sidecar.store import alert_log
+from tests.support.events import SECOND_US
+from tests.support.timeline import Timeline, us
+
+LIMITS = Thresholds(
+    resolve_after_us=60 * SECOND_US,
+    online_elsewhere_us=20 * SECOND_US,
+    offline_too_long_us=15 * SECOND_US,
+    ping_pong_window_us=30 * SECOND_US,
+    storm_users=3,
+    storm_window_us=10 * SECOND_US,
+    flap_window_us=40 * SECOND_US,
+)
+USERS = ("alice", "bob", "carol")
+ACTS = ("login", "kicked", "token_expired", "loses_network", "logout", "token_will_expire", "renewed", "restart")
+CAUSES = {
+    "kicked_out": {"kicked"},
+    "token_expired": {"token_expired"},
+    "token_expiring": {"token_will_expire"},
+    "offline_too_long": {"loses_network"},
+    "kick_ping_pong": {"kicked"},
+    "kick_storm": {"kicked"},
+    "reconnect_storm": {"loses_network"},
+}
+happenings = st.lists(
+    st.tuples(st.integers(0, 40), st.sampled_from(ACTS), st.sampled_from(USERS), st.sampled_from(("phone", "desk"))),
+    max_size=25,
+)
+
+
+def told(folder: str, what: list[tuple[int, str, str, str]]) -> Timeline:
+    story = Timeline(Path(folder), Policy(receivers={"ops": 1_000}, most_per_minute=1_000, thresholds=LIMITS))
+    for at, act, user_id, device in sorted(what, key=lambda one: one[0]):
+        story.at(at)
+        if act == "restart":
+            story.restart()
+        elif act in {"token_will_expire", "renewed"}:
+            getattr(story, act)(user_id, name=device)
+        else:
+            getattr(story, act)(user_id, device)
+    return story
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(happenings)
+def test_no_alert_without_a_cause_and_every_one_ends_or_still_has_its_cause(
+    what: list[tuple[int, str, str, str]],
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        story = told(folder, what)
+        story.live(until=45)
+        happened: Counter[tuple[str, str | None]] = Counter()
+        for _, act, user_id, _ in what:
+            happened[act, user_id] += 1
+            happened[act, None] += 1
+        alerts = story.alerts()
+        for alert in alerts:
+            assert any(happened[cause, alert.subject.user_id] for cause in CAUSES[alert.kind])
+        with story.database.connect() as connection:
+            status = {
+                (row[0], row[1]): row[2]
+                for row in connection.exec_driver_sql("SELECT app_id, user_id, status FROM user_status")
+            }
+        firing = [alert for alert in alerts if alert.state == "firing"]
+        assert len({alert.fingerprint for alert in firing}) == len(firing)
+        for alert in firing:
+            assert alert.kind in {kinds.KICK_STORM, kinds.RECONNECT_STORM} or alert.due_us is not None
+            if alert.kind == kinds.OFFLINE_TOO_LONG:
+                assert status[alert.subject.app_id or 0, alert.subject.user_id or ""] == OFFLINE
+            if alert.kind in kinds.ENDED_ONLINE and alert.due_us and alert.due_us > us(45 + 20):
+                assert status[alert.subject.app_id or 0, alert.subject.user_id or ""] != ONLINE
+        _ends_are_told_to_whom_the_beginning_was_told(story)
+        story.live_on(until=45 + 120)
+        assert story.alerts(state="firing") == []
+        _ends_are_told_to_whom_the_beginning_was_told(story, all_over=True)
+        story.close()
+
+
+def _ends_are_told_to_whom_the_beginning_was_told(story: Timeline, *, all_over: bool = False) -> None:
+    with story.database.connect() as connection:
+        rows = connection.exec_driver_sql("SELECT alert_id, what, state FROM alert_notifications").all()
+    begun = {row[0] for row in rows if row[1:] == ("firing", "told")}
+    over = {row[0] for row in rows if row[1:] == ("resolved", "told")}
+    assert over <= begun
+    if all_over:
+        assert over == begun
+        assert not [row for row in rows if row[2] == "waiting"]
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(happenings, st.integers(0, 44))
+def test_a_restart_changes_nothing_of_what_fires(what: list[tuple[int, str, str, str]], at: int) -> None:
+    what = [one for one in what if one[1] != "restart"]
+    found = []
+    for more in ([], [(at, "restart", "", "")]):
+        with tempfile.TemporaryDirectory() as folder:
+            story = told(folder, what + more)
+            story.live(until=45)
+            with story.database.connect() as connection:
+                firing = alert_log.load(connection, 0).firing.values()
+                # A window of users that lost their connection begins anew: only kicks are kept one by one.
+                found.append(
+                    sorted(
+                        (alert.kind, str(alert.subject.user_id), alert.started_at_us, alert.count)
+                        for alert in firing
+                        if alert.kind not in {kinds.RECONNECT_STORM, kinds.KICK_STORM}
+                    )
+                )
+            story.close()
+    assert found[0] == found[1]

@@ -1,0 +1,380 @@
+"""Each kind of alert: when it fires, when it is over, and who is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from sidecar.alerting.engine import Policy
+from sidecar.alerting.messages import Words
+from sidecar.domain.alerting import kinds
+from sidecar.domain.alerting.thresholds import Thresholds
+from sidecar.domain.lease import Leases
+from tests.support.events import SECOND_US, made_id
+from tests.support.timeline import Timeline, digest, firing, repeated, resolved, us
+
+MINUTE = 60
+HOUR = 3_600
+Make = Callable[..., Timeline]
+
+
+@pytest.fixture
+def story(tmp_path: Path) -> Iterator[Make]:
+    """Makes a timeline; its arguments are those of the policy, and thresholds by their names."""
+    made: list[Timeline] = []
+
+    def make(leases: Leases | None = None, thresholds: dict[str, Any] | None = None, **policy: Any) -> Timeline:
+        told: dict[str, Any] = {"receivers": {"ops": 1_000}, "most_per_minute": 1_000} | policy
+        made.append(Timeline(tmp_path, Policy(thresholds=Thresholds(**thresholds or {}), **told), leases))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def test_a_kick_is_told_within_two_seconds_and_is_over_with_the_next_login(story: Make) -> None:
+    carol = story().at(0).kicked("carol").at(30).login("carol")
+    carol.want(firing("kicked_out", "carol")).between(0, 2)
+    carol.want(resolved("kicked_out", "carol")).between(30, 32)
+    carol.run(until=60)
+
+
+@pytest.mark.parametrize(
+    ("event", "kind"),
+    [
+        ("KICKED_OUT", "kicked_out"),
+        ("TOKEN_EXPIRED", "token_expired"),
+        ("LOGIN_TIMEOUT", "login_timeout"),
+        ("UNREGISTERED", "unregistered"),
+    ],
+)
+def test_what_logs_a_user_out_is_over_after_a_day_at_the_latest(story: Make, event: str, kind: str) -> None:
+    dave = story(thresholds={"resolve_after_us": 20 * SECOND_US}).at(0).says("dave", "DISCONNECTED", event)
+    dave.want(firing(kind, "dave")).between(0, 2)
+    dave.want(resolved(kind, "dave")).between(20, 21)
+    dave.run(until=30)
+    assert dave.alerts()[0].end_reason == "nothing was heard of it for too long"
+
+
+def test_a_second_cause_while_it_fires_counts_and_opens_no_other(story: Make) -> None:
+    carol = story().at(0).kicked("carol").at(5).kicked("carol")
+    carol.want(firing("kicked_out", "carol")).between(0, 2)
+    carol.run(until=20)
+    assert [(alert.kind, alert.count) for alert in carol.alerts()] == [("kicked_out", 2)]
+
+
+def test_a_kick_names_the_other_device(story: Make) -> None:
+    bob = story().at(0).login("bob", "phone", platform="Android", device_id="pixel-7")
+    bob.at(10).login("bob", "desk", platform="Win", device_id="desk-1")
+    bob.at(11).kicked("bob", "phone", platform="Android", device_id="pixel-7")
+    bob.live(until=15)
+    (alert,) = bob.alerts()
+    assert alert.summary == "bob was kicked out on Android (pixel-7); the other device is Win (desk-1)"
+
+
+def test_a_user_that_is_online_elsewhere_all_along_does_not_stay_on_the_list_for_a_day(story: Make) -> None:
+    bob = story().at(0).login("bob", "phone").login("bob", "desk").at(1).kicked("bob", "phone")
+    bob.want(firing("kicked_out", "bob")).between(1, 3)
+    bob.want(resolved("kicked_out", "bob")).between(5 * MINUTE, 5 * MINUTE + 2)
+    bob.run(until=6 * MINUTE)
+    assert bob.alerts()[0].end_reason == "the user was online on another device"
+
+
+def test_a_token_that_is_renewed_in_time_is_told_and_over(story: Make) -> None:
+    dave = story().at(0).login("dave").at(10).token_will_expire("dave").at(20).renewed("dave")
+    dave.want(firing("token_expiring", "dave")).between(10, 12)
+    dave.want(resolved("token_expiring", "dave")).between(20, 21)
+    dave.run(until=60)
+    assert dave.alerts()[0].end_reason == "the token was renewed"
+
+
+def test_a_token_that_is_not_renewed_resolves_at_its_expiry_and_the_end_says_so(story: Make) -> None:
+    dave = story().at(0).login("dave").at(10).token_will_expire("dave").at(38).token_expired("dave")
+    dave.want(firing("token_expiring", "dave")).between(10, 12)
+    dave.want(resolved("token_expiring", "dave")).between(38, 39)
+    dave.want(firing("token_expired", "dave")).between(38, 40)
+    dave.run(until=60)
+    assert "warned 30 s before, no renewToken call followed" in dave.alerts(kind="token_expired")[0].summary
+
+
+def test_a_renewal_that_fails_is_named_when_the_token_has_expired(story: Make) -> None:
+    dave = story().at(10).token_will_expire("dave").at(12).renewed("dave", code=6000103).at(38).token_expired("dave")
+    dave.live(until=40)
+    assert "renewToken failed with 6000103" in dave.alerts(kind="token_expired")[0].summary
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_warning_of_which_nothing_more_is_heard_is_over_at_the_expiry(story: Make, *, restarted: bool) -> None:
+    dave = story().at(0).token_will_expire("dave", 30)
+    dave.want(firing("token_expiring", "dave")).between(0, 2)
+    dave.want(resolved("token_expiring", "dave")).between(30, 31)
+    if restarted:
+        dave.at(15).restart()
+    dave.run(until=60)
+
+
+def test_a_warning_ends_with_a_new_login_and_not_with_another_devices_renewal(story: Make) -> None:
+    bob = story().at(0).token_will_expire("bob", 100, "phone").at(5).renewed("bob", "desk").at(20).login("bob", "tab")
+    bob.want(firing("token_expiring", "bob")).between(0, 2)
+    bob.want(resolved("token_expiring", "bob")).between(20, 21)
+    bob.run(until=120)
+
+
+def test_a_warning_that_comes_after_the_expiry_calls_nobody(story: Make) -> None:
+    dave = story().at(0).token_will_expire("dave", -5)
+    dave.run(until=10)
+    assert [(alert.kind, alert.state) for alert in dave.alerts()] == [("token_expiring", "resolved")]
+
+
+def test_tokens_that_end_soon_are_forecast_as_one(story: Make) -> None:
+    crowd = story(thresholds={"token_forecast_users": 3}).at(0)
+    for number in range(4):
+        crowd.login(f"user-{number}", expires_at=HOUR / 2)
+
+    def tick(now: float) -> None:
+        from sidecar.alerting.engine import Gathered  # noqa: PLC0415
+        from sidecar.store import alert_log  # noqa: PLC0415
+
+        with crowd.database.begin() as connection:
+            ending = alert_log.tokens_ending(connection, us(now), us(now + HOUR))
+            crowd.engine.tick(connection, us(now), Gathered(tokens_ending=ending))
+
+    crowd.at(5).act(tick).at(HOUR / 2 + 1).act(tick)
+    crowd.want(firing("token_expiring")).between(5, 7)
+    crowd.want(resolved("token_expiring")).between(HOUR / 2, HOUR / 2 + 2)
+    crowd.run(until=HOUR / 2 + 5)
+    assert crowd.alerts()[0].summary == "The tokens of 4 users end within 1 h"
+    assert crowd.alerts()[0].severity == "info"
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_user_that_stays_offline_is_told_after_the_wait(story: Make, *, restarted: bool) -> None:
+    alice = story().at(0).login("alice").at(10).loses_network("alice").at(40).loses_network("alice")
+    if restarted:
+        alice.at(200).restart()
+    alice.at(400).says("alice", "CONNECTED", "SUCCESS")
+    alice.want(firing("offline_too_long", "alice")).between(310, 312)
+    alice.want(resolved("offline_too_long", "alice")).between(400, 401)
+    alice.run(until=450)
+
+
+def test_an_offline_alert_that_had_its_day_does_not_begin_anew_after_a_restart(story: Make) -> None:
+    alice = story(thresholds={"resolve_after_us": 20 * SECOND_US, "offline_too_long_us": 10 * SECOND_US})
+    alice.at(0).login("alice").at(1).loses_network("alice").at(40).restart()
+    alice.want(firing("offline_too_long", "alice")).between(11, 13)
+    alice.want(resolved("offline_too_long", "alice")).between(31, 33)
+    alice.run(until=80)
+
+
+def test_a_short_outage_calls_nobody(story: Make) -> None:
+    alice = story().at(0).login("alice").at(10).loses_network("alice").at(100).says("alice", "CONNECTED", "SUCCESS")
+    alice.run(until=400)
+
+
+def test_two_devices_that_kick_each_other_are_one_alert(story: Make) -> None:
+    bob = story().at(0).login("bob", "phone").login("bob", "desk")
+    for turn in range(4):
+        bob.at(10 + 20 * turn).kicked("bob", ("phone", "desk")[turn % 2])
+        bob.at(15 + 20 * turn).login("bob", ("phone", "desk")[turn % 2])
+    bob.live(until=11 * MINUTE + 80)
+    assert [wanted.kind for _, wanted, _ in bob.told if wanted.what == "firing"].count("kick_ping_pong") == 1
+    (alert,) = bob.alerts(kind="kick_ping_pong")
+    assert alert.summary == "bob: two devices kick each other out, 4 times within 1 min"
+    assert (alert.state, alert.end_reason) == ("resolved", "no device was kicked out for a while")
+    # From the third kick on, it speaks for the single ones.
+    assert [one.held for one in bob.alerts(kind="kicked_out")] == ["ping_pong", "ping_pong", None, None]
+
+
+def test_a_device_that_is_kicked_out_again_and_again_is_no_ping_pong(story: Make) -> None:
+    bob = story().at(0).kicked("bob").at(5).kicked("bob").at(10).kicked("bob")
+    bob.live(until=20)
+    assert bob.alerts(kind="kick_ping_pong") == []
+
+
+def test_a_ping_pong_is_seen_across_a_restart(story: Make) -> None:
+    bob = (
+        story().at(0).kicked("bob", "phone").at(10).kicked("bob", "desk").at(15).restart().at(20).kicked("bob", "phone")
+    )
+    bob.live(until=30)
+    assert len(bob.alerts(kind="kick_ping_pong")) == 1
+
+
+def crowd(story: Timeline, count: int, **fields: Any) -> Timeline:
+    for number in range(count):
+        story.login(f"user-{number}", **fields)
+    return story
+
+
+@pytest.mark.parametrize("kind", ["kick_storm", "reconnect_storm"])
+def test_a_storm_is_one_alert_that_says_what_they_share(story: Make, kind: str) -> None:
+    fleet = crowd(story().at(0), 50)
+    fleet.at(10)
+    for number in range(40):
+        told = {"sdk_version": "2.28.0" if number < 38 else "2.29.0", "platform": "Android"}
+        (fleet.kicked if kind == "kick_storm" else fleet.loses_network)(f"user-{number}", **told)
+    fleet.at(20).login("user-0")
+    fleet.want(firing(kind)).between(10, 13)
+    fleet.want(resolved(kind)).between(70, 75)
+    fleet.run(until=100)
+    (alert,) = fleet.alerts(kind=kind)
+    what = "were kicked out" if kind == "kick_storm" else "lost their connection"
+    assert f"40 users {what} within 1 min" in alert.summary
+    assert "95% on SDK 2.28.0" in alert.summary
+    assert len(fleet.alerts(kind="kicked_out")) == (40 if kind == "kick_storm" else 0)
+
+
+def test_a_few_of_many_are_no_storm(story: Make) -> None:
+    fleet = crowd(story(thresholds={"storm_users": 3}).at(0), 90)
+    fleet.at(10)
+    for number in range(4):
+        fleet.kicked(f"user-{number}")
+    fleet.live(until=20)
+    assert fleet.alerts(kind="kick_storm") == []
+
+
+def test_a_storm_outlives_a_restart(story: Make) -> None:
+    fleet = crowd(story().at(0), 30).at(10)
+    for number in range(25):
+        fleet.kicked(f"user-{number}")
+    fleet.at(30).restart()
+    fleet.want(firing("kick_storm")).between(10, 13)
+    fleet.want(resolved("kick_storm")).between(70, 92)
+    fleet.run(until=120)
+
+
+def test_a_client_that_gives_no_sign_of_life_is_lost_and_found(story: Make) -> None:
+    alice = story(leases=Leases(heartbeat_us=10 * SECOND_US)).at(0).login("alice").at(50).heartbeat("alice")
+    alice.at(80).heartbeat("alice")
+    alice.want(firing("client_lost", "alice")).between(60, 63)
+    alice.want(resolved("client_lost", "alice")).between(80, 82)
+    alice.run(until=85)
+
+
+def test_after_a_stop_clients_get_a_lease_to_speak_up(story: Make) -> None:
+    alice = story(leases=Leases(heartbeat_us=10 * SECOND_US)).at(0).login("alice").at(1).heartbeat("alice")
+    alice.at(9).restart().at(50).heartbeat("alice")
+    alice.run(until=55)
+
+
+def test_an_export_that_stalls_is_told_and_over_when_it_delivers(story: Make) -> None:
+    spans = story().at(10).stalled("spans", 0).at(400).stalled("spans", 0).at(410).stalled("spans", None)
+    spans.want(firing("export_stalled")).between(400, 402)
+    spans.want(resolved("export_stalled")).between(410, 412)
+    spans.run(until=420)
+
+
+def test_a_receiver_is_not_told_that_it_fails_itself(story: Make) -> None:
+    two = story(receivers={"ops": 100, "mail": 100}).at(400).stalled("receiver ops", 0)
+    two.live(until=405)
+    assert [message.receiver for _, _, message in two.told] == ["mail"]
+
+
+def test_what_reaches_us_late_goes_on_the_record_and_calls_nobody(story: Make) -> None:
+    carol = story()
+    late = carol.phone("carol").says("DISCONNECTED", "KICKED_OUT", -16 * MINUTE)
+    carol.at(0).event(late).at(30).login("carol")
+    carol.run(until=60)
+    (alert,) = carol.alerts()
+    assert (alert.held, alert.state, alert.started_at_us) == ("late", "resolved", us(-16 * MINUTE))
+
+
+def test_a_fresh_cause_of_a_late_alert_calls_somebody(story: Make) -> None:
+    carol = story()
+    late = carol.phone("carol").says("DISCONNECTED", "KICKED_OUT", -16 * MINUTE)
+    carol.at(0).event(late).at(30).kicked("carol")
+    carol.want(firing("kicked_out", "carol")).between(30, 32)
+    carol.run(until=60)
+
+
+def test_a_kind_that_is_switched_off_does_not_fire(story: Make) -> None:
+    carol = story(thresholds={"off": frozenset({"kicked_out"})}).at(0).kicked("carol")
+    carol.run(until=10)
+    assert carol.alerts() == []
+
+
+def test_what_flaps_is_told_once_more_and_then_left_alone_until_it_is_stable(story: Make) -> None:
+    carol = story(group_alone=100).at(0)
+    for turn in range(8):
+        carol.at(turn * 30).kicked("carol").at(turn * 30 + 10).login("carol")
+    carol.at(30 * MINUTE).kicked("carol")
+    carol.live(until=30 * MINUTE + 5)
+    told = [message for _, wanted, message in carol.told if wanted == firing("kicked_out", "carol")]
+    assert len(told) == 4 + 1
+    assert "flapping: 4 times within 15 min" in told[3].body["alert"]["summary"]
+    assert told[4].created_at_us >= us(30 * MINUTE)
+    assert len(carol.alerts()) == 9
+
+
+def test_an_alert_that_goes_on_is_told_again_until_somebody_takes_it_on(story: Make) -> None:
+    carol = story(repeat_us=60 * SECOND_US).at(0).kicked("carol").at(150).acknowledged(1).at(300).login("carol")
+    carol.want(firing("kicked_out", "carol")).between(0, 2)
+    carol.want(repeated("kicked_out", "carol")).between(61, 63)
+    carol.want(repeated("kicked_out", "carol")).between(121, 123)
+    carol.want(resolved("kicked_out", "carol")).between(300, 302)
+    carol.run(until=310)
+    assert carol.alerts()[0].acknowledged_by == "dana"
+    again = next(message for _, wanted, message in carol.told if wanted.what == "repeat")
+    assert Words().title(again) == "STILL FIRING, 61 s: carol was kicked out on Web"
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_what_is_silenced_is_told_when_the_silence_ends_and_it_still_fires(story: Make, *, restarted: bool) -> None:
+    two = story().at(0).silenced(100, user_id="car*").at(5).kicked("carol").kicked("dave").at(20).login("dave")
+    if restarted:
+        two.at(50).restart()
+    two.want(firing("kicked_out", "dave")).between(5, 7)
+    two.want(resolved("kicked_out", "dave")).between(20, 22)
+    two.want(firing("kicked_out", "carol")).between(100, 103)
+    two.run(until=120)
+
+
+def test_what_is_over_before_its_group_waited_is_not_told(story: Make) -> None:
+    carol = story(group_wait_us=10 * SECOND_US).at(0).kicked("carol").at(5).login("carol").at(20).kicked("carol")
+    carol.want(firing("kicked_out", "carol")).between(30, 32)
+    carol.run(until=40)
+
+
+def test_many_of_a_group_come_as_one_digest_and_so_does_their_end(story: Make) -> None:
+    fleet = crowd(story(thresholds={"storm_users": 1_000}).at(0), 5).at(10)
+    for number in range(5):
+        fleet.kicked(f"user-{number}", sdk_version="2.28.0")
+    fleet.at(60)
+    for number in range(4):
+        fleet.login(f"user-{number}")
+    fleet.at(90).login("user-4")
+    fleet.want(digest("firing", "kicked_out")).between(40, 42)
+    fleet.want(digest("resolved", "kicked_out")).between(90, 92)
+    fleet.run(until=100)
+    summary = fleet.told[0][2].body["alert"]["summary"]
+    assert summary.startswith("5 alerts: 5 kicked_out (user-0, user-1, user-2 and 2 more)")
+    assert "100% on SDK 2.28.0" in summary
+
+
+def test_past_the_cap_of_a_receiver_the_rest_comes_as_one(story: Make) -> None:
+    fleet = story(receivers={"ops": 3}, group_alone=100, thresholds={"storm_users": 1_000}).at(0)
+    for number in range(3):
+        fleet.at(number * 2).kicked(f"user-{number}")
+    fleet.at(10)
+    for number in range(3, 20):
+        fleet.kicked(f"user-{number}")
+    fleet.live(until=2 * MINUTE)
+    assert [wanted.is_digest for _, wanted, _ in fleet.told] == [False, False, False, True]
+    assert fleet.told[3][2].alerts == 17
+
+
+def test_events_without_a_user_are_told_apart_by_their_client(story: Make) -> None:
+    nobody = story()
+    for name in ("a", "b"):
+        event = nobody.phone("alice", name).says("DISCONNECTED", "LOGIN_TIMEOUT", 0)
+        nobody.at(0).event(msgspec.structs.replace(event, user_id=None, client_id=made_id(name)))
+    nobody.live(until=5)
+    assert len({alert.fingerprint for alert in nobody.alerts()}) == 2
+
+
+def test_every_kind_has_a_severity() -> None:
+    assert set(kinds.SEVERITY) == set(kinds.KINDS)
