@@ -340,19 +340,27 @@ def test_what_is_over_before_its_group_waited_is_not_told(story: Make) -> None:
 
 
 def test_many_of_a_group_come_as_one_digest_and_so_does_their_end(story: Make) -> None:
-    fleet = crowd(story(thresholds={"storm_users": 1_000}).at(0), 5).at(10)
-    for number in range(5):
+    fleet = crowd(story(thresholds={"storm_users": 1_000}).at(0), 8).at(10)
+    for number in range(8):
         fleet.kicked(f"user-{number}", sdk_version="2.28.0")
     fleet.at(60)
-    for number in range(4):
+    for number in range(7):
         fleet.login(f"user-{number}")
-    fleet.at(90).login("user-4")
+    fleet.at(90).login("user-7")
     fleet.want(digest("firing", "kicked_out")).between(40, 42)
     fleet.want(digest("resolved", "kicked_out")).between(90, 92)
     fleet.run(until=100)
     summary = fleet.told[0][2].body["alert"]["summary"]
-    assert summary.startswith("5 alerts: 5 kicked_out (user-0, user-1, user-2 and 2 more)")
+    assert summary.startswith("8 alerts: 8 kicked_out (user-0, user-1, user-2 and 5 more)")
     assert "100% on SDK 2.28.0" in summary
+
+
+def test_a_few_of_a_group_are_told_one_by_one(story: Make) -> None:
+    fleet = crowd(story().at(0), 5).at(10)
+    for number in range(5):
+        fleet.kicked(f"user-{number}")
+        fleet.want(firing("kicked_out", f"user-{number}")).between(10, 12)
+    fleet.run(until=60)
 
 
 def test_past_the_cap_of_a_receiver_the_rest_comes_as_one(story: Make) -> None:
