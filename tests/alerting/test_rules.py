@@ -171,6 +171,14 @@ def test_an_offline_alert_that_had_its_day_does_not_begin_anew_after_a_restart(s
     alice.run(until=80)
 
 
+def test_a_user_whose_token_expires_while_offline_is_offline_no_more(story: Make) -> None:
+    dave = story().at(0).login("dave").at(1).loses_network("dave").at(320).token_expired("dave")
+    dave.want(firing("offline_too_long", "dave")).between(301, 303)
+    dave.want(resolved("offline_too_long", "dave")).between(320, 321)
+    dave.want(firing("token_expired", "dave")).between(320, 322)
+    dave.run(until=330)
+
+
 def test_a_short_outage_calls_nobody(story: Make) -> None:
     alice = story().at(0).login("alice").at(10).loses_network("alice").at(100).says("alice", "CONNECTED", "SUCCESS")
     alice.run(until=400)
