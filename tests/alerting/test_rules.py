@@ -255,6 +255,16 @@ def test_a_storm_outlives_a_restart(story: Make) -> None:
     fleet.run(until=120)
 
 
+def test_a_storm_of_which_nothing_is_left_after_a_restart_is_over_too(story: Make) -> None:
+    fleet = crowd(story().at(0), 30).at(10)
+    for number in range(25):
+        fleet.loses_network(f"user-{number}")
+    fleet.at(30).restart()
+    fleet.want(firing("reconnect_storm")).between(10, 13)
+    fleet.want(resolved("reconnect_storm")).between(70, 92)
+    fleet.run(until=120)
+
+
 def test_a_client_that_gives_no_sign_of_life_is_lost_and_found(story: Make) -> None:
     alice = story(leases=Leases(heartbeat_us=10 * SECOND_US)).at(0).login("alice").at(50).heartbeat("alice")
     alice.at(80).heartbeat("alice")
