@@ -45,9 +45,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     group_by: tuple[str, ...] = ("kind", "app_id")
     group_wait_us: int = 0
     group_interval_us: int = 30_000_000
-    group_alone: int = 2
+    group_alone: int = 5
     repeat_us: int = 0
-    most_per_minute: int = 60
+    most_per_minute: int = 120
     base: str = ""
 
 

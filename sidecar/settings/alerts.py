@@ -58,7 +58,7 @@ class ReceiverSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What every receiver has. ``template`` takes the place of the default text (Jinja2)."""
 
     name: Name
-    most_per_minute: AtLeastOne = 20
+    most_per_minute: AtLeastOne = 30
     template: Text | None = None
 
 
@@ -164,9 +164,9 @@ class AlertSettings(msgspec.Struct, frozen=True, kw_only=True):
     group_by: Labels = ("kind", "app_id")
     group_wait: Wait = "0s"
     group_interval: Duration = "30s"
-    group_alone: Count = 2
+    group_alone: Count = 5
     repeat_interval: Wait = "4h"
-    most_per_minute: AtLeastOne = 60
+    most_per_minute: AtLeastOne = 120
     give_up_after: Duration = "24h"
     public_url: UrlOrNone = ""
     allowed_hosts: Networks = ()

@@ -26,7 +26,7 @@ _TOLD_AT_ONCE: Final = 1_000
 
 
 def _row_type() -> Any:  # noqa: ANN401 - its fields are the table's columns
-    return namedtuple("Row", _NAMES)  # type: ignore[misc]  # noqa: PYI024
+    return namedtuple("Row", _NAMES)  # noqa: PYI024
 
 
 Row = _row_type()

@@ -56,7 +56,7 @@ class Reaction(Protocol):
     """What is called in the transaction of the events; see this module's own words."""
 
     def react(self, connection: sa.Connection, applied: Sequence[Applied], now_us: int, /) -> None:
-        """Writes what follows from ``applied``, which are in the order of their positions; the last came at ``now_us``."""
+        """Writes what follows from ``applied``, which are in the order of their positions; the last came then."""
 
     def committed(self) -> tuple[int, ...]:
         """All that was done since the last time is committed: the ids of the alerts that it changed."""

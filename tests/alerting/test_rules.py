@@ -171,6 +171,14 @@ def test_an_offline_alert_that_had_its_day_does_not_begin_anew_after_a_restart(s
     alice.run(until=80)
 
 
+def test_a_user_whose_token_expires_while_offline_is_offline_no_more(story: Make) -> None:
+    dave = story().at(0).login("dave").at(1).loses_network("dave").at(320).token_expired("dave")
+    dave.want(firing("offline_too_long", "dave")).between(301, 303)
+    dave.want(resolved("offline_too_long", "dave")).between(320, 321)
+    dave.want(firing("token_expired", "dave")).between(320, 322)
+    dave.run(until=330)
+
+
 def test_a_short_outage_calls_nobody(story: Make) -> None:
     alice = story().at(0).login("alice").at(10).loses_network("alice").at(100).says("alice", "CONNECTED", "SUCCESS")
     alice.run(until=400)
@@ -244,6 +252,16 @@ def test_a_storm_outlives_a_restart(story: Make) -> None:
     fleet.at(30).restart()
     fleet.want(firing("kick_storm")).between(10, 13)
     fleet.want(resolved("kick_storm")).between(70, 92)
+    fleet.run(until=120)
+
+
+def test_a_storm_of_which_nothing_is_left_after_a_restart_is_over_too(story: Make) -> None:
+    fleet = crowd(story().at(0), 30).at(10)
+    for number in range(25):
+        fleet.loses_network(f"user-{number}")
+    fleet.at(30).restart()
+    fleet.want(firing("reconnect_storm")).between(10, 13)
+    fleet.want(resolved("reconnect_storm")).between(70, 92)
     fleet.run(until=120)
 
 
@@ -340,19 +358,27 @@ def test_what_is_over_before_its_group_waited_is_not_told(story: Make) -> None:
 
 
 def test_many_of_a_group_come_as_one_digest_and_so_does_their_end(story: Make) -> None:
-    fleet = crowd(story(thresholds={"storm_users": 1_000}).at(0), 5).at(10)
-    for number in range(5):
+    fleet = crowd(story(thresholds={"storm_users": 1_000}).at(0), 8).at(10)
+    for number in range(8):
         fleet.kicked(f"user-{number}", sdk_version="2.28.0")
     fleet.at(60)
-    for number in range(4):
+    for number in range(7):
         fleet.login(f"user-{number}")
-    fleet.at(90).login("user-4")
+    fleet.at(90).login("user-7")
     fleet.want(digest("firing", "kicked_out")).between(40, 42)
     fleet.want(digest("resolved", "kicked_out")).between(90, 92)
     fleet.run(until=100)
     summary = fleet.told[0][2].body["alert"]["summary"]
-    assert summary.startswith("5 alerts: 5 kicked_out (user-0, user-1, user-2 and 2 more)")
+    assert summary.startswith("8 alerts: 8 kicked_out (user-0, user-1, user-2 and 5 more)")
     assert "100% on SDK 2.28.0" in summary
+
+
+def test_a_few_of_a_group_are_told_one_by_one(story: Make) -> None:
+    fleet = crowd(story().at(0), 5).at(10)
+    for number in range(5):
+        fleet.kicked(f"user-{number}")
+        fleet.want(firing("kicked_out", f"user-{number}")).between(10, 12)
+    fleet.run(until=60)
 
 
 def test_past_the_cap_of_a_receiver_the_rest_comes_as_one(story: Make) -> None:

@@ -49,7 +49,7 @@ timezone = "Asia/Shanghai"
     settings = load(_toml(tmp_path, text), {}, {}).settings
     policy = alerting.policy_of(settings)
     assert policy.group_wait_us == 0
-    assert policy.receivers == {"ops": 20}
+    assert policy.receivers == {"ops": 30}
     (route,) = policy.routes
     assert route.match["app_id"] == ("1234567890",)
     assert route.hours is not None
@@ -79,7 +79,7 @@ def test_a_secret_in_a_receiver_is_masked_and_the_rest_is_shown(tmp_path: Path) 
     assert told == {
         "type": "webhook",
         "name": "ops",
-        "most_per_minute": 20,
+        "most_per_minute": 30,
         "url": "http://127.0.0.1:9000/hook",
         "secret": MASK,
     }

@@ -77,7 +77,7 @@ class Rules:
                     self._went_offline(who, event, now_us)
             elif who in self._offline:
                 del self._offline[who]
-            if kind is None and who in self.book.by_user:
+            if who in self.book.by_user:
                 self._moved_on(who, event, position, status, now_us)
         elif who is not None and event.type in _TOKENS:
             _TOKENS[event.type](self.tokens, who, event, position, now_us)
@@ -169,7 +169,8 @@ class Rules:
 
     def _moved_on(self, who: UserId, event: Event, position: int, status: str | None, now_us: int) -> None:
         at_us, _ = self._causes.when(event)
-        is_connected = event.connection_state == connection.CONNECTED and status == ONLINE
+        is_cause = event.connection_event in kinds.CAUSED_BY
+        is_connected = event.connection_state == connection.CONNECTED and status == ONLINE and not is_cause
         for kind, alert in list(self.book.by_user.get(who, {}).items()):
             if kind in kinds.ENDED_ONLINE and is_connected:
                 reason = "the user is online again"

@@ -47,6 +47,11 @@ class StormRules:
 
     def weigh(self, now_us: int, online: Online, *, every: bool = False) -> None:
         """Whether what was added to the windows since the last time (with ``every``: or left them) makes a storm."""
+        if every:
+            # One that fires may have no window: it was opened before a restart.
+            for kind in kinds.HELD_BY_STORM:
+                for alert in self._book.by_kind[kind].values():
+                    self.of(alert.kind, alert.subject.app_id or 0)
         for key in [*self._storms] if every else [*self._stirred]:
             kind, app_id = key
             storm = self._storms[key]

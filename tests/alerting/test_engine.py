@@ -1,0 +1,108 @@
+"""Rules, ledger and events in one transaction: what fails in one does not harm the other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from sidecar.alerting.engine import Engine, Gathered, Policy
+from sidecar.domain.alerting.rules import Rules
+from sidecar.store import Store, alert_log, notifications
+from sidecar.store.alert_records import AlertFilter
+from tests.support.events import BEGIN_US, SECOND_US, Phone
+from tests.support.timeline import Timeline, us
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    url = f"sqlite:///{tmp_path / 'zimwatch.db'}"
+    store = Store.open(url, clock=lambda: BEGIN_US, reaction=Engine(Policy(receivers={"ops": 10})))
+    yield store
+    await store.close()
+
+
+def kick(user_id: str) -> Any:
+    return Phone(user_id).says("DISCONNECTED", "KICKED_OUT", 0)
+
+
+async def kicked_out(store: Store) -> list[str | None]:
+    return [alert.subject.user_id for alert in (await store.read(alert_log.page, AlertFilter())).alerts]
+
+
+async def test_an_error_in_the_rules_keeps_no_event_from_being_accepted(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_args: object) -> None:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Rules, "apply", fail)
+        assert (await store.append([kick("carol")])).accepted == 1
+    assert await kicked_out(store) == []
+    assert (await store.append([kick("dave")])).accepted == 1
+    assert await kicked_out(store) == ["dave"]
+
+
+async def test_what_fails_beside_an_event_takes_no_alert_away_and_makes_none_twice(store: Store) -> None:
+    def fail(_connection: sa.Connection) -> None:
+        raise ZeroDivisionError
+
+    works = [store.append([kick(name)]) for name in ("alice", "carol")]
+    appended, error, again = await asyncio.gather(works[0], store.write(fail), works[1], return_exceptions=True)
+    assert isinstance(error, ZeroDivisionError)
+    assert not isinstance(appended, BaseException)
+    assert not isinstance(again, BaseException)
+    assert sorted(str(name) for name in await kicked_out(store)) == ["alice", "carol"]
+
+
+async def test_an_alert_and_what_it_owes_are_there_when_the_event_is_acknowledged(store: Store) -> None:
+    await store.append([kick("carol")])
+    assert await kicked_out(store) == ["carol"]
+    (owed,) = await store.read(notifications.of_alert, 1)
+    assert (owed.receiver, owed.what, owed.state) == ("ops", "firing", "waiting")
+
+
+def test_a_transaction_that_was_not_kept_is_forgotten(tmp_path: Path) -> None:
+    story = Timeline(tmp_path)
+    for kept in (False, True):
+        connection = story.database.connect()
+        transaction = connection.begin()
+        story.engine.tick(connection, us(0), Gathered(stalled={"spans": (us(-900), "away")}))
+        if kept:
+            transaction.commit()
+        else:
+            transaction.rollback()
+            story.engine.undone()
+            assert story.engine.committed() == ()
+        connection.close()
+    assert [(alert.id, alert.kind) for alert in story.alerts()] == [(1, "export_stalled")]
+    story.close()
+
+
+def test_the_database_itself_refuses_a_second_firing_alert_of_one_fingerprint(tmp_path: Path) -> None:
+    story = Timeline(tmp_path).at(0).kicked("carol")
+    story.live(until=1)
+    (alert,) = story.alerts()
+    alert.id = 2
+    with pytest.raises(sa.exc.IntegrityError), story.database.begin() as connection:
+        alert_log.write(connection, [alert], ())
+    story.close()
+
+
+def test_a_receiver_that_is_no_longer_set_is_owed_nothing_and_its_messages_are_dead(tmp_path: Path) -> None:
+    story = Timeline(tmp_path).at(0).kicked("carol")
+    story.live(until=0)
+    with story.database.begin() as connection:
+        story.engine.plan(connection, "ops", us(5))
+        assert notifications.backlog(connection) == (1, 0)
+        assert notifications.abandon(connection, ["desk"], us(6)) == 1
+        assert notifications.backlog(connection) == (0, 1)
+        assert not notifications.send_again(connection, 1, ["desk"], us(7))
+        assert notifications.send_again(connection, 1, ["desk", "ops"], us(7) + SECOND_US)
+        assert notifications.backlog(connection) == (1, 0)
+    story.close()
