@@ -14,8 +14,10 @@
   const counted = new Intl.RelativeTimeFormat(language, { numeric: "always" });
   const now = new Intl.RelativeTimeFormat(language, { numeric: "auto" }).format(0, "second");
   const UNITS = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
+  // A page of the past counts from its own moment.
+  const past = document.getElementById("live")?.dataset.asOf;
   const ago = (moment) => {
-    const seconds = Math.floor((Date.now() - moment) / 1000);
+    const seconds = Math.floor(((past ? new Date(past) : Date.now()) - moment) / 1000);
     if (seconds === 0 || seconds === -1) return now;
     const [unit, size] = UNITS.find(([, size]) => Math.abs(seconds) >= size);
     return counted.format(-Math.sign(seconds) * Math.floor(Math.abs(seconds) / size), unit);
