@@ -160,7 +160,7 @@ class Live:
 
 def part_of(view: View, trouble: str | None) -> Part:
     """The live part of a page, in the language of this task; above it, why events are refused, where they are."""
-    return Part(fill("trouble.html", trouble=trouble) + fill(f"live/{view.name}", **view.values))
+    return Part(fill("live/trouble.html", trouble=trouble) + fill(f"live/{view.name}", **view.values))
 
 
 def whole(view: View, *, here: str, stream: str | None, token: str, trouble: str | None) -> web.Response:

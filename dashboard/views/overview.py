@@ -23,6 +23,7 @@ from sidecar.store.lookup import Search
 
 _NEWEST = 10
 _NEWEST_ON_WALL = 6
+_LOSSES = 5
 # An event that is not exported for this long is late.
 _EXPORT_LATE_US = 60_000_000
 
@@ -71,6 +72,7 @@ def pages(store: Store, clock: Clock, canary_of: CanaryOf) -> dict[str, Loader]:
             "found": (await store.search(Search(app_id=app_id, limit=newest))).users,
             "day": chart.day(buckets, now_us),
             "signs": await signs(store, now_us),
+            "losses": await store.span_losses(_LOSSES) if app_id is None else [],
             "firing": await store.read(alert_log.counts, app_id),
             "storms": await _storms(app_id),
             "address": asked.address,

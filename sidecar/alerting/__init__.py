@@ -46,6 +46,7 @@ def policy_of(settings: Settings) -> Policy:
         group_alone=alerts.group_alone,
         repeat_us=wait_us(alerts.repeat_interval),
         most_per_minute=alerts.most_per_minute,
+        grace_us=duration_us(settings.leases.heartbeat),
         base=alerts.public_url.rstrip("/"),
     )
 

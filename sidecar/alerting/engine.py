@@ -36,7 +36,10 @@ _STORMS: Final = frozenset(kinds.HELD_BY_STORM)
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
-    """Whom to call, and how often. ``receivers``: each one's most messages a minute; ``base``: the dashboard's URL."""
+    """Whom to call, and how often. ``receivers``: each one's most messages a minute; ``base``: the dashboard's URL.
+
+    ``grace_us``: how long after a start silence says nothing, because senders wait before they try again.
+    """
 
     thresholds: Thresholds = Thresholds()
     receivers: dict[str, int] = {}
@@ -48,6 +51,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     group_alone: int = 5
     repeat_us: int = 0
     most_per_minute: int = 120
+    grace_us: int = 45_000_000
     base: str = ""
 
 
@@ -138,8 +142,8 @@ class Engine:
             told_us = alert_log.newest_start_us(connection, kinds.CLIENT_LOST)
             first_us = max(told_us, now_us - self.policy.thresholds.max_age_us)
             self._leases_seen_us = alert_log.newest_lapse_us(connection, first_us)
-        lost_now = alert_log.lost_users(connection, self._leases_seen_us)
-        if lost_now:
+        settled = now_us >= rules.began_us + self.policy.grace_us
+        if settled and (lost_now := alert_log.lost_users(connection, self._leases_seen_us)):
             rules.lost([(who, until_us) for who, until_us, _ in lost_now], now_us)
             self._leases_seen_us = max(lapsed_us for _, _, lapsed_us in lost_now)
         lost = [

@@ -13,6 +13,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from itertools import chain
 from typing import Any, Final
 
 import msgspec
@@ -147,8 +148,9 @@ class Writer:
             return self._waiting_bytes, self._age_us()
 
     def _age_us(self) -> int:
-        oldest = self._in_hand or self._waiting
-        return self._steady() - oldest[0].since_us if oldest else 0
+        waiting = chain(self._in_hand, self._waiting)
+        oldest = next((one for one in waiting if isinstance(one.work, Batch)), None)
+        return 0 if oldest is None else self._steady() - oldest.since_us
 
     def _submit(self, work: Batch | Work) -> Future[Any]:
         waiting = _Waiting(work, Future(), self._steady())

@@ -21,7 +21,7 @@ from tests.support.timeline import Timeline, us
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
     url = f"sqlite:///{tmp_path / 'zimwatch.db'}"
-    store = Store.open(url, clock=lambda: BEGIN_US, reaction=Engine(Policy(receivers={"ops": 10})))
+    store = Store.open(url, clock=lambda: BEGIN_US, reactions=[Engine(Policy(receivers={"ops": 10}))])
     yield store
     await store.close()
 

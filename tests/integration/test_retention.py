@@ -62,18 +62,16 @@ async def test_events_go_by_age_and_the_user_keeps_its_status_and_the_end_of_its
 
 async def test_the_file_stops_growing_at_its_size_and_the_oldest_went(tmp_path: Path, clock: Clock) -> None:
     store = opened(tmp_path, clock, max_bytes=1_000_000)
-    sizes = []
+    file = tmp_path / "zimwatch.db"
     for batch in range(30):
         phone = Phone("alice", f"page {batch}")
         await store.append([phone.says("CONNECTED", "SUCCESS", at=at, extended_data="x" * 100) for at in range(300)])
         await store.tend()
-        sizes.append((tmp_path / "zimwatch.db").stat().st_size)
-    # Some pages are kept for what comes.
-    assert max(sizes) < 8_000_000
-    assert sizes[-1] <= max(sizes[:20])
     found = await store.timeline(APP_ID, "alice", before=None, limit=10_000)
     assert 0 < len(found) < 9_000
     await store.close()
+    # Some pages are kept for what comes; all that was written would take twice as much and more.
+    assert file.stat().st_size < 2_000_000
 
 
 async def test_a_span_that_is_owed_when_its_event_goes_is_counted_and_shown(tmp_path: Path, clock: Clock) -> None:
