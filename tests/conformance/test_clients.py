@@ -124,7 +124,8 @@ async def test_a_login_with_a_token_that_has_expired_resolves_and_nobody_is_logg
     heard = Heard(world.client)
     await done(world, world.client.login("dave", offline(world, -5)))
     await until(world, lambda: EXPIRED in heard.moves)
-    assert heard.seconds == [-5]
+    (second,) = heard.seconds
+    assert second in {-5, -6}  # a second may have begun since
     assert CONNECTED in heard.moves
     assert await _query(world) == 6_000_121
 
