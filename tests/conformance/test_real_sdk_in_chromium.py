@@ -67,7 +67,7 @@ async def test_every_callback_is_a_row_and_a_span_and_is_on_the_open_page_within
         chromium(network) as browser,
     ):
         dashboard, page = await browser.new_page(), await browser.new_page()
-        async with dashboard.expect_response(lambda response: "/v1/stream" in response.url):
+        async with dashboard.expect_response(lambda response: "/live/users/" in response.url):
             await dashboard.goto(f"{address}/users/{watching.APP}/{watching.USER}")
         await dashboard.evaluate(WATCH_STATUS)
 
