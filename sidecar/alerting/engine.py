@@ -95,7 +95,7 @@ class Engine:
                 others = alert_log.other_devices(connection, kicked) if kicked else {}
                 for one in applied:
                     event = one.event
-                    other = others.get((event.app_id, event.user_id or "")) if others else None
+                    other = others.get((event.app_id, event.user_id or "", event.client_id)) if others else None
                     rules.apply(event, one.position, one.effect.status, now_us, other)
                 rules.storms.weigh(now_us, lambda app_id: alert_log.online(connection, app_id))
                 self._settle(connection, now_us)

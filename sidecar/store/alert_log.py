@@ -221,20 +221,25 @@ def tokens_ending(connection: sa.Connection, now_us: int, until_us: int) -> dict
     return {row[0]: row[1] for row in connection.exec_driver_sql(sql, (now_us, until_us))}
 
 
-def other_devices(connection: sa.Connection, kicked: Sequence[tuple[int, str, bytes]]) -> dict[UserId, Device]:
-    """For users with the client that was kicked out: the device of another client, the one that logged in last."""
+def other_devices(
+    connection: sa.Connection, kicked: Sequence[tuple[int, str, bytes]]
+) -> dict[tuple[int, str, bytes], Device]:
+    """For each client of a user that was kicked out: the device of another client, the one that logged in last."""
     sql = (
         "WITH wanted (app_id, user_id) AS (VALUES {}) SELECT user_key, app_id, user_id, clients FROM wanted"
         " CROSS JOIN user_status USING (app_id, user_id)"
     )
-    of_user = {(app_id, user_id): client_id for app_id, user_id, client_id in kicked}
-    found: dict[UserId, Device] = {}
-    for row in _select(connection, sql, list(of_user), mark="(?, ?)"):
-        who = (row[1], row[2])
-        others = [one for one in rows.clients_of(connection, row[0], row[3]) if one.client_id != of_user[who]]
+    users = sorted({(app_id, user_id) for app_id, user_id, _ in kicked})
+    clients = {
+        (row[1], row[2]): rows.clients_of(connection, row[0], row[3])
+        for row in _select(connection, sql, users, mark="(?, ?)")
+    }
+    found: dict[tuple[int, str, bytes], Device] = {}
+    for app_id, user_id, client_id in kicked:
+        others = [one for one in clients.get((app_id, user_id), ()) if one.client_id != client_id]
         newest = max(others, key=_began_us, default=None)
         if newest is not None and _began_us(newest):
-            found[who] = Device(newest.platform, newest.device_id, newest.app_version)
+            found[app_id, user_id, client_id] = Device(newest.platform, newest.device_id, newest.app_version)
     return found
 
 

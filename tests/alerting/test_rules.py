@@ -77,6 +77,16 @@ def test_a_kick_names_the_other_device(story: Make) -> None:
     assert alert.summary == "bob was kicked out on Android (pixel-7); the other device is Win (desk-1)"
 
 
+def test_two_kicks_that_arrive_together_each_name_the_other_device(story: Make) -> None:
+    bob = story().at(0).login("bob", "phone", platform="Android", device_id="pixel-7")
+    bob.at(5).login("bob", "desk", platform="Win", device_id="desk-1")
+    bob.at(6).kicked("bob", "phone", device_id="pixel-7").kicked("bob", "desk", device_id="desk-1")
+    bob.live(until=10)
+    (alert,) = bob.alerts()
+    assert alert.count == 2
+    assert alert.summary.count("pixel-7") == alert.summary.count("desk-1") == 1
+
+
 def test_a_user_that_is_online_elsewhere_all_along_does_not_stay_on_the_list_for_a_day(story: Make) -> None:
     bob = story().at(0).login("bob", "phone").login("bob", "desk").at(1).kicked("bob", "phone")
     bob.want(firing("kicked_out", "bob")).between(1, 3)
