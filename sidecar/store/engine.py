@@ -13,13 +13,10 @@ from pathlib import Path
 from typing import IO, Any
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
 from sqlalchemy.engine import make_url
 
 from sidecar.errors import DatabaseRefusedError
-from sidecar.store.tables import APPLICATION_ID
+from sidecar.store.tables import APPLICATION_ID, REVISION
 
 BUSY_TIMEOUT_S = 5.0
 LOG_BYTES = 16_777_216
@@ -120,15 +117,22 @@ def migrate(engine: sa.Engine, path: Path) -> bool:
 
     Whether there were older tables: then what follows from the events must be made anew.
     """
-    config = _alembic()
     with engine.connect() as connection:
         found = _revision(connection)
+    if found == REVISION:
+        return False
+    # Alembic takes a good part of a start and of the memory, and is needed for a file that is not up to date alone.
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+    from alembic.script import ScriptDirectory  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(resources.files("sidecar.store") / "migrations"))
+    config.set_main_option("path_separator", "os")
     script = ScriptDirectory.from_config(config)
     known = {revision.revision for revision in script.walk_revisions()}
     if found is not None and found not in known:
         raise DatabaseRefusedError(f"{path} was written by a newer Zimwatch (schema {found}); use that version")
-    if found == script.get_current_head():
-        return False
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
@@ -166,10 +170,3 @@ def _revision(connection: sa.Connection) -> str | None:
         return None
     row: Any = connection.exec_driver_sql("SELECT version_num FROM alembic_version").first()
     return str(row[0]) if row else None
-
-
-def _alembic() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(resources.files("sidecar.store") / "migrations"))
-    config.set_main_option("path_separator", "os")
-    return config

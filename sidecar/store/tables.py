@@ -13,6 +13,8 @@ metadata = sa.MetaData()
 
 # "ZIMW": SQLite's application_id, by which a file is known as ours.
 APPLICATION_ID = 0x5A494D57
+# The newest migration: a file at this revision has the tables below, and needs none.
+REVISION = "0006_groups_and_runs"
 # The user key of events that came before any login: they belong to a client, and to nobody yet.
 NOBODY = 0
 # No position is larger.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import sqlite3
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -19,7 +21,7 @@ from sidecar.domain.events import HEARTBEAT, Event
 from sidecar.domain.login_state import fold
 from sidecar.domain.presence import presence
 from sidecar.errors import DatabaseRefusedError, StoreUnavailableError
-from sidecar.store import Store, backups, engine, projections, queries, rows, search, tables
+from sidecar.store import Store, backups, engine, migrations, projections, queries, rows, search, tables
 from sidecar.store.records import Backlog, Rejected, UserFilter
 from tests.support.events import APP_ID, BEGIN_US, SECOND_US, Phone, made_id
 
@@ -467,3 +469,21 @@ async def test_the_migrations_lead_to_the_tables_as_they_are_declared(store: Sto
         options = {"include_name": lambda name, kind, _parents: kind != "table" or not name.startswith(search.TABLE)}
         assert compare_metadata(MigrationContext.configure(connection, opts=options), tables.metadata) == []
     reader.dispose()
+
+
+async def test_a_file_that_is_up_to_date_is_at_the_newest_migration(store: Store) -> None:
+    script = ScriptDirectory(str(Path(migrations.__file__).parent))
+    with store._write_engine.connect() as connection:
+        assert MigrationContext.configure(connection).get_current_revision() == tables.REVISION
+    assert script.get_current_head() == tables.REVISION, "tables.REVISION must name the newest migration"
+
+
+async def test_a_file_that_is_up_to_date_is_opened_without_alembic(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'zimwatch.db'}"
+    await Store.open(url, clock=lambda: BEGIN_US).close()
+    code = (
+        "import asyncio, sys\nfrom sidecar.store import Store\n"
+        "asyncio.run(Store.open(sys.argv[1], clock=lambda: 0).close())\nprint('alembic' in sys.modules)"
+    )
+    child = await asyncio.create_subprocess_exec(sys.executable, "-c", code, url, stdout=asyncio.subprocess.PIPE)
+    assert (await child.communicate())[0].split() == [b"False"]
