@@ -53,7 +53,7 @@ messages: .build/dev ## bring the catalogues of the pages up to date with what t
 	@$(DEV)/pybabel --quiet update -i .build/messages.pot -d dashboard/locale -D messages -l zh_Hans --no-wrap --omit-header --no-fuzzy-matching --ignore-obsolete
 
 soak: .build/dev .build/npm ## the long tests
-	@$(DEV)/pytest -m soak -n 4
+	@$(DEV)/pytest -m soak
 
 format: .build/dev ## format the code
 	$(DEV)/ruff format .

@@ -108,7 +108,7 @@ async def test_every_firing_and_every_resolution_arrives_however_often_it_is_kil
                 return len(taken) >= 2 * ALERTS and complete(taken) == ALERTS
 
             await hook.wait_for(all_told, within_s=240)
-            async with aiohttp.ClientSession() as session, asyncio.timeout(60):
+            async with aiohttp.ClientSession() as session, asyncio.timeout(300):
                 while True:
                     async with session.get(f"{address}/metrics") as answer:
                         if re.search(r"^zimwatch_alert_backlog\S* 0\.0$", await answer.text(), re.MULTILINE):

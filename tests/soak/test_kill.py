@@ -107,7 +107,7 @@ async def test_what_was_acknowledged_survives_kill_9_once_and_its_span_arrives(t
             acknowledged = set().union(*(sender.acknowledged for sender in senders))
             arrived: dict[bytes, set[bytes]] = defaultdict(set)
             seen = 0
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(300):
                 while acknowledged - arrived.keys():
                     for span in receiver.spans[seen:]:
                         arrived[uuid.UUID(attributes(span)["zim.event.id"]).bytes].add(span.trace_id + span.span_id)
