@@ -15,7 +15,7 @@ import pytest
 from yarl import URL
 
 from tests.support.running import Zimwatch, zimwatch
-from tests.support.wire import wire_event
+from tests.support.wire import fresh_event, wire_event
 
 APP = 1234567890
 
@@ -78,7 +78,7 @@ async def test_a_dry_run_answers_the_same_and_stores_nothing(running: Zimwatch) 
 
 async def test_users_are_listed_by_status_and_page_by_page(running: Zimwatch) -> None:
     for number, state in enumerate((2, 3, 0, 2)):
-        await running.send([wire_event(user_id=f"user-{number}", client_id=str(uuid.uuid4()), state=state)])
+        await running.send([fresh_event(user_id=f"user-{number}", state=state)])
     _, first = await running.get("/v1/users?limit=3")
     assert [user["user_id"] for user in first["users"]] == ["user-3", "user-2", "user-1"]
     _, rest = await running.get(f"/v1/users?limit=3&cursor={first['next_cursor']}")
