@@ -21,6 +21,7 @@ from sidecar.clock import now_us
 from sidecar.ingest import wire
 from sidecar.store import Store
 from sidecar.store.records import PendingSpan
+from sidecar.telemetry.relay import SpanRelay
 
 RESOURCE: Final = Resource.create({"service.name": "zimwatch"})
 PATIENCE_S: Final = 60
@@ -72,9 +73,8 @@ async def measure(count: int, rounds: int) -> dict[str, Any]:
                 before = (await told(url))["spans"]
                 sdk = count / await asyncio.to_thread(by_the_sdk, url, pending)
                 await arrived(url, before + count)
-                relay = telemetry.relay(
-                    store, now_us, telemetry.Metrics(store, now_us), {"OTEL_EXPORTER_OTLP_ENDPOINT": url}
-                )
+                outbox = telemetry.StoreOutbox(store, telemetry.Metrics(store, now_us))
+                relay = SpanRelay.to({"OTEL_EXPORTER_OTLP_ENDPOINT": url}, outbox, now_us)
                 began = time.process_time()
                 relay.stop()  # it ends when all that is owed is sent
                 await relay.run()

@@ -95,6 +95,8 @@ async def running(
 ) -> AsyncIterator[Running]:
     """Serves for as long as the context is open. ZimwatchError where it cannot, with nothing left open."""
     export_spans = telemetry.exporting(environ)
+    if export_spans:
+        telemetry.refuse_unusable(environ)
     telemetry.start(environ)
     engine = alerting.engine_of(settings)
     store = Store.open(
@@ -115,7 +117,8 @@ async def running(
             await stack.enter_async_context(_asking_zego(settings, store, clock))
         metrics = telemetry.Metrics(store, clock)
         if export_spans:
-            relay = telemetry.relay(store, clock, metrics, environ)
+            outbox = telemetry.StoreOutbox(store, metrics)
+            relay = telemetry.RelayProcess(outbox, store.path, environ, settings.logs)
             task = asyncio.create_task(relay.run(), name="span relay")
             task.add_done_callback(_told)
             stack.push_async_callback(_stopped, relay, task)
@@ -217,7 +220,7 @@ async def _ended(task: asyncio.Task[None]) -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
-async def _stopped(relay: telemetry.SpanRelay, task: asyncio.Task[None]) -> None:
+async def _stopped(relay: telemetry.RelayProcess, task: asyncio.Task[None]) -> None:
     relay.stop()
     await asyncio.wait([task], timeout=SPANS_FLUSH_S)
     await _ended(task)

@@ -9,7 +9,8 @@ import grpc
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 
-from sidecar.telemetry.exporter import NotTakenError, Taken, Target
+from sidecar.telemetry.exporter import NotTakenError, Taken
+from sidecar.telemetry.target import Target
 
 _METHOD: Final = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 # As with HTTP: what is wrong with the request itself.

@@ -11,7 +11,8 @@ import aiohttp
 from google.rpc.status_pb2 import Status
 
 from sidecar.clock import Clock
-from sidecar.telemetry.exporter import NotTakenError, Taken, Target
+from sidecar.telemetry.exporter import NotTakenError, Taken
+from sidecar.telemetry.target import Target
 
 # The body itself is at fault, so that the same one will never be taken. Anything else may be mended at the collector or
 # on the way there: an expired key, a proxy's redirect, an address that is served again.

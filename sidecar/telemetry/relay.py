@@ -14,18 +14,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import Iterator, Sequence
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final, Protocol, Self
 
 import structlog
 from opentelemetry.sdk.resources import Resource
 
 from sidecar.clock import Clock
 from sidecar.errors import ZimwatchError
-from sidecar.store import Store
-from sidecar.store.records import Commit, Loss, PendingSpan
-from sidecar.telemetry.exporter import Exporter, NotTakenError
-from sidecar.telemetry.metrics import Metrics
+from sidecar.store.records import Loss, PendingSpan
+from sidecar.telemetry.exporter import Exporter, NotTakenError, exporter_from
+from sidecar.telemetry.resource import resource_from
 from sidecar.telemetry.spans import Envelope, span_of
 
 ROUND_SPANS: Final = 4_000
@@ -63,23 +62,37 @@ class _Division:
         self.is_last_resort = False
 
 
+class Outbox(Protocol):
+    """Where spans that are owed come from, and who is told what became of them."""
+
+    async def claim(self, after: int, limit: int) -> list[PendingSpan]:
+        """The oldest spans that are owed, behind the position ``after``."""
+
+    async def done(self, through: int, spans: int, losses: Sequence[Loss]) -> None:
+        """The ``spans`` owed spans at and before ``through`` are with the collector, but for ``losses``: committed."""
+
+    def failed(self) -> None:
+        """An attempt to export failed."""
+
+    def listen(self, heard: Callable[[], None]) -> Callable[[], None]:
+        """Calls ``heard`` when there may be more to claim; gives its undoing."""
+
+
 class SpanRelay:
     """Run by :meth:`run` until :meth:`stop`."""
 
     def __init__(
         self,
-        store: Store,
+        outbox: Outbox,
         exporter: Exporter,
         clock: Clock,
-        metrics: Metrics,
         *,
         resource: Resource,
         chance: random.Random | None = None,
     ) -> None:
-        self._store = store
+        self._outbox = outbox
         self._exporter = exporter
         self._clock = clock
-        self._metrics = metrics
         self._envelope = Envelope(resource)
         self._chance = chance or random.Random()  # noqa: S311 - jitter
         self._awake = asyncio.Event()
@@ -87,7 +100,11 @@ class SpanRelay:
         self._claimed = 0
         self._failures = 0
         self._taken = 0
-        self._losses: list[Loss] = []
+
+    @classmethod
+    def to(cls, environ: Mapping[str, str], outbox: Outbox, clock: Clock) -> Self:
+        """The relay to the collector that ``environ`` names. To be called in the running event loop."""
+        return cls(outbox, exporter_from(environ, clock), clock, resource=resource_from(environ))
 
     async def run(self) -> None:
         """Exports what is owed, and waits for more; ends when :meth:`stop` was called and all that is owed was tried.
@@ -95,7 +112,7 @@ class SpanRelay:
         Neither a collector nor a database that fails ends it: what is owed is tried again, at longest every 30 s, or
         when the collector asks for it.
         """
-        unsubscribe = self._store.subscribe(self._heard)
+        unlisten = self._outbox.listen(self._awake.set)
         try:
             while True:
                 try:
@@ -110,15 +127,12 @@ class SpanRelay:
                         continue
                 return
         finally:
-            unsubscribe()
+            unlisten()
             await self._exporter.close()
 
     def stop(self) -> None:
         """Lets :meth:`run` end once what is owed was tried."""
         self._stop.set()
-        self._awake.set()
-
-    def _heard(self, _commit: Commit) -> None:
         self._awake.set()
 
     async def _drain(self) -> None:
@@ -145,7 +159,7 @@ class SpanRelay:
             await asyncio.gather(claimed, *([acknowledged] if acknowledged else []), return_exceptions=True)
 
     async def _claim(self) -> list[PendingSpan]:
-        pending = await self._store.claim_spans(self._claimed, ROUND_SPANS)
+        pending = await self._outbox.claim(self._claimed, ROUND_SPANS)
         if pending:
             self._claimed = pending[-1].position
         return pending
@@ -161,10 +175,7 @@ class SpanRelay:
         return pending
 
     async def _done(self, pending: list[PendingSpan], losses: list[Loss]) -> None:
-        await self._store.spans_done(pending[-1].position, len(pending), losses)
-        self._metrics.spans_exported(len(pending) - sum(loss.spans for loss in losses))
-        for loss in losses:
-            self._metrics.spans_lost(loss.spans, loss.kind)
+        await self._outbox.done(pending[-1].position, len(pending), losses)
 
     async def _send(self, pending: list[PendingSpan]) -> list[Loss]:
         """Sends a round; what of it is lost."""
@@ -193,7 +204,7 @@ class SpanRelay:
             try:
                 taken = await self._exporter.export(request)
             except NotTakenError as error:
-                self._metrics.span_export_failed()
+                self._outbox.failed()
                 faults += error.is_fault
                 if len(batch) > 1 and (error.permanent or faults >= FAULTS):
                     return await self._divide(batch, division)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
 from concurrent import futures
@@ -33,13 +32,11 @@ from sidecar import telemetry
 from sidecar.clock import now_us
 from sidecar.domain.events import Event
 from sidecar.store import Store
+from sidecar.telemetry import relay as relay_module
 from sidecar.telemetry.relay import SpanRelay, batches
 from tests.integration.test_relay import opened, until
 from tests.support.events import Phone
 from tests.support.otlp_receiver import attributes, receiving
-
-# The package gives a function the same name.
-relay_module = importlib.import_module("sidecar.telemetry.relay")
 
 
 @pytest.fixture
@@ -75,7 +72,8 @@ def fleet(users: int, changes: int) -> list[Event]:
 @contextlib.asynccontextmanager
 async def relaying(store: Store, url: str, **environ: str) -> AsyncIterator[None]:
     environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": url, **environ}
-    relay = telemetry.relay(store, now_us, telemetry.Metrics(store, now_us), environ)
+    outbox = telemetry.StoreOutbox(store, telemetry.Metrics(store, now_us))
+    relay = SpanRelay.to(environ, outbox, now_us)
     task = asyncio.create_task(relay.run())
     try:
         yield

@@ -25,6 +25,7 @@ from sidecar.clock import now_us
 from sidecar.domain.events import Event
 from sidecar.errors import StoreUnavailableError
 from sidecar.store import Store
+from sidecar.telemetry.relay import SpanRelay
 from tests.support.events import Phone
 from tests.support.otlp_receiver import Receiver, receiving
 from tests.support.running import zimwatch
@@ -60,9 +61,10 @@ async def opened(folder: Path) -> AsyncIterator[Store]:
 
 
 @contextlib.asynccontextmanager
-async def relaying(store: Store, **environ: str) -> AsyncIterator[telemetry.SpanRelay]:
+async def relaying(store: Store, **environ: str) -> AsyncIterator[SpanRelay]:
     """Runs a relay, which at the end is stopped and must end by itself."""
-    relay = telemetry.relay(store, now_us, telemetry.Metrics(store, now_us), {**os.environ, **environ})
+    outbox = telemetry.StoreOutbox(store, telemetry.Metrics(store, now_us))
+    relay = SpanRelay.to({**os.environ, **environ}, outbox, now_us)
     task = asyncio.create_task(relay.run())
     try:
         yield relay

@@ -6,10 +6,11 @@ import pytest
 
 from sidecar.clock import now_us
 from sidecar.errors import SettingsError
-from sidecar.telemetry import exporter_from, exporting, resource_from
-from sidecar.telemetry.exporter import target_from
+from sidecar.telemetry.exporter import exporter_from
 from sidecar.telemetry.over_grpc import GrpcExporter
 from sidecar.telemetry.over_http import HttpExporter
+from sidecar.telemetry.resource import resource_from
+from sidecar.telemetry.target import exporting, target_from
 
 ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}
 PROTOCOL, TRACES_PROTOCOL = "OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"
