@@ -33,9 +33,11 @@ from sidecar.store.records import Appended, Commit
 
 # A transaction takes no more than this, so that the first in it does not wait for the last.
 COMMIT_EVENTS: Final = 5_000
-# The write-ahead log goes back into the file this often, after the callers were answered: then it stays small, and no
-# commit pays for the pages of many.
-CHECKPOINT_EVERY_US: Final = 250_000
+# The write-ahead log goes back into the file after the callers were answered: when so many events are in it, so that no
+# caller waits for the pages of many, but not more often than this; and where few come, after a while.
+CHECKPOINT_EVENTS: Final = 1_000
+CHECKPOINT_SOONEST_US: Final = 125_000
+CHECKPOINT_LATEST_US: Final = 1_000_000
 # How often a disk that failed is tried while nobody sends.
 RETRY_EVERY_US: Final = 1_000_000
 _RETRY_AFTER_S: Final = 5
@@ -104,6 +106,7 @@ class Writer:
         self._closing = False
         self._checkpointed_us = steady()
         self._to_checkpoint = False
+        self._events_in_log = 0
         self.problem: str | None = None
         self._thread = threading.Thread(target=self._run, name="zimwatch-writer", daemon=True)
         self._thread.start()
@@ -179,7 +182,7 @@ class Writer:
                 return
             elif self.problem is not None:
                 self._try_again()
-            if self._to_checkpoint and self._steady() - self._checkpointed_us >= CHECKPOINT_EVERY_US:
+            if self._to_checkpoint and self._steady() - self._checkpointed_us >= self._checkpoint_after_us:
                 self._checkpoint()
 
     def _take(self) -> list[_Waiting]:
@@ -201,7 +204,11 @@ class Writer:
     def _patience_s(self) -> float | None:
         if self.problem is not None:
             return RETRY_EVERY_US / 1_000_000
-        return CHECKPOINT_EVERY_US / 1_000_000 if self._to_checkpoint else None
+        return self._checkpoint_after_us / 1_000_000 if self._to_checkpoint else None
+
+    @property
+    def _checkpoint_after_us(self) -> int:
+        return CHECKPOINT_SOONEST_US if self._events_in_log >= CHECKPOINT_EVENTS else CHECKPOINT_LATEST_US
 
     def _commit(self, taken: list[_Waiting]) -> None:
         self._in_hand = taken
@@ -243,6 +250,7 @@ class Writer:
             results = [next(left) if isinstance(one.work, Batch) else one.work(connection) for one in taken]
             has_written = driver.total_changes > changes
         if has_written:
+            self._events_in_log += sum(len(one.events) for one in batches)
             self._can_commit()
         return results, commit
 
@@ -290,6 +298,7 @@ class Writer:
     def _checkpoint(self) -> None:
         self._checkpointed_us = self._steady()
         self._to_checkpoint = False
+        self._events_in_log = 0
         try:
             with self._engine.connect() as connection:
                 driver: Any = connection.connection.driver_connection
