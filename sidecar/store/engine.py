@@ -69,7 +69,8 @@ def claim(path: Path) -> None:
 # to find that there is none: a third of an insert. These ways change nothing, and are found at once.
 sqlite3.register_adapter(bytes, bytes)
 sqlite3.register_adapter(bool, int)
-sqlite3.register_adapter(type(None), {}.get)
+_nothing: Any = {}.get
+sqlite3.register_adapter(type(None), _nothing)
 
 
 def lock(path: Path) -> IO[str]:

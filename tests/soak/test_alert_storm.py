@@ -51,7 +51,7 @@ async def sent(address: str, waiting: list[bytes], *, within_s: float) -> list[f
     """Sends it all, evenly over so many seconds, each body in its turn; how long each waited for its answer."""
     began = time.perf_counter()
     left = iter(enumerate(waiting))
-    waited = []
+    waited: list[float] = []
 
     async def sender(session: aiohttp.ClientSession) -> None:
         for number, body in left:
