@@ -26,8 +26,10 @@ from dashboard.language import gettext as _
 from dashboard.said import said
 from dashboard.words import LOSS_WORDS, REASONS, SERVER_WORDS, STATUS_WORDS, os_words, words_for, words_of
 
-# Every character that ends a line or hides: shown as a mark, so that an id is what it seems.
-_SHOWN_AS: Final = dict.fromkeys((*range(0x20), 0x7F), "\N{REPLACEMENT CHARACTER}")
+# Every character that ends a line, hides, or turns the direction of what follows (UAX #9): shown as a mark, so that an
+# id is what it seems, and a sentence about it stays readable.
+_TURNS: Final = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
+_SHOWN_AS: Final = dict.fromkeys((*range(0x20), 0x7F, *_TURNS), "\N{REPLACEMENT CHARACTER}")
 _SHORT: Final = 120
 _STOPS: Final = (".", "!", "?", "。", "！", "？", "…")
 

@@ -70,11 +70,11 @@ def test_every_sentence_is_found_again_among_all_and_keeps_what_fills_it(sentenc
         ),
         (
             words.storm(kinds.KICK_STORM, 50_000, MINUTE_US, 0.97, "96% on SDK 2.28.0, 91% on app 4, 2"),
-            "1 分 内有 50,000 个用户被踢下线，占在线用户的 97%；96% 使用 SDK 2.28.0，91% 使用 应用 4, 2",
+            "1 分内有 50,000 个用户被踢下线，占在线用户的 97%；96% 使用 SDK 2.28.0，91% 使用 应用 4, 2",
         ),
         (
             words.CALM(told=words.FLAPPING(told=words.LOST(who="恐龙"), count=3, span="15 min")),
-            "已恢复平静；恐龙 没有活动迹象：应用或设备可能已关闭（反复出现：15 分 内 3 次；稳定之前不再通知）",
+            "已恢复平静；恐龙 没有活动迹象：应用或设备可能已关闭（反复出现：15 分内 3 次；稳定之前不再通知）",
         ),
         (words.UNHELD(held="storm"), "不再暂缓通知（属于风暴）"),
         ("nobody wrote this", "nobody wrote this"),
