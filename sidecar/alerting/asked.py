@@ -16,7 +16,7 @@ _LONGEST_US: Final = 366 * 86_400_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 NO_REASON: Final = Sentence("reason is missing: say why, for those who wonder later")
-DURATION: Final = Sentence("duration: %(why)s")
+NO_DURATION: Final = Sentence("duration: %(given)s is not a duration such as 45s, 15m, 24h or 90d")
 NO_END: Final = Sentence("ends_at or duration is missing: a silence has an end")
 ENDS_BEFORE: Final = Sentence("the silence would end before it begins")
 TOO_LONG: Final = Sentence("a silence ends within a year")
@@ -52,8 +52,8 @@ def silence_of(given: SilenceRequest, who: str, now_us: int, app_id: int | None 
     elif given.duration is not None:
         try:
             ends_us = starts_us + duration_us(given.duration)
-        except ValueError as error:
-            raise NotPossibleError(DURATION(why=error)) from None
+        except ValueError:
+            raise NotPossibleError(NO_DURATION(given=repr(given.duration))) from None
     else:
         raise NotPossibleError(NO_END())
     if ends_us <= max(starts_us, now_us):

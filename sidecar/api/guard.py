@@ -28,6 +28,7 @@ _SAFE = ("GET", "HEAD", "OPTIONS")
 # What comes without a token is signed instead; the calls themselves look at that.
 _SIGNED = ("/v1/chatops", "/v1/chatops/slack")
 
+_LOCAL: Final = Sentence("local")
 _FOREIGN_HOST: Final = Sentence("this Host is not one of this server's; name it in server.allowed_hosts if it is")
 _FOREIGN_ORIGIN: Final = Sentence("pages of other origins may send events, and change nothing else")
 _NO_TOKEN: Final = Sentence("a token is needed: Authorization: Bearer <token>")
@@ -119,7 +120,7 @@ def who(request: web.Request) -> str:
         if name:
             return name[:100]
     token = request.get(TOKEN)
-    return "local" if token is None else f"token {token.id} ({token.hint}…)"
+    return _LOCAL() if token is None else f"token {token.id} ({token.hint}…)"
 
 
 def is_local(request: web.Request) -> bool:
