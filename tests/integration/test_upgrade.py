@@ -55,8 +55,8 @@ def a_database_of_the_first_version(path: Path) -> None:
     config = Config()
     config.set_main_option("script_location", str(resources.files("sidecar.store") / "migrations"))
     config.set_main_option("path_separator", "os")
-    with made.begin() as connection:
-        config.attributes["connection"] = connection
+    with made.begin() as transaction:
+        config.attributes["connection"] = transaction
         command.upgrade(config, FIRST)
     made.dispose()
     newest: dict[str, int] = {}
