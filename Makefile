@@ -4,6 +4,8 @@ PORT ?= 8790
 
 PIP_FLAGS = --quiet --disable-pip-version-check
 NODE_DIR = sidecar/sdk/node
+# What says sentences (sidecar/domain/sentences.py) that the pages translate.
+SPEAKING = sidecar/domain sidecar/alerting sidecar/api sidecar/canary sidecar/store
 DEV = .venv/bin
 
 # $(call environment,FOLDER,LOCK): a virtual environment with exactly the hashed lock and this tree.
@@ -49,8 +51,8 @@ screenshots: .build/dev ## take the pictures in docs/screenshots anew
 	@$(DEV)/python docs/screenshots/take.py
 
 messages: .build/dev ## bring the catalogues of the pages up to date with what the pages say
-	@$(DEV)/pybabel --quiet extract -F babel.cfg -k marked --no-location --omit-header --sort-output --no-wrap -o .build/messages.pot dashboard
-	@$(DEV)/pybabel --quiet update -i .build/messages.pot -d dashboard/locale -D messages -l zh_Hans --no-wrap --omit-header --no-fuzzy-matching --ignore-obsolete
+	@$(DEV)/pybabel --quiet extract -F babel.cfg -k marked -k Sentence --no-location --omit-header --sort-output --no-wrap -o .build/messages.pot dashboard $(SPEAKING)
+	@$(DEV)/pybabel --quiet update -i .build/messages.pot -o dashboard/locale/zh_Hans/messages.po -l zh_Hans --no-wrap --omit-header --no-fuzzy-matching --ignore-obsolete
 
 soak: .build/dev .build/npm ## the long tests
 	@$(DEV)/pytest -m soak

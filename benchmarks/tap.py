@@ -19,7 +19,8 @@ from typing import Any
 
 from playwright.async_api import CDPSession, Page
 
-from tests.conformance.app_pages import app_server, chromium
+from tests.conformance.app_pages import app_server, to
+from tests.support.chromium import chromium
 from tests.support.process import free_port
 from tests.support.running import zimwatch
 
@@ -85,7 +86,7 @@ async def measure(rounds: int) -> dict[str, float]:
     port = free_port()
     endpoint = f"http://127.0.0.1:{port}"
     found: dict[str, float] = {}
-    async with app_server(endpoint) as address, chromium(NOWHERE) as browser:
+    async with app_server(endpoint) as address, chromium(to(NOWHERE)) as browser:
 
         async def opened(options: dict[str, Any] | None) -> tuple[Page, CDPSession]:
             page = await (await browser.new_context()).new_page()

@@ -7,22 +7,19 @@ from __future__ import annotations
 
 from typing import Final
 
+from dashboard.language import gettext as _
 from dashboard.language import marked
 from sidecar.domain.alerting import kinds
-from sidecar.domain.alerting.words import ADVICE
+from sidecar.domain.alerting.kinds import Kind
+from sidecar.domain.alerting.words import ADVICE_SENTENCES
 
-__all__ = [
-    "ADVICE",
-    "DURATIONS",
-    "GROUP_WORDS",
-    "HELD_REASONS",
-    "HELD_WORDS",
-    "KIND_WORDS",
-    "SEVERITY_WORDS",
-    "STATE_WORDS",
-]
-
-DURATIONS: Final = ("30m", "1h", "4h", "24h", "7d")
+DURATIONS: Final = {
+    "30m": marked("30 minutes"),
+    "1h": marked("1 hour"),
+    "4h": marked("4 hours"),
+    "24h": marked("24 hours"),
+    "7d": marked("7 days"),
+}
 KIND_WORDS: Final = {
     kinds.KICKED_OUT: marked("Kicked out"),
     kinds.TOKEN_EXPIRING: marked("Token about to expire"),
@@ -64,4 +61,50 @@ HELD_REASONS: Final = {
     "flapping": marked("it came and went too often, which was told once"),
     "silenced": marked("it is silenced"),
     "acknowledged": marked("somebody had taken it on"),
+    "its beginning was not told": marked("its beginning was not told"),
 }
+# A line of an alert's story.
+STORY_WORDS: Final = {
+    "opened": marked("fired"),
+    "cause": marked("again"),
+    "resolved": marked("over"),
+    "acknowledged": marked("taken on"),
+    "unheld": marked("called for after all"),
+    "repeat": marked("told again"),
+}
+# What a receiver is told.
+TOLD_WORDS: Final = {
+    "firing": marked("firing"),
+    "repeat": marked("still firing"),
+    "acknowledged": marked("acknowledged"),
+    "resolved": marked("resolved"),
+}
+# What an alert is matched by.
+LABEL_WORDS: Final = {
+    "kind": marked("kind"),
+    "severity": marked("severity"),
+    "app_id": marked("app"),
+    "user_id": marked("user id"),
+    "platform": marked("platform"),
+    "sdk_version": marked("SDK version"),
+    "app_version": marked("app version"),
+    "device_id": marked("device id"),
+    "part": marked("part"),
+    "flapping": marked("flapping"),
+}
+
+
+def advice(kind: Kind) -> str:
+    """What to do about an alert of this kind, in the language of the request."""
+    return " ".join(_(one.text) for one in ADVICE_SENTENCES[kind])
+
+
+def label(name: str) -> str:
+    """What a label is called."""
+    return _(LABEL_WORDS[name]) if name in LABEL_WORDS else name.replace("_", " ")
+
+
+def label_value(name: str, value: str) -> str:
+    """A label's value, where it is a word of ours, as people call it; another one as it is."""
+    word = {"kind": KIND_WORDS, "severity": SEVERITY_WORDS}.get(name, {}).get(value)
+    return _(word) if word else value

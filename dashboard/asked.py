@@ -58,11 +58,11 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
         HTTP 404 where the app is no number, 403 where the token is bound to another one.
         """
-        _, _, app, user_id = self.path.split("/", 3)
+        app, user_id = self.path.split("/", 3)[2:]
         if not is_number(app):
-            raise web.HTTPNotFound(text="There is no such app.")
+            raise web.HTTPNotFound(text=_("There is no such app."))
         if self.own_app not in {None, int(app)}:
-            raise web.HTTPForbidden(text="The token is bound to another app.")
+            raise web.HTTPForbidden(text=_("The token is bound to another app."))
         return int(app), unquote(user_id, errors="replace") or self.get("id")
 
 

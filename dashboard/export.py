@@ -11,6 +11,7 @@ import msgspec
 from aiohttp import web
 
 from dashboard.asked import AppOf, Asked, MomentError, moment_asked
+from dashboard.language import gettext as _
 from dashboard.views.users import FilterError, search_of
 from sidecar.clock import Clock
 from sidecar.store import Store
@@ -113,7 +114,7 @@ def _parquet(pages: AsyncIterator[list[dict[str, Any]]]) -> AsyncIterator[bytes]
         from pyarrow import parquet  # noqa: PLC0415
     except ImportError:
         raise web.HTTPNotImplemented(
-            text="Parquet needs pyarrow: install Zimwatch with its extra, zimwatch[parquet]"
+            text=_("Parquet needs pyarrow: install Zimwatch with its extra, zimwatch[parquet]")
         ) from None
     schema = pa.schema(
         [

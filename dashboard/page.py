@@ -10,12 +10,28 @@ from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from dashboard import language, times
-from dashboard.alert_words import GROUP_WORDS, HELD_REASONS, HELD_WORDS, KIND_WORDS, SEVERITY_WORDS, STATE_WORDS
-from dashboard.words import REASONS, SERVER_WORDS, STATUS_WORDS, os_words, words_for, words_of
+from dashboard.alert_words import (
+    GROUP_WORDS,
+    HELD_REASONS,
+    HELD_WORDS,
+    KIND_WORDS,
+    SEVERITY_WORDS,
+    STATE_WORDS,
+    STORY_WORDS,
+    TOLD_WORDS,
+    label,
+    label_value,
+)
+from dashboard.language import gettext as _
+from dashboard.said import said
+from dashboard.words import LOSS_WORDS, REASONS, SERVER_WORDS, STATUS_WORDS, os_words, words_for, words_of
 
-# Every character that ends a line or hides: shown as a mark, so that an id is what it seems.
-_SHOWN_AS: Final = dict.fromkeys((*range(0x20), 0x7F), "\N{REPLACEMENT CHARACTER}")
+# Every character that ends a line, hides, or turns the direction of what follows (UAX #9): shown as a mark, so that an
+# id is what it seems, and a sentence about it stays readable.
+_TURNS: Final = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
+_SHOWN_AS: Final = dict.fromkeys((*range(0x20), 0x7F, *_TURNS), "\N{REPLACEMENT CHARACTER}")
 _SHORT: Final = 120
+_STOPS: Final = (".", "!", "?", "。", "！", "？", "…")
 
 
 def user_path(app_id: int, user_id: str) -> str:
@@ -33,6 +49,12 @@ def shown(text: str) -> str:
 def short(text: str) -> str:
     """The same, cut where it is only meant to recognise something by."""
     return shown(text if len(text) <= _SHORT else f"{text[:_SHORT]}…")
+
+
+def sentence(text: str) -> str:
+    """Text that may begin small and end without a stop, as a sentence."""
+    begun = f"{text[:1].upper()}{text[1:]}"
+    return begun if text.endswith(_STOPS) else _("%(sentence)s.") % {"sentence": begun}
 
 
 def _environment() -> Environment:
@@ -58,6 +80,11 @@ def _environment() -> Environment:
         GROUP_WORDS=GROUP_WORDS,
         HELD_WORDS=HELD_WORDS,
         HELD_REASONS=HELD_REASONS,
+        LOSS_WORDS=LOSS_WORDS,
+        STORY_WORDS=STORY_WORDS,
+        TOLD_WORDS=TOLD_WORDS,
+        label=label,
+        label_value=label_value,
         STATUS_WORDS=STATUS_WORDS,
         REASONS=REASONS,
         LANGUAGES=language.LANGUAGES,
@@ -70,7 +97,10 @@ def _environment() -> Environment:
         ago=times.ago,
         lasted=times.lasted,
         shown=shown,
+        said=said,
+        sentence=sentence,
         short=short,
+        grouped="{:,}".format,
         field=getattr,
     )
     return environment

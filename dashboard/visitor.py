@@ -11,6 +11,8 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
+from dashboard.language import gettext as _
+
 # Forms of a process that has ended are not taken: whoever sends one is asked to load the page anew.
 _KEY: Final = secrets.token_bytes(32)
 _FIELD: Final = "form_token"
@@ -27,9 +29,9 @@ class Visitor(msgspec.Struct, frozen=True):
         """The fields of a form of ours; 403 for one that another site, or another visitor, could have made."""
         posted = {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
         if request.headers.get("Origin") is not None and not self.is_own_origin(request):
-            raise web.HTTPForbidden(text="The form comes from another site.")
+            raise web.HTTPForbidden(text=_("The form comes from another site."))
         if not hmac.compare_digest(posted.pop(_FIELD, "").encode(), form_token(request).encode()):
-            raise web.HTTPForbidden(text="The page is too old for this; load it again and repeat what you did.")
+            raise web.HTTPForbidden(text=_("The page is too old for this; load it again and repeat what you did."))
         return posted
 
 

@@ -32,6 +32,8 @@ _OS_WORDS: Final = {
     "WEB": "Web",
     "MINIPROGRAM": "Mini program",
 }
+# What became of spans that the collector does not have.
+LOSS_WORDS: Final = {"expired": marked("given up"), "refused": marked("refused"), "rejected": marked("rejected")}
 # The connection events that lead to a status, in a few words, for filters and lists.
 REASONS: Final = {
     "SUCCESS": marked("Connected or logged out"),
@@ -40,23 +42,6 @@ REASONS: Final = {
     "TOKEN_EXPIRED": marked("Token expired"),
     "LOGIN_TIMEOUT": marked("Login timed out"),
     "UNREGISTERED": marked("Unregistered"),
-}
-
-
-HELD_WORDS: Final = {
-    "late": "came late",
-    "storm": "part of a storm",
-    "ping_pong": "part of a ping-pong",
-    "flapping": "flapping",
-    "silenced": "silenced",
-}
-HELD_REASONS: Final = {
-    "late": "it reached Zimwatch too long after it happened",
-    "storm": "the alert about the storm speaks for it",
-    "ping_pong": "the alert about two devices that kick each other out speaks for it",
-    "flapping": "it came and went too often, which was told once",
-    "silenced": "it is silenced",
-    "acknowledged": "somebody had taken it on",
 }
 
 

@@ -120,6 +120,15 @@
     if (event.target.tagName === "DIALOG") event.target.close();
   });
 
+  // A list's head chooses all of it; a row that comes later is not chosen by that.
+  document.addEventListener("change", (event) => {
+    const list = event.target.closest("table"), all = list?.querySelector("[data-chooses]");
+    if (!all) return;
+    const rows = [...list.querySelectorAll("tbody .choose input")];
+    if (event.target === all) for (const one of rows) one.checked = all.checked;
+    all.checked = rows.length > 0 && rows.every((one) => one.checked);
+  });
+
   // Keys: / finds, ? helps, . shows what waits, g goes.
   const GO = { o: "/", u: "/users", s: "/settings", a: "/alerts" };
   let going = false;

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import msgspec
 from aiohttp import web
 
-from dashboard.alert_words import ADVICE, DURATIONS, GROUP_WORDS, KIND_WORDS, STATE_WORDS
+from dashboard.alert_words import DURATIONS, GROUP_WORDS, KIND_WORDS, STATE_WORDS, advice
 from dashboard.asked import Asked, Loader, View, is_number
 from dashboard.language import gettext as _
 from dashboard.live import whole
@@ -77,7 +77,7 @@ def pages(store: Store, clock: Clock) -> dict[str, Loader]:
 
     async def undelivered(asked: Asked) -> View:
         if asked.own_app is not None:
-            raise web.HTTPForbidden(text="The token is bound to one app.")
+            raise web.HTTPForbidden(text=_("The token is bound to one app."))
         found = await store.read(notifications.dead, SHOWN)
         values = {"tab": "alerts", "now_us": clock(), "dead": found}
         return View(name="undelivered.html", values=values, is_live=False)
@@ -114,7 +114,7 @@ def routes(store: Store, engine: Engine, clock: Clock, visitor: Visitor) -> list
     async def send_again(request: web.Request) -> web.Response:
         await visitor.form(request)
         if visitor.app_of(request) is not None:
-            raise web.HTTPForbidden(text="The token is bound to one app.")
+            raise web.HTTPForbidden(text=_("The token is bound to one app."))
         wanted = _id(request.match_info["id"])
         await store.write(lambda c: engine.send_again(c, wanted, clock()))
         raise web.HTTPSeeOther("/alerts/undelivered")
@@ -142,7 +142,7 @@ async def alert_values(store: Store, found: Alert, now_us: int) -> dict[str, Any
         "tab": "alerts",
         "now_us": now_us,
         "alert": found,
-        "advice": ADVICE[found.kind],
+        "advice": advice(found.kind),
         "lines": await store.read(alert_log.lines, found.id),
         "told": await store.read(notifications.of_alert, found.id),
         "durations": DURATIONS,
@@ -154,7 +154,7 @@ async def _found(store: Store, text: str, own: int | None) -> Alert:
     """The alert with this id; HTTP 404 where there is none that may be seen."""
     found = await store.read(alert_log.one, _id(text))
     if found is None or own not in {None, found.subject.app_id}:
-        raise web.HTTPNotFound(text="There is no such alert.")
+        raise web.HTTPNotFound(text=_("There is no such alert."))
     return found
 
 

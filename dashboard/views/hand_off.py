@@ -8,6 +8,7 @@ import msgspec
 from aiohttp import web
 
 from dashboard import timeline
+from dashboard.language import gettext as _
 from dashboard.page import render
 from dashboard.views.user import EVENTS, ROWS, header, lines_of
 from sidecar.store import Store
@@ -20,7 +21,7 @@ def routes(store: Store) -> list[web.AbstractRouteDef]:
     async def hand_off(request: web.Request) -> web.Response:
         link = await store.hand_off(request.match_info["link"])
         if link is None:
-            raise web.HTTPGone(text="The link has ended, or it was not made here.")
+            raise web.HTTPGone(text=_("The link has ended, or it was not made here."))
         then = await store.user_as_of(link.app_id, link.user_id, link.as_of_us, limit=EVENTS)
         sessions = [_redacted(row) for row in then.detail.sessions] if then.detail else []
         stored = [_without_words(one) for one in then.events]

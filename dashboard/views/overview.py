@@ -12,6 +12,7 @@ from dashboard import chart
 from dashboard.asked import Asked, Loader, View
 from dashboard.language import gettext as _
 from dashboard.language import ngettext
+from dashboard.said import said
 from dashboard.times import lasted
 from sidecar.canary import CanaryStatus
 from sidecar.clock import Clock
@@ -98,7 +99,7 @@ async def signs(store: Store, now_us: int) -> list[Sign]:
         }
         found.append(Sign(_("Events"), text, well=True))
     problem = store.problem
-    found.append(Sign(_("Database"), problem or _("commits"), well=problem is None))
+    found.append(Sign(_("Database"), said(problem) if problem else _("commits"), well=problem is None))
     backlog = await store.span_backlog()
     if backlog.spans == 0 or backlog.oldest_us is None:
         found.append(Sign(_("Spans"), _("none waiting"), well=True))
@@ -110,7 +111,7 @@ async def signs(store: Store, now_us: int) -> list[Sign]:
     failing = await store.read(notifications.failing)
     owed, dead = await store.read(notifications.backlog)
     if failing:
-        text = ", ".join(f"{name}: {error[:80]}" for name, (_since, error) in sorted(failing.items()))
+        text = ", ".join(f"{name}: {said(error)[:80]}" for name, (_since, error) in sorted(failing.items()))
         found.append(Sign(_("Channels"), text, well=False))
     elif dead:
         told = ngettext("%(count)s message not delivered", "%(count)s messages not delivered", dead)

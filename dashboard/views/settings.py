@@ -9,6 +9,7 @@ import msgspec
 from aiohttp import web
 
 from dashboard.asked import Asked, Loader, View
+from dashboard.language import gettext as _
 from dashboard.live import whole
 from dashboard.visitor import Visitor, form_token
 from sidecar.alerting.outgoing import DeliveryError
@@ -55,12 +56,12 @@ def routes(store: Store, clock: Clock, in_force: InForce, visitor: Visitor) -> l
     async def attempt(request: web.Request) -> web.Response:
         await visitor.form(request)
         if visitor.app_of(request) is not None:
-            raise web.HTTPForbidden(text="The token is bound to one app.")
+            raise web.HTTPForbidden(text=_("The token is bound to one app."))
         name, address = request.match_info["receiver"], f"{request.scheme}://{request.host}"
         try:
             tried = Tried(name, None, await in_force.try_receiver(name, address))
         except KeyError:
-            raise web.HTTPNotFound(text="There is no such receiver in the settings.") from None
+            raise web.HTTPNotFound(text=_("There is no such receiver in the settings.")) from None
         except DeliveryError as error:
             tried = Tried(name, str(error), {})
         view = await _view(store, clock(), in_force, own_app=None, address=address, tried=tried)

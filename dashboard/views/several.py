@@ -7,6 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
+from dashboard.alert_words import DURATIONS
 from dashboard.asked import is_number
 from dashboard.page import render
 from dashboard.views.alerts import SHOWN, about, silence
@@ -31,6 +32,7 @@ def routes(store: Store, engine: Engine, clock: Clock, visitor: Visitor) -> list
             alerts=chosen,
             do="silence" if do == "silence" else "ack",
             problem=problem,
+            durations=DURATIONS,
             form_token=form_token(request),
         )
 

@@ -28,9 +28,11 @@ SPAN_WORDS: Final = {
 }
 MATCH_WORDS: Final = {"contains": marked("contains"), "prefix": marked("begins with"), "exact": marked("is exactly")}
 ORDER_WORDS: Final = {
-    "newest": marked("Newest change first"),
-    "oldest": marked("Oldest change first"),
-    "id": marked("By app and id"),
+    "newest": marked("Newest change"),
+    "oldest": marked("Oldest change"),
+    "id": marked("App and id"),
+    "user_id": marked("User id"),
+    "token": marked("Token’s end"),
 }
 COLUMNS: Final = {
     "app": marked("App"),

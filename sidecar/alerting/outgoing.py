@@ -9,6 +9,7 @@ Redirects are not followed.
 from __future__ import annotations
 
 import ipaddress
+import os
 import socket
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -18,11 +19,17 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
 
+from sidecar.domain.sentences import Sentence
 from sidecar.errors import ZimwatchError
 
 TIMEOUT: Final = aiohttp.ClientTimeout(total=10, connect=5)
 _MOST_TOLD: Final = 300
 _RETRIED: Final = frozenset({408, 425, 429})
+
+NO_ANSWER: Final = Sentence("no answer within 10 s")
+BAD_URL: Final = Sentence("the URL cannot be used")
+NO_CONNECTION: Final = Sentence("no connection: %(why)s")
+NO_REDIRECT: Final = Sentence("HTTP %(status)s: a redirect is not followed; set the final address")
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -133,11 +140,13 @@ def failure(error: Exception) -> DeliveryError:
     if isinstance(cause, RefusedAddressError):
         return DeliveryError(str(cause), permanent=True)
     if isinstance(error, TimeoutError):
-        return DeliveryError("no answer within 10 s", permanent=False)
+        return DeliveryError(NO_ANSWER(), permanent=False)
     if isinstance(error, aiohttp.InvalidURL):
-        return DeliveryError("the URL cannot be used", permanent=True)
-    told = getattr(cause, "strerror", None) or type(error).__name__
-    return DeliveryError(f"no connection: {told}", permanent=False)
+        return DeliveryError(BAD_URL(), permanent=True)
+    number = getattr(cause, "errno", None)
+    # asyncio puts the address into its own text. A name that is not found has a number that the system does not know.
+    told = os.strerror(number) if number is not None and number > 0 else getattr(cause, "strerror", None)
+    return DeliveryError(NO_CONNECTION(why=told or type(error).__name__), permanent=False)
 
 
 def raise_for(status: int, headers: Mapping[str, str], told: str) -> None:
@@ -145,7 +154,7 @@ def raise_for(status: int, headers: Mapping[str, str], told: str) -> None:
     if 200 <= status < 300:  # noqa: PLR2004 - HTTP's success
         return
     if 300 <= status < 400:  # noqa: PLR2004 - HTTP's redirects
-        raise DeliveryError(f"HTTP {status}: a redirect is not followed; set the final address", permanent=True)
+        raise DeliveryError(NO_REDIRECT(status=status), permanent=True)
     permanent = status < 500 and status not in _RETRIED  # noqa: PLR2004 - HTTP's client errors
     raise DeliveryError(
         f"HTTP {status}: {told[:_MOST_TOLD]}".rstrip(": "), permanent=permanent, retry_after_us=retry_after_us(headers)

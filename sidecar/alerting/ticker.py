@@ -11,6 +11,7 @@ import structlog
 from sidecar.alerting.dispatcher import Dispatcher
 from sidecar.alerting.engine import Engine, Gathered
 from sidecar.clock import Clock
+from sidecar.domain.alerting import words
 from sidecar.errors import ZimwatchError
 from sidecar.store import Store, alert_log
 
@@ -58,7 +59,7 @@ class Ticker:
             oldest_us = (await self._store.span_backlog()).oldest_us
             # Down at half of what it takes up: a backlog that is only worked off does not come and go.
             late = oldest_us is not None and now_us - oldest_us >= limit_us // 2
-            found["spans"] = (oldest_us if late else None, "spans wait for the collector")
+            found["spans"] = (oldest_us if late else None, words.SPANS_WAIT())
         for dispatcher in self._dispatchers:
             since_us, why = dispatcher.failing or (None, "")
             found[f"receiver {dispatcher.name}"] = (since_us, why)

@@ -9,11 +9,13 @@ from __future__ import annotations
 import base64
 import binascii
 import ipaddress
+from typing import Final
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from sidecar.api.problem import Problem
+from sidecar.domain.sentences import Sentence
 from sidecar.settings import Settings
 from sidecar.store import Store
 from sidecar.store.records import Token
@@ -25,6 +27,13 @@ _OPEN = ("/livez", "/readyz", "/tap/", "/static/", "/hand-off/", "/v1/callbacks/
 _SAFE = ("GET", "HEAD", "OPTIONS")
 # What comes without a token is signed instead; the calls themselves look at that.
 _SIGNED = ("/v1/chatops", "/v1/chatops/slack")
+
+_LOCAL: Final = Sentence("local")
+_FOREIGN_HOST: Final = Sentence("this Host is not one of this server's; name it in server.allowed_hosts if it is")
+_FOREIGN_ORIGIN: Final = Sentence("pages of other origins may send events, and change nothing else")
+_NO_TOKEN: Final = Sentence("a token is needed: Authorization: Bearer <token>")
+_BAD_TOKEN: Final = Sentence("the token is unknown, revoked or expired")
+_OTHER_SCOPE: Final = Sentence("the token's scope is %(scope)s; this needs %(needed)s")
 
 
 def is_loopback(host: str | None) -> bool:
@@ -55,7 +64,7 @@ def check_host(request: web.Request, settings: Settings) -> None:
     server = settings.server
     ours = {host.strip("[]").lower() for host in (server.host, *server.allowed_hosts)}
     if not is_loopback(name) and name not in ours:
-        raise Problem(421, "this Host is not one of this server's; name it in server.allowed_hosts if it is")
+        raise Problem(421, _FOREIGN_HOST())
 
 
 def is_own_origin(request: web.Request) -> bool:
@@ -69,7 +78,7 @@ def check_origin(request: web.Request, settings: Settings) -> None:
     if origin is None or request.method in _SAFE or is_own_origin(request):
         return
     if request.path != "/v1/events":
-        raise Problem(403, "pages of other origins may send events, and change nothing else")
+        raise Problem(403, _FOREIGN_ORIGIN())
     if not origin_is_allowed(origin, settings):
         raise Problem(403, "pages of this origin may not send here; name it in ingest.allowed_origins if they may")
 
@@ -82,15 +91,15 @@ async def check_token(request: web.Request, store: Store) -> Token | None:
     if secret is None:
         if request.path in _SIGNED or (not store.has_tokens and is_local(request)):
             return None
-        raise _unauthorized("a token is needed: Authorization: Bearer <token>")
+        raise _unauthorized(_NO_TOKEN())
     token = await store.token_of(secret)
     if token is None:
-        raise _unauthorized("the token is unknown, revoked or expired")
+        raise _unauthorized(_BAD_TOKEN())
     ingests = request.method == "POST" and request.path == "/v1/events"
     reads = request.method in _SAFE or request.path in _SIGNED
     needed = {"ingest"} if ingests else {"read", "write"} if reads else {"write"}
     if token.scope not in needed:
-        raise Problem(403, f"the token's scope is {token.scope}; this needs {' or '.join(sorted(needed))}")
+        raise Problem(403, _OTHER_SCOPE(scope=token.scope, needed=" or ".join(sorted(needed))))
     return token
 
 
@@ -111,7 +120,7 @@ def who(request: web.Request) -> str:
         if name:
             return name[:100]
     token = request.get(TOKEN)
-    return "local" if token is None else f"token {token.id} ({token.hint}…)"
+    return _LOCAL() if token is None else f"token {token.id} ({token.hint}…)"
 
 
 def is_local(request: web.Request) -> bool:

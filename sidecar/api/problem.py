@@ -9,12 +9,17 @@ import msgspec
 import structlog
 from aiohttp import web
 
+from sidecar.domain.sentences import Sentence
 from sidecar.errors import StoreUnavailableError, ZimwatchError
 from sidecar.ingest.body import TooLargeError
 
 _log = structlog.get_logger(__name__)
 # In the place of aiohttp's "404: Not Found" and its like.
-_USUAL = {404: "there is nothing at this address", 405: "this address does not take this method"}
+_USUAL = {
+    404: Sentence("there is nothing at this address"),
+    405: Sentence("this address does not take this method"),
+}
+_FAILED = Sentence("Zimwatch failed to answer; its log says why")
 
 
 class Problem(ZimwatchError):  # noqa: N818 - RFC 9457's own word
@@ -47,7 +52,8 @@ def of(error: Exception) -> Problem:
         return Problem(400, str(error))
     if isinstance(error, web.HTTPException):
         keep = {name: error.headers[name] for name in ("Allow", "Location") if name in error.headers}
-        said = error.text if error.text != f"{error.status}: {error.reason}" else _USUAL.get(error.status)
+        usual = _USUAL.get(error.status)
+        said = error.text if error.text != f"{error.status}: {error.reason}" else usual and usual()
         return Problem(error.status, said or error.reason, keep)
     _log.error("request failed", exc_info=error)
-    return Problem(500, "Zimwatch failed to answer; its log says why")
+    return Problem(500, _FAILED())

@@ -17,6 +17,7 @@ from sidecar.canary.status import CanaryStatus, publish
 from sidecar.canary.token import TokenError, TokenSource
 from sidecar.clock import Clock
 from sidecar.domain import connection
+from sidecar.domain.sentences import Sentence
 from sidecar.sdk import (
     ConnectionStateChanged,
     ErrorInfo,
@@ -37,6 +38,14 @@ _FROM_THE_NETWORK: Final = frozenset({NETWORK_ERROR, ANSWER_TIMEOUT})
 _ANSWER_FOLLOWS_S: Final = 1.0  # DISCONNECTED may come before the answer that it belongs to
 _LOGOUT_S: Final = 1.0
 DEVICE_ID: Final = "zimwatch-canary"
+
+NO_ANSWER: Final = Sentence("the login has had no answer within %(seconds)s s")
+OVER_AT_ONCE: Final = Sentence("the login was over as soon as it began; the token may have expired")
+RECONNECTING: Final = Sentence("the connection was lost, and the SDK is trying again")
+GIVEN_UP: Final = Sentence("the SDK has given up reconnecting")
+KICKED_OUT: Final = Sentence("another device logged in with the canary's account and kicked it out")
+UNREGISTERED: Final = Sentence("the canary's account was unregistered")
+REFUSED: Final = Sentence("the login was refused: %(why)s")
 
 Sleep = Callable[[float], Coroutine[Any, Any, None]]
 
@@ -111,7 +120,7 @@ class Canary:
         out = asyncio.create_task(self._out.wait())
         try:
             if not await self._first({login, out}, self._login_timeout_s):
-                self._know(False, f"the login has had no answer within {self._login_timeout_s:g} s")
+                self._know(False, NO_ANSWER(seconds=f"{self._login_timeout_s:g}"))
                 left_us = (expires_at_us(token) or 0) - self._clock()
                 await self._first({login, out}, max(left_us / _SECOND_US, self._retry_s))
             if out.done() and not login.done():
@@ -134,7 +143,7 @@ class Canary:
             return False
         if self._out.is_set():  # with a token that had expired the SDK resolves, and nobody is logged in
             self._at_once = False
-            self._know(None, "the login was over as soon as it began; the token may have expired")
+            self._know(None, OVER_AT_ONCE())
             return False
         self._logged_in = True
         self._set(login_duration_us=self._clock() - self._began_us, logins=self.status.logins + 1)
@@ -163,7 +172,7 @@ class Canary:
         elif not self._logged_in:
             return
         elif state == connection.RECONNECTING and self.status.reachable:
-            self._know(False, "the connection was lost, and the SDK is trying again")
+            self._know(False, RECONNECTING())
         elif state == connection.CONNECTED and not self.status.reachable:
             self._set(reconnects=self.status.reconnects + 1)
             self._know(True)
@@ -174,11 +183,11 @@ class Canary:
         if event == connection.TOKEN_EXPIRED:
             self._at_once = self._clock() - self._began_us >= self._retry_s * _SECOND_US
         elif event == connection.LOGIN_TIMEOUT:
-            self._know(False, "the SDK has given up reconnecting")
+            self._know(False, GIVEN_UP())
         elif event == connection.KICKED_OUT:
-            self._know(None, "another device logged in with the canary's account and kicked it out")
+            self._know(None, KICKED_OUT())
         elif event == connection.UNREGISTERED:
-            self._know(None, "the canary's account was unregistered")
+            self._know(None, UNREGISTERED())
 
     def _lost(self, lost: SdkLost) -> None:
         self._logged_in = False
@@ -190,7 +199,7 @@ class Canary:
             self._know(None, error.message)
             return
         self._count(error.code)
-        self._know(False if error.code in _FROM_THE_NETWORK else None, f"the login was refused: {error}")
+        self._know(False if error.code in _FROM_THE_NETWORK else None, REFUSED(why=error))
 
     def _error(self, error: ErrorInfo) -> None:
         self._count(error.code)

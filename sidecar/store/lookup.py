@@ -6,9 +6,10 @@ not filled the page by then, it ends early and says from where to look further.
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 import sqlalchemy as sa
@@ -22,9 +23,9 @@ from sidecar.store.records import UserFilter, UserRow
 from sidecar.store.rows import Client
 
 Match = Literal["contains", "prefix", "exact"]
-Order = Literal["newest", "oldest", "id"]
+Order = Literal["newest", "oldest", "id", "user_id", "token"]
 MATCHES: Final[tuple[Match, ...]] = ("contains", "prefix", "exact")
-ORDERS: Final[tuple[Order, ...]] = ("newest", "oldest", "id")
+ORDERS: Final[tuple[Order, ...]] = ("newest", "oldest", "id", "user_id", "token")
 IDS_MOST: Final = 1_000
 # How many rows one page may look at. It bounds the time of a page; see benchmarks/pages.py.
 LOOKED_AT_MOST: Final = 20_000
@@ -39,7 +40,8 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
 
     ``ids`` are looked up as they are. ``changed_after_us`` and ``token_ends_before_us`` (which leaves out tokens
     that have ended) bound moments. ``sdk_version`` and ``app_version`` are those of any client that is live, or was
-    the last to be.
+    the last to be. ``order``: by the last change, by app and id, by id over all apps, or by the token's end: the next
+    to end first, then those that have ended, the last of them first, then those that are not known.
     """
 
     q: str | None = None
@@ -92,6 +94,11 @@ def search_users(connection: sa.Connection, wanted: Search, time: LeaseTime, lea
     sought = _Sought(wanted, time, leases, _condition(connection, wanted, time, leases))
     if wanted.ids or (wanted.q and wanted.match == "exact"):
         return _by_ids(connection, sought)
+    if wanted.order == "token":
+        begin = _read_cursor(wanted.cursor, _TokenPlace) or (time.machine_us, time.machine_us, 0)
+        return _page(connection, sought, _by_token(connection, begin), lambda row: _token_cursor(begin[0], row))
+    if wanted.order == "user_id":
+        return _page(connection, sought, _by_user_id(connection, wanted), cursor_after)
     if wanted.order == "id" or (wanted.q and wanted.match == "prefix"):
         return _page(connection, sought, _by_id(connection, wanted), cursor_after)
     return _page(connection, sought, _by_change(connection, wanted), lambda row: str(row.changed_position))
@@ -169,23 +176,68 @@ def _by_change(connection: sa.Connection, wanted: Search) -> Iterator[Any]:
 
 def _by_id(connection: sa.Connection, wanted: Search) -> Iterator[Any]:
     """Rows in the order of (app, id), which is that of an index, from the cursor on."""
-    after = _read_cursor(wanted.cursor)
-    sql = f"SELECT {groups.COLUMNS} FROM user_status WHERE app_id = ? AND user_id > ? {{}} ORDER BY user_id"
+    after = _read_cursor(wanted.cursor, tuple[int, str])
+    for app_id in _apps(connection, wanted):
+        if after is None or app_id > after[0]:
+            yield from _of_app(connection, wanted, app_id, "")
+        elif app_id == after[0]:
+            yield from _of_app(connection, wanted, app_id, after[1], past=True)
+
+
+def _by_user_id(connection: sa.Connection, wanted: Search) -> Iterator[Any]:
+    """Rows in the order of (id, app): the merge of the apps, each of which is read only as far as it is asked for."""
+    app, user_id = _read_cursor(wanted.cursor, tuple[int, str]) or (-1, "")
+    apps = _apps(connection, wanted)
+    walks = (_of_app(connection, wanted, app_id, user_id, past=app_id <= app) for app_id in apps)
+    return heapq.merge(*walks, key=lambda row: (row.user_id, row.app_id))
+
+
+def _apps(connection: sa.Connection, wanted: Search) -> list[int]:
+    return [wanted.app_id] if wanted.app_id is not None else app_ids(connection)
+
+
+def _of_app(connection: sa.Connection, wanted: Search, app_id: int, first: str, *, past: bool = False) -> Iterator[Any]:
+    """An app's rows in the order of their ids, from ``first`` on; with ``past`` without it."""
+    among, bounds = "", list[str]()
+    if wanted.q and wanted.match == "prefix":
+        among, bounds = "AND user_id >= ? AND user_id < ?", [wanted.q, wanted.q + _LAST_CHARACTER]
+    sql = (
+        f"SELECT {groups.COLUMNS} FROM user_status WHERE app_id = ? AND user_id {'>' if past else '>='} ? {among}"
+        " ORDER BY user_id"
+    )
     driver: Any = connection.connection.driver_connection
-    for app_id in [wanted.app_id] if wanted.app_id is not None else app_ids(connection):
-        if after is not None and app_id < after[0]:
-            continue
-        above, among, bounds = "", "", list[str]()
-        if wanted.q and wanted.match == "prefix":
-            among, bounds = "AND user_id >= ? AND user_id < ?", [wanted.q, wanted.q + _LAST_CHARACTER]
-        if after is not None and app_id == after[0]:
-            above = after[1]
-        yield from map(Row._make, driver.execute(sql.format(among), (app_id, above, *bounds)))
+    return map(Row._make, driver.execute(sql, (app_id, first, *bounds)))
 
 
-def _read_cursor(text: str | None) -> tuple[int, str] | None:
+_Number = Annotated[int, msgspec.Meta(ge=-tables.LARGEST, le=tables.LARGEST)]
+_TokenPlace = tuple[_Number, _Number | None, _Number]
+"""When the first page was made; the token's end and the key of the last user of the page before."""
+
+
+def _by_token(connection: sa.Connection, place: _TokenPlace) -> Iterator[Any]:
+    """Rows by the end of the token, from ``place`` on: what has ended is what had when the first page was made."""
+    begin_us, token_us, user_key = place
+    driver: Any = connection.connection.driver_connection
+    sql = f"SELECT {groups.COLUMNS} FROM user_status WHERE {{}} ORDER BY {{}}"
+    if token_us is not None:
+        if token_us >= begin_us:
+            ahead = sql.format("(token_expires_at_us, user_key) > (?, ?)", "token_expires_at_us, user_key")
+            yield from map(Row._make, driver.execute(ahead, (token_us, user_key)))
+            token_us, user_key = begin_us, 0
+        ended = sql.format("(token_expires_at_us, user_key) < (?, ?)", "token_expires_at_us DESC, user_key DESC")
+        yield from map(Row._make, driver.execute(ended, (token_us, user_key)))
+        user_key = 0
+    unknown = sql.format("token_expires_at_us IS NULL AND user_key > ?", "user_key")
+    yield from map(Row._make, driver.execute(unknown, (user_key,)))
+
+
+def _token_cursor(begin_us: int, row: Any) -> str:  # noqa: ANN401 - a row of ``user_status``
+    return msgspec.json.encode((begin_us, row.token_expires_at_us, row.user_key)).decode()
+
+
+def _read_cursor(text: str | None, place: Any) -> Any:  # noqa: ANN401 - a type, and one of it; None where it is none
     try:
-        return msgspec.json.decode(text, type=tuple[int, str]) if text else None
+        return msgspec.json.decode(text, type=place) if text else None
     except msgspec.MsgspecError:
         return None
 
@@ -194,7 +246,7 @@ def _by_ids(connection: sa.Connection, sought: _Sought) -> Found:
     """The users with these ids, in every app; in the order in which they were given, all on one page."""
     wanted = sought.wanted
     ids = list(dict.fromkeys([*wanted.ids, *([wanted.q] if wanted.q and wanted.match == "exact" else [])]))[:IDS_MOST]
-    apps = [wanted.app_id] if wanted.app_id is not None else app_ids(connection)
+    apps = _apps(connection, wanted)
     marks = ", ".join("?" * len(ids))
     sql = f"SELECT {groups.COLUMNS} FROM user_status WHERE app_id = ? AND user_id IN ({marks})"
     found = [Row._make(row) for app_id in apps for row in connection.exec_driver_sql(sql, (app_id, *ids))]

@@ -64,7 +64,8 @@ class User(msgspec.Struct, kw_only=True, gc=False):
     changed_position: int = 0
     group_key: int | None = None
     lease_check_us: int | None = None
-    moved: bool = False  # a column that is indexed has changed since it was written
+    token_expires_at_us: int | None = None  # as it was written last
+    moved: bool = False  # what decides where it stands in a list has changed since it was written
 
 
 class Projections:
@@ -296,7 +297,7 @@ class Projections:
         return others
 
     def _write_users(self, users: list[User], time: LeaseTime) -> None:
-        fresh, new, moved, touched = [], [], [], []
+        fresh, new, moved, touched, tokens = [], [], [], [], []
         for user in users:
             since_us, reason, token_us, platform, lease_us = self._standing(user)
             ends_us = None if lease_us is None else lease_us - time.skipped_us(user.last_seen_at_us)
@@ -316,7 +317,6 @@ class Projections:
                 user.status,
                 since_us,
                 reason,
-                token_us,
                 platform,
                 lease_us,
                 user.last_seen_at_us,
@@ -326,16 +326,20 @@ class Projections:
             )
             if not user.stored:
                 fresh.append(user)
-                new.append((*rest, user.changed_position, group, check_us, user.user_key, user.app_id, user.user_id))
+                place = (user.changed_position, group, check_us)
+                new.append((*rest, *place, token_us, user.user_key, user.app_id, user.user_id))
             elif user.moved:
                 moved.append((*rest, user.changed_position, group, check_us, user.user_key))
             else:
                 touched.append((*rest, user.user_key))
-            user.stored, user.moved = True, False
+            if user.stored and token_us != user.token_expires_at_us:
+                tokens.append((token_us, user.user_key))
+            user.stored, user.moved, user.token_expires_at_us = True, False, token_us
         self._many(_USER_INSERT, new)
         search.index(self._connection, [(user.user_key, user.user_id) for user in fresh])
         self._many(_USER_MOVED, moved)
         self._many(_USER_TOUCHED, touched)
+        self._many(_USER_ENDS, tokens)
 
     def _standing(self, user: User) -> tuple[int | None, str | None, int | None, str | None, int | None]:
         """Since when and why the user has its status; the token's expiry and the platform; the end of its lease."""
@@ -396,7 +400,8 @@ class Projections:
         # A join, because SQLite would read the whole index for a pair of columns IN a list.
         sql = (
             "WITH wanted (app_id, user_id) AS (VALUES {}) SELECT user_key, app_id, user_id, status, last_seen_at_us,"
-            " last_position, changed_position, group_key, lease_check_us, clients, left_elsewhere_us"
+            " last_position, changed_position, group_key, lease_check_us, clients, left_elsewhere_us,"
+            " token_expires_at_us"
             " FROM wanted CROSS JOIN user_status USING (app_id, user_id)"
         )
         unknown: list[tuple[User, bytes]] = []
@@ -417,6 +422,7 @@ class Projections:
                 changed_position=row[6],
                 group_key=row[7],
                 lease_check_us=row[8],
+                token_expires_at_us=row[11],
             )
             who = (user.app_id, user.user_id)
             self._hold(who, user)
@@ -491,15 +497,20 @@ _CLIENT_REPLACE: Final = rows.insert(tables.clients).replace("INSERT", "INSERT O
 _CLIENT_UNPACK: Final = "DELETE FROM clients WHERE client_key = ?"
 _KEPT: Final = ("user_key", "app_id", "user_id")
 _INDEXED: Final = ("changed_position", "group_key", "lease_check_us")
-_REST: Final = tuple(column.name for column in tables.user_status.columns if column.name not in {*_KEPT, *_INDEXED})
+_REST: Final = tuple(
+    column.name
+    for column in tables.user_status.columns
+    if column.name not in {*_KEPT, *_INDEXED, "token_expires_at_us"}
+)
 _USER_INSERT: Final = (
-    f"INSERT INTO user_status ({', '.join((*_REST, *_INDEXED, *_KEPT))})"
+    f"INSERT INTO user_status ({', '.join((*_REST, *_INDEXED, 'token_expires_at_us', *_KEPT))})"
     f" VALUES ({', '.join('?' * len(tables.user_status.columns))})"
 )
-# An index is written anew when one of its columns is set, even to what it was: so there are two.
+# An index is written anew when one of its columns is set, even to what it was: so there are three.
 _USER_MOVED: Final = (
     f"UPDATE user_status SET {', '.join(f'{name} = ?' for name in (*_REST, *_INDEXED))} WHERE user_key = ?"
 )
+_USER_ENDS: Final = "UPDATE user_status SET token_expires_at_us = ? WHERE user_key = ?"
 _USER_TOUCHED: Final = f"UPDATE user_status SET {', '.join(f'{name} = ?' for name in _REST)} WHERE user_key = ?"
 
 

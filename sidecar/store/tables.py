@@ -14,7 +14,7 @@ metadata = sa.MetaData()
 # "ZIMW": SQLite's application_id, by which a file is known as ours.
 APPLICATION_ID = 0x5A494D57
 # The newest migration: a file at this revision has the tables below, and needs none.
-REVISION = "0006_groups_and_runs"
+REVISION = "0007_token_ends"
 # The user key of events that came before any login: they belong to a client, and to nobody yet.
 NOBODY = 0
 # No position is larger.
@@ -132,6 +132,7 @@ user_status = sa.Table(
     sa.Column("left_elsewhere_us", sa.BigInteger),
     sa.UniqueConstraint("app_id", "user_id"),
     sa.Index("user_status_by_group", "group_key", "changed_position"),
+    sa.Index("user_status_by_token", "token_expires_at_us"),
     sa.Index("user_status_by_check", "lease_check_us", sqlite_where=sa.text("lease_check_us IS NOT NULL")),
 )
 

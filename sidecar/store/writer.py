@@ -23,6 +23,7 @@ import structlog
 from sidecar.clock import Clock
 from sidecar.domain.lease import Leases
 from sidecar.domain.lease_time import LeaseTime
+from sidecar.domain.sentences import Sentence
 from sidecar.errors import StoreUnavailableError
 from sidecar.settings import Settings, duration_us
 from sidecar.store import event_log
@@ -41,6 +42,7 @@ CHECKPOINT_LATEST_US: Final = 1_000_000
 # How often a disk that failed is tried while nobody sends.
 RETRY_EVERY_US: Final = 1_000_000
 _RETRY_AFTER_S: Final = 5
+CANNOT_COMMIT: Final = Sentence("the database cannot commit: %(why)s")
 
 _log = structlog.get_logger(__name__)
 
@@ -281,7 +283,7 @@ class Writer:
         reason = str(getattr(error, "orig", error))
         if self.problem is None:
             _log.error("commit failed", error=reason)
-        self.problem = f"the database cannot commit: {reason}"
+        self.problem = CANNOT_COMMIT(why=reason)
         self._engine.dispose()  # a connection that met an error of the disk may hold on to it
 
     def _try_again(self) -> None:

@@ -10,10 +10,8 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, expect
 
 from sidecar.canary import CanaryStatus
-from tests.browser.test_pages import browser, opened
 from tests.support.canary import overview_with
-
-__all__ = ["browser"]
+from tests.support.pages import opened
 
 LONG = "x" * 200
 STATUSES = [

@@ -10,14 +10,12 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, expect
 
 from sidecar.settings import ZegoSettings
-from tests.browser.test_pages import browser, opened
 from tests.support.clocks import Machine
 from tests.support.events import APP_ID
+from tests.support.pages import opened
 from tests.support.running import Zimwatch, zimwatch
 from tests.support.wire import wire_event
 from tests.support.zego import SECRET, user_action
-
-__all__ = ["browser"]
 
 ZEGO = ZegoSettings(callback_secrets=(f"{APP_ID}:{SECRET}",))
 

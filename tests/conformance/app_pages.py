@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 from aiohttp import web
-from playwright.async_api import Browser, async_playwright
 
 ROOT = Path(__file__).parents[2]
 SDK_FOLDER = ROOT / "sidecar/sdk"
@@ -19,16 +17,6 @@ FILES = {
     "/app-log.js": ROOT / "tests/conformance/scripts/app-log.js",
     "/faults.js": ROOT / "tests/conformance/scripts/faults.js",
 }
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-quic",
-    "--no-first-run",
-]
 SERVED_BY_ZIMWATCH = """<!doctype html><meta charset="utf-8"><title>An app</title>
 <script src="/sdk.js"></script>
 <script src="{address}/tap/zim-tap.js"></script>
@@ -77,17 +65,6 @@ async def app_server(address: str) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-def flags(network: int) -> list[str]:
-    """Chromium's arguments; every server of ZIM's is that port of this machine."""
-    return [*FLAGS, f"--host-resolver-rules=MAP *.coolbcloud.com:443 127.0.0.1:{network}"]
-
-
-@contextlib.asynccontextmanager
-async def chromium(network: int) -> AsyncIterator[Browser]:
-    """A browser whose ZIM servers are all that port of this machine."""
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=flags(network))
-        try:
-            yield browser
-        finally:
-            await browser.close()
+def to(network: int) -> str:
+    """Chromium's argument by which every server of ZIM's is that port of this machine."""
+    return f"--host-resolver-rules=MAP *.coolbcloud.com:443 127.0.0.1:{network}"

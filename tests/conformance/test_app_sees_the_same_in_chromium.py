@@ -9,7 +9,8 @@ import pytest
 from playwright.async_api import Browser
 
 from tests.conformance import watching
-from tests.conformance.app_pages import app_server, chromium
+from tests.conformance.app_pages import app_server, to
+from tests.support.chromium import chromium
 from tests.support.running import zimwatch
 
 FAULTS = [
@@ -69,7 +70,7 @@ async def test_the_app_sees_the_same_whatever_goes_wrong_with_the_tap(tmp_path: 
     async with (
         zimwatch(tmp_path) as running,
         app_server(running.url) as address,
-        chromium(NOWHERE) as browser,
+        chromium(to(NOWHERE)) as browser,
     ):
         bare, closed, *tapped = await asyncio.gather(
             seen("own", None),

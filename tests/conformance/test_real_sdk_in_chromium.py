@@ -11,7 +11,8 @@ import pytest
 from playwright.async_api import Page
 
 from tests.conformance import watching
-from tests.conformance.app_pages import app_server, chromium
+from tests.conformance.app_pages import app_server, to
+from tests.support.chromium import chromium
 from tests.support.otlp_receiver import receiving
 from tests.support.process import serving
 from tests.support.running import zimwatch
@@ -64,7 +65,7 @@ async def test_every_callback_is_a_row_and_a_span_and_is_on_the_open_page_within
         serving(tmp_path, {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url}) as (address, _),
         app_server(address) as app,
         watching.dead_network() as network,
-        chromium(network) as browser,
+        chromium(to(network)) as browser,
     ):
         dashboard, page = await browser.new_page(), await browser.new_page()
         async with dashboard.expect_response(lambda response: "/live/users/" in response.url):
@@ -100,7 +101,7 @@ async def test_what_happened_just_before_the_page_was_left_still_arrives(tmp_pat
         zimwatch(tmp_path) as running,
         app_server(running.url) as app,
         watching.dead_network() as network,
-        chromium(network) as browser,
+        chromium(to(network)) as browser,
     ):
         page = await browser.new_page()
         await page.goto(app)

@@ -18,7 +18,8 @@ import pytest
 from playwright.async_api import Browser, BrowserContext, Error, Page, Request, async_playwright
 
 from tests.conformance import watching
-from tests.conformance.app_pages import app_server, chromium, flags
+from tests.conformance.app_pages import app_server, to
+from tests.support.chromium import FLAGS, chromium
 from tests.support.process import free_port
 from tests.support.running import zimwatch
 
@@ -110,7 +111,8 @@ async def own_browser(profile: Path, network: int) -> AsyncIterator[tuple[Browse
     told.unlink(missing_ok=True)
     process = await asyncio.create_subprocess_exec(
         str(shutil.which("chromium")),
-        *flags(network),
+        *FLAGS,
+        to(network),
         *(f"--user-data-dir={profile}", "--remote-debugging-port=0", "about:blank"),
         start_new_session=True,
         stdout=DEVNULL,
@@ -208,7 +210,7 @@ async def test_a_server_that_was_away_for_a_whole_login_gets_every_event_once_an
     port = free_port()
     endpoint = f"http://127.0.0.1:{port}"
 
-    async with app_server(endpoint) as address, watching.dead_network() as network, chromium(network) as browser:
+    async with app_server(endpoint) as address, watching.dead_network() as network, chromium(to(network)) as browser:
         alice, bob, carol, dave, erin, frank = (
             App(name, address, endpoint) for name in ("alice", "bob", "carol", "dave", "erin", "frank")
         )
@@ -257,7 +259,7 @@ async def test_a_network_that_comes_and_goes_costs_nothing(tmp_path: Path) -> No
         zimwatch(tmp_path) as running,
         app_server(running.url) as address,
         watching.dead_network() as network,
-        chromium(network) as browser,
+        chromium(to(network)) as browser,
     ):
         context = await browser.new_context()
         judy = App("judy", address, running.url)
@@ -282,7 +284,7 @@ async def test_a_page_that_is_frozen_has_no_heartbeat_until_it_is_resumed(tmp_pa
         zimwatch(tmp_path) as running,
         app_server(running.url) as address,
         watching.dead_network() as network,
-        chromium(network) as browser,
+        chromium(to(network)) as browser,
     ):
         beats = {"alice": 0, "bob": 0}
 

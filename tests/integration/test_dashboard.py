@@ -18,11 +18,12 @@ from pyarrow import parquet
 from yarl import URL
 
 from dashboard import export
-from dashboard.page import user_path
+from dashboard.page import fill, shown, user_path
 from dashboard.words import words_for
 from sidecar.domain.connection import EVENTS
 from sidecar.domain.status import STATUSES
 from sidecar.settings import DashboardSettings, ZegoSettings
+from sidecar.store.records import Summary
 from tests.support.clocks import Machine
 from tests.support.events import APP_ID
 from tests.support.running import Zimwatch, zimwatch
@@ -53,6 +54,17 @@ async def test_a_page_may_run_no_script_but_its_own(running: Zimwatch) -> None:
     assert "unsafe" not in policy
     assert set(re.findall(r'<script nonce="([^"]+)"', text)) == {found[1]}
     assert not re.search(r"<script(?! nonce)|style=|<style|\son[a-z]+=", text)
+
+
+def test_what_would_turn_the_direction_of_a_sentence_is_marked() -> None:
+    assert shown("\u202ealice\u2066") == "\ufffdalice\ufffd"
+    assert shown("سارة") == "سارة"
+
+
+def test_large_counts_are_grouped_and_the_wall_knows_their_length() -> None:
+    text = fill("counts.html", summary=Summary(1_234_567, 0, 89, 0, 0))
+    assert "<strong>1,234,567</strong>" in text
+    assert 'class="counts digits-7"' in text
 
 
 async def test_with_no_data_the_overview_teaches_and_then_comes_alive(running: Zimwatch) -> None:

@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
+from sidecar.domain.lease import Leases
+from sidecar.domain.lease_time import plain
 from sidecar.store import Store, lookup
 from sidecar.store.lookup import Search
 from tests.support.events import APP_ID, BEGIN_US, SECOND_US, Phone
@@ -54,6 +57,9 @@ async def found(store: Store, **wanted: Any) -> list[str]:
         ({}, ["100%_off", "Carola", "carol", "bob", "alice"]),
         ({"order": "oldest"}, ["alice", "bob", "carol", "Carola", "100%_off"]),
         ({"order": "id"}, ["Carola", "100%_off", "alice", "bob", "carol"]),
+        ({"order": "user_id"}, ["100%_off", "Carola", "alice", "bob", "carol"]),
+        ({"order": "user_id", "q": "c", "match": "prefix"}, ["carol"]),
+        ({"order": "token"}, ["alice", "Carola", "100%_off", "bob", "carol"]),
         ({"q": "caro"}, ["Carola", "carol"]),
         ({"q": "%"}, ["100%_off"]),
         ({"q": "0%_"}, ["100%_off"]),
@@ -111,8 +117,67 @@ async def test_a_page_that_has_looked_at_enough_ends_early_and_says_where_to_go_
         assert early
 
 
-async def test_a_cursor_that_is_none_of_ours_is_passed_over(store: Store) -> None:
-    assert len(await found(store, cursor="'; DROP TABLE users")) == 5
+async def test_by_token_the_next_to_end_comes_first_and_a_token_that_ends_meanwhile_keeps_its_place(
+    tmp_path: Path,
+) -> None:
+    now_us = NOW_US
+    store = Store.open(f"sqlite:///{tmp_path / 'zimwatch.db'}", clock=lambda: now_us)
+    ends = {"dave": -60, "erin": -5, "carol": 90, "bob": 30, "alice": 90, "frank": None}
+    phones = {user_id: Phone(user_id) for user_id in ends}
+    for number, (user_id, seconds) in enumerate(ends.items()):
+        until_us = None if seconds is None else NOW_US + seconds * SECOND_US
+        await store.append([phones[user_id].login(number, token_expires_at_us=until_us)])
+    expected = ["bob", "carol", "alice", "erin", "dave", "frank"]
+    assert await found(store, order="token") == expected
+    seen, cursor = [], None
+    for _ in range(4):
+        page = await store.search(Search(order="token", cursor=cursor, limit=2))
+        seen += [one.user.user_id for one in page.users]
+        cursor = page.next_cursor
+        now_us += 60 * SECOND_US  # bob's token has ended when the second page is asked for
+        if cursor is None:
+            break
+    assert seen == expected
+    # A renewed token moves its user, also one that a restart has to read from the table first.
+    await store.close()
+    store = Store.open(f"sqlite:///{tmp_path / 'zimwatch.db'}", clock=lambda: NOW_US)
+    await store.append([phones["bob"].login(100, token_expires_at_us=NOW_US + 600 * SECOND_US)])
+    assert await found(store, order="token") == ["carol", "alice", "bob", "erin", "dave", "frank"]
+    await store.close()
+
+
+async def test_by_id_one_user_of_two_apps_is_two_rows_side_by_side(store: Store) -> None:
+    await store.append([Phone("bob", "desk", app_id=7).says("CONNECTED", "SUCCESS", 60)])
+    seen, cursor = [], None
+    while True:
+        page = await store.search(Search(order="user_id", cursor=cursor, limit=1))
+        seen += [(one.user.user_id, one.user.app_id) for one in page.users]
+        if (cursor := page.next_cursor) is None:
+            break
+    apps = [("100%_off", APP_ID), ("Carola", 7), ("alice", APP_ID), ("bob", 7), ("bob", APP_ID), ("carol", APP_ID)]
+    assert seen == apps
+
+
+@pytest.mark.parametrize("order", lookup.ORDERS)
+async def test_an_order_is_that_of_an_index_and_sorts_nothing(store: Store, order: lookup.Order) -> None:
+    def plans(connection: sa.Connection) -> list[str]:
+        driver: Any = connection.connection.driver_connection
+        asked: list[str] = []
+        driver.set_trace_callback(asked.append)
+        lookup.search_users(connection, Search(order=order), plain(NOW_US), Leases())
+        driver.set_trace_callback(None)
+        lists = [sql for sql in asked if "FROM user_status" in sql and "ORDER BY" in sql]
+        return [row[3] for sql in lists for row in driver.execute(f"EXPLAIN QUERY PLAN {sql}")]
+
+    found_plans = await store.read(plans)
+    assert found_plans
+    assert [plan for plan in found_plans if not plan.startswith("SEARCH user_status USING INDEX")] == []
+
+
+@pytest.mark.parametrize("cursor", ["'; DROP TABLE users", "[1, 2]", '["a", 1, 2]', f"[0, {10**30}, 0]", "[[]]"])
+@pytest.mark.parametrize("order", lookup.ORDERS)
+async def test_a_cursor_that_is_none_of_ours_is_passed_over(store: Store, order: lookup.Order, cursor: str) -> None:
+    assert len(await found(store, order=order, cursor=cursor)) == 5
 
 
 async def test_a_user_comes_with_what_is_known_of_the_device(store: Store) -> None:

@@ -15,19 +15,23 @@ from babel.messages.pofile import read_po
 
 from dashboard import language
 from dashboard.times import ago, lasted
+from sidecar.domain.sentences import Sentence
 from tests.support.events import BEGIN_US
 
 ROOT = Path(__file__).parents[2]
 METHODS = [("**.py", "python"), ("templates/**.html", "jinja2")]
 OPTIONS = {"templates/**.html": {"newstyle_gettext": "true", "trim_blocks": "true", "lstrip_blocks": "true"}}
-KEYWORDS = {"_": None, "gettext": None, "ngettext": (1, 2), "marked": None}
+KEYWORDS = {"_": None, "gettext": None, "ngettext": (1, 2), "marked": None, "Sentence": None}
+# As in the Makefile.
+FOLDERS = ("dashboard", *(f"sidecar/{name}" for name in ("domain", "alerting", "api", "canary", "store")))
 PLACEHOLDER = re.compile(r"%\(\w+\)s|\{\w+\}")
 
 
 def said() -> Iterator[str | tuple[str, ...]]:
     """Every message in code and templates."""
-    found = extract_from_dir(ROOT / "dashboard", METHODS, OPTIONS, KEYWORDS)
-    return (message for _, _, message, _, _ in found)
+    for folder in FOLDERS:
+        for _, _, message, _, _ in extract_from_dir(ROOT / folder, METHODS, OPTIONS, KEYWORDS):
+            yield message
 
 
 def catalogue() -> Catalog:
@@ -43,6 +47,13 @@ def test_every_message_is_translated() -> None:
     messages = catalogue()
     missing = [one for one in said() if (found := messages.get(one)) is None or not all(forms(found))]
     assert missing == []
+
+
+def test_no_sentence_is_out_of_the_catalogue() -> None:
+    """Wherever it was made: the folders above are those that have any."""
+    messages = catalogue()
+    assert Sentence.known
+    assert [one.text for one in Sentence.known if messages.get(one.text) is None] == []
 
 
 def test_no_translation_is_left_over() -> None:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import msgspec
 
 from sidecar.domain.alerting import alert as states
+from sidecar.domain.alerting import words
 from sidecar.domain.alerting.alert import Alert, Subject, fingerprint
 from sidecar.domain.alerting.kinds import SEVERITY, Kind
 
@@ -155,7 +156,7 @@ class Book:
         if alert.acknowledged_at_us is None:
             alert.acknowledged_by, alert.acknowledged_at_us, alert.repeat_us = who, now_us, None
             self._written(alert, now_us)
-            self._entries.append(Entry(alert, "acknowledged", now_us, "acknowledged", who=who))
+            self._entries.append(Entry(alert, "acknowledged", now_us, words.ACKNOWLEDGED(), who=who))
 
     def hold(self, alert: Alert, reason: str, now_us: int) -> None:
         """Nobody is called for it from here on."""
@@ -166,13 +167,13 @@ class Book:
         """What held it back is over: somebody is called for it now."""
         reason, alert.held = alert.held, None
         self._written(alert, now_us)
-        self._entries.append(Entry(alert, "unheld", now_us, f"no longer held back ({reason})"))
+        self._entries.append(Entry(alert, "unheld", now_us, words.UNHELD(held=reason)))
 
     def repeat(self, alert: Alert, next_us: int, now_us: int) -> None:
         """It still fires, and is told again."""
         alert.repeat_us = next_us
         self._written(alert, now_us)
-        self._entries.append(Entry(alert, "repeat", now_us, "still firing"))
+        self._entries.append(Entry(alert, "repeat", now_us, words.STILL_FIRING()))
 
     def touch(self, alert: Alert, now_us: int) -> None:
         """Something else of it changed and has to be written."""

@@ -48,9 +48,7 @@ class Causes:
                 self.book.hold(alert, states.HELD_FLAPPING, now_us)
             elif times == self.limits.flap_count:
                 span = words.long(self.limits.flap_window_us)
-                alert.summary += (
-                    f" (flapping: {times} times within {span}; you are not called again until it is stable)"
-                )
+                alert.summary = words.FLAPPING(told=alert.summary, count=times, span=span)
                 alert.labels = alert.labels | {"flapping": "true"}
         return alert
 

@@ -94,9 +94,9 @@ class Rules:
         elif kind == kinds.TOKEN_EXPIRED:
             summary = words.token_expired(event, self.tokens.expired(who, event, position, now_us))
         elif kind == kinds.LOGIN_TIMEOUT:
-            summary = words.login_timeout(event)
+            summary = words.LOGIN_TIMEOUT(who=words.who(event.user_id), device=words.device_of(event).words)
         else:
-            summary = words.unregistered(event)
+            summary = words.UNREGISTERED(who=words.who(event.user_id))
         # Online all along on another device: no login will tell that all is well again.
         elsewhere = status == ONLINE
         due_us = now_us + (self._limits.online_elsewhere_us if elsewhere else self._limits.resolve_after_us)
@@ -134,7 +134,7 @@ class Rules:
         if found is None and mutual < self._limits.ping_pong_kicks:
             return
         span = words.long(now_us - kicks[0][1])
-        summary = f"{words.who(who[1])}: two devices kick each other out, {len(kicks)} times within {span}"
+        summary = words.PING_PONG(who=words.who(who[1]), count=len(kicks), span=span)
         due_us = now_us + self._limits.ping_pong_window_us
         self._causes.cause(
             kinds.KICK_PING_PONG,
@@ -173,9 +173,9 @@ class Rules:
         is_connected = event.connection_state == connection.CONNECTED and status == ONLINE and not is_cause
         for kind, alert in list(self.book.by_user.get(who, {}).items()):
             if kind in kinds.ENDED_ONLINE and is_connected:
-                reason = "the user is online again"
+                reason = words.ONLINE_AGAIN()
             elif kind == kinds.OFFLINE_TOO_LONG and status != OFFLINE:
-                reason = "the user is online again" if status == ONLINE else "the user is logged out"
+                reason = words.ONLINE_AGAIN() if status == ONLINE else words.LOGGED_OUT()
             else:
                 continue
             self.book.resolve(alert, at_us=at_us, now_us=now_us, reason=reason, position=position)
@@ -185,9 +185,9 @@ class Rules:
     def pass_time(self, now_us: int, online: Online) -> None:
         """What is due by now: call it every second or so, and with what events say in between."""
         for alert in self.book.due(now_us):
-            reason = _TIME_ENDED.get(alert.kind, "nothing was heard of it for too long")
+            reason = _TIME_ENDED.get(alert.kind, words.TOO_LONG)()
             if alert.facts.get("elsewhere"):
-                reason = "the user was online on another device"
+                reason = words.ONLINE_ELSEWHERE()
             self.book.resolve(alert, at_us=alert.due_us or now_us, now_us=now_us, reason=reason)
         while self._offline_due and self._offline_due[0][0] <= now_us:
             _, who = heapq.heappop(self._offline_due)
@@ -208,7 +208,7 @@ class Rules:
                 del self._kicks[who]
 
     def _offline_too_long(self, who: UserId, since_us: int, now_us: int, *, late: bool) -> None:
-        summary = f"{words.who(who[1])} has been offline for {words.long(now_us - since_us)}"
+        summary = words.OFFLINE_TOO_LONG(who=words.who(who[1]), span=words.long(now_us - since_us))
         self._causes.cause(
             kinds.OFFLINE_TOO_LONG,
             Subject(*who),
@@ -228,7 +228,7 @@ class Rules:
                     Subject(*who),
                     lease_until_us,
                     now_us,
-                    f"{words.who(who[1])} gave no sign of life: the app or its device may be gone",
+                    words.LOST(who=words.who(who[1])),
                     due_us=now_us + self._limits.resolve_after_us,
                 )
 
@@ -237,7 +237,7 @@ class Rules:
         for who in users:
             alert = self.book.of_user(who, kinds.CLIENT_LOST)
             if alert is not None:
-                self.book.resolve(alert, at_us=now_us, now_us=now_us, reason="there is a sign of life again")
+                self.book.resolve(alert, at_us=now_us, now_us=now_us, reason=words.FOUND())
 
     def stalled(self, part: str, since_us: int | None, why: str, now_us: int) -> None:
         """``part`` (``spans``, or a receiver's name) has delivered nothing since then; None: it delivers."""
@@ -246,14 +246,14 @@ class Rules:
         limit_us = self._limits.stalled_after_us
         if since_us is None:
             if alert is not None:
-                self.book.resolve(alert, at_us=now_us, now_us=now_us, reason="it delivers again")
+                self.book.resolve(alert, at_us=now_us, now_us=now_us, reason=words.DELIVERS())
         elif alert is None and limit_us and now_us - since_us >= limit_us:
             self._causes.cause(
                 kinds.EXPORT_STALLED,
                 subject,
                 since_us,
                 now_us,
-                f"{part}: nothing was delivered for {words.long(now_us - since_us)} ({why})",
+                words.STALLED(part=part, span=words.long(now_us - since_us), why=why),
                 labels={"part": part},
             )
 
@@ -276,7 +276,7 @@ _TOKENS: Final = {
     events.TOKEN_RENEWED: TokenRules.renewed,
     events.LOGIN: TokenRules.logged_in,
 }
-_TIME_ENDED: Final[dict[str, str]] = {
-    kinds.TOKEN_EXPIRING: "the token has expired",
-    kinds.KICK_PING_PONG: "no device was kicked out for a while",
+_TIME_ENDED: Final = {
+    kinds.TOKEN_EXPIRING: words.EXPIRED,
+    kinds.KICK_PING_PONG: words.NO_MORE_KICKS,
 }

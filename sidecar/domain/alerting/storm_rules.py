@@ -91,7 +91,7 @@ class StormRules:
         if calm and now_us >= settled_us:
             storm.calm()
             alert.count = users
-            self._book.resolve(alert, at_us=now_us, now_us=now_us, reason=f"it is calm again; {alert.summary}")
+            self._book.resolve(alert, at_us=now_us, now_us=now_us, reason=words.CALM(told=alert.summary))
         elif users > facts["users"] and now_us >= facts["last_us"] + _TOLD_EVERY_US:
             peak = max(facts["share"], share)
             lasted_us = max(self._limits.storm_window_us, now_us - alert.started_at_us)

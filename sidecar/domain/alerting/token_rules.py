@@ -36,7 +36,7 @@ class TokenRules:
             subject_of(event),
             at_us,
             now_us,
-            words.token_expiring(event, left_us),
+            words.TOKEN_EXPIRING(who=words.who(event.user_id), span=words.long(left_us)),
             labels=labels_of(event),
             position=position,
             due_us=max(due_us, now_us),
@@ -44,7 +44,7 @@ class TokenRules:
             facts={"clients": clients},
         )
         if alert is not None and due_us <= now_us:
-            self._book.resolve(alert, at_us=due_us, now_us=now_us, reason="the token has expired", position=position)
+            self._book.resolve(alert, at_us=due_us, now_us=now_us, reason=words.EXPIRED(), position=position)
 
     def renewed(self, who: UserId, event: Event, position: int, now_us: int) -> None:
         """RenewToken came back: well, or with a code that is remembered until the end."""
@@ -69,14 +69,14 @@ class TokenRules:
             self._book.touch(alert, now_us)
         else:
             at_us, _ = self._causes.when(event)
-            self._book.resolve(alert, at_us=at_us, now_us=now_us, reason="the token was renewed", position=position)
+            self._book.resolve(alert, at_us=at_us, now_us=now_us, reason=words.RENEWED(), position=position)
 
     def logged_in(self, who: UserId, event: Event, position: int, now_us: int) -> None:
         """A new login has a token of its own."""
         alert = self._book.of_user(who, kinds.TOKEN_EXPIRING)
         if alert is not None:
             at_us, _ = self._causes.when(event)
-            self._book.resolve(alert, at_us=at_us, now_us=now_us, reason="a new login", position=position)
+            self._book.resolve(alert, at_us=at_us, now_us=now_us, reason=words.NEW_LOGIN(), position=position)
 
     def expired(self, who: UserId | None, event: Event, position: int, now_us: int) -> dict[str, Any] | None:
         """What the warning of this client said; with it the alert about the expiring token is over."""
@@ -91,7 +91,7 @@ class TokenRules:
                 self._book.touch(alert, now_us)
             else:
                 at_us, _ = self._causes.when(event)
-                reason = "the token has expired"
+                reason = words.EXPIRED()
                 self._book.resolve(alert, at_us=at_us, now_us=now_us, reason=reason, position=position)
         return warned
 
@@ -108,10 +108,10 @@ class TokenRules:
                     Subject(app_id, None, _FORECAST),
                     now_us,
                     now_us,
-                    f"The tokens of {count:,} users end within {span}",
+                    words.TOKENS_EXPIRING(count=f"{count:,}", span=span),
                 )
                 if opened is not None:
                     opened.severity = "info"
             elif alert is not None and count < self._causes.limits.token_forecast_users // 2:
-                reason = f"the tokens of no more than {count:,} users end within {span}"
+                reason = words.FEWER_EXPIRE(count=f"{count:,}", span=span)
                 self._book.resolve(alert, at_us=now_us, now_us=now_us, reason=reason)
