@@ -110,9 +110,10 @@ class CanarySettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RetentionSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How long events and rejected ones are kept, and how large the database may become: the oldest events go first."""
+    """How long events, alerts and rejected events are kept, and how large the database may become: the oldest go."""
 
     events: Duration = "30d"
+    alerts: Duration = "30d"
     rejected: Duration = "30d"
     max_bytes: FileBytes = 10_737_418_240
 

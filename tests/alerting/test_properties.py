@@ -27,7 +27,8 @@ LIMITS = Thresholds(
     flap_window_us=40 * SECOND_US,
 )
 USERS = ("bob", "carol")
-ACTS = ("login", "kicked", "token_expired", "loses_network", "logout", "token_will_expire", "renewed", "restart")
+ACTS = ("login", "kicked", "token_expired", "loses_network", "logout", "token_will_expire", "renewed")
+AT_ANY_TIME = ("restart", "pruned")
 CAUSES = {
     "kicked_out": {"kicked"},
     "token_expired": {"token_expired"},
@@ -37,19 +38,22 @@ CAUSES = {
     "kick_storm": {"kicked"},
     "reconnect_storm": {"loses_network"},
 }
-happenings = st.lists(
-    st.tuples(st.integers(0, 40), st.sampled_from(ACTS), st.sampled_from(USERS), st.sampled_from(("phone", "desk"))),
-    min_size=6,
-    max_size=25,
-)
+
+
+def happening(*acts: str) -> st.SearchStrategy[tuple[int, str, str, str]]:
+    devices = st.sampled_from(("phone", "desk"))
+    return st.tuples(st.integers(0, 40), st.sampled_from(acts), st.sampled_from(USERS), devices)
+
+
+happenings = st.lists(happening(*ACTS, *AT_ANY_TIME), min_size=6, max_size=25)
 
 
 def told(folder: str, what: list[tuple[int, str, str, str]]) -> Timeline:
     story = Timeline(Path(folder), Policy(receivers={"ops": 1_000}, most_per_minute=1_000, thresholds=LIMITS))
     for at, act, user_id, device in sorted(what, key=lambda one: one[0]):
         story.at(at)
-        if act == "restart":
-            story.restart()
+        if act in AT_ANY_TIME:
+            getattr(story, act)()
         elif act in {"token_will_expire", "renewed"}:
             getattr(story, act)(user_id, name=device)
         else:
@@ -104,11 +108,15 @@ def _ends_are_told_to_whom_the_beginning_was_told(story: Timeline, *, all_over: 
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
-@given(happenings, st.integers(0, 44))
-def test_a_restart_changes_nothing_of_what_fires(what: list[tuple[int, str, str, str]], at: int) -> None:
-    what = [one for one in what if one[1] != "restart"]
+@given(
+    st.lists(happening(*ACTS), min_size=6, max_size=25),
+    st.lists(st.tuples(st.integers(0, 44), st.sampled_from(AT_ANY_TIME)), min_size=1, max_size=6),
+)
+def test_no_restart_and_no_pruning_changes_what_fires(
+    what: list[tuple[int, str, str, str]], between: list[tuple[int, str]]
+) -> None:
     found = []
-    for more in ([], [(at, "restart", "", "")]):
+    for more in ([], [(at, act, "", "") for at, act in between]):
         with tempfile.TemporaryDirectory() as folder:
             story = told(folder, what + more)
             story.live(until=45)

@@ -19,6 +19,7 @@ import msgspec
 import sqlalchemy as sa
 
 from sidecar.alerting.engine import Engine, Gathered, Policy
+from sidecar.clock import steady_us
 from sidecar.domain.alerting.alert import Alert
 from sidecar.domain.alerting.matching import Silence
 from sidecar.domain.events import Event
@@ -28,6 +29,7 @@ from sidecar.store import alert_log, engine, event_log, notifications
 from sidecar.store.alert_records import AlertFilter, Message
 from sidecar.store.event_log import Batch
 from sidecar.store.projections import Projections
+from sidecar.store.retention import Pruner, Retention
 from tests.support.events import APP_ID, BEGIN_US, SECOND_US, Phone
 
 STEP_S = 0.5
@@ -80,6 +82,9 @@ class Timeline:
     def __init__(self, folder: Path, policy: Policy | None = None, leases: Leases | None = None) -> None:
         self.policy = policy or Policy(receivers={OPS: 1_000}, most_per_minute=1_000)
         self.leases = leases or Leases()
+        # Everything goes that the rules do not look back to.
+        rules_us = self.policy.thresholds.looks_back_us
+        self.retention = Retention(events_us=SECOND_US, alerts_us=SECOND_US, rules_us=rules_us)
         self.engine = Engine(self.policy)
         self.database = engine.connect(folder / "timeline.db", writes=True)
         engine.migrate(self.database, folder / "timeline.db")
@@ -148,6 +153,16 @@ class Timeline:
             self.projections = None
 
         return self.act(again)
+
+    def pruned(self, retention: Retention | None = None) -> Self:
+        """Retention has done all that it has to do at that moment."""
+
+        def prune(now: float) -> None:
+            pruner = Pruner(retention or self.retention, steady_us)
+            while self._in_transaction(lambda c: pruner.slice(c, us(now))) is not None:
+                pass
+
+        return self.act(prune)
 
     def silenced(self, seconds: float, **matchers: str) -> Self:
         def silence(now: float) -> None:
