@@ -79,6 +79,8 @@ class Engine:
             for name, most in policy.receivers.items()
         }
         self._leases_seen_us: int | None = None
+        # What does not deliver, as of the last tick. Never changed in place: it is read from another thread.
+        self.stalled: Mapping[str, tuple[int | None, str]] = {}
 
     # The reaction.
 
@@ -125,6 +127,7 @@ class Engine:
         self._look_for_life(connection, rules, now_us)
         if gathered.tokens_ending is not None:
             rules.tokens.expire_soon(gathered.tokens_ending, now_us)
+        self.stalled = gathered.stalled
         for part, (since_us, why) in gathered.stalled.items():
             rules.stalled(part, since_us, why, now_us)
         if self._silences_end_us is not None and now_us >= self._silences_end_us:

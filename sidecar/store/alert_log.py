@@ -188,6 +188,27 @@ def offline_users(connection: sa.Connection) -> list[tuple[UserId, int]]:
     return [((row[0], row[1]), row[2]) for row in connection.exec_driver_sql(sql)]
 
 
+def offline_since(connection: sa.Connection, since_us: int, wanted: AlertFilter) -> list[tuple[int, UserId, int]]:
+    """The key of each user that went offline after a moment, who it is and since when: the last first.
+
+    ``wanted`` may name an app and a user; its cursor is the key of the user to go on from. One more than its limit.
+    """
+    sql = (
+        "SELECT user_key, user_status.app_id, user_id, since_us"
+        " FROM user_groups CROSS JOIN user_status USING (group_key)"
+        f" WHERE user_groups.status = '{OFFLINE}' AND since_us > :since_us"
+    )
+    if wanted.app_id is not None:
+        sql += " AND user_groups.app_id = :app_id"
+    if wanted.user_id is not None:
+        sql += " AND user_id = :user_id"
+    if wanted.cursor is not None:
+        sql += " AND (since_us, user_key) < ((SELECT since_us FROM user_status WHERE user_key = :cursor), :cursor)"
+    sql += " ORDER BY since_us DESC, user_key DESC LIMIT :limit + 1"
+    values = msgspec.structs.asdict(wanted) | {"since_us": since_us}
+    return [(row[0], (row[1], row[2]), row[3]) for row in connection.execute(sa.text(sql), values)]
+
+
 def newest_lapse_us(connection: sa.Connection, until_us: int) -> int:
     """The lease time at which the last lease ran out that did so by ``until_us`` of the machine's clock; 0 for none."""
     sql = (

@@ -208,13 +208,12 @@ class Rules:
                 del self._kicks[who]
 
     def _offline_too_long(self, who: UserId, since_us: int, now_us: int, *, late: bool) -> None:
-        summary = f"{words.who(who[1])} has been offline for {words.long(now_us - since_us)}"
         self._causes.cause(
             kinds.OFFLINE_TOO_LONG,
             Subject(*who),
             since_us,
             now_us,
-            summary,
+            words.offline(who[1], now_us - since_us),
             due_us=now_us + self._limits.resolve_after_us,
             late=late,
         )
@@ -253,7 +252,7 @@ class Rules:
                 subject,
                 since_us,
                 now_us,
-                f"{part}: nothing was delivered for {words.long(now_us - since_us)} ({why})",
+                words.stalled(part, now_us - since_us, why),
                 labels={"part": part},
             )
 

@@ -102,6 +102,16 @@ def unregistered(event: Event) -> str:
     return f"{who(event.user_id)} was unregistered from ZIM"
 
 
+def offline(user_id: str, for_us: int) -> str:
+    """Since it lost its connection."""
+    return f"{who(user_id)} has been offline for {long(for_us)}"
+
+
+def stalled(part: str, for_us: int, why: str) -> str:
+    """Of a part of Zimwatch that should deliver."""
+    return f"{part}: nothing was delivered for {long(for_us)} ({why})"
+
+
 def storm(kind: Kind, users: int, window_us: int, share: float, common: str) -> str:
     """``50,000 users were kicked out within 1 min, 97% of those online; 96% on SDK 2.28.0``."""
     what = "were kicked out" if kind == kinds.KICK_STORM else "lost their connection"
