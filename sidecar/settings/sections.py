@@ -10,6 +10,7 @@ from sidecar.settings.values import (
     AppId,
     AppSecrets,
     BodyBytes,
+    CapabilityUrl,
     DatabaseUrl,
     Duration,
     FileBytes,
@@ -21,7 +22,6 @@ from sidecar.settings.values import (
     Origins,
     Port,
     Secret,
-    SecretUrl,
     SocketUrl,
     TraceUrl,
     UserId,
@@ -88,7 +88,7 @@ class CanarySettings(msgspec.Struct, frozen=True, kw_only=True):
     app_id: AppId | None = None
     user_id: UserId | None = None
     token_command: Secret | None = None
-    token_url: SecretUrl | None = None
+    token_url: CapabilityUrl | None = None
     login_timeout: Duration = "15s"
     retry: Duration = "1m"
     network: SocketUrl | None = None

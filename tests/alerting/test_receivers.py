@@ -303,6 +303,33 @@ async def test_the_heartbeat_calls_its_url_for_as_long_as_all_is_well(tmp_path: 
     assert {one["method"] for one in taken} == {"GET"}
 
 
+async def test_no_address_that_gives_access_is_logged_or_shown(
+    tmp_path: Path, hook: Called, capfd: pytest.CaptureFixture[str]
+) -> None:
+    nobody = "http://127.0.0.1:9"  # refuses every connection
+    settings = {"permanent": f"{hook.url}/hunter2", "away": f"{nobody}/hunter2?key=hunter2"}
+    hook.refusing(404, 1_000)
+    alerts = AlertSettings(
+        heartbeat_url=f"{nobody}/hunter2",
+        receivers=(
+            *(WebhookSettings(name=name, url=url) for name, url in settings.items()),
+            AppriseSettings(name="apprise", url="json://bob:hunter2@127.0.0.1:9/hunter2"),
+        ),
+    )
+    async with zimwatch(tmp_path, alerts=alerts) as running:
+        await kicked(running)
+        told = ""
+        while not ("apprise" in told and "permanent" in told and "away" in told and "heartbeat" in told):
+            told += "".join(capfd.readouterr())
+            await asyncio.sleep(0.05)
+        for path in ("/settings", "/alerts/1", "/alerts/undelivered", "/v1/alerts/1", "/v1/alerts/undelivered"):
+            async with running.http.get(path) as answer:
+                told += await answer.text()
+    told += "".join(capfd.readouterr())
+    assert "no connection" in told
+    assert "hunter2" not in told
+
+
 async def test_a_channel_that_keeps_failing_is_an_alert_to_the_others(tmp_path: Path, hook: Called) -> None:
     async with listening(Called()) as broken:
         broken.refusing(503, 1_000)
