@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from sidecar.settings import MASK, Loaded, Settings, convert, load
-from sidecar.settings.alerts import RECEIVERS, RouteSettings
+from sidecar.settings.alerts import RECEIVERS, AlertmanagerSettings, AppriseSettings, RouteSettings, WebhookSettings
 
 WORD = "hunter2"
 # Between them, every setting that takes text of its own takes one of these.
@@ -99,10 +99,10 @@ def test_a_password_in_an_address_is_masked_whatever_the_setting() -> None:
         },
         Settings,
     )
-    receivers = tuple(
-        struct(name="x", url=url)
-        for kind, struct in RECEIVERS.items()
-        if kind in {"webhook", "alertmanager", "apprise"}
+    receivers = (
+        WebhookSettings(name="a", url=url),
+        AlertmanagerSettings(name="b", url=url),
+        AppriseSettings(name="c", url=url),
     )
     alerts = msgspec.structs.replace(settings.alerts, receivers=receivers)
     loaded = load(None, {}, {})
