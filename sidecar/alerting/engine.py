@@ -309,12 +309,14 @@ class Engine:
         rules = Rules(book, limits, now_us)
         # An alert of this that has run its course does not begin anew.
         oldest_us = now_us - limits.offline_too_long_us - limits.resolve_after_us
-        known = {
-            (alert.subject.app_id, alert.subject.user_id, alert.started_at_us)
+        over_us = {
+            (alert.subject.app_id, alert.subject.user_id): alert.ended_at_us or 0
             for alert in alert_log.opened_since(connection, oldest_us, kinds.OFFLINE_TOO_LONG)
         }
         for who, since_us in alert_log.offline_users(connection):
-            rules.remember_offline(who, since_us, told=since_us <= oldest_us or (*who, since_us) in known)
+            fires = book.of_user(who, kinds.OFFLINE_TOO_LONG) is not None
+            told = fires or since_us <= max(oldest_us, over_us.get(who, 0))
+            rules.remember_offline(who, since_us, told=told)
         longest_us = max(limits.ping_pong_window_us, limits.storm_window_us)
         for alert in alert_log.opened_since(connection, now_us - longest_us, kinds.KICKED_OUT):
             app_id, user_id = alert.subject.app_id, alert.subject.user_id

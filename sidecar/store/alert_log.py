@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from sidecar.domain.alerting.alert import FIRING, Alert, Subject
 from sidecar.domain.alerting.book import Book, Entry, UserId
+from sidecar.domain.alerting.kinds import OFFLINE_TOO_LONG
 from sidecar.domain.alerting.matching import Silence
 from sidecar.domain.alerting.words import Device
 from sidecar.domain.events import LOGIN, TOKEN_RENEWED
@@ -194,12 +195,16 @@ def offline_users(connection: sa.Connection) -> list[tuple[UserId, int]]:
 def offline_since(connection: sa.Connection, since_us: int, wanted: AlertFilter) -> list[tuple[int, UserId, int]]:
     """The key of each user that went offline after a moment, who it is and since when: the last first.
 
+    Without those for whom that fires already: another device can make the moment a later one.
+
     ``wanted`` may name an app and a user; its cursor is the key of the user to go on from. One more than its limit.
     """
     sql = (
         "SELECT user_key, user_status.app_id, user_id, since_us"
         " FROM user_groups CROSS JOIN user_status USING (group_key)"
-        f" WHERE user_groups.status = '{OFFLINE}' AND since_us > :since_us"
+        f" WHERE user_groups.status = '{OFFLINE}' AND since_us > :since_us AND NOT EXISTS (SELECT 1 FROM alerts"
+        f" WHERE alerts.user_id = user_status.user_id AND alerts.app_id = user_status.app_id"
+        f" AND kind = '{OFFLINE_TOO_LONG}' AND state = '{FIRING}')"
     )
     if wanted.app_id is not None:
         sql += " AND user_groups.app_id = :app_id"

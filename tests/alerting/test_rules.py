@@ -217,6 +217,14 @@ def test_after_a_restart_another_device_does_not_make_an_outage_of_its_own_of_on
     assert [(alert.kind, alert.count) for alert in bob.alerts()] == [("offline_too_long", 1)]
 
 
+def test_an_outage_that_goes_on_with_another_device_is_told_once_whatever_restarts(story: Make) -> None:
+    bob = story().at(0).login("bob", "phone").at(10).loses_network("bob", "phone")
+    bob.at(320).says("bob", "RECONNECTING", "LOGIN_INTERRUPTED", "desk").logout("bob", "phone").at(330).restart()
+    bob.want(firing("offline_too_long", "bob")).between(310, 312)
+    bob.run(until=700)
+    assert [(alert.kind, alert.count) for alert in bob.alerts()] == [("offline_too_long", 1)]
+
+
 def test_an_offline_alert_that_had_its_day_does_not_begin_anew_after_a_restart(story: Make) -> None:
     alice = story(thresholds={"resolve_after_us": 20 * SECOND_US, "offline_too_long_us": 10 * SECOND_US})
     alice.at(0).login("alice").at(1).loses_network("alice").at(40).restart()

@@ -243,16 +243,16 @@ class Timeline:
         self.live_on(to + 3)
         return self
 
-    def live_on(self, until: float) -> None:
-        """From where it stopped."""
-        step = self._lived + STEP_S
+    def live_on(self, until: float, *, every: float = STEP_S) -> None:
+        """From where it stopped; the rules are told the time so often."""
+        step = self._lived + every
         while step <= until:
             self._happens(step)
             with self.database.begin() as connection:
                 self._tick(connection, step)
                 self._tell(connection, step)
             self._lived = step
-            step += STEP_S
+            step += every
 
     def _happens(self, until: float) -> None:
         for at in sorted(at for at in {*self._events, *self._acts} if at <= until):
