@@ -17,7 +17,7 @@ from tests.alerting.test_properties import (
 pytestmark = pytest.mark.soak
 
 
-@settings(max_examples=400, suppress_health_check=list(HealthCheck))
+@settings(max_examples=700, suppress_health_check=list(HealthCheck))
 @given(happenings)
 def test_every_alert_has_a_cause_and_ends_with_it(what: list[Happening]) -> None:
     every_alert_has_a_cause_and_ends_with_it(what)
