@@ -39,7 +39,7 @@ def routes(store: Store, engine: Engine, clock: Clock, around: Around) -> list[w
         **users.pages(store, clock),
         **user.pages(store, clock, event_view=around.event_view, trace_url_template=around.trace_url_template),
         **settings.pages(store, clock, around.in_force),
-        **alerts.pages(store, clock),
+        **alerts.pages(store, engine, clock),
         **silences.pages(store, clock),
     }
     return [

@@ -35,6 +35,7 @@ KIND_WORDS: Final = {
 }
 SEVERITY_WORDS: Final = {"critical": marked("Critical"), "warning": marked("Warning"), "info": marked("Info")}
 STATE_WORDS: Final = {
+    "pending": marked("Pending"),
     "firing": marked("Firing"),
     "acknowledged": marked("Acknowledged"),
     "resolved": marked("Resolved"),

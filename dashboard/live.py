@@ -130,7 +130,7 @@ class Live:
         for shown in self._general:
             shown.stale.set()
         if self._by_user:
-            for who in commit.users:
+            for who in (*commit.users, *commit.alerted):
                 for shown in self._by_user.get(who, ()):
                     shown.stale.set()
 

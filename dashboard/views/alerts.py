@@ -14,8 +14,9 @@ from dashboard.asked import Asked, Loader, View, is_number
 from dashboard.language import gettext as _
 from dashboard.live import whole
 from dashboard.visitor import Visitor, form_token
-from sidecar.alerting import Engine
+from sidecar.alerting import Engine, pending
 from sidecar.alerting.asked import NotPossibleError, SilenceRequest, silence_of
+from sidecar.alerting.pending import Pending
 from sidecar.clock import Clock
 from sidecar.domain.alerting.alert import Alert
 from sidecar.store import Store, alert_log, notifications
@@ -29,10 +30,10 @@ class Group(msgspec.Struct, frozen=True):
     """Alerts that share something; ``name`` is empty where they are not grouped."""
 
     name: str
-    alerts: list[Alert]
+    alerts: Sequence[Alert | Pending]
 
 
-def pages(store: Store, clock: Clock) -> dict[str, Loader]:
+def pages(store: Store, engine: Engine, clock: Clock) -> dict[str, Loader]:
     """``/alerts``, ``/alerts/{id}`` and ``/alerts/undelivered``."""
 
     async def alerts(asked: Asked) -> View:
@@ -55,21 +56,25 @@ def pages(store: Store, clock: Clock) -> dict[str, Loader]:
         if not known:
             return View(name="alerts.html", status=400, values=values, is_live=False)
         cursor = asked.get("cursor")
-        page = await store.read(
-            alert_log.page,
-            AlertFilter(
-                state=given["state"] or None,
-                kind=given["kind"] or None,
-                user_id=given["q"] or None,
-                app_id=asked.own_app,
-                cursor=int(cursor) if is_number(cursor) else None,
-                limit=SHOWN if given["group"] else ROWS,
-            ),
+        wanted = AlertFilter(
+            state=given["state"] or None,
+            kind=given["kind"] or None,
+            user_id=given["q"] or None,
+            app_id=asked.own_app,
+            cursor=int(cursor) if is_number(cursor) else None,
+            limit=SHOWN if given["group"] else ROWS,
         )
-        if page.next_cursor is not None:
+        listed: Sequence[Alert | Pending]
+        if wanted.state == pending.PENDING:
+            waiting = await store.read(pending.page, engine, wanted, values["now_us"])
+            listed, following = waiting.pending, waiting.next_cursor
+        else:
+            page = await store.read(alert_log.page, wanted)
+            listed, following = page.alerts, page.next_cursor
+        if following is not None:
             kept = {name: value for name, value in given.items() if value}
-            values["older"] = "/alerts?" + urlencode(kept | {"cursor": str(page.next_cursor)})
-        return View(name="alerts.html", values=values | {"groups": _grouped(page.alerts, given["group"])})
+            values["older"] = "/alerts?" + urlencode(kept | {"cursor": str(following)})
+        return View(name="alerts.html", values=values | {"groups": _grouped(listed, given["group"])})
 
     async def alert(asked: Asked) -> View:
         found = await _found(store, asked.path.rsplit("/", 1)[-1], asked.own_app)
@@ -169,22 +174,22 @@ def _id(text: str) -> int:
     return int(text)
 
 
-def _grouped(alerts: Sequence[Alert], by: str) -> list[Group]:
+def _grouped(alerts: Sequence[Alert | Pending], by: str) -> list[Group]:
     """The largest group first; within a group the newest first."""
     if not by:
-        return [Group("", list(alerts))] if alerts else []
-    groups: dict[str, list[Alert]] = {}
+        return [Group("", alerts)] if alerts else []
+    groups: dict[str, list[Alert | Pending]] = {}
     for alert in alerts:
         groups.setdefault(_group(alert, by), []).append(alert)
     return sorted((Group(*one) for one in groups.items()), key=lambda group: -len(group.alerts))
 
 
-def _group(alert: Alert, by: str) -> str:
+def _group(alert: Alert | Pending, by: str) -> str:
     if by == "kind":
         return _(KIND_WORDS[alert.kind])
     if by == "cause":
         # What led to it, as far as the labels tell: a release and a platform are behind most of what comes together.
         shared = [alert.labels[name] for name in ("platform", "app_version") if name in alert.labels]
         return " · ".join([_(KIND_WORDS[alert.kind]), *shared])
-    value = alert.matched.get("user_id" if by == "user" else "app_id")
-    return value if value is not None else _("neither user nor app")
+    value = alert.subject.user_id if by == "user" else alert.subject.app_id
+    return str(value) if value is not None else _("neither user nor app")

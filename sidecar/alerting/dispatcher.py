@@ -139,7 +139,7 @@ class Dispatcher:
                 chance = self._chance.random()
                 retry_us = next_attempt_us(now_us, message.attempts + 1, chance, error.retry_after_us)
             notifications.failed(connection, message.id, str(error), now_us, retry_us)
-        self._engine.touch({outcome.message.alert_id for outcome in outcomes if outcome.message.alert_id is not None})
+        self._engine.touch(outcome.message for outcome in outcomes)
 
     def _tell(self, outcomes: list[_Outcome]) -> None:
         for outcome in outcomes:

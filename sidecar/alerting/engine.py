@@ -7,7 +7,7 @@ from them anew after a transaction that was not kept.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -17,18 +17,19 @@ import structlog
 from sidecar.alerting.views import message_body
 from sidecar.domain.alerting import alert as states
 from sidecar.domain.alerting import kinds
-from sidecar.domain.alerting.alert import Alert
+from sidecar.domain.alerting.alert import Alert, Subject
 from sidecar.domain.alerting.book import Book, Entry
 from sidecar.domain.alerting.grouping import SETTLE_US, Budget, Grouping, Planned, Waiting
 from sidecar.domain.alerting.matching import Route, Silence, receivers_for
 from sidecar.domain.alerting.rules import Rules
 from sidecar.domain.alerting.storms import Member
 from sidecar.domain.alerting.thresholds import Thresholds
+from sidecar.domain.alerting.token_rules import Ending
 from sidecar.domain.connection import KICKED_OUT
 from sidecar.store import alert_log, notifications
 from sidecar.store.alert_records import Message
 from sidecar.store.notifications import Owed
-from sidecar.store.reactions import Applied
+from sidecar.store.reactions import Applied, Reacted
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -58,7 +59,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 class Gathered(msgspec.Struct, frozen=True, kw_only=True):
     """What was found out beside events since the last tick. ``stalled``: part → since when (None: works), and why."""
 
-    tokens_ending: dict[int, int] | None = None
+    tokens_ending: Mapping[int, Ending] | None = None
     stalled: Mapping[str, tuple[int | None, str]] = {}
 
 
@@ -70,7 +71,9 @@ class Engine:
         self._rules: Rules | None = None
         self._silences: list[Silence] = []
         self._silences_end_us: int | None = None
-        self._touched: set[int] = set()
+        # What changed since the last commit: alerts by their ids, with what each is about; and whether anything else.
+        self._touched: dict[int, Subject] = {}
+        self._ledger_touched = False
         overall = Budget(policy.most_per_minute)
         self._grouping = {
             name: Grouping(
@@ -79,6 +82,8 @@ class Engine:
             for name, most in policy.receivers.items()
         }
         self._leases_seen_us: int | None = None
+        # What does not deliver, as of the last tick. Never changed in place: it is read from another thread.
+        self.stalled: Mapping[str, tuple[int | None, str]] = {}
 
     # The reaction.
 
@@ -105,16 +110,22 @@ class Engine:
             _log.exception("the alert rules failed; the events are kept, and alerts are read anew from the database")
             self.undone()
 
-    def committed(self) -> tuple[int, ...]:
-        """The alerts that changed since the last commit."""
-        touched, self._touched = self._touched, set()
-        return tuple(sorted(touched))
+    def committed(self) -> Reacted | None:
+        """What changed since the last commit."""
+        touched, self._touched = self._touched, {}
+        ledger, self._ledger_touched = self._ledger_touched, False
+        if not touched and not ledger:
+            return None
+        users = {(one.app_id, one.user_id) for one in touched.values()}
+        alerted = tuple((app_id, user_id) for app_id, user_id in users if app_id is not None and user_id is not None)
+        return Reacted(tuple(sorted(touched)), alerted, ledger)
 
     def undone(self) -> None:
         """Forgets all that is held in memory."""
         self._rules = None
         self._leases_seen_us = None
-        self._touched = set()
+        self._touched = {}
+        self._ledger_touched = False
 
     # Time.
 
@@ -125,6 +136,7 @@ class Engine:
         self._look_for_life(connection, rules, now_us)
         if gathered.tokens_ending is not None:
             rules.tokens.expire_soon(gathered.tokens_ending, now_us)
+        self.stalled = gathered.stalled
         for part, (since_us, why) in gathered.stalled.items():
             rules.stalled(part, since_us, why, now_us)
         if self._silences_end_us is not None and now_us >= self._silences_end_us:
@@ -173,6 +185,7 @@ class Engine:
         """Keeps a silence; what it hides is not called for from now on."""
         self._loaded(connection, now_us)
         made = alert_log.add_silence(connection, wanted)
+        self._ledger_touched = True
         self._read_silences(connection, now_us)
         return made
 
@@ -245,7 +258,7 @@ class Engine:
             connection, receiver, planned, body=body, alerts=len(alerts), now_us=now_us
         )
         for alert in alerts:
-            self._touched.add(alert.id)
+            self._touched[alert.id] = alert.subject
             if planned.what != "firing" or (alert.told and alert.repeat_us is not None):
                 continue
             alert.told = True
@@ -261,6 +274,7 @@ class Engine:
 
     def send_again(self, connection: sa.Connection, message_id: int, now_us: int) -> bool:
         """Tries a dead message again; whether there was one, and its receiver is in the settings."""
+        self._ledger_touched = True
         return notifications.send_again(connection, message_id, self.policy.receivers.keys(), now_us)
 
     def serve_at(self, url: str) -> None:
@@ -277,9 +291,13 @@ class Engine:
         known = [self._rules.next_due_us, self._silences_end_us, *repeats]
         return min((due for due in known if due is not None), default=None)
 
-    def touch(self, ids: set[int]) -> None:
-        """Something that is shown with these alerts changed in this transaction."""
-        self._touched |= ids
+    def touch(self, messages: Iterable[Message]) -> None:
+        """What became of these messages changed in this transaction: it is shown with their alerts."""
+        for message in messages:
+            self._ledger_touched = True
+            if message.alert_id is not None:
+                alert = message.body["alert"]
+                self._touched[message.alert_id] = Subject(alert["app_id"], alert["user_id"])
 
     # Inside.
 
@@ -291,13 +309,14 @@ class Engine:
         rules = Rules(book, limits, now_us)
         # An alert of this that has run its course does not begin anew.
         oldest_us = now_us - limits.offline_too_long_us - limits.resolve_after_us
-        known = {
-            (alert.subject.app_id, alert.subject.user_id, alert.started_at_us)
+        over_us = {
+            (alert.subject.app_id, alert.subject.user_id): alert.ended_at_us or 0
             for alert in alert_log.opened_since(connection, oldest_us, kinds.OFFLINE_TOO_LONG)
         }
         for who, since_us in alert_log.offline_users(connection):
-            if since_us > oldest_us and (*who, since_us) not in known:
-                rules.remember_offline(who, since_us)
+            fires = book.of_user(who, kinds.OFFLINE_TOO_LONG) is not None
+            told = fires or since_us <= max(oldest_us, over_us.get(who, 0))
+            rules.remember_offline(who, since_us, told=told)
         longest_us = max(limits.ping_pong_window_us, limits.storm_window_us)
         for alert in alert_log.opened_since(connection, now_us - longest_us, kinds.KICKED_OUT):
             app_id, user_id = alert.subject.app_id, alert.subject.user_id
@@ -324,6 +343,7 @@ class Engine:
         return any(one.hides(alert, now_us) for one in self._silences)
 
     def _hear_again(self, rules: Rules, now_us: int) -> None:
+        self._ledger_touched = True
         self._silences = [one for one in self._silences if one.ends_at_us > now_us]
         self._silences_end_us = min((one.ends_at_us for one in self._silences), default=None)
         rules.silence_ended(lambda alert: self._is_silenced(alert, now_us), now_us)
@@ -340,7 +360,7 @@ class Engine:
             owed += self._owed(connection, entry, owed, now_us)
         notifications.enqueue(connection, owed)
         alert_log.write(connection, changed, entries)
-        self._touched.update(alert.id for alert in changed)
+        self._touched.update((alert.id, alert.subject) for alert in changed)
 
     def _owed(self, connection: sa.Connection, entry: Entry, before: list[Owed], now_us: int) -> list[Owed]:
         alert = entry.alert

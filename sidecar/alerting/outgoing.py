@@ -1,4 +1,4 @@
-"""HTTP to addresses from the settings, without letting a name lead where nobody meant it to.
+"""HTTP and mail to addresses from the settings, without letting a name lead where nobody meant it to.
 
 A name may come to point at this machine, its network or a cloud's metadata service (SSRF, DNS rebinding). So a name is
 resolved once, every address of it is checked, and the connection is made to just those addresses. An address on
@@ -116,6 +116,16 @@ class Outgoing:
                 self._allowed.check(host, address)
             except RefusedAddressError as error:
                 raise DeliveryError(str(error), permanent=True) from None
+
+    def addresses(self, host: str, port: int) -> list[str]:
+        """What a name stands for, for what connects by itself; RefusedAddressError unless all of it may be called.
+
+        Blocks until the name is resolved.
+        """
+        found = [str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+        for one in found:
+            self._allowed.check(host, ipaddress.ip_address(one.partition("%")[0]))
+        return found
 
     async def send(
         self, url: str, body: bytes = b"", headers: Mapping[str, str] | None = None, *, method: str = "POST"

@@ -10,10 +10,12 @@ import structlog
 
 from sidecar.alerting.dispatcher import Dispatcher
 from sidecar.alerting.engine import Engine, Gathered
+from sidecar.alerting.forecast import Forecast
 from sidecar.clock import Clock
 from sidecar.domain.alerting import words
+from sidecar.domain.alerting.token_rules import Ending
 from sidecar.errors import ZimwatchError
-from sidecar.store import Store, alert_log
+from sidecar.store import Store
 
 TICK_S: Final = 1.0
 FORECAST_EVERY_US: Final = 60_000_000
@@ -32,6 +34,7 @@ class Ticker:
         self._dispatchers = dispatchers
         self._clock = clock
         self._exports_spans = exports_spans
+        self._forecast = Forecast(engine.policy.thresholds.token_forecast_us)
         self._forecast_us = 0
         self.last_us = 0
 
@@ -65,9 +68,8 @@ class Ticker:
             found[f"receiver {dispatcher.name}"] = (since_us, why)
         return found
 
-    async def _tokens_ending(self, now_us: int) -> dict[int, int] | None:
-        window_us = self._engine.policy.thresholds.token_forecast_us
-        if not window_us or now_us < self._forecast_us:
+    async def _tokens_ending(self, now_us: int) -> dict[int, Ending] | None:
+        if not self._engine.policy.thresholds.token_forecast_us or now_us < self._forecast_us:
             return None
         self._forecast_us = now_us + FORECAST_EVERY_US
-        return await self._store.read(alert_log.tokens_ending, now_us, now_us + window_us)
+        return await self._store.read(self._forecast.ending, now_us)

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import msgspec
 from aiohttp import web
 
-from sidecar.alerting import Engine
+from sidecar.alerting import Engine, pending
 from sidecar.alerting.asked import SilenceRequest, silence_of
 from sidecar.api import guard, json
 from sidecar.api.problem import Problem
@@ -20,7 +20,7 @@ from sidecar.store.alert_records import AlertFilter
 
 T = TypeVar("T")
 
-STATES = ("firing", "resolved", "acknowledged")
+STATES = ("pending", "firing", "resolved", "acknowledged")
 _BODY_BYTES = 65_536
 _READ_BYTES = 65_536
 
@@ -64,9 +64,11 @@ class _Calls:
             limit=limit_of(request),
             **chosen,
         )
+        if wanted.state == pending.PENDING:
+            waiting = await self._store.read(pending.page, self._engine, wanted, self._clock())
+            return _page([json.pending_view(one) for one in waiting.pending], waiting.next_cursor)
         page = await self._store.read(alert_log.page, wanted)
-        following = None if page.next_cursor is None else str(page.next_cursor)
-        return json.response({"alerts": [self.view(alert) for alert in page.alerts], "next_cursor": following})
+        return _page([self.view(alert) for alert in page.alerts], page.next_cursor)
 
     async def alert(self, request: web.Request) -> web.Response:
         found = await self._store.read(alert_log.one, alert_id(request))
@@ -133,6 +135,10 @@ def routes(store: Store, engine: Engine, clock: Clock) -> list[web.AbstractRoute
         web.post("/v1/silences", calls.silence),
         web.delete("/v1/silences/{id:[0-9]+}", calls.end_silence),
     ]
+
+
+def _page(views: list[dict[str, Any]], next_cursor: int | None) -> web.Response:
+    return json.response({"alerts": views, "next_cursor": None if next_cursor is None else str(next_cursor)})
 
 
 def alert_id(request: web.Request) -> int:

@@ -9,10 +9,12 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from sidecar.alerting.pending import PENDING, Pending
 from sidecar.alerting.views import View, time_text
 from sidecar.alerting.views import alert_view as webhook_view
 from sidecar.domain.alerting.alert import Alert
 from sidecar.domain.alerting.matching import Silence
+from sidecar.domain.alerting.words import ADVICE
 from sidecar.domain.server_view import Disagreement, ServerView
 from sidecar.store.alert_records import Line, Message, Notification
 from sidecar.store.records import SessionRow, StoredEvent, Summary, UserDetail, UserRow
@@ -148,6 +150,23 @@ def alert_view(alert: Alert, base: str) -> View:
         "end_reason": alert.end_reason,
         "acknowledged": taken_on,
         "held": alert.held,
+    }
+
+
+def pending_view(pending: Pending) -> View:
+    """What is about to fire: it has no id yet, and no page."""
+    return {
+        "fingerprint": pending.fingerprint,
+        "kind": pending.kind,
+        "severity": pending.severity,
+        "state": PENDING,
+        "app_id": pending.subject.app_id,
+        "user_id": pending.subject.user_id,
+        "summary": pending.summary,
+        "advice": ADVICE[pending.kind],
+        "started_at": time_text(pending.started_at_us),
+        "fires_at": time_text(pending.fires_at_us),
+        "labels": pending.labels,
     }
 
 

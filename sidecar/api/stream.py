@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Final
 
@@ -77,6 +77,7 @@ class Hub:
         self._position = 0
         self._awake = asyncio.Event()
         self._ticking: asyncio.Task[None] | None = None
+        self._unsubscribe: Callable[[], None] | None = None
 
     @contextlib.contextmanager
     def listening(self, listener: Listener) -> Iterator[None]:
@@ -84,6 +85,8 @@ class Hub:
         self._listeners[listener.scope].add(listener)
         _open.add(1)
         if self._ticking is None:
+            # Before anything is told: what changes from here on is heard of.
+            self._unsubscribe = self._store.subscribe(self._hear)
             self._ticking = asyncio.create_task(self._run(), name="stream of changes")
         try:
             yield
@@ -93,24 +96,21 @@ class Hub:
             own.discard(listener)
             if not own:
                 del self._listeners[listener.scope]
-            if not self._listeners and self._ticking is not None:
+            if not self._listeners and self._unsubscribe is not None:
+                self._unsubscribe()
                 self._ticking.cancel()
-                self._ticking = None
+                self._ticking = self._unsubscribe = None
 
     async def _run(self) -> None:
-        self._position = await self._store.position()
-        unsubscribe = self._store.subscribe(self._hear)
-        try:
-            while True:
-                await self._awake.wait()
-                self._awake.clear()
-                try:
-                    await self._tick()
-                except Exception:  # noqa: BLE001 - the top of a loop that must not end
-                    _log.exception("a tick of the stream failed")
-                await asyncio.sleep(TICK_S)
-        finally:
-            unsubscribe()
+        self._position = max(self._position, await self._store.position())
+        while True:
+            await self._awake.wait()
+            self._awake.clear()
+            try:
+                await self._tick()
+            except Exception:  # noqa: BLE001 - the top of a loop that must not end
+                _log.exception("a tick of the stream failed")
+            await asyncio.sleep(TICK_S)
 
     def _hear(self, commit: Commit) -> None:
         # Past the most that a tick tells of, the rest is known by the summary alone.

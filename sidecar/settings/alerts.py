@@ -14,6 +14,8 @@ from sidecar.domain.alerting.thresholds import Thresholds
 from sidecar.settings.values import (
     Addresses,
     AtLeastOne,
+    CapabilityUrl,
+    CapabilityUrlOrNone,
     Count,
     Duration,
     Host,
@@ -65,7 +67,7 @@ class ReceiverSettings(msgspec.Struct, frozen=True, kw_only=True):
 class WebhookSettings(ReceiverSettings, frozen=True, kw_only=True):
     """Any program of yours. Signed as Standard Webhooks has it where there is a secret."""
 
-    url: Url
+    url: CapabilityUrl
     secret: Secret | None = None
 
 
@@ -170,7 +172,7 @@ class AlertSettings(msgspec.Struct, frozen=True, kw_only=True):
     give_up_after: Duration = "24h"
     public_url: UrlOrNone = ""
     allowed_hosts: Networks = ()
-    heartbeat_url: UrlOrNone = ""
+    heartbeat_url: CapabilityUrlOrNone = ""
     heartbeat_interval: Duration = "1m"
     chatops_secret: Secret | None = None
     chatops_scope: Scope = "write"

@@ -7,6 +7,7 @@ import binascii
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, get_origin, get_type_hints
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import jinja2
@@ -52,25 +53,29 @@ def _metas(hint: Any) -> Iterator[Meta]:  # noqa: ANN401 - a type hint may be an
         yield from _metas(inner)
 
 
-def is_secret(hint: Any) -> bool:  # noqa: ANN401 - same
-    """Whether values of this kind must not be shown."""
-    return any((meta.extra or {}).get("secret") for meta in _metas(hint))
+def masked(hint: Any, value: object) -> object:  # noqa: ANN401 - same
+    """The value of a setting of this kind as it may be shown."""
+    secret = next((found for meta in _metas(hint) if (found := (meta.extra or {}).get("secret"))), None)
+    if value is None or secret is None:
+        return _tables(value)
+    if secret == "path":  # noqa: S105 - what of it is secret
+        url = urlsplit(str(value))
+        return f"{url.scheme}://{url.netloc.rpartition('@')[2]}/{MASK}" if url.netloc else value
+    return MASK
 
 
-def masked(value: object) -> object:
-    """The value, with the secrets in the tables of a list masked and what is not set left out."""
+def _tables(value: object) -> object:
+    """The same for the tables of a list; what is not set in them is left out."""
     if isinstance(value, tuple):
-        return [masked(one) for one in value]
+        return [_tables(one) for one in value]
     if not isinstance(value, msgspec.Struct):
         return value
-    hints = get_type_hints(type(value), include_extras=True)
     told: dict[str, object] = {}
     if isinstance(value, ReceiverSettings):
         told["type"] = next(name for name, struct in RECEIVERS.items() if type(value) is struct)
-    for name, hint in hints.items():
-        own = getattr(value, name)
-        if own is not None:
-            told[name] = MASK if is_secret(hint) else own
+    for name, hint in get_type_hints(type(value), include_extras=True).items():
+        if (own := getattr(value, name)) is not None:
+            told[name] = masked(hint, own)
     return told
 
 

@@ -30,23 +30,17 @@ _KUBERNETES: Final = re.compile(
 
 
 class Loaded(msgspec.Struct, frozen=True):
-    """The settings in force, and the source of each ``section.key``. A ``secret`` one came from a file."""
+    """The settings in force, and the source of each ``section.key``. Those in ``secret`` came from files of secrets."""
 
     settings: Settings
     sources: dict[str, str]
     secret: frozenset[str] = frozenset()
 
-    def is_secret(self, key: str) -> bool:
-        """Whether the value must not be shown: by its kind, or because it came from a file of secrets."""
-        return key in self.secret or convert.is_secret(HINTS[key])
-
     def shown(self) -> Iterator[tuple[str, str, str]]:
         """Key, value as TOML would have it, source; fit to be printed: what is secret is masked."""
         for key, source in self.sources.items():
-            value = value_of(self.settings, key)
-            text = msgspec.json.encode(convert.masked(value)).decode()
-            hidden = value is not None and self.is_secret(key)
-            yield key, f'"{MASK}"' if hidden else convert.without_password(text), source
+            value = MASK if key in self.secret else convert.masked(HINTS[key], value_of(self.settings, key))
+            yield key, convert.without_password(msgspec.json.encode(value).decode()), source
 
 
 KEYS: Final = tuple(HINTS)

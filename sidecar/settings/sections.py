@@ -10,6 +10,7 @@ from sidecar.settings.values import (
     AppId,
     AppSecrets,
     BodyBytes,
+    CapabilityUrl,
     DatabaseUrl,
     Duration,
     FileBytes,
@@ -21,7 +22,6 @@ from sidecar.settings.values import (
     Origins,
     Port,
     Secret,
-    SecretUrl,
     SocketUrl,
     TraceUrl,
     UserId,
@@ -88,7 +88,7 @@ class CanarySettings(msgspec.Struct, frozen=True, kw_only=True):
     app_id: AppId | None = None
     user_id: UserId | None = None
     token_command: Secret | None = None
-    token_url: SecretUrl | None = None
+    token_url: CapabilityUrl | None = None
     login_timeout: Duration = "15s"
     retry: Duration = "1m"
     network: SocketUrl | None = None
@@ -110,9 +110,10 @@ class CanarySettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RetentionSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How long events and rejected ones are kept, and how large the database may become: the oldest events go first."""
+    """How long events, alerts and rejected events are kept, and how large the database may become: the oldest go."""
 
     events: Duration = "30d"
+    alerts: Duration = "30d"
     rejected: Duration = "30d"
     max_bytes: FileBytes = 10_737_418_240
 

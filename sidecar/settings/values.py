@@ -44,6 +44,18 @@ Name = Annotated[
 ]
 Text = Annotated[str, Meta(min_length=1, description="text, not empty")]
 Url = Annotated[str, Meta(pattern=r"^https?://[^/\s]+[^\s]*$", description="an http:// or https:// URL")]
+# Whoever knows such an address may use it: its path or query is a secret, the host is not.
+CapabilityUrl = Annotated[
+    str, Meta(pattern=r"^https?://[^/\s]+[^\s]*$", description="an http:// or https:// URL", extra={"secret": "path"})
+]
+CapabilityUrlOrNone = Annotated[
+    str,
+    Meta(
+        pattern=r"^(https?://[^/\s]+[^\s]*)?$",
+        description="an http:// or https:// URL, or empty",
+        extra={"secret": "path"},
+    ),
+]
 UrlOrNone = Annotated[
     str, Meta(pattern=r"^(https?://[^/\s]+[^\s]*)?$", description="an http:// or https:// URL, or empty")
 ]
@@ -59,9 +71,6 @@ AppSecrets = Annotated[
 HttpUrl = Annotated[str, Meta(pattern=r"^https?://[^/\s?#]+/?[^\s?#]*$", description="an http or https URL, no query")]
 AppId = Annotated[int, Meta(ge=1, le=2**63 - 1, description="a ZEGO AppID, a whole number")]
 UserId = Annotated[str, Meta(min_length=1, description="a user id, not empty")]
-SecretUrl = Annotated[
-    str, Meta(pattern=r"^https?://[^\s]+$", description="an http or https address", extra={"secret": True})
-]
 SocketUrl = Annotated[str, Meta(pattern=r"^wss?://[^\s]+$", description="a ws or wss address")]
 TraceUrl = Annotated[
     str,

@@ -14,12 +14,16 @@ import sqlalchemy as sa
 
 from sidecar.domain.alerting.alert import FIRING, Alert, Subject
 from sidecar.domain.alerting.book import Book, Entry, UserId
+from sidecar.domain.alerting.kinds import OFFLINE_TOO_LONG
 from sidecar.domain.alerting.matching import Silence
 from sidecar.domain.alerting.words import Device
+from sidecar.domain.events import LOGIN, TOKEN_RENEWED
 from sidecar.domain.status import NOT_LOGGED_IN, OFFLINE, ONLINE
 from sidecar.store import rows
 from sidecar.store.alert_records import AlertFilter, AlertPage, Line
 from sidecar.store.alert_tables import alert_history, alert_silences, alerts
+from sidecar.store.event_log import next_position
+from sidecar.store.past import position_at
 from sidecar.store.rows import Client
 
 _CHUNK = 400
@@ -188,6 +192,31 @@ def offline_users(connection: sa.Connection) -> list[tuple[UserId, int]]:
     return [((row[0], row[1]), row[2]) for row in connection.exec_driver_sql(sql)]
 
 
+def offline_since(connection: sa.Connection, since_us: int, wanted: AlertFilter) -> list[tuple[int, UserId, int]]:
+    """The key of each user that went offline after a moment, who it is and since when: the last first.
+
+    Without those for whom that fires already: another device can make the moment a later one.
+
+    ``wanted`` may name an app and a user; its cursor is the key of the user to go on from. One more than its limit.
+    """
+    sql = (
+        "SELECT user_key, user_status.app_id, user_id, since_us"
+        " FROM user_groups CROSS JOIN user_status USING (group_key)"
+        f" WHERE user_groups.status = '{OFFLINE}' AND since_us > :since_us AND NOT EXISTS (SELECT 1 FROM alerts"
+        f" WHERE alerts.user_id = user_status.user_id AND alerts.app_id = user_status.app_id"
+        f" AND kind = '{OFFLINE_TOO_LONG}' AND state = '{FIRING}')"
+    )
+    if wanted.app_id is not None:
+        sql += " AND user_groups.app_id = :app_id"
+    if wanted.user_id is not None:
+        sql += " AND user_id = :user_id"
+    if wanted.cursor is not None:
+        sql += " AND (since_us, user_key) < ((SELECT since_us FROM user_status WHERE user_key = :cursor), :cursor)"
+    sql += " ORDER BY since_us DESC, user_key DESC LIMIT :limit + 1"
+    values = msgspec.structs.asdict(wanted) | {"since_us": since_us}
+    return [(row[0], (row[1], row[2]), row[3]) for row in connection.execute(sa.text(sql), values)]
+
+
 def newest_lapse_us(connection: sa.Connection, until_us: int) -> int:
     """The lease time at which the last lease ran out that did so by ``until_us`` of the machine's clock; 0 for none."""
     sql = (
@@ -212,13 +241,37 @@ def heard_of(connection: sa.Connection, users: Sequence[UserId]) -> list[UserId]
     return [(row[0], row[1]) for row in _select(connection, sql, users, mark="(?, ?)")]
 
 
-def tokens_ending(connection: sa.Connection, now_us: int, until_us: int) -> dict[int, int]:
-    """How many users that are logged in have a token that ends between the two moments, by app."""
+def tokens_ending(connection: sa.Connection, after_us: int, until_us: int) -> list[tuple[int, str, int]]:
+    """Users that are logged in with a token that ends between the two moments: app, user, and when it ends."""
     sql = (
-        "SELECT app_id, COUNT(*) FROM user_status WHERE token_expires_at_us > ? AND token_expires_at_us <= ?"
+        "SELECT app_id, user_id, token_expires_at_us FROM user_status WHERE token_expires_at_us > ?"
+        f" AND token_expires_at_us <= ? AND status <> '{NOT_LOGGED_IN}'"
+    )
+    return [(row[0], row[1], row[2]) for row in connection.exec_driver_sql(sql, (after_us, until_us))]
+
+
+def tokens_beyond(connection: sa.Connection, until_us: int) -> dict[int, int]:
+    """How many users that are logged in have a token that ends after the moment, by app."""
+    sql = (
+        "SELECT app_id, COUNT(*) FROM user_status WHERE token_expires_at_us > ?"
         f" AND status <> '{NOT_LOGGED_IN}' GROUP BY app_id"
     )
-    return {row[0]: row[1] for row in connection.exec_driver_sql(sql, (now_us, until_us))}
+    return {row[0]: row[1] for row in connection.exec_driver_sql(sql, (until_us,))}
+
+
+def tokens_told(connection: sa.Connection, after: int, since_us: int) -> tuple[int, list[tuple[int, str, int, int]]]:
+    """The tokens that events behind the position ``after`` told of, of those received since a moment.
+
+    The position up to which was read, and of each token app, user, when it ends and when it was told.
+    """
+    last = next_position(connection) - 1
+    sql = (
+        "SELECT app_id, user_id, json_extract(details, '$.token_expires_at_us') AS expires_us,"
+        " MIN(occurred_at_us, received_at_us) FROM events WHERE position > ? AND position <= ?"
+        f" AND type IN ('{LOGIN}', '{TOKEN_RENEWED}') AND user_id IS NOT NULL AND expires_us IS NOT NULL"
+    )
+    first = max(after, position_at(connection, since_us))
+    return last, [(row[0], row[1], row[2], row[3]) for row in connection.exec_driver_sql(sql, (first, last))]
 
 
 def other_devices(

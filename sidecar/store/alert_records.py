@@ -10,7 +10,10 @@ from sidecar.domain.alerting.alert import Alert
 
 
 class AlertFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """``state`` is ``firing``, ``resolved`` or ``acknowledged`` (fires, and somebody has taken it on)."""
+    """``state`` is ``firing``, ``resolved`` or ``acknowledged`` (fires, and somebody has taken it on).
+
+    The cursor is what the page before gave as the next one.
+    """
 
     state: str | None = None
     kind: str | None = None

@@ -52,14 +52,22 @@ class Applied(msgspec.Struct, frozen=True, gc=False):
     effect: Effect
 
 
+class Reacted(msgspec.Struct, frozen=True):
+    """What changed, as :class:`sidecar.store.records.Commit` has it."""
+
+    alerts: tuple[int, ...] = ()
+    alerted: tuple[tuple[int, str], ...] = ()
+    ledger: bool = False
+
+
 class Reaction(Protocol):
     """What is called in the transaction of the events; see this module's own words."""
 
     def react(self, connection: sa.Connection, applied: Sequence[Applied], now_us: int, /) -> None:
         """Writes what follows from ``applied``, which are in the order of their positions; the last came then."""
 
-    def committed(self) -> tuple[int, ...]:
-        """All that was done since the last time is committed: the ids of the alerts that it changed."""
+    def committed(self) -> Reacted | None:
+        """All that was done since the last time is committed: what of it is shown; None where nothing is."""
 
     def undone(self) -> None:
         """Nothing of what was done since the last commit was kept."""

@@ -180,11 +180,14 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Commit(msgspec.Struct, frozen=True):
-    """Published after each commit that changed a user or an alert: (app_id, user_id) pairs and ids, each once.
+    """Published after each commit that changed something that is shown: (app_id, user_id) pairs and ids, each once.
 
-    ``position`` is that of its newest event; 0 where it had none.
+    ``position`` is that of its newest event; 0 where it had none. ``alerted`` are the users that ``alerts`` are about,
+    and ``ledger`` tells that something else of the alerts changed: a silence, or what could not be delivered.
     """
 
     position: int
     users: tuple[tuple[int, str], ...] = ()
     alerts: tuple[int, ...] = ()
+    alerted: tuple[tuple[int, str], ...] = ()
+    ledger: bool = False

@@ -1,4 +1,4 @@
-"""Lets the oldest go: events by age and by the size of the file, what was rejected and lost by age.
+"""Lets the oldest go: events and alerts by age and by the size of the file, what was rejected and lost by age.
 
 In slices, each one a work of the writer's that holds it for some milliseconds, so that commits go on between them. What
 follows from events stays when they go: a user keeps its status, and a timeline ends where its next event is gone.
@@ -18,10 +18,11 @@ import msgspec
 import sqlalchemy as sa
 
 from sidecar.clock import Clock
+from sidecar.domain.alerting.thresholds import Thresholds
 from sidecar.domain.events import CONNECTION_STATE_CHANGED
 from sidecar.domain.status import NOT_LOGGED_IN
 from sidecar.settings import Settings, duration_us
-from sidecar.store import outbox, rows
+from sidecar.store import alert_retention, outbox, rows
 
 # What a slice aims at; the writer is promised 50 ms.
 SLICE_US: Final = 15_000
@@ -29,17 +30,24 @@ SLICE_EVENTS: Final = (50, 5_000)
 VACUUM_PAGES: Final = 200
 # So many free pages are left for the events to come.
 SPARE_PAGES: Final = 1_024
+# How often the old alerts are gone through: those that have to stay are looked at each time.
+LEDGER_EVERY_US: Final = 60_000_000
 _GONE: Final = "its event is no longer in the log"
 _TOO_OLD: Final = "it was owed for longer than export.max_age"
 
 
 class Retention(msgspec.Struct, frozen=True, kw_only=True):
-    """How long and how much is kept. ``owed_us`` is how long a span may be owed to the collector."""
+    """How long and how much is kept. ``owed_us`` is how long a span may be owed to the collector.
+
+    ``rules_us`` is how far the alert rules look back after a start: no alert goes before.
+    """
 
     events_us: int = 30 * 86_400_000_000
     max_bytes: int = 10 * 1_073_741_824
     rejected_us: int = 30 * 86_400_000_000
     owed_us: int = 7 * 86_400_000_000
+    alerts_us: int = 30 * 86_400_000_000
+    rules_us: int = Thresholds().looks_back_us
 
     @classmethod
     def of(cls, settings: Settings) -> Retention:
@@ -50,6 +58,8 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True):
             max_bytes=kept.max_bytes,
             rejected_us=duration_us(kept.rejected),
             owed_us=duration_us(settings.export.max_age),
+            alerts_us=duration_us(kept.alerts),
+            rules_us=settings.alerts.thresholds().looks_back_us,
         )
 
 
@@ -60,28 +70,36 @@ class Pruner:
         self._retention = retention
         self._steady = steady
         self._events = 200
+        # How far the old alerts were gone through (None: to the end), and when that began last.
+        self._after: int | None = None
+        self._began_us: int | None = None
 
-    def slice(self, connection: sa.Connection, now_us: int) -> int:
-        """Removes some of what is due; how many rows that was, 0 when nothing is due any more."""
+    def slice(self, connection: sa.Connection, now_us: int) -> int | None:
+        """Removes some of what is due; how many rows that was, None when nothing is due any more."""
         begun_us = self._steady()
         removed = self._prune(connection, now_us)
         took_us = max(1, self._steady() - begun_us)
         least, most = SLICE_EVENTS
         if removed:
             self._events = min(most, max(least, self._events * SLICE_US // took_us))
-        return removed
+        return removed if removed or self._after is not None else None
 
     def _prune(self, connection: sa.Connection, now_us: int) -> int:
         kept = self._retention
+        alerts_before_us = now_us - kept.alerts_us
         removed = _expire(connection, now_us, now_us - kept.owed_us, self._events)
         oldest = connection.exec_driver_sql(
             "SELECT position, received_at_us FROM events ORDER BY position LIMIT 1"
         ).first()
         if oldest is not None:
-            is_old = oldest[1] < now_us - kept.events_us
-            if is_old or used_bytes(connection) > kept.max_bytes:
-                before_us = now_us - kept.events_us if is_old else None
+            before_us = now_us - kept.events_us
+            if oldest[1] < before_us:
                 removed += _prune_events(connection, oldest[0], self._events, before_us, now_us)
+            elif used_bytes(connection) > kept.max_bytes:
+                # Alerts that are older than every event go as well, or they would leave no room for events.
+                alerts_before_us = max(alerts_before_us, oldest[1])
+                removed += _prune_events(connection, oldest[0], self._events, None, now_us)
+        removed += self._prune_alerts(connection, min(alerts_before_us, now_us - kept.rules_us), now_us)
         for table, column in (("rejected_events", "received_at_us"), ("span_losses", "lost_at_us")):
             sql = (
                 f"DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} WHERE {column} < ?"
@@ -89,6 +107,15 @@ class Pruner:
             )
             removed += connection.exec_driver_sql(sql, (now_us - kept.rejected_us,)).rowcount
         return removed + _vacuum(connection)
+
+    def _prune_alerts(self, connection: sa.Connection, before_us: int, now_us: int) -> int:
+        if self._after is None:
+            if self._began_us is not None and 0 <= now_us - self._began_us < LEDGER_EVERY_US:
+                return 0
+            self._after, self._began_us = 0, now_us
+        done = alert_retention.prune(connection, before_us, self._after, self._events)
+        self._after = done.after
+        return done.removed
 
 
 def used_bytes(connection: sa.Connection) -> int:
@@ -165,8 +192,16 @@ def _expire(connection: sa.Connection, now_us: int, before_us: int, limit: int) 
 
 def _vacuum(connection: sa.Connection) -> int:
     """Gives free pages back to the file system, and keeps some; how many."""
-    free = int(connection.exec_driver_sql("PRAGMA freelist_count").scalar_one())
+    free = _free_pages(connection)
     if free <= SPARE_PAGES + VACUUM_PAGES:
         return 0
-    connection.exec_driver_sql(f"PRAGMA incremental_vacuum({VACUUM_PAGES})").all()
-    return VACUUM_PAGES
+    # The pragma gives a row without columns for each page, and Python takes no more than one step of such a statement.
+    driver: Any = connection.connection.driver_connection
+    for _ in range(VACUUM_PAGES):
+        driver.execute("PRAGMA incremental_vacuum(1)").fetchall()
+    # None where the file cannot do it, because it was made anew from a dump.
+    return free - _free_pages(connection)
+
+
+def _free_pages(connection: sa.Connection) -> int:
+    return int(connection.exec_driver_sql("PRAGMA freelist_count").scalar_one())

@@ -228,7 +228,7 @@ class Store:
     async def prune(self) -> int:
         """Removes all that retention no longer keeps; how many rows."""
         removed = 0
-        while some := await self._writing.do(lambda connection: self._pruner.slice(connection, self._clock())):
+        while (some := await self._writing.do(lambda c: self._pruner.slice(c, self._clock()))) is not None:
             removed += some
         return removed
 

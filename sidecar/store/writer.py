@@ -222,11 +222,11 @@ class Writer:
             self._failed(taken, error)
             return
         self._in_hand = []
-        alerts = tuple(one for reaction in self._reactions for one in reaction.committed())
+        reacted = [done for reaction in self._reactions if (done := reaction.committed()) is not None]
         for waiting, result in zip(taken, results, strict=True):
             waiting.answer.set_result(result)
-        if alerts:
-            commit = msgspec.structs.replace(commit or Commit(0), alerts=alerts)
+        for done in reacted:
+            commit = msgspec.structs.replace(commit or Commit(0), **msgspec.structs.asdict(done))
         if commit is not None:
             self._published(commit)
 

@@ -78,7 +78,7 @@ def test_a_transaction_that_was_not_kept_is_forgotten(tmp_path: Path) -> None:
         else:
             transaction.rollback()
             story.engine.undone()
-            assert story.engine.committed() == ()
+            assert story.engine.committed() is None
         connection.close()
     assert [(alert.id, alert.kind) for alert in story.alerts()] == [(1, "export_stalled")]
     story.close()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import ssl
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import aiohttp
 import pytest
@@ -20,7 +22,17 @@ from sidecar.settings.alerts import (
     SlackSettings,
     WebhookSettings,
 )
-from tests.support.called import ROUTING_KEY, SECRET, SLACK_TOKEN, Called, Slack, alertmanager, listening, mail_server
+from tests.support.called import (
+    ROUTING_KEY,
+    SECRET,
+    SLACK_TOKEN,
+    Called,
+    Slack,
+    alertmanager,
+    certificate,
+    listening,
+    mail_server,
+)
 from tests.support.running import Zimwatch, zimwatch
 from tests.support.wire import fresh_event
 
@@ -259,6 +271,52 @@ async def test_mail_is_threaded_and_its_line_is_readable_on_a_phone(tmp_path: Pa
             assert told["message"]["proof"] == {"message_id": first["Message-ID"]}
 
 
+def leads_here(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    """``host`` is the name of this machine."""
+    real = socket.getaddrinfo
+
+    def resolve(name: Any, *args: Any, **more: Any) -> Any:
+        return real("127.0.0.1" if name == host else name, *args, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+
+
+async def test_a_mail_server_whose_name_leads_here_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    leads_here(monkeypatch, "mail.example.com")
+    with mail_server() as (mailbox, port):
+        settings = EmailSettings(
+            name="mail", host="mail.example.com", port=port, tls="none", sender="zim@example.com", to=("a@example.com",)
+        )
+        async with zimwatch(tmp_path, alerts=AlertSettings(receivers=(settings,))) as running:
+            await kicked(running)
+            (told,) = await delivered(running, "dead")
+            assert "mail.example.com is 127.0.0.1, which is not public" in told["message"]["error"]
+        assert mailbox.mails == []
+
+
+@pytest.mark.parametrize("tls", ["tls", "starttls"])
+@pytest.mark.parametrize("named", ["mail.example.com", "mallory.example.com"])
+async def test_an_encrypted_mail_goes_only_to_the_server_whose_certificate_names_the_host(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tls: Literal["tls", "starttls"], named: str
+) -> None:
+    leads_here(monkeypatch, "mail.example.com")
+    made = certificate(tmp_path, named)
+    monkeypatch.setenv("SSL_CERT_FILE", str(made))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(made)
+    with mail_server(**{"ssl_context" if tls == "tls" else "tls_context": context}) as (mailbox, port):
+        settings = EmailSettings(
+            name="mail", host="mail.example.com", port=port, tls=tls, sender="zim@example.com", to=("a@example.com",)
+        )
+        alerts = AlertSettings(receivers=(settings,), allowed_hosts=("mail.example.com",))
+        async with zimwatch(tmp_path, alerts=alerts) as running:
+            await kicked(running)
+            is_right = named == "mail.example.com"
+            (told,) = await delivered(running, "sent" if is_right else "dead")
+            assert is_right or "its certificate is not good" in told["message"]["error"]
+        assert len(mailbox.mails) == is_right
+
+
 @pytest.mark.parametrize(("code", "state"), [(554, "dead"), (451, "pending")])
 async def test_a_mail_that_is_refused_is_tried_again_only_where_that_can_help(
     tmp_path: Path, code: int, state: str
@@ -301,6 +359,33 @@ async def test_the_heartbeat_calls_its_url_for_as_long_as_all_is_well(tmp_path: 
     async with zimwatch(tmp_path, alerts=alerts):
         taken = await hook.wait(2)
     assert {one["method"] for one in taken} == {"GET"}
+
+
+async def test_no_address_that_gives_access_is_logged_or_shown(
+    tmp_path: Path, hook: Called, capfd: pytest.CaptureFixture[str]
+) -> None:
+    nobody = "http://127.0.0.1:9"  # refuses every connection
+    settings = {"permanent": f"{hook.url}/hunter2", "away": f"{nobody}/hunter2?key=hunter2"}
+    hook.refusing(404, 1_000)
+    alerts = AlertSettings(
+        heartbeat_url=f"{nobody}/hunter2",
+        receivers=(
+            *(WebhookSettings(name=name, url=url) for name, url in settings.items()),
+            AppriseSettings(name="apprise", url="json://bob:hunter2@127.0.0.1:9/hunter2"),
+        ),
+    )
+    async with zimwatch(tmp_path, alerts=alerts) as running:
+        await kicked(running)
+        told = ""
+        while not ("apprise" in told and "permanent" in told and "away" in told and "heartbeat" in told):
+            told += "".join(capfd.readouterr())
+            await asyncio.sleep(0.05)
+        for path in ("/settings", "/alerts/1", "/alerts/undelivered", "/v1/alerts/1", "/v1/alerts/undelivered"):
+            async with running.http.get(path) as answer:
+                told += await answer.text()
+    told += "".join(capfd.readouterr())
+    assert "no connection" in told
+    assert "hunter2" not in told
 
 
 async def test_a_channel_that_keeps_failing_is_an_alert_to_the_others(tmp_path: Path, hook: Called) -> None:

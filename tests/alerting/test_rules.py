@@ -141,25 +141,61 @@ def test_a_warning_that_comes_after_the_expiry_calls_nobody(story: Make) -> None
     assert [(alert.kind, alert.state) for alert in dave.alerts()] == [("token_expiring", "resolved")]
 
 
-def test_tokens_that_end_soon_are_forecast_as_one(story: Make) -> None:
+@pytest.mark.parametrize("restarted", [False, True])
+def test_tokens_that_end_together_are_forecast_as_one(story: Make, *, restarted: bool) -> None:
     crowd = story(thresholds={"token_forecast_users": 3}).at(0)
     for number in range(4):
-        crowd.login(f"user-{number}", expires_at=HOUR / 2)
-
-    def tick(now: float) -> None:
-        from sidecar.alerting.engine import Gathered  # noqa: PLC0415
-        from sidecar.store import alert_log  # noqa: PLC0415
-
-        with crowd.database.begin() as connection:
-            ending = alert_log.tokens_ending(connection, us(now), us(now + HOUR))
-            crowd.engine.tick(connection, us(now), Gathered(tokens_ending=ending))
-
-    crowd.at(5).act(tick).at(HOUR / 2 + 1).act(tick)
-    crowd.want(firing("token_expiring")).between(5, 7)
-    crowd.want(resolved("token_expiring")).between(HOUR / 2, HOUR / 2 + 2)
-    crowd.run(until=HOUR / 2 + 5)
-    assert crowd.alerts()[0].summary == "The tokens of 4 users end within 1 h"
+        crowd.login(f"user-{number}", expires_at=8 * HOUR)
+    crowd.at(6.9 * HOUR).forecast()
+    if restarted:
+        crowd.at(7 * HOUR).restart()
+    crowd.at(7.1 * HOUR).forecast().at(8 * HOUR + 1).forecast()
+    crowd.want(firing("token_expiring")).between(7.1 * HOUR, 7.1 * HOUR + 2)
+    crowd.want(resolved("token_expiring")).between(8 * HOUR, 8 * HOUR + 2)
+    crowd.leap(to=6.9 * HOUR).leap(to=7.1 * HOUR).leap(to=8 * HOUR).run_on(until=8 * HOUR + 5)
+    assert crowd.alerts()[0].summary == "The tokens of 4 users end within 1 h, 100% of those in use"
     assert crowd.alerts()[0].severity == "info"
+
+
+@pytest.mark.parametrize("life", [HOUR / 4, HOUR / 2, HOUR, 1.9 * HOUR])
+@pytest.mark.parametrize("restarted", [False, True])
+def test_tokens_that_live_short_lives_are_not_forecast(story: Make, life: float, *, restarted: bool) -> None:
+    """They end soon at any time, and are renewed as they should be."""
+    crowd = story(thresholds={"token_forecast_users": 3}).at(0)
+    for number in range(10):
+        crowd.login(f"user-{number}", expires_at=life)
+    for turn in range(1, 5):
+        at = turn * (life - 30)
+        for number in range(10):
+            crowd.at(at).renewed(f"user-{number}", expires_at=at + life)
+        if restarted:
+            crowd.at(at + 5).restart()
+        crowd.at(at + 10).forecast().at(at + life / 2).forecast()
+    for turn in range(1, 5):
+        crowd.leap(to=turn * (life - 30)).leap(to=turn * (life - 30) + life / 2)
+    crowd.run_on(until=4 * life + 60)
+    assert crowd.forecasts == 8
+
+
+def test_tokens_that_end_one_after_another_are_not_forecast(story: Make) -> None:
+    crowd = story(thresholds={"token_forecast_users": 3}).at(0)
+    for number in range(48):
+        crowd.at(number * HOUR / 2).login(f"user-{number:02}", expires_at=number * HOUR / 2 + 24 * HOUR)
+    crowd.at(23.6 * HOUR).forecast()
+    crowd.leap(to=23.6 * HOUR).run_on(until=23.6 * HOUR + 5)
+    assert crowd.forecasts == 1
+
+
+def test_a_short_token_of_one_user_does_not_hide_the_long_ones_of_others(story: Make) -> None:
+    crowd = story(thresholds={"token_forecast_users": 3}).at(0)
+    for number in range(4):
+        crowd.login(f"user-{number}", expires_at=8 * HOUR)
+    for number in range(4, 40):
+        crowd.at(7.2 * HOUR).login(f"user-{number}", expires_at=7.7 * HOUR)
+    crowd.at(7.3 * HOUR).forecast()
+    crowd.want(firing("token_expiring")).between(7.3 * HOUR, 7.3 * HOUR + 2)
+    crowd.leap(to=7.2 * HOUR).leap(to=7.3 * HOUR).run_on(until=7.3 * HOUR + 5)
+    assert crowd.alerts()[0].summary.startswith("The tokens of 4 users end within 1 h")
 
 
 @pytest.mark.parametrize("restarted", [False, True])
@@ -171,6 +207,22 @@ def test_a_user_that_stays_offline_is_told_after_the_wait(story: Make, *, restar
     alice.want(firing("offline_too_long", "alice")).between(310, 312)
     alice.want(resolved("offline_too_long", "alice")).between(400, 401)
     alice.run(until=450)
+
+
+def test_after_a_restart_another_device_does_not_make_an_outage_of_its_own_of_one_that_was_told(story: Make) -> None:
+    bob = story().at(0).login("bob", "phone").at(10).loses_network("bob", "phone")
+    bob.at(320).restart().at(330).says("bob", "RECONNECTING", "LOGIN_INTERRUPTED", "desk")
+    bob.want(firing("offline_too_long", "bob")).between(310, 312)
+    bob.run(until=700)
+    assert [(alert.kind, alert.count) for alert in bob.alerts()] == [("offline_too_long", 1)]
+
+
+def test_an_outage_that_goes_on_with_another_device_is_told_once_whatever_restarts(story: Make) -> None:
+    bob = story().at(0).login("bob", "phone").at(10).loses_network("bob", "phone")
+    bob.at(320).says("bob", "RECONNECTING", "LOGIN_INTERRUPTED", "desk").logout("bob", "phone").at(330).restart()
+    bob.want(firing("offline_too_long", "bob")).between(310, 312)
+    bob.run(until=700)
+    assert [(alert.kind, alert.count) for alert in bob.alerts()] == [("offline_too_long", 1)]
 
 
 def test_an_offline_alert_that_had_its_day_does_not_begin_anew_after_a_restart(story: Make) -> None:

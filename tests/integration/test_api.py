@@ -150,6 +150,21 @@ async def test_a_change_is_on_the_stream_and_a_reader_that_was_away_gets_what_it
         assert (name, position, user["status"]) == ("user", 2, "offline")
 
 
+async def test_what_changes_while_a_stream_begins_is_told(running: Zimwatch, monkeypatch: pytest.MonkeyPatch) -> None:
+    position = running.store.position
+
+    async def slowly() -> int:
+        found = await position()
+        await asyncio.sleep(0.2)
+        return found
+
+    monkeypatch.setattr(running.store, "position", slowly)
+    async with running.http.get("/v1/stream") as response:
+        await running.send([wire_event()])
+        seen = [await next_event(response) for _ in range(2)]
+        assert "user" in {name for name, _, _ in seen}
+
+
 async def test_a_stream_of_one_user_is_silent_about_others(running: Zimwatch) -> None:
     async with running.http.get(f"/v1/stream?app_id={APP}&user_id=bob") as response:
         await next_event(response)

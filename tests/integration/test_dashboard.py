@@ -25,7 +25,7 @@ from sidecar.domain.status import STATUSES
 from sidecar.settings import DashboardSettings, ZegoSettings
 from sidecar.store.records import Summary
 from tests.support.clocks import Machine
-from tests.support.events import APP_ID
+from tests.support.events import APP_ID, BEGIN_US, SECOND_US
 from tests.support.running import Zimwatch, zimwatch
 from tests.support.wire import wire_event
 from tests.support.zego import SECRET, user_action
@@ -141,13 +141,20 @@ async def test_a_long_timeline_goes_on_on_another_page(running: Zimwatch) -> Non
     assert 'href="?before=' not in second
 
 
-async def test_tries_to_reconnect_are_one_line_that_counts_them(running: Zimwatch) -> None:
+@pytest.fixture
+def that_day() -> Machine:
+    """A clock by which the events of tests have just come: a week later a device's clock would be called wrong."""
+    return Machine(BEGIN_US + 600 * SECOND_US)
+
+
+async def test_tries_to_reconnect_are_one_line_that_counts_them(tmp_path: Path, that_day: Machine) -> None:
     client = str(uuid.uuid4())
-    await running.send([wire_event(client_id=client)])
+    first = wire_event(client_id=client)
     times = [f"2026-11-23T14:04:{second:02}Z" for second in range(0, 60, 4)]
     tries = [wire_event(client_id=client, seq=2 + at, state=3, event=3, occurred_at=t) for at, t in enumerate(times)]
-    await running.send(tries)
-    _, text = await page(running, ALICE)
+    async with zimwatch(tmp_path, machine=that_day) as running:
+        await running.send([first, *tries])
+        _, text = await page(running, ALICE)
     assert text.count('<tr id="event-') == 2
     assert "15 tries in 56 s" in text
 
@@ -175,10 +182,11 @@ async def test_every_event_is_there_as_it_is_stored(running: Zimwatch) -> None:
     assert (told["id"], told["extended_data"]) == (sent["id"], sent["extended_data"])
 
 
-async def test_a_session_leads_to_its_trace(tmp_path: Path) -> None:
+async def test_a_session_leads_to_its_trace(tmp_path: Path, that_day: Machine) -> None:
     session = "0193aaaa-0000-7000-8000-00000000000a"
     template = "https://tempo.example.com/trace/{trace_id}?from={start_ms}&to={end_ms}"
-    async with zimwatch(tmp_path, dashboard=DashboardSettings(trace_url_template=template)) as running:
+    dashboard = DashboardSettings(trace_url_template=template)
+    async with zimwatch(tmp_path, dashboard=dashboard, machine=that_day) as running:
         await running.send([wire_event(session_id=session)])
         _, text = await page(running, ALICE)
     (link,) = set(re.findall(r'<a href="(https://tempo[^"]+)"', text))

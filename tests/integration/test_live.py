@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from dashboard import live, page
 from tests.support.running import Zimwatch, zimwatch
 from tests.support.streams import streaming
-from tests.support.wire import wire_event
+from tests.support.wire import fresh_event, wire_event
 
 ALICE = "/users/1234567890/alice"
 
@@ -65,13 +66,54 @@ async def test_a_page_is_never_told_what_is_older_than_it(running: Zimwatch) -> 
     asked = {"matchers": {"user_id": "alice"}, "duration": "4h", "reason": "a test"}
     async with streaming(running.http, "/live/silences") as before:
         await before.next()
-        # No event tells of a silence, so that the part that is held has not heard of it yet.
+        # The part that is held is made anew a moment later: it may not have heard of it yet.
         await running.http.post("/v1/silences", json=asked)
         known = await shown_id(running, "/silences")
         async with streaming(running.http, "/live/silences", {"Last-Event-ID": known}) as after:
             assert "a test" in (await before.next()).data
             await running.http.delete("/v1/silences/1")
-            assert ">ended<" in (await after.next(within_s=15)).data
+            await after.next_with(">ended<")
+
+
+@pytest.mark.parametrize(
+    ("path", "acknowledged"), [("/alerts", True), ("/alerts/1", True), (ALICE, True), ("/silences", False)]
+)
+async def test_what_one_person_does_to_an_alert_is_on_the_open_pages_of_the_others_at_once(
+    running: Zimwatch, monkeypatch: pytest.MonkeyPatch, path: str, *, acknowledged: bool
+) -> None:
+    monkeypatch.setattr(live, "REFRESH_S", 3_600.0)  # no page is made anew because time went by
+    await running.send([fresh_event(state=0, event=4)])
+    async with (
+        streaming(running.http, f"/live{path}") as one,
+        streaming(running.http, f"/live{path}", {"Accept-Language": "zh-CN"}) as other,
+    ):
+        for stream in (one, other):
+            await stream.next()
+        await asyncio.sleep(2 * live.PAUSE_S)  # what the event did is told
+        if acknowledged:
+            await running.http.post("/v1/alerts/1/ack", json={"author": "dana"})
+            await one.next_with("Acknowledged" if path != "/alerts/1" else "dana")
+            await other.next_with("已认领" if path != "/alerts/1" else "dana")
+        else:
+            asked = {"matchers": {"user_id": "alice"}, "duration": "4h", "reason": "a test"}
+            await running.http.post("/v1/silences", json=asked)
+            for stream in (one, other):
+                await stream.next_with("a test")
+            await running.http.delete("/v1/silences/1")
+            await one.next_with(">ended<")
+            await other.next_with(">已结束<")
+
+
+async def test_a_silence_that_ends_by_itself_is_ended_on_open_pages_at_once(
+    running: Zimwatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "REFRESH_S", 3_600.0)
+    asked = {"matchers": {"user_id": "alice"}, "duration": "3s", "reason": "a test"}
+    async with streaming(running.http, "/live/silences") as stream:
+        await stream.next()
+        await running.http.post("/v1/silences", json=asked)
+        await stream.next_with("in force")
+        await stream.next_with(">ended<")
 
 
 async def test_a_users_page_is_not_made_anew_for_another_user(

@@ -32,8 +32,8 @@ class Notes:
                 )
                 connection.exec_driver_sql(sql, (one.position,))
 
-    def committed(self) -> tuple[int, ...]:
-        return ()
+    def committed(self) -> None:
+        return None
 
     def undone(self) -> None:
         pass

@@ -74,6 +74,22 @@ async def test_the_file_stops_growing_at_its_size_and_the_oldest_went(tmp_path: 
     assert file.stat().st_size < 2_000_000
 
 
+async def test_the_room_of_what_went_is_given_back_to_the_disk(tmp_path: Path, clock: Clock) -> None:
+    store = opened(tmp_path, clock, events_us=DAY_US)
+    file = tmp_path / "zimwatch.db"
+    alice = Phone("alice")
+    for _ in range(10):
+        await store.append([alice.says("CONNECTED", "SUCCESS", at=0, extended_data="x" * 3_000) for _ in range(1_000)])
+    before = file.stat().st_size
+    clock.now_us = BEGIN_US + 2 * DAY_US
+    await store.prune()
+    assert len(await ids(store, "alice")) == 1
+    await store.close()
+    assert before > 20_000_000
+    # Some pages are kept for what comes.
+    assert file.stat().st_size < 10_000_000
+
+
 async def test_a_span_that_is_owed_when_its_event_goes_is_counted_and_shown(tmp_path: Path, clock: Clock) -> None:
     store = opened(tmp_path, clock, events_us=DAY_US)
     alice = Phone("alice")

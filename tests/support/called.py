@@ -11,6 +11,7 @@ import json
 import random
 import shutil
 import socket
+import subprocess
 import time
 from asyncio.subprocess import DEVNULL
 from collections.abc import AsyncIterator, Callable
@@ -225,18 +226,29 @@ class Mailbox:
 
 
 @contextlib.contextmanager
-def mail_server() -> Any:
-    """A mailbox and its port."""
+def mail_server(**encrypted: Any) -> Any:
+    """A mailbox and its port; ``encrypted`` is aiosmtpd's own (``ssl_context``, or ``tls_context`` for STARTTLS)."""
     mailbox = Mailbox()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    controller = Controller(mailbox, hostname="127.0.0.1", port=port)
+    controller = Controller(mailbox, hostname="127.0.0.1", port=port, **encrypted)
     controller.start()
     try:
         yield mailbox, port
     finally:
         controller.stop()
+
+
+def certificate(folder: Path, host: str) -> Path:
+    """A certificate for a host that signs itself, with its key, in one file."""
+    made = folder / f"{host}.pem"
+    request = (
+        f"openssl req -x509 -newkey rsa:2048 -nodes -days 36500 -subj /CN={host} -addext subjectAltName=DNS:{host}"
+    )
+    subprocess.run([*request.split(), "-keyout", made, "-out", f"{made}.crt"], check=True, capture_output=True)
+    made.write_text(made.read_text() + Path(f"{made}.crt").read_text())
+    return made
 
 
 @contextlib.asynccontextmanager

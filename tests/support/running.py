@@ -66,7 +66,8 @@ async def zimwatch(
 ) -> AsyncIterator[Zimwatch]:
     """Runs on ``folder/zimwatch.db``, by the real clocks or those of ``machine``, until the context ends.
 
-    On any free port unless it is given one.
+    On any free port unless it is given one. Without ``alerts`` no rule joins in because time went by: events of a fixed
+    day are old, and whether the next second comes in the middle of a test is chance.
     """
     settings = Settings(
         server=ServerSettings(port=port),
@@ -74,7 +75,7 @@ async def zimwatch(
         ingest=IngestSettings(max_body_bytes=max_body_bytes),
         zego=zego or ZegoSettings(),
         dashboard=dashboard or DashboardSettings(),
-        alerts=alerts or AlertSettings(),
+        alerts=alerts or AlertSettings(offline_too_long="0s"),
         leases=leases or LeaseSettings(),
     )
     in_force = tuple(Loaded(settings, dict.fromkeys(KEYS, "default")).shown())

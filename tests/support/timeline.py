@@ -19,6 +19,8 @@ import msgspec
 import sqlalchemy as sa
 
 from sidecar.alerting.engine import Engine, Gathered, Policy
+from sidecar.alerting.forecast import Forecast
+from sidecar.clock import steady_us
 from sidecar.domain.alerting.alert import Alert
 from sidecar.domain.alerting.matching import Silence
 from sidecar.domain.events import Event
@@ -28,6 +30,7 @@ from sidecar.store import alert_log, engine, event_log, notifications
 from sidecar.store.alert_records import AlertFilter, Message
 from sidecar.store.event_log import Batch
 from sidecar.store.projections import Projections
+from sidecar.store.retention import Pruner, Retention
 from tests.support.events import APP_ID, BEGIN_US, SECOND_US, Phone
 
 STEP_S = 0.5
@@ -80,12 +83,17 @@ class Timeline:
     def __init__(self, folder: Path, policy: Policy | None = None, leases: Leases | None = None) -> None:
         self.policy = policy or Policy(receivers={OPS: 1_000}, most_per_minute=1_000)
         self.leases = leases or Leases()
+        # Everything goes that the rules do not look back to.
+        rules_us = self.policy.thresholds.looks_back_us
+        self.retention = Retention(events_us=SECOND_US, alerts_us=SECOND_US, rules_us=rules_us)
         self.engine = Engine(self.policy)
         self.database = engine.connect(folder / "timeline.db", writes=True)
         engine.migrate(self.database, folder / "timeline.db")
         with self.database.connect() as connection:
             connection.connection.execute("PRAGMA synchronous = OFF")  # nothing here survives a crash
         self.projections: Projections | None = None
+        self._forecast = Forecast(self.policy.thresholds.token_forecast_us)
+        self.forecasts = 0
         self.told: list[tuple[float, Wanted, Message]] = []
         self._now = 0.0
         self._lived = -STEP_S
@@ -134,8 +142,24 @@ class Timeline:
     def token_will_expire(self, user_id: str, second: int = 30, name: str = "phone") -> Self:
         return self.event(self.phone(user_id, name).event("token_will_expire", self._now, details={"second": second}))
 
-    def renewed(self, user_id: str, name: str = "phone", code: int = 0) -> Self:
-        return self.event(self.phone(user_id, name).event("token_renewed", self._now, details={"code": code}))
+    def renewed(self, user_id: str, name: str = "phone", code: int = 0, *, expires_at: float | None = None) -> Self:
+        details: dict[str, Any] = {"code": code}
+        if expires_at is not None:
+            details["token_expires_at_us"] = us(expires_at)
+        return self.event(self.phone(user_id, name).event("token_renewed", self._now, details=details))
+
+    def forecast(self) -> Self:
+        """The ticker looks whose tokens end soon."""
+
+        def look(now: float) -> None:
+            def tick(connection: sa.Connection) -> None:
+                ending = self._forecast.ending(connection, us(now))
+                self.engine.tick(connection, us(now), Gathered(tokens_ending=ending))
+
+            self._in_transaction(tick)
+            self.forecasts += 1
+
+        return self.act(look)
 
     def heartbeat(self, user_id: str, name: str = "phone") -> Self:
         return self.event(self.phone(user_id, name).event("heartbeat", self._now, connection_state="CONNECTED"))
@@ -145,9 +169,20 @@ class Timeline:
 
         def again(_now: float) -> None:
             self.engine = Engine(self.policy)
+            self._forecast = Forecast(self.policy.thresholds.token_forecast_us)
             self.projections = None
 
         return self.act(again)
+
+    def pruned(self, retention: Retention | None = None) -> Self:
+        """Retention has done all that it has to do at that moment."""
+
+        def prune(now: float) -> None:
+            pruner = Pruner(retention or self.retention, steady_us)
+            while self._in_transaction(lambda c: pruner.slice(c, us(now))) is not None:
+                pass
+
+        return self.act(prune)
 
     def silenced(self, seconds: float, **matchers: str) -> Self:
         def silence(now: float) -> None:
@@ -183,7 +218,12 @@ class Timeline:
 
     def run(self, until: float) -> None:
         """Lives through it all, and holds what was told to what was wanted: that, then, and nothing else."""
-        self.live(until)
+        self._lived = -STEP_S
+        self.run_on(until)
+
+    def run_on(self, until: float) -> None:
+        """The same from where it stopped."""
+        self.live_on(until)
         left = list(self.told)
         for want in self._wants:
             found = next((t for t in left if t[1] == want.wanted and want.earliest <= t[0] <= want.latest), None)
@@ -196,19 +236,29 @@ class Timeline:
         self._lived = -STEP_S
         self.live_on(until)
 
-    def live_on(self, until: float) -> None:
-        """From where it stopped."""
-        step = self._lived + STEP_S
+    def leap(self, to: float) -> Self:
+        """Things happen until then, but time is passed to the rules only for a few seconds before and after it."""
+        self._happens(to - 3)
+        self._lived = to - 3
+        self.live_on(to + 3)
+        return self
+
+    def live_on(self, until: float, *, every: float = STEP_S) -> None:
+        """From where it stopped; the rules are told the time so often."""
+        step = self._lived + every
         while step <= until:
-            due = sorted(at for at in {*self._events, *self._acts} if at <= step)
-            for at in due:
-                self._append(self._events.pop(at, []))
-                for act in self._acts.pop(at, []):
-                    act(at)
-            self._tick(step)
-            self._tell(step)
+            self._happens(step)
+            with self.database.begin() as connection:
+                self._tick(connection, step)
+                self._tell(connection, step)
             self._lived = step
-            step += STEP_S
+            step += every
+
+    def _happens(self, until: float) -> None:
+        for at in sorted(at for at in {*self._events, *self._acts} if at <= until):
+            self._append(self._events.pop(at, []))
+            for act in self._acts.pop(at, []):
+                act(at)
 
     # What became of it.
 
@@ -230,30 +280,24 @@ class Timeline:
 
             self._in_transaction(append)
 
-    def _tick(self, now: float) -> None:
-        def tick(connection: sa.Connection) -> None:
-            self._projected(connection).sweep(connection, plain(us(now)), 1_000)
-            self.engine.tick(connection, us(now), Gathered())
-
-        self._in_transaction(tick)
+    def _tick(self, connection: sa.Connection, now: float) -> None:
+        self._projected(connection).sweep(connection, plain(us(now)), 1_000)
+        self.engine.tick(connection, us(now), Gathered())
 
     def _projected(self, connection: sa.Connection) -> Projections:
         if self.projections is None:
             self.projections = Projections(connection, self.leases)
         return self.projections
 
-    def _tell(self, now: float) -> None:
-        def tell(connection: sa.Connection) -> None:
-            for receiver in self.policy.receivers:
-                for message in self.engine.plan(connection, receiver, us(now)):
-                    notifications.sent(connection, message.id, {"status": 200}, us(now))
-                    alert = message.body["alert"]
-                    wanted = Wanted(message.what, alert["kind"], alert["user_id"], "alerts" in message.body)
-                    self.told.append((now, wanted, message))
+    def _tell(self, connection: sa.Connection, now: float) -> None:
+        for receiver in self.policy.receivers:
+            for message in self.engine.plan(connection, receiver, us(now)):
+                notifications.sent(connection, message.id, {"status": 200}, us(now))
+                alert = message.body["alert"]
+                wanted = Wanted(message.what, alert["kind"], alert["user_id"], "alerts" in message.body)
+                self.told.append((now, wanted, message))
 
-        self._in_transaction(tell)
-
-    def _in_transaction(self, work: Callable[..., Any]) -> Any:
+    def _in_transaction(self, work: Callable[[sa.Connection], Any]) -> Any:
         with self.database.begin() as connection:
             return work(connection)
 

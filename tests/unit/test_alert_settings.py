@@ -80,7 +80,7 @@ def test_a_secret_in_a_receiver_is_masked_and_the_rest_is_shown(tmp_path: Path) 
         "type": "webhook",
         "name": "ops",
         "most_per_minute": 30,
-        "url": "http://127.0.0.1:9000/hook",
+        "url": f"http://127.0.0.1:9000/{MASK}",
         "secret": MASK,
     }
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import smtplib
+import socket
 import ssl
+from collections.abc import Callable
 from email.message import EmailMessage
 from email.utils import format_datetime, parseaddr
-from typing import Final
+from typing import Any, Final
 
 from sidecar.alerting.messages import Words
-from sidecar.alerting.outgoing import DeliveryError, Outgoing, Proof
+from sidecar.alerting.outgoing import DeliveryError, Outgoing, Proof, RefusedAddressError
 from sidecar.alerting.views import moment
 from sidecar.settings.alerts import EmailSettings
 from sidecar.store.alert_records import Message
@@ -18,12 +20,15 @@ from sidecar.store.alert_records import Message
 _TIMEOUT_S: Final = 10
 _LONGEST_SUBJECT: Final = 200
 
+Addresses = Callable[[str, int], list[str]]
+
 
 class Email:
     """One mail a message, to all addresses at once."""
 
-    def __init__(self, settings: EmailSettings, _outgoing: Outgoing) -> None:
+    def __init__(self, settings: EmailSettings, outgoing: Outgoing) -> None:
         self._settings = settings
+        self._outgoing = outgoing
         self._words = Words(settings.template)
 
     async def send(self, message: Message, earlier: Proof | None, now_us: int) -> Proof:
@@ -51,14 +56,7 @@ class Email:
         """The addresses that the server refused, where it took the mail for others."""
         settings = self._settings
         try:
-            if settings.tls == "tls":
-                context = ssl.create_default_context()
-                server: smtplib.SMTP = smtplib.SMTP_SSL(
-                    settings.host, settings.port, timeout=_TIMEOUT_S, context=context
-                )
-            else:
-                server = smtplib.SMTP(settings.host, settings.port, timeout=_TIMEOUT_S)
-            with server:
+            with self._connected() as server:
                 if settings.tls == "starttls":
                     server.starttls(context=ssl.create_default_context())
                 if settings.username is not None:
@@ -76,12 +74,42 @@ class Email:
             raise DeliveryError(f"SMTP {error.smtp_code}: {told}", permanent=error.smtp_code >= _PERMANENT) from None
         except smtplib.SMTPNotSupportedError as error:
             raise DeliveryError(f"the mail server cannot do it: {error}", permanent=True) from None
+        except RefusedAddressError as error:
+            raise DeliveryError(str(error), permanent=True) from None
         except ssl.SSLCertVerificationError as error:
             raise DeliveryError(f"its certificate is not good: {error.verify_message}", permanent=True) from None
         except (smtplib.SMTPException, OSError) as error:
             raise DeliveryError(
                 f"no connection: {getattr(error, 'strerror', None) or error}", permanent=False
             ) from None
+
+    def _connected(self) -> smtplib.SMTP:
+        """A connection to an address of the host that was checked; the certificate is the host's all the same."""
+        settings, addresses = self._settings, self._outgoing.addresses
+        if settings.tls == "tls":
+            context = ssl.create_default_context()
+            return _Encrypted(addresses, settings.host, settings.port, timeout=_TIMEOUT_S, context=context)
+        return _Checked(addresses, settings.host, settings.port, timeout=_TIMEOUT_S)
+
+
+# Where smtplib itself looks up the host; SMTP_SSL of the standard library comes in at the same place.
+class _Checked(smtplib.SMTP):
+    def __init__(self, addresses: Addresses, *args: Any, **more: Any) -> None:  # noqa: ANN401 - as smtplib has it
+        self._addresses = addresses
+        super().__init__(*args, **more)
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        failed: OSError | None = None
+        for address in self._addresses(host, port):
+            try:
+                return super()._get_socket(address, port, timeout)  # type: ignore[misc,no-any-return]
+            except OSError as error:
+                failed = error
+        raise failed or OSError("the name has no address")
+
+
+class _Encrypted(_Checked, smtplib.SMTP_SSL):
+    """TLS from the first byte on."""
 
 
 # RFC 5321, section 4.2.1: 4yz may be tried again, 5yz must not.

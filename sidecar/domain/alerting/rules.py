@@ -49,9 +49,11 @@ class Rules:
 
     # What was so before these rules began: read from what is kept.
 
-    def remember_offline(self, who: UserId, since_us: int) -> None:
-        """The user is offline already."""
-        self._is_offline(who, since_us, late=False)
+    def remember_offline(self, who: UserId, since_us: int, *, told: bool) -> None:
+        """The user is offline already; ``told``: that it has been for too long has had its alert."""
+        self._offline[who] = (since_us, False)
+        if not told:
+            self._look_at(who, since_us)
 
     def remember_kick(self, who: UserId, device: str, at_us: int) -> None:
         """The user was kicked out before, on this device."""
@@ -163,6 +165,9 @@ class Rules:
 
     def _is_offline(self, who: UserId, since_us: int, *, late: bool) -> None:
         self._offline[who] = (since_us, late)
+        self._look_at(who, since_us)
+
+    def _look_at(self, who: UserId, since_us: int) -> None:
         if self._limits.offline_too_long_us and who not in self._queued:
             self._queued.add(who)
             heapq.heappush(self._offline_due, (since_us + self._limits.offline_too_long_us, who))
@@ -208,13 +213,12 @@ class Rules:
                 del self._kicks[who]
 
     def _offline_too_long(self, who: UserId, since_us: int, now_us: int, *, late: bool) -> None:
-        summary = words.OFFLINE_TOO_LONG(who=words.who(who[1]), span=words.long(now_us - since_us))
         self._causes.cause(
             kinds.OFFLINE_TOO_LONG,
             Subject(*who),
             since_us,
             now_us,
-            summary,
+            words.offline(who[1], now_us - since_us),
             due_us=now_us + self._limits.resolve_after_us,
             late=late,
         )
@@ -253,7 +257,7 @@ class Rules:
                 subject,
                 since_us,
                 now_us,
-                words.STALLED(part=part, span=words.long(now_us - since_us), why=why),
+                words.stalled(part, now_us - since_us, why),
                 labels={"part": part},
             )
 

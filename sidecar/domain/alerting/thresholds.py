@@ -27,3 +27,9 @@ class Thresholds(msgspec.Struct, frozen=True, kw_only=True):
     flap_count: int = 4
     flap_window_us: int = 15 * _MINUTE_US
     off: frozenset[str] = frozenset()
+
+    @property
+    def looks_back_us(self) -> int:
+        """How old an alert may be that a rule still asks for after a start."""
+        offline_us = self.offline_too_long_us + self.resolve_after_us
+        return max(offline_us, self.max_age_us, self.ping_pong_window_us, self.storm_window_us, self.flap_window_us)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
+
+import msgspec
 
 from sidecar.domain.alerting import kinds, words
 from sidecar.domain.alerting.alert import Subject
@@ -12,6 +15,15 @@ from sidecar.domain.events import Event
 
 _SECOND_US: Final = 1_000_000
 _FORECAST: Final = "forecast"
+# Of tokens that end one after another, fewer than this end within the span of the forecast.
+_SHARE: Final = 0.5
+
+
+class Ending(msgspec.Struct, frozen=True):
+    """How many users' tokens end soon, of how many that are in use."""
+
+    ending: int
+    of: int
 
 
 class TokenRules:
@@ -95,23 +107,24 @@ class TokenRules:
                 self._book.resolve(alert, at_us=at_us, now_us=now_us, reason=reason, position=position)
         return warned
 
-    def expire_soon(self, ending: dict[int, int], now_us: int) -> None:
+    def expire_soon(self, tokens: Mapping[int, Ending], now_us: int) -> None:
         """How many users' tokens end soon, by app: every app that has any."""
         apps = {alert.subject.app_id for alert in self._book.firing.values() if alert.subject.other == _FORECAST}
-        for app_id in {*ending, *(app_id for app_id in apps if app_id is not None)}:
-            count = ending.get(app_id, 0)
+        least = self._causes.limits.token_forecast_users
+        for app_id in {*tokens, *(app_id for app_id in apps if app_id is not None)}:
+            ending, of = msgspec.structs.astuple(tokens.get(app_id, Ending(0, 0)))
             alert = self._book.about(kinds.TOKEN_EXPIRING, Subject(app_id, None, _FORECAST))
             span = words.long(self._causes.limits.token_forecast_us)
-            if alert is None and count >= self._causes.limits.token_forecast_users:
+            if alert is None and ending >= max(least, of * _SHARE):
                 opened = self._causes.cause(
                     kinds.TOKEN_EXPIRING,
                     Subject(app_id, None, _FORECAST),
                     now_us,
                     now_us,
-                    words.TOKENS_EXPIRING(count=f"{count:,}", span=span),
+                    words.TOKENS_EXPIRING(count=f"{ending:,}", span=span, share=f"{ending / of:.0%}"),
                 )
                 if opened is not None:
                     opened.severity = "info"
-            elif alert is not None and count < self._causes.limits.token_forecast_users // 2:
-                reason = words.FEWER_EXPIRE(count=f"{count:,}", span=span)
+            elif alert is not None and ending < max(least, of * _SHARE) / 2:
+                reason = words.FEWER_EXPIRE(count=f"{ending:,}", span=span)
                 self._book.resolve(alert, at_us=now_us, now_us=now_us, reason=reason)

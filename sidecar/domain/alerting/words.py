@@ -58,7 +58,7 @@ NOBODY: Final = Sentence("a client without a user")
 KICKED_OUT: Final = Sentence("%(who)s was kicked out on %(device)s")
 KICKED_OUT_BY: Final = Sentence("%(who)s was kicked out on %(device)s; the other device is %(other)s")
 TOKEN_EXPIRING: Final = Sentence("%(who)s: the token ends in %(span)s and is not renewed yet")
-TOKENS_EXPIRING: Final = Sentence("The tokens of %(count)s users end within %(span)s")
+TOKENS_EXPIRING: Final = Sentence("The tokens of %(count)s users end within %(span)s, %(share)s of those in use")
 TOKEN_EXPIRED: Final = Sentence("%(who)s: the token expired (no warning of it was reported)")
 TOKEN_NOT_RENEWED: Final = Sentence("%(who)s: the token expired (warned %(span)s before, no renewToken call followed)")
 RENEWAL_FAILED: Final = Sentence("%(who)s: the token expired (warned %(span)s before, renewToken failed with %(code)s)")
@@ -154,6 +154,16 @@ def token_expired(event: Event, warned: dict[str, Any] | None) -> str:
     if (code := warned.get("renewal_code")) is not None:
         return RENEWAL_FAILED(who=who(event.user_id), span=span, code=code)
     return TOKEN_NOT_RENEWED(who=who(event.user_id), span=span)
+
+
+def offline(user_id: str, for_us: int) -> str:
+    """Since it lost its connection."""
+    return OFFLINE_TOO_LONG(who=who(user_id), span=long(for_us))
+
+
+def stalled(part: str, for_us: int, why: str) -> str:
+    """Of a part of Zimwatch that should deliver."""
+    return STALLED(part=part, span=long(for_us), why=why)
 
 
 def storm(kind: Kind, users: int, window_us: int, share: float, common: str) -> str:
