@@ -38,10 +38,15 @@ def anew(connection: sa.Connection) -> None:
         index(connection, [(row[0], row[1]) for row in some])
 
 
+def is_short(q: str) -> bool:
+    """Whether the index has no word as short as this, and must put together all that begin with it."""
+    return len(q) < _RUN
+
+
 def candidates(connection: sa.Connection, q: str, limit: int) -> list[int]:
     """Keys of users whose id may have ``q`` in it: ``limit`` at most, and all there are where it is fewer."""
     text = folded(q)
-    if len(text) < _RUN:
+    if is_short(text):
         wanted = f'"{_hex(text)}" *'
     else:
         runs = [text[start : start + _RUN] for start in range(len(text) - _RUN + 1)]
