@@ -36,7 +36,7 @@ async def run(asked: argparse.Namespace) -> dict[str, Any]:
         show("Spans", found["spans"])
     if "reads" in parts:
         with reads.folder_of(asked.folder) as folder:
-            found["reads"] = await reads.measure(folder, asked.users, asked.log, 200)
+            found["reads"] = await reads.measure(folder, asked.users, asked.log, 100)
         show("Reads", found["reads"])
     if "streams" in parts:
         found["streams"] = await live.streams(10)

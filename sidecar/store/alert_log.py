@@ -214,9 +214,10 @@ def heard_of(connection: sa.Connection, users: Sequence[UserId]) -> list[UserId]
 
 def tokens_ending(connection: sa.Connection, now_us: int, until_us: int) -> dict[int, int]:
     """How many users that are logged in have a token that ends between the two moments, by app."""
+    # With the +, rows are read as they lie: in the order of the index on app_id it takes three times as long.
     sql = (
         "SELECT app_id, COUNT(*) FROM user_status WHERE token_expires_at_us > ? AND token_expires_at_us <= ?"
-        f" AND status <> '{NOT_LOGGED_IN}' GROUP BY app_id"
+        f" AND status <> '{NOT_LOGGED_IN}' GROUP BY +app_id"
     )
     return {row[0]: row[1] for row in connection.exec_driver_sql(sql, (now_us, until_us))}
 

@@ -29,13 +29,16 @@ IDS_MOST: Final = 1_000
 # How many users are read at once where all are gone through.
 _HELPING: Final = 200
 # How many users one page may look at. It bounds the time of a page; see docs/performance.md.
-LOOKED_AT_MOST: Final = 8_000
+LOOKED_AT_MOST: Final = 6_000
 _LAST_CHARACTER: Final = "\U0010ffff"
+# A number of so many digits fits into the database.
+_DIGITS_MOST: Final = 18
 
-# Of a search by a part of an id: how many of the newest are looked at before the index is asked about a short part, of
-# which it knows too many; up to how many that it names are looked at one by one; and up to how many are only told from
-# others, while all are gone through in their order.
-SHORT_LOOKED_AT: Final = 1_000
+# Of a search by a part of an id: how many users are looked at before the index of ids is asked, which knows too many of
+# a short part and is slow to name them; up to how many that it names are looked at one by one; and up to how many are
+# only told from others, while all are gone through in their order.
+LOOKED_AT_FIRST: Final = 100
+LOOKED_AT_FIRST_IF_SHORT: Final = 1_000
 NAMED_FEW: Final = 4_000
 NAMED_MOST: Final = 20_000
 
@@ -222,7 +225,7 @@ def _by_change(connection: sa.Connection, sought: _Sought) -> Iterator[Step]:
     """Users in the order of their last change, from the cursor on."""
     wanted = sought.wanted
     oldest_first = wanted.order == "oldest"
-    cursor = int(wanted.cursor) if wanted.cursor and wanted.cursor.isascii() and wanted.cursor.isdigit() else None
+    cursor = _position(wanted.cursor)
     above = cursor if oldest_first and cursor is not None else 0
     below = cursor if not oldest_first and cursor is not None else tables.LARGEST
     order = _Order(above, below, oldest_first)
@@ -276,10 +279,9 @@ def _by_part(connection: sa.Connection, wanted: Search, condition: Condition, or
     condition = Condition("instr(lower(user_id), ?) > 0", (q,)) & condition
     every = order.all(connection, wanted, condition)
     last = None
-    if search.is_short(q):
-        for step in islice(every, SHORT_LOOKED_AT):
-            last = step[0]
-            yield step
+    for step in islice(every, LOOKED_AT_FIRST_IF_SHORT if search.is_short(q) else LOOKED_AT_FIRST):
+        last = step[0]
+        yield step
     keys = set(search.candidates(connection, q, NAMED_MOST + 1))
     left = order.behind(last)
     if len(keys) > NAMED_MOST:
@@ -310,19 +312,25 @@ def _by_id(connection: sa.Connection, wanted: Search, time: LeaseTime) -> Iterat
         condition &= Condition("instr(lower(user_id), ?) > 0", (search.folded(wanted.q),))
     sql = (
         f"SELECT user_id, user_key, {condition.sql} FROM user_status"
-        " WHERE app_id = ? AND user_id > ? {} ORDER BY user_id"
+        " WHERE app_id = ? AND user_id {} ? {} ORDER BY user_id"
     )
+    # One bound below, not two: SQLite goes through the index from the first that it meets.
+    begins = wanted.q if wanted.q and wanted.match == "prefix" else ""
+    below, end = ("AND user_id < ?", (begins + _LAST_CHARACTER,)) if begins else ("", ())
     driver: Any = connection.connection.driver_connection
     for app_id in [wanted.app_id] if wanted.app_id is not None else app_ids(connection):
         if after is not None and app_id < after[0]:
             continue
-        above, among, bounds = "", "", list[str]()
-        if wanted.q and wanted.match == "prefix":
-            among, bounds = "AND user_id >= ? AND user_id < ?", [wanted.q, wanted.q + _LAST_CHARACTER]
-        if after is not None and app_id == after[0]:
-            above = after[1]
-        found = driver.execute(sql.format(among), (*condition.values, app_id, above, *bounds))
+        goes_on = after is not None and app_id == after[0] and after[1] >= begins
+        above = after[1] if after is not None and goes_on else begins
+        statement = sql.format(">" if goes_on else ">=", below)
+        found = driver.execute(statement, (*condition.values, app_id, above, *end))
         yield from (((app_id, user_id), key, fits) for user_id, key, fits in found)
+
+
+def _position(text: str | None) -> int | None:
+    """A cursor of the order of changes; None for what is none of ours."""
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) <= _DIGITS_MOST else None
 
 
 def _read_cursor(text: str | None) -> tuple[int, str] | None:

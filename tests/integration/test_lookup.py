@@ -114,7 +114,9 @@ async def test_a_page_that_has_looked_at_enough_ends_early_and_says_where_to_go_
 
 
 async def test_a_cursor_that_is_none_of_ours_is_passed_over(store: Store) -> None:
-    assert len(await found(store, cursor="'; DROP TABLE users")) == 5
+    for cursor in ("'; DROP TABLE users", "9" * 30, "[7]", "-1"):
+        for order in lookup.ORDERS:
+            assert len(await found(store, cursor=cursor, order=order)) == 5, (cursor, order)
 
 
 async def test_a_user_comes_with_what_is_known_of_the_device(store: Store) -> None:
@@ -177,11 +179,17 @@ def fits(wanted: dict[str, Any], one: FoundUser, clients: set[tuple[str | None, 
     )
 
 
-@pytest.mark.parametrize(("short", "few", "most"), [(0, 10_000, 10_000), (30, 0, 10_000), (30, 0, 0)])
+@pytest.mark.parametrize(("first", "few", "most"), [(0, 10_000, 10_000), (30, 0, 10_000), (30, 0, 0)])
 async def test_every_way_of_looking_finds_what_going_through_all_rows_finds(
-    crowd: Store, monkeypatch: pytest.MonkeyPatch, short: int, few: int, most: int
+    crowd: Store, monkeypatch: pytest.MonkeyPatch, first: int, few: int, most: int
 ) -> None:
-    for name, value in (("SHORT_LOOKED_AT", short), ("NAMED_FEW", few), ("NAMED_MOST", most), ("LOOKED_AT_MOST", 70)):
+    for name, value in (
+        ("LOOKED_AT_FIRST", first),
+        ("LOOKED_AT_FIRST_IF_SHORT", first),
+        ("NAMED_FEW", few),
+        ("NAMED_MOST", most),
+        ("LOOKED_AT_MOST", 70),
+    ):
         monkeypatch.setattr(lookup, name, value)
     everybody: dict[str, list[FoundUser]] = {}
     for order in lookup.ORDERS:

@@ -230,12 +230,13 @@ async def test_users_are_found_by_each_filter_newest_change_first(store: Store) 
 
 
 @pytest.mark.parametrize(
-    ("short", "few", "most"), [(0, 10_000, 10_000), (2, 10_000, 10_000), (2, 0, 10_000), (2, 0, 1)]
+    ("at_first", "few", "most"), [(0, 10_000, 10_000), (2, 10_000, 10_000), (2, 0, 10_000), (2, 0, 1)]
 )
 async def test_a_search_finds_the_same_by_the_newest_changes_and_by_the_index(
-    store: Store, monkeypatch: pytest.MonkeyPatch, short: int, few: int, most: int
+    store: Store, monkeypatch: pytest.MonkeyPatch, at_first: int, few: int, most: int
 ) -> None:
-    monkeypatch.setattr(lookup, "SHORT_LOOKED_AT", short)
+    monkeypatch.setattr(lookup, "LOOKED_AT_FIRST", at_first)
+    monkeypatch.setattr(lookup, "LOOKED_AT_FIRST_IF_SHORT", at_first)
     monkeypatch.setattr(lookup, "NAMED_FEW", few)
     monkeypatch.setattr(lookup, "NAMED_MOST", most)
     ids = [
