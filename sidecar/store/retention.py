@@ -168,5 +168,8 @@ def _vacuum(connection: sa.Connection) -> int:
     free = int(connection.exec_driver_sql("PRAGMA freelist_count").scalar_one())
     if free <= SPARE_PAGES + VACUUM_PAGES:
         return 0
-    connection.exec_driver_sql(f"PRAGMA incremental_vacuum({VACUUM_PAGES})").all()
+    # One at a time: the pragma gives a row without columns for each page, and the driver ends it at the first.
+    driver: Any = connection.connection.driver_connection
+    for _ in range(VACUUM_PAGES):
+        driver.execute("PRAGMA incremental_vacuum(1)").close()
     return VACUUM_PAGES

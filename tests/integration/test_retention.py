@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sidecar.domain.events import Event
-from sidecar.store import Store
+from sidecar.store import Store, retention
 from sidecar.store.records import UserFilter
 from sidecar.store.retention import Retention
 from tests.integration.test_store import STEPS, projected, told
@@ -29,8 +30,8 @@ class Clock:
         return self.now_us
 
 
-def opened(folder: Path, clock: Clock, **retention: int) -> Store:
-    kept = Retention(**retention)
+def opened(folder: Path, clock: Clock, **limits: int) -> Store:
+    kept = Retention(**limits)
     return Store.open(f"sqlite:///{folder / 'zimwatch.db'}", clock=clock, retention=kept, export_spans=True)
 
 
@@ -72,6 +73,32 @@ async def test_the_file_stops_growing_at_its_size_and_the_oldest_went(tmp_path: 
     await store.close()
     # Some pages are kept for what comes; all that was written would take twice as much and more.
     assert file.stat().st_size < 2_000_000
+
+
+async def test_the_file_shrinks_when_much_of_it_went(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "SPARE_PAGES", 20)
+    monkeypatch.setattr(retention, "VACUUM_PAGES", 10)
+    store = opened(tmp_path, clock, events_us=DAY_US)
+    phone = Phone("alice")
+    await store.append([phone.says("CONNECTED", "SUCCESS", at=at, extended_data="x" * 500) for at in range(1_000)])
+    before = await store.read(pages)
+    clock.now_us = BEGIN_US + 2 * DAY_US
+    while await store.prune():
+        pass
+    size, free = await store.read(pages)
+    assert size < before[0] / 2
+    assert 0 < free <= 30
+    await store.close()
+
+
+def pages(connection: sa.Connection) -> tuple[int, int]:
+    """All of the file's, and those that hold nothing."""
+    size, free = (
+        connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in ("page_count", "freelist_count")
+    )
+    return size, free
 
 
 async def test_a_span_that_is_owed_when_its_event_goes_is_counted_and_shown(tmp_path: Path, clock: Clock) -> None:
