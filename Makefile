@@ -38,11 +38,11 @@ check: .build/dev ## lint, format, types, import layers, YAML, Dockerfile
 	$(DEV)/yamllint --strict docker
 	$(DEV)/hadolint docker/Dockerfile
 
-bench: .build/run ## how fast it is, beside bare SQLite on this machine (BENCH="ingest spans", BENCH="reads --users 1000000 --log 10000000")
+bench: .build/run ## how fast it is, beside bare SQLite on this machine (BENCH="ingest spans" for some of it)
 	@.venv-run/bin/python -m benchmarks $(BENCH)
 
-benchpages: .build/dev ## how fast the pages are, and how soon a change is on an open one (takes an hour; fewer with python -m)
-	@$(DEV)/python -m benchmarks.pages
+benchpages: .build/run ## reads and pages of a million users, and how soon a change is on an open page (takes an hour; FOLDER= keeps the database)
+	@.venv-run/bin/python -m benchmarks reads pages --users 1000000 --log 10000000 $(if $(FOLDER),--folder $(FOLDER))
 
 benchtap: .build/dev .build/npm ## what the Web tap costs a page, beside the bare SDK
 	@$(DEV)/python -m benchmarks.tap

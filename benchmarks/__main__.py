@@ -13,9 +13,9 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from benchmarks import ingest, reads, spans
+from benchmarks import ingest, live, reads, spans
 
-PARTS = ("ingest", "latency", "grid", "spans", "reads", "streams")
+PARTS = ("ingest", "latency", "grid", "spans", "reads", "streams", "pages")
 
 
 async def run(asked: argparse.Namespace) -> dict[str, Any]:
@@ -35,11 +35,15 @@ async def run(asked: argparse.Namespace) -> dict[str, Any]:
         found["spans"] = await spans.measure(asked.events // 2, asked.rounds)
         show("Spans", found["spans"])
     if "reads" in parts:
-        found["reads"] = await reads.measure(asked.users, asked.log, 200)
+        with reads.folder_of(asked.folder) as folder:
+            found["reads"] = await reads.measure(folder, asked.users, asked.log, 100)
         show("Reads", found["reads"])
     if "streams" in parts:
-        found["streams"] = await reads.streams(10)
-        show("Streams", found["streams"])
+        found["streams"] = await live.streams(10)
+        show("Streams of changes", found["streams"])
+    if "pages" in parts:
+        found["pages"] = await live.pages(30)
+        show("Open pages", found["pages"])
     return found
 
 
@@ -47,7 +51,13 @@ def show(title: str, found: dict[str, Any]) -> None:
     """A table, ratios first."""
     print(f"\n{title}")
     for key, value in sorted(found.items(), key=lambda item: "beside" not in item[0]):
-        print(f"  {key:<48} {value:>12,.2f}" if isinstance(value, int | float) else f"  {key:<48} {value}")
+        if isinstance(value, dict):
+            columns = next(iter(value.values()))
+            print(f"\n  {key:<48} " + " ".join(f"{column:>18}" for column in columns))
+            for name, row in value.items():
+                print(f"  {name:<48} " + " ".join(f"{one:>18,.2f}" for one in row.values()))
+        else:
+            print(f"  {key:<48} {value:>12,.2f}" if isinstance(value, int | float) else f"  {key:<48} {value}")
 
 
 def main() -> None:
@@ -59,6 +69,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="(%(default)s)")
     parser.add_argument("--users", type=int, default=100_000, help="of the read side (%(default)s)")
     parser.add_argument("--log", type=int, default=1_000_000, help="events of the read side (%(default)s)")
+    parser.add_argument("--folder", type=Path, help="where the database of the read side is kept for the next time")
     parser.add_argument("--json", type=Path, default=Path(".build/bench.json"), help="(%(default)s)")
     asked = parser.parse_args()
     found = asyncio.run(run(asked))

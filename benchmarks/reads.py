@@ -1,151 +1,200 @@
-"""The read side of a large database: the API's calls, a page, the stream to many, and a start."""
+"""The read side of a large database at the server: the API's calls, every page, and a start."""
 
 from __future__ import annotations
 
-import asyncio
-import sqlite3
+import contextlib
+import re
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from random import Random
 from typing import Any, Final
+from urllib.parse import quote
 
 import aiohttp
+import msgspec
 
-from benchmarks.events import APP_ID, Fleet
+from benchmarks import large
 from benchmarks.ingest import percentile
-from benchmarks.processes import cpu_s, rss_mb
-from sidecar.clock import now_us
-from sidecar.domain.login_state import LoginState
-from sidecar.store import Store, engine, rows, search
+from benchmarks.processes import rss_mb
 from tests.support.process import DATABASE, serving
 
-STREAMS: Final = 1_000
-_STATES: Final = (("CONNECTED", "online", "SUCCESS"), ("RECONNECTING", "offline", "LOGIN_INTERRUPTED"))
-_CALLS: Final = {
+
+class Target(msgspec.Struct, frozen=True):
+    """The share of the answers that should come within so many milliseconds."""
+
+    share: float
+    ms: int
+
+
+CALL_TARGET: Final = Target(0.99, 10)
+PAGE_TARGET: Final = Target(0.95, 60)
+STARTS: Final = 5
+_TIMING: Final = re.compile(r"dur=([0-9.]+)")
+_WARM: Final = 3
+_APP: Final = large.APP_ID
+
+# {user} is another one each time, {part} its last digits; {hour} is the time an hour ago.
+CALLS: Final = {
     "all users": "/v1/users",
     "by status": "/v1/users?status=offline",
-    "by app": f"/v1/users?app_id={APP_ID}",
+    "by app": f"/v1/users?app_id={_APP}",
     "by platform": "/v1/users?platform=Web",
-    "by a rare reason": "/v1/users?reason=KICKED_OUT",
-    "unconfirmed": "/v1/users?status=online&unconfirmed=1",
-    "by a beginning": "/v1/users?q=user-00123",
-    "by a part": "/v1/users?q=12345",
+    "by reason": "/v1/users?reason=KICKED_OUT",
+    "by a rare reason": "/v1/users?reason=TOKEN_EXPIRED",
+    "by a reason that nobody has": "/v1/users?reason=LOGIN_FAILED",
+    "unconfirmed": "/v1/users?unconfirmed=1",
+    "by all of these": f"/v1/users?app_id={_APP}&status=online&platform=Web&reason=SUCCESS&unconfirmed=0",
+    "disagreement": "/v1/users?disagreement=1",
+    "500 at once": "/v1/users?limit=500",
+    "a page far down": "/v1/users?cursor=100000",
+    "by a beginning": "/v1/users?q={beginning}",
+    "by a part": "/v1/users?q={part}",
+    "by a part and a status": "/v1/users?q={part}&status=offline",
+    "by a part that all have": "/v1/users?q=user-",
+    "by a part that nobody has": "/v1/users?q=zzzzzz",
+    "by three characters": "/v1/users?q=r-0",
     "by two characters": "/v1/users?q=99",
     "by one character": "/v1/users?q=z",
-    "a user": f"/v1/users/{APP_ID}/user-0000123",
-    "a timeline": f"/v1/users/{APP_ID}/user-0000123/events?limit=20",
+    "a user": f"/v1/users/{_APP}/{{user}}",
+    "a user of 40 devices": f"/v1/users/{_APP}/{large.MANY}",
+    "a timeline": f"/v1/users/{_APP}/{{user}}/events?limit=20",
+    "the timeline of 100,000 events": f"/v1/users/{_APP}/{large.HEAVY}/events?limit=100",
     "the counts": "/v1/summary",
-    "the page /": "/",
-    "the page /users": "/users",
-    "a user's page": f"/users/{APP_ID}/user-0000123",
+    "alerts": "/v1/alerts",
+}
+PAGES: Final = {
+    "overview": "/",
+    "wall": "/wall",
+    "users": "/users",
+    "users, oldest first": "/users?order=oldest",
+    "users by id": "/users?order=id",
+    "users, offline": "/users?status=offline",
+    "users, kicked out": "/users?reason=KICKED_OUT",
+    "users, Android and unconfirmed": "/users?platform=Android&unconfirmed=true",
+    "users of an app": f"/users?app_id={_APP}",
+    "users, a rare SDK": "/users?sdk=2.9.0",
+    "users, an app version that nobody has": "/users?version=9.9.9",
+    "users, changed within five minutes": "/users?since=5m",
+    "users, a token that ends within the hour": "/users?token=1h",
+    "users, server disagrees": "/users?disagreement=true",
+    "users, exact id": "/users?q={user}&match=exact",
+    "users, prefix": "/users?q={beginning}&match=prefix",
+    "users, substring": "/users?q={part}",
+    "users, a part that all have": "/users?q=user-",
+    "users, a part that all have and a rare SDK": "/users?q=user-&sdk=2.9.0&order=oldest",
+    "users, nothing like it": "/users?q=zzzzzz",
+    "users, 200 pasted ids": "/users?ids={ids}",
+    "users, all columns": "/users?col=app&col=platform&col=sdk&col=version&col=devices&col=token&col=seen",
+    "users an hour ago": "/users?as_of={hour}",
+    "users offline an hour ago": "/users?as_of={hour}&status=offline",
+    "users of a rare reason an hour ago": "/users?as_of={hour}&reason=TOKEN_EXPIRED",
+    "a user": f"/users/{_APP}/{{user}}",
+    "a user an hour ago": f"/users/{_APP}/{{user}}?as_of={{hour}}",
+    "a user of 40 devices": f"/users/{_APP}/{large.MANY}",
+    "a user of 100,000 events": f"/users/{_APP}/{large.HEAVY}",
+    "a user of 100,000 events an hour ago": f"/users/{_APP}/{large.HEAVY}?as_of={{hour}}",
+    "alerts": "/alerts",
+    "alerts by cause": "/alerts?group=cause",
+    "alerts of a user": "/alerts?q={user}",
+    "alerts that resolved": "/alerts?state=resolved",
+    "an alert": "/alerts/1",
+    "silences": "/silences",
+    "settings": "/settings",
 }
 
 
-async def fill(folder: Path, users: int, events: int) -> None:
-    """A database of so many users and events, written by SQL as the store would have left it."""
-    path = folder / DATABASE
-    await Store.open(f"sqlite:///{path}", clock=now_us).close()
-    with closing(sqlite3.connect(path, isolation_level=None)) as database:
-        database.execute("PRAGMA synchronous = OFF")
-        database.execute("PRAGMA cache_size = -200000")
-        database.execute("BEGIN")
-        base = now_us() - events * 1_000
-        database.execute(
-            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)"
-            " INSERT INTO events (position, id, type, occurred_at_us, received_at_us, client_id, seq, app_id,"
-            " session_id, user_id, platform, connection_state, connection_event, extended_data, previous_user_position,"
-            " previous_client_position) SELECT i, CAST(printf('%016d', i) AS BLOB), 'connection_state_changed',"
-            " ? + i * 1000, ? + i * 1000, CAST(printf('%016d', i % ?) AS BLOB), i / ? + 1, ?,"
-            " CAST(printf('%016d', i % ?) AS BLOB), printf('user-%07d', i % ?), 'Web',"
-            " iif(i % 2, 'CONNECTED', 'RECONNECTING'), iif(i % 2, 'SUCCESS', 'LOGIN_INTERRUPTED'), '{}',"
-            " nullif(max(i - ?, 0), 0), nullif(max(i - ?, 0), 0) FROM n",
-            (events, base, base, users, users, APP_ID, users, users, users, users),
-        )
-        state = LoginState(status="online", since_us=base, reason="SUCCESS", connection_state="CONNECTED", last_seq=1)
-        client = rows.Client(client_key=1, client_id=bytes(16), user_key=1, state=state, last_seen_at_us=base)
-        groups = [
-            ("online", "Web", "SUCCESS"),
-            ("offline", "Android", "LOGIN_INTERRUPTED"),
-            ("online", "IPhoneOS", "SUCCESS"),
-            ("not_logged_in", "Web", "SUCCESS"),
-        ]
-        for key, (status, platform, reason) in enumerate([*groups, ("not_logged_in", "Web", "KICKED_OUT")], start=1):
-            database.execute(
-                "INSERT INTO user_groups VALUES (?, ?, ?, ?, ?, 0, 0)", (key, APP_ID, status, platform, reason)
-            )
-        database.execute(
-            "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < ? - 1),"
-            " m(i, g) AS (SELECT i, iif(i % 10000 = 7, 5, i % 4 + 1) FROM n)"
-            " INSERT INTO user_status (user_key, app_id, user_id, status, since_us, reason, platform, last_seen_at_us,"
-            " last_position, changed_position, group_key, clients)"
-            " SELECT i + 1, ?, printf('user-%07d', i), status, ?, reason, platform, ?, ? - (? - i) % ?,"
-            " ? - (? - i) % ?, g, ? FROM m JOIN user_groups ON group_key = g",
-            (users, APP_ID, base, base, events, events, users, events, events, users, rows.pack([client])),
-        )
-        database.execute(
-            "UPDATE user_groups SET users ="
-            " (SELECT COUNT(*) FROM user_status WHERE user_status.group_key = user_groups.group_key)"
-        )
-        database.execute("COMMIT")
-    writing = engine.connect(path, writes=True)
-    with writing.begin() as connection:
-        search.anew(connection)
-    writing.dispose()
-
-
-async def measure(users: int, events: int, times: int) -> dict[str, Any]:
-    """p50 and p99 of each call in milliseconds, on one connection, the answer read."""
-    found: dict[str, Any] = {"users": users, "events": events}
+@contextlib.contextmanager
+def folder_of(kept: Path | None) -> Iterator[Path]:
+    """A folder for the database: the one given, which is kept, or one that goes with the context."""
+    if kept is not None:
+        kept.mkdir(parents=True, exist_ok=True)
+        yield kept
+        return
     with tempfile.TemporaryDirectory(prefix="zimwatch-bench-") as name:
-        folder = Path(name)
-        await fill(folder, users, events)
-        began = time.perf_counter()
-        async with serving(folder) as (url, process), aiohttp.ClientSession(url) as http:
-            found["start s"] = time.perf_counter() - began
-            for what, call in _CALLS.items():
-                took = []
-                for _ in range(times):
-                    began = time.perf_counter()
-                    async with http.get(call) as answer:
-                        await answer.read()
-                        if answer.status != 200:  # noqa: PLR2004 - HTTP's OK
-                            raise RuntimeError(f"{call}: {answer.status}")
-                    took.append(time.perf_counter() - began)
-                found[f"{what}: p50 ms"] = statistics.median(took) * 1_000
-                found[f"{what}: p99 ms"] = percentile(took, 0.99)
-            found["RSS MB"] = rss_mb(process.pid)
+        yield Path(name)
+
+
+async def measure(folder: Path, users: int, events: int, times: int) -> dict[str, Any]:
+    """Each call and each page ``times`` times on one connection, in milliseconds, as the server says; and a start."""
+    filled = await large.fill(folder, users, events)
+    _into_memory(folder / DATABASE)
+    found: dict[str, Any] = {"users": users, "events": events, "filled in s": filled.seconds}
+    starts = []
+    for _ in range(STARTS):
+        begun = time.perf_counter()
+        async with serving(folder):
+            starts.append(time.perf_counter() - begun)
+    found["start s"] = statistics.median(starts)
+    found["of that, loading the code s"] = _loading_s()
+    async with serving(folder) as (url, process), aiohttp.ClientSession(url) as http:
+        found["RSS MB after the start"] = rss_mb(process.pid)
+        of = _made_up(users)
+        found["calls"] = {name: await _read(http, path, of, times, CALL_TARGET) for name, path in CALLS.items()}
+        found["pages"] = {name: await _read(http, path, of, times, PAGE_TARGET) for name, path in PAGES.items()}
+        found["RSS MB after the reads"] = rss_mb(process.pid)
     return found
 
 
-async def streams(seconds: float) -> dict[str, Any]:
-    """What share of a core the server takes while ``STREAMS`` read every change of a fleet, and without them."""
-    fleet = Fleet(20_000)
-    found: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory(prefix="zimwatch-bench-") as name:
-        async with serving(Path(name)) as (url, process):
-            for label, count in (("without streams", 0), (f"with {STREAMS} streams", STREAMS)):
-                connector = aiohttp.TCPConnector(limit=0)
-                async with aiohttp.ClientSession(url, connector=connector) as http, asyncio.TaskGroup() as group:
-                    open_streams = [group.create_task(_read(http)) for _ in range(count)]
-                    await asyncio.sleep(3 if count else 0)
-                    cpu, began, sent = cpu_s(process.pid), time.perf_counter(), 0
-                    while time.perf_counter() - began < seconds:
-                        async with http.post(
-                            "/v1/events", data=fleet.bodies(500, 500)[0], headers={"Content-Type": "application/json"}
-                        ) as answer:
-                            sent += (await answer.json())["accepted"]
-                        await asyncio.sleep(0.05)
-                    took = time.perf_counter() - began
-                    found[f"{label}: core"] = (cpu_s(process.pid) - cpu) / took
-                    found[f"{label}: events/s"] = sent / took
-                    for task in open_streams:
-                        task.cancel()
-    return found
+async def _read(
+    http: aiohttp.ClientSession, path: str, of: Callable[[], Mapping[str, str]], times: int, target: Target
+) -> dict[str, float]:
+    at_server, at_client = [], []
+    for _ in range(_WARM + times):
+        call = path.format_map(of())
+        begun = time.perf_counter()
+        async with http.get(call) as answer:
+            await answer.read()
+            if answer.status != 200:  # noqa: PLR2004 - HTTP's OK
+                raise RuntimeError(f"{call}: {answer.status}")
+            timing = _TIMING.search(answer.headers["Server-Timing"])
+        at_client.append(time.perf_counter() - begun)
+        at_server.append(float(timing[1]) / 1_000 if timing else float("nan"))
+    at_server, at_client = at_server[_WARM:], at_client[_WARM:]
+    return {
+        "beside the target": percentile(at_server, target.share) / target.ms,
+        "p50": percentile(at_server, 0.5),
+        "p95": percentile(at_server, 0.95),
+        "p99": percentile(at_server, 0.99),
+        "p50 at the client": percentile(at_client, 0.5),
+    }
 
 
-async def _read(http: aiohttp.ClientSession) -> None:
-    async with http.get("/v1/stream", timeout=aiohttp.ClientTimeout(total=None)) as response:
-        async for _ in response.content.iter_any():
+def _made_up(users: int) -> Callable[[], Mapping[str, str]]:
+    """What stands in an address: other users each time, the same in each run."""
+    rng = Random(3)  # noqa: S311 - the same every time
+
+    def of() -> Mapping[str, str]:
+        ids = [f"user-{rng.randrange(users - 2):07}" for _ in range(200)]
+        hour = datetime.now(UTC) - timedelta(hours=1, minutes=rng.randrange(60))
+        return {
+            "user": ids[0],
+            "beginning": ids[0][:-2],
+            "part": ids[0][-5:],
+            "ids": quote("\n".join(ids)),
+            "hour": hour.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        }
+
+    return of
+
+
+def _into_memory(file: Path) -> None:
+    """Reads all of it, so that what is measured is not how fast the disk is."""
+    with file.open("rb", buffering=0) as opened:
+        while opened.read(1 << 24):
             pass
+
+
+def _loading_s() -> float:
+    """How long Python takes to begin and to load the command."""
+    took = []
+    for _ in range(STARTS):
+        begun = time.perf_counter()
+        subprocess.run([sys.executable, "-c", "import sidecar.cli"], check=True)
+        took.append(time.perf_counter() - begun)
+    return statistics.median(took)

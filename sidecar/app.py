@@ -155,6 +155,8 @@ async def until_stopped(
     """Serves until SIGTERM or SIGINT; ``started`` is called once it answers."""
     stop = stop_signal()
     async with running(settings, environ, in_force=in_force) as served:
+        # What is loaded by now stays: the collector would go through it for some 40 ms, while nobody is answered.
+        gc.freeze()
         started(served)
         gc.freeze()  # what is there by now stays, and need not be looked at again
         await stop.wait()

@@ -15,7 +15,8 @@ from sidecar.clock import Clock
 from sidecar.domain.alerting.words import Device, long
 from sidecar.domain.connection import KICKED_OUT
 from sidecar.store import Store, alert_log
-from sidecar.store.records import StoredEvent, UserFilter, UserRow
+from sidecar.store.lookup import Search
+from sidecar.store.records import StoredEvent, UserRow
 
 HELP: Final = (
     "status USER · who kicked USER · ack ALERT · silence USER DURATION because REASON · top kicked\n"
@@ -128,8 +129,8 @@ class Chatops:
 
     async def _named(self, user: str, asker: Asker) -> list[UserRow]:
         """The users with exactly this id, of every app that may be seen."""
-        page = await self._store.users(UserFilter(q=user, app_id=asker.app_id, limit=100))
-        return [row for row in page.users if row.user_id == user][:5]
+        found = await self._store.search(Search(q=user, match="exact", app_id=asker.app_id))
+        return [one.user for one in found.users][:5]
 
 
 _Command = Callable[..., Awaitable[str]]

@@ -39,6 +39,8 @@ def middlewares(store: Store, settings: Settings, error_page: ErrorPage) -> list
             span.set_attribute("http.response.status_code", response.status)
             write = _log.debug if request.path.startswith(_QUIET) else _log.info
             duration = round((time.perf_counter() - begun) * 1000, 2)
+            if not response.prepared:
+                response.headers["Server-Timing"] = f"app;dur={duration}"  # https://www.w3.org/TR/server-timing/
             write("request", method=request.method, route=template, status=response.status, duration_ms=duration)
             return response
 

@@ -1,7 +1,8 @@
 """``GET /v1/stream``: changes as server-sent events, read and written out once for all who listen.
 
 Cost follows streams and ticks, not events: what changed between two ticks is sent once, as it stands then. A reader
-that is slow gets the newest state of each user later, and nothing piles up for it but the names of those users.
+that is slow gets the newest state of each user later, and nothing piles up for it but the names of those users. A
+stream of one user tells of each of its changes; one of many users says how many it leaves out where too many changed.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import islice
 from typing import Final
 
@@ -29,8 +30,13 @@ TICK_S: Final = 0.25
 KEEP_ALIVE_S: Final = 15.0
 # A reader that was away for more changes than this starts from a fresh read instead.
 RESUMED_MOST: Final = 1000
-# More changed users than this in one tick: the listener is told that the summary moved and reads what it shows.
+# How many changed users a tick tells a listener of: so many, and fewer where many listen, because what is sent is the
+# product of both. The summary says how many more there were, and a reader that shows them reads them anew.
 USERS_A_TICK: Final = 500
+USERS_A_TICK_LEAST: Final = 100
+TOLD_A_TICK: Final = 100_000
+# So many names are kept between two ticks.
+CHANGED_MOST: Final = 100_000
 ALERTS_A_TICK: Final = 200
 
 Who = tuple[int, str]
@@ -51,14 +57,17 @@ class Listener:
         self.ready = b""
         self.missed: set[Who] = set()
         self.missed_alerts: set[int] = set()
+        self.untold = 0
         self.is_behind = False
         self.awake = asyncio.Event()
 
-    def give(self, payload: bytes, changed: Iterable[Who], alerts: Iterable[int]) -> None:
+    def give(self, payload: bytes, changed: Collection[Who], alerts: Collection[int], untold: int) -> None:
         """Sends ``payload``, unless the one before has not gone out yet: then only what changed is noted."""
         if self.ready:
             self.is_behind = True
-            self.missed.update(islice(changed, max(0, USERS_A_TICK - len(self.missed))))
+            room = max(0, USERS_A_TICK - len(self.missed))
+            self.untold += untold + max(0, len(changed) - room)
+            self.missed.update(islice(changed, room))
             self.missed_alerts.update(islice(alerts, max(0, ALERTS_A_TICK - len(self.missed_alerts))))
         else:
             self.ready = payload
@@ -73,6 +82,7 @@ class Hub:
         self._engine = engine
         self._listeners: dict[Scope, set[Listener]] = defaultdict(set)
         self._changed: dict[Who, None] = {}
+        self._lost = 0
         self._alerts: dict[int, None] = {}
         self._position = 0
         self._awake = asyncio.Event()
@@ -113,9 +123,9 @@ class Hub:
             await asyncio.sleep(TICK_S)
 
     def _hear(self, commit: Commit) -> None:
-        # Past the most that a tick tells of, the rest is known by the summary alone.
-        for who in islice(commit.users, max(0, USERS_A_TICK - len(self._changed))):
-            self._changed[who] = None
+        room = max(0, CHANGED_MOST - len(self._changed))
+        self._changed.update(dict.fromkeys(commit.users[:room]))
+        self._lost += len(commit.users[room:])
         for alert in islice(commit.alerts, max(0, ALERTS_A_TICK - len(self._alerts))):
             self._alerts[alert] = None
         self._position = max(self._position, commit.position)
@@ -124,35 +134,72 @@ class Hub:
     async def _tick(self) -> None:
         changed, self._changed = self._changed, {}
         fresh, self._alerts = self._alerts, {}
+        lost, self._lost = self._lost, 0
         position = self._position
+        scopes = {scope: tuple(listeners) for scope, listeners in self._listeners.items()}
+        of = _by_scope(scopes, changed)
+        most = _users_a_tick(sum(len(listeners) for (_, user_id), listeners in scopes.items() if user_id is None))
+        told_of = {scope: own if scope[1] is not None else own[:most] for scope, own in of.items()}
+        wanted = dict.fromkeys(who for own in told_of.values() for who in own)
         messages = {
             (row.app_id, row.user_id): message("user", position, json.user_view(row))
-            for row in await self._store.users_named(list(changed))
+            for row in await self._store.users_named(list(wanted))
         }
         alerts = await several(self._store, fresh)
         told = {alert.id: self.told(alert, position) for alert in alerts}
-        summaries: dict[int | None, bytes] = {}
-        for scope, listeners in list(self._listeners.items()):
-            own = messages if scope == (None, None) else {who: messages[who] for who in _of(scope, messages)}
+        counted = _Counted(self._store, position)
+        for scope, listeners in scopes.items():
+            own = told_of[scope]
             about = [alert.id for alert in alerts if concerns(scope, alert)]
             if not own and not about:
                 continue
-            if scope[0] not in summaries:
-                summaries[scope[0]] = await summary(self._store, scope[0], position)
-            payload = b"".join((*own.values(), *(told[one] for one in about), summaries[scope[0]]))
-            for listener in tuple(listeners):
-                listener.give(payload, own, about)
+            untold = len(of[scope]) - len(own) + (lost if scope[1] is None else 0)
+            parts = [messages[who] for who in own if who in messages]
+            payload = b"".join((*parts, *(told[one] for one in about), await counted.summary(scope[0], untold)))
+            for listener in listeners:
+                listener.give(payload, own, about, untold)
 
     def told(self, alert: Alert, position: int) -> bytes:
         """An alert as a server-sent event."""
         return message("alert", position, json.alert_view(alert, self._engine.policy.base))
 
 
-def _of(scope: Scope, messages: dict[Who, bytes]) -> list[Who]:
-    app_id, user_id = scope
-    if app_id is not None and user_id is not None:
-        return [(app_id, user_id)] if (app_id, user_id) in messages else []
-    return [who for who in messages if app_id in {None, who[0]} and user_id in {None, who[1]}]
+def _users_a_tick(listeners: int) -> int:
+    """How many changed users each of so many is told of."""
+    return max(USERS_A_TICK_LEAST, min(USERS_A_TICK, TOLD_A_TICK // max(1, listeners)))
+
+
+def _by_scope(scopes: Iterable[Scope], changed: Collection[Who]) -> dict[Scope, list[Who]]:
+    """Those of the users that changed which each scope tells of."""
+    by_user: dict[str, list[Who]] = {}
+    by_app: dict[int, list[Who]] = {}
+    for who in changed:
+        by_app.setdefault(who[0], []).append(who)
+        by_user.setdefault(who[1], []).append(who)
+    found = {}
+    for scope in scopes:
+        app_id, user_id = scope
+        if user_id is None:
+            found[scope] = list(changed) if app_id is None else by_app.get(app_id, [])
+        else:
+            found[scope] = [who for who in by_user.get(user_id, ()) if app_id in {None, who[0]}]
+    return found
+
+
+class _Counted:
+    """The counts as they stand at one position, read once for all."""
+
+    def __init__(self, store: Store, position: int) -> None:
+        self._store = store
+        self._position = position
+        self._made: dict[tuple[int | None, int], bytes] = {}
+
+    async def summary(self, app_id: int | None, untold: int) -> bytes:
+        """As :func:`summary`."""
+        key = app_id, untold
+        if key not in self._made:
+            self._made[key] = await summary(self._store, app_id, self._position, untold)
+        return self._made[key]
 
 
 def message(name: str, position: int, value: object) -> bytes:
@@ -160,11 +207,12 @@ def message(name: str, position: int, value: object) -> bytes:
     return b"event: %s\nid: %d\ndata: %s\n\n" % (name.encode(), position, msgspec.json.encode(value))
 
 
-async def summary(store: Store, app_id: int | None, position: int) -> bytes:
-    """The counts as a server-sent event."""
+async def summary(store: Store, app_id: int | None, position: int, untold: int = 0) -> bytes:
+    """The counts as a server-sent event, and how many changed users were left out before it, where any were."""
     counts = await store.summary(app_id)
     firing = await store.read(alert_log.counts, app_id)
-    return message("summary", position, json.summary_view(counts, firing))
+    view = json.summary_view(counts, firing)
+    return message("summary", position, {**view, "untold": untold} if untold else view)
 
 
 def concerns(scope: Scope, alert: Alert) -> bool:
@@ -225,13 +273,14 @@ async def _next(store: Store, hub: Hub, listener: Listener, response: web.Stream
     if listener.is_behind:
         missed, listener.missed, listener.is_behind = listener.missed, set(), False
         alerts, listener.missed_alerts = listener.missed_alerts, set()
+        untold, listener.untold = listener.untold, 0
         position = await store.position()
         rows = await store.users_named(list(missed))
         told = b"".join(hub.told(one, position) for one in await several(store, alerts))
-        counts = await summary(store, listener.scope[0], position)
+        counts = await summary(store, listener.scope[0], position, untold)
         await response.write(_messages(listener.scope, rows) + told + counts)
 
 
 def _messages(scope: Scope, rows: list[UserRow]) -> bytes:
     messages = {(row.app_id, row.user_id): message("user", row.position, json.user_view(row)) for row in rows}
-    return b"".join(messages[who] for who in _of(scope, messages))
+    return b"".join(messages[who] for who in _by_scope([scope], messages)[scope])

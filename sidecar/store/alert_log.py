@@ -252,9 +252,10 @@ def tokens_ending(connection: sa.Connection, after_us: int, until_us: int) -> li
 
 def tokens_beyond(connection: sa.Connection, until_us: int) -> dict[int, int]:
     """How many users that are logged in have a token that ends after the moment, by app."""
+    # With the +, rows are read as they lie: in the order of the index on app_id it takes three times as long.
     sql = (
         "SELECT app_id, COUNT(*) FROM user_status WHERE token_expires_at_us > ?"
-        f" AND status <> '{NOT_LOGGED_IN}' GROUP BY app_id"
+        f" AND status <> '{NOT_LOGGED_IN}' GROUP BY +app_id"
     )
     return {row[0]: row[1] for row in connection.exec_driver_sql(sql, (until_us,))}
 

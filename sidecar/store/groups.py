@@ -7,10 +7,12 @@ the merge of the groups that fit. The counts are kept with every commit, so that
 from __future__ import annotations
 
 import heapq
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import Counter, namedtuple
+from collections.abc import Collection, Iterator, Sequence
+from itertools import islice
 from typing import Any, Final
 
+import msgspec
 import sqlalchemy as sa
 
 from sidecar.domain import connection as sdk
@@ -80,55 +82,104 @@ class Groups:
         self._moved.clear()
 
 
-def newest(
-    connection: sa.Connection, wanted: UserFilter, *, below: int, above: int = 0, oldest_first: bool = False
-) -> Iterator[Sequence[Any]]:
-    """Rows of ``user_status`` (see :data:`COLUMNS`) that fit but for ``wanted.q``, by their last change, one by one.
+class Condition(msgspec.Struct, frozen=True):
+    """An expression of SQL over a row of ``user_status``, with its values."""
 
-    Each group is read in its own order, and only as far as it is asked for.
-    """
-    keys, also, values = _fitting(connection, wanted)
-    sql = (
-        f"SELECT {COLUMNS} FROM user_status WHERE group_key = ? AND changed_position > ? AND changed_position < ?{also}"
-        f" ORDER BY changed_position {'ASC' if oldest_first else 'DESC'}"
-    )
-    driver: Any = connection.connection.driver_connection
-    found = (driver.execute(sql, (key, above, below, *values)) for key in keys)
-    return heapq.merge(*found, key=_changed, reverse=not oldest_first)
+    sql: str = "1"
+    values: tuple[Any, ...] = ()
+
+    def __and__(self, other: Condition) -> Condition:
+        return Condition(f"({self.sql}) AND ({other.sql})", (*self.values, *other.values))
 
 
+Step = tuple[int, int, int]
+"""The position of a user's last change, the user's key, and 1 where a condition holds for it."""
+
+EVERY: Final = Condition()
 _NAMES: Final = tuple(column.name for column in tables.user_status.columns)
 COLUMNS: Final = ", ".join(_NAMES)
-_PLACE: Final = _NAMES.index("changed_position")
-_GROUP: Final = _NAMES.index("group_key")
 _CHUNK: Final = 400
 
 
-def _changed(row: Sequence[Any]) -> int:
-    return int(row[_PLACE])
+def _row_type() -> Any:  # noqa: ANN401 - its fields are the table's columns
+    return namedtuple("Row", _NAMES)  # noqa: PYI024
 
 
-def of_users(
-    connection: sa.Connection, wanted: UserFilter, user_keys: Sequence[int], *, below: int
-) -> list[Sequence[Any]]:
-    """As :func:`newest`, of these users only."""
-    keys, also, values = _fitting(connection, wanted)
-    groups, found = set(keys), []
+Row = _row_type()
+"""A row of ``user_status``."""
+
+
+def walk(
+    connection: sa.Connection,
+    wanted: UserFilter,
+    *,
+    below: int = tables.LARGEST,
+    above: int = 0,
+    oldest_first: bool = False,
+    condition: Condition = EVERY,
+) -> Iterator[Step]:
+    """The users of the groups that fit, by their last change, one by one, and whether ``condition`` holds for each.
+
+    Each group is read in its own order, and only as far as it is asked for. Without a condition that is the index
+    alone: a row is hundreds of bytes on a page of its own, and looking at it costs as much as five steps.
+    """
+    keys, also = _fitting(connection, wanted)
+    if also is not EVERY:
+        condition = condition & also
+    sql = (
+        f"SELECT changed_position, user_key, {condition.sql} FROM user_status"
+        " WHERE group_key = ? AND changed_position > ? AND changed_position < ?"
+        f" ORDER BY changed_position {'ASC' if oldest_first else 'DESC'}"
+    )
     driver: Any = connection.connection.driver_connection
-    for start in range(0, len(user_keys), _CHUNK):
-        some = user_keys[start : start + _CHUNK]
-        marks = ", ".join("?" * len(some))
-        sql = f"SELECT {COLUMNS} FROM user_status WHERE user_key IN ({marks}) AND changed_position < ?{also}"
-        found += [row for row in driver.execute(sql, (*some, below, *values)) if row[_GROUP] in groups]
-    return sorted(found, key=_changed, reverse=True)
+    found = (driver.execute(sql, (*condition.values, key, above, below)) for key in keys)
+    return heapq.merge(*found, reverse=not oldest_first)
 
 
-def _fitting(connection: sa.Connection, wanted: UserFilter) -> tuple[list[int], str, list[Any]]:
+def steps_of(
+    connection: sa.Connection, wanted: UserFilter, user_keys: Collection[int], condition: Condition
+) -> list[Step]:
+    """As :func:`walk`, of these users only and the newest change first; the condition tells of the group too."""
+    condition &= in_groups(connection, wanted)
+    found: list[Step] = []
+    driver: Any = connection.connection.driver_connection
+    for some in _chunks(user_keys):
+        sql = f"SELECT changed_position, user_key, {condition.sql} FROM user_status WHERE user_key IN ({_marks(some)})"
+        found += driver.execute(sql, (*condition.values, *some))
+    return sorted(found, reverse=True)
+
+
+def rows_of(connection: sa.Connection, user_keys: Sequence[int]) -> list[Any]:
+    """The whole rows of these users, in this order."""
+    found: dict[int, Any] = {}
+    driver: Any = connection.connection.driver_connection
+    for some in _chunks(user_keys):
+        sql = f"SELECT {COLUMNS} FROM user_status WHERE user_key IN ({_marks(some)})"
+        found |= {row.user_key: row for row in map(Row._make, driver.execute(sql, some))}
+    return [found[key] for key in user_keys]
+
+
+def _chunks(values: Collection[int]) -> Iterator[tuple[int, ...]]:
+    left = iter(values)
+    while some := tuple(islice(left, _CHUNK)):
+        yield some
+
+
+def _marks(values: Sequence[Any]) -> str:
+    return ", ".join("?" * len(values))
+
+
+def in_groups(connection: sa.Connection, wanted: UserFilter) -> Condition:
+    """That a user is in a group that fits."""
+    keys, also = _fitting(connection, wanted)
+    return Condition(f"group_key IN ({', '.join(map(str, keys))})") & also
+
+
+def _fitting(connection: sa.Connection, wanted: UserFilter) -> tuple[list[int], Condition]:
     """The keys of the groups that fit, and what is to be asked of their users beside."""
     group = tables.user_groups.c
     fits = [group.users > 0]
-    also = ""
-    values: list[Any] = []
+    also = EVERY
     if wanted.status is not None:
         fits.append(group.status == wanted.status)
     if wanted.app_id is not None:
@@ -139,7 +190,6 @@ def _fitting(connection: sa.Connection, wanted: UserFilter) -> tuple[list[int], 
         if value is not None:
             fits.append(group[name] == (value if value in known else OTHER))
             if value not in known:
-                also += f" AND {name} = ?"
-                values.append(value)
+                also &= Condition(f"{name} = ?", (value,))
     keys = [row[0] for row in connection.execute(sa.select(group.group_key).where(*fits))]
-    return keys, also, values
+    return keys, also

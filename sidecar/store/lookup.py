@@ -7,7 +7,7 @@ not filled the page by then, it ends early and says from where to look further.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Annotated, Any, Final, Literal
 
@@ -18,8 +18,8 @@ from sidecar.domain.lease import Leases
 from sidecar.domain.lease_time import LeaseTime
 from sidecar.domain.status import NOT_LOGGED_IN, Status
 from sidecar.store import groups, queries, rows, search, tables
-from sidecar.store.queries import Row
-from sidecar.store.records import UserFilter, UserRow
+from sidecar.store.groups import Condition
+from sidecar.store.records import UserFilter, UserPage, UserRow
 from sidecar.store.rows import Client
 
 Match = Literal["contains", "prefix", "exact"]
@@ -27,12 +27,19 @@ Order = Literal["newest", "oldest", "id", "user_id", "token"]
 MATCHES: Final[tuple[Match, ...]] = ("contains", "prefix", "exact")
 ORDERS: Final[tuple[Order, ...]] = ("newest", "oldest", "id", "user_id", "token")
 IDS_MOST: Final = 1_000
-# How many rows one page may look at. It bounds the time of a page; see benchmarks/pages.py.
-LOOKED_AT_MOST: Final = 20_000
+# How many users are read at once where all are gone through.
+_HELPING: Final = 200
+# How many users one page may look at. It bounds the time of a page; see docs/performance.md.
+LOOKED_AT_MOST: Final = 6_000
 _LAST_CHARACTER: Final = "\U0010ffff"
 
-# How many users the index of ids may name before the changes are gone through in their order instead.
-_NAMED_MOST: Final = 5_000
+# Of a search by a part of an id: how many users are looked at before the index of ids is asked, which knows too many of
+# a short part and is slow to name them; up to how many that it names are looked at one by one; and up to how many are
+# only told from others, while all are gone through in their order.
+LOOKED_AT_FIRST: Final = 100
+LOOKED_AT_FIRST_IF_SHORT: Final = 1_000
+NAMED_FEW: Final = 4_000
+NAMED_MOST: Final = 20_000
 
 
 class Search(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +67,11 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
     order: Order = "newest"
     cursor: str | None = None
     limit: int = 50
+
+    @property
+    def is_by_ids(self) -> bool:
+        """Whether whole ids are asked for: those are all on one page."""
+        return bool(self.ids) or bool(self.q and self.match == "exact")
 
 
 class FoundUser(msgspec.Struct, frozen=True):
@@ -89,19 +101,46 @@ class _Sought(msgspec.Struct, frozen=True):
     fits: Callable[[Any], bool]
 
 
+Step = tuple[Any, int, int]
+"""Where the order goes on after a user, the user's key, and 0 where it is known not to fit."""
+
+
+class _Looked(msgspec.Struct, frozen=True):
+    """A page of rows of ``user_status``. ``last`` is where it goes on, None at the end."""
+
+    rows: list[Any]
+    last: Any
+    ended_early: bool = False
+
+
 def search_users(connection: sa.Connection, wanted: Search, time: LeaseTime, leases: Leases) -> Found:
     """One page."""
-    sought = _Sought(wanted, time, leases, _condition(connection, wanted, time, leases))
-    if wanted.ids or (wanted.q and wanted.match == "exact"):
-        return _by_ids(connection, sought)
-    if wanted.order == "token":
-        begin = _read_cursor(wanted.cursor, _TokenPlace) or (time.machine_us, time.machine_us, 0)
-        return _page(connection, sought, _by_token(connection, begin), lambda row: _token_cursor(begin[0], row))
-    if wanted.order == "user_id":
-        return _page(connection, sought, _by_user_id(connection, wanted), cursor_after)
-    if wanted.order == "id" or (wanted.q and wanted.match == "prefix"):
-        return _page(connection, sought, _by_id(connection, wanted), cursor_after)
-    return _page(connection, sought, _by_change(connection, wanted), lambda row: str(row.changed_position))
+    sought = _Sought(wanted, time, leases, _fitting(connection, wanted, time, leases))
+    if wanted.is_by_ids:
+        found = list(filter(sought.fits, _by_ids(connection, wanted)))
+        return Found(_completed(connection, found, sought), None, ended_early=False)
+    looked = _look(connection, _in_order(connection, sought), sought.fits, wanted.limit)
+    cursor = None if looked.last is None else cursor_at(looked.last)
+    return Found(_completed(connection, looked.rows, sought), cursor, ended_early=looked.ended_early)
+
+
+def users(connection: sa.Connection, wanted: UserFilter, time: LeaseTime, leases: Leases) -> UserPage:
+    """A page of users, newest change first. It may be short although more fit: they follow behind its cursor."""
+    given = {name: value for name, value in msgspec.structs.asdict(wanted).items() if name != "cursor"}
+    asked = Search(cursor=None if wanted.cursor is None else str(wanted.cursor), **given)
+    sought = _Sought(asked, time, leases, _fitting(connection, asked, time, leases))
+    looked = _look(connection, _by_change(connection, sought), sought.fits, asked.limit)
+    return UserPage(queries.user_rows(connection, looked.rows, time, leases), looked.last)
+
+
+def everyone(connection: sa.Connection, wanted: Search, time: LeaseTime) -> Iterator[Any]:
+    """The rows of all users whose id fits, in the order of app and id from the cursor on, or as the ids were given."""
+    if wanted.is_by_ids:
+        yield from _by_ids(connection, wanted)
+        return
+    keys = (key for _, key, fits in _by_id(connection, wanted, time) if fits)
+    while some := list(islice(keys, _HELPING)):
+        yield from groups.rows_of(connection, some)
 
 
 def app_ids(connection: sa.Connection) -> list[int]:
@@ -109,12 +148,12 @@ def app_ids(connection: sa.Connection) -> list[int]:
     return [row[0] for row in connection.exec_driver_sql("SELECT DISTINCT app_id FROM user_groups ORDER BY app_id")]
 
 
-def cursor_after(user: UserRow) -> str:
-    """Where the order of app and id goes on after this user."""
-    return msgspec.json.encode((user.app_id, user.user_id)).decode()
+def cursor_at(place: object) -> str:
+    """Where an order goes on after the user at this place in it; (app, id) in the orders of ids."""
+    return msgspec.json.encode(place).decode()
 
 
-def _condition(connection: sa.Connection, wanted: Search, time: LeaseTime, leases: Leases) -> Callable[[Any], bool]:
+def _fitting(connection: sa.Connection, wanted: Search, time: LeaseTime, leases: Leases) -> Callable[[Any], bool]:
     """Whether a row is of a user who is looked for."""
     equal = [(name, getattr(wanted, name)) for name in ("status", "app_id", "reason", "platform")]
     equal = [(name, value) for name, value in equal if value is not None]
@@ -143,96 +182,215 @@ def _condition(connection: sa.Connection, wanted: Search, time: LeaseTime, lease
     return fits
 
 
-def _page(connection: sa.Connection, sought: _Sought, ordered: Iterator[Any], cursor_of: Callable[[Any], str]) -> Found:
-    """A page of the rows that fit, of those that may be looked at."""
-    page: list[Any] = []
+def _may_fit(wanted: Search, time: LeaseTime) -> Condition:
+    """What SQL can tell of whether a row fits: true of all that do, and of few others."""
+    condition = groups.EVERY
+    if wanted.changed_after_us is not None:
+        condition &= Condition("COALESCE(since_us, 0) >= ?", (wanted.changed_after_us,))
+    if wanted.token_ends_before_us is not None:
+        condition &= Condition("token_expires_at_us BETWEEN ? AND ?", (time.machine_us, wanted.token_ends_before_us))
+    for version in (wanted.sdk_version, wanted.app_version):
+        if version is not None:
+            condition &= Condition("(clients IS NULL OR instr(clients, ?) > 0)", (version.encode(),))
+    return condition
+
+
+def _look(connection: sa.Connection, steps: Iterator[Step], fits: Callable[[Any], bool], limit: int) -> _Looked:
+    """A page of those that fit, of as many as may be looked at."""
+    looked_at = islice(steps, LOOKED_AT_MOST)
+    page: list[tuple[Any, Any]] = []
     last = None
-    for last in islice(ordered, LOOKED_AT_MOST):
-        if sought.fits(last):
-            if len(page) == sought.wanted.limit:
-                return Found(_completed(connection, page, sought), cursor_of(page[-1]), ended_early=False)
-            page.append(last)
-    if last is None or next(ordered, None) is None:
-        return Found(_completed(connection, page, sought), None, ended_early=False)
-    return Found(_completed(connection, page, sought), cursor_of(last), ended_early=True)
+    while True:
+        some: list[Step] = []
+        for step in looked_at:
+            last = step[0]
+            if step[2]:
+                some.append(step)
+                if len(page) + len(some) > limit:
+                    break
+        if not some:
+            break
+        found = zip(some, groups.rows_of(connection, [key for _, key, _ in some]), strict=True)
+        page += [(place, row) for (place, _, _), row in found if fits(row)]
+        if len(page) > limit:
+            return _Looked([row for _, row in page[:limit]], page[limit - 1][0])
+    is_end = last is None or next(steps, None) is None
+    return _Looked([row for _, row in page], None if is_end else last, ended_early=not is_end)
 
 
-def _by_change(connection: sa.Connection, wanted: Search) -> Iterator[Any]:
-    """Rows in the order of their last change, from the cursor on."""
+def _in_order(connection: sa.Connection, sought: _Sought) -> Iterator[Step]:
+    """Users in the order that is wanted, from the cursor on."""
+    wanted = sought.wanted
+    if wanted.order == "token":
+        return _by_token(connection, wanted, sought.time)
+    if wanted.order == "user_id":
+        return _by_user_id(connection, wanted, sought.time)
+    if wanted.order == "id" or (wanted.q and wanted.match == "prefix"):
+        return _by_id(connection, wanted, sought.time)
+    return _by_change(connection, sought)
+
+
+def _by_change(connection: sa.Connection, sought: _Sought) -> Iterator[Step]:
+    """Users in the order of their last change, from the cursor on."""
+    wanted = sought.wanted
     oldest_first = wanted.order == "oldest"
-    cursor = int(wanted.cursor) if wanted.cursor and wanted.cursor.isascii() and wanted.cursor.isdigit() else None
+    cursor = _read_cursor(wanted.cursor, _Position)
     above = cursor if oldest_first and cursor is not None else 0
     below = cursor if not oldest_first and cursor is not None else tables.LARGEST
-    of = UserFilter(status=wanted.status, app_id=wanted.app_id, platform=wanted.platform, reason=wanted.reason)
+    order = _Order(above, below, oldest_first)
+    condition = _may_fit(wanted, sought.time)
+    if wanted.disagreement:
+        return order.of(connection, wanted, condition, queries.apart(connection, sought.time, sought.leases))
     if wanted.q:
-        keys = search.candidates(connection, wanted.q, _NAMED_MOST + 1)
-        if len(keys) <= _NAMED_MOST:
-            named = groups.of_users(connection, of, keys, below=below)
-            found = [row for row in map(Row._make, named) if row.changed_position > above]
-            return iter(found[::-1] if oldest_first else found)
-    ordered = groups.newest(connection, of, below=below, above=above, oldest_first=oldest_first)
-    return (Row._make(row) for row in ordered)
+        return _by_part(connection, wanted, condition, order)
+    return order.all(connection, wanted, condition)
 
 
-def _by_id(connection: sa.Connection, wanted: Search) -> Iterator[Any]:
-    """Rows in the order of (app, id), which is that of an index, from the cursor on."""
-    after = _read_cursor(wanted.cursor, tuple[int, str])
+class _Order(msgspec.Struct, frozen=True):
+    """Between which positions, both left out, and which way users are gone through."""
+
+    above: int
+    below: int
+    oldest_first: bool
+
+    def all(self, connection: sa.Connection, wanted: Search, condition: Condition) -> Iterator[Step]:
+        """All of them."""
+        return groups.walk(
+            connection,
+            _groups_of(wanted),
+            below=self.below,
+            above=self.above,
+            oldest_first=self.oldest_first,
+            condition=condition,
+        )
+
+    def of(
+        self, connection: sa.Connection, wanted: Search, condition: Condition, keys: Collection[int]
+    ) -> Iterator[Step]:
+        """Only these."""
+        found = groups.steps_of(connection, _groups_of(wanted), keys, condition)
+        return iter([step for step in found[:: -1 if self.oldest_first else 1] if self.above < step[0] < self.below])
+
+    def behind(self, place: int | None) -> _Order:
+        """What is left of it behind this position."""
+        if place is None:
+            return self
+        return _Order(place, self.below, True) if self.oldest_first else _Order(self.above, place, False)
+
+
+def _by_part(connection: sa.Connection, wanted: Search, condition: Condition, order: _Order) -> Iterator[Step]:
+    """Users whose id may have ``wanted.q`` in it.
+
+    What few ids have in them is found by the index of ids, what many have by going through the users; and for what is
+    in between, the index tells which of those that are gone through are to be looked at.
+    """
+    q = search.folded(wanted.q or "")
+    condition = Condition("instr(lower(user_id), ?) > 0", (q,)) & condition
+    every = order.all(connection, wanted, condition)
+    last = None
+    for step in islice(every, LOOKED_AT_FIRST_IF_SHORT if search.is_short(q) else LOOKED_AT_FIRST):
+        last = step[0]
+        yield step
+    keys = set(search.candidates(connection, q, NAMED_MOST + 1))
+    left = order.behind(last)
+    if len(keys) > NAMED_MOST:
+        yield from every
+    elif len(keys) > NAMED_FEW:
+        yield from ((place, key, key in keys) for place, key, _ in left.all(connection, wanted, groups.EVERY))
+    else:
+        yield from left.of(connection, wanted, condition, keys)
+
+
+def _groups_of(wanted: Search) -> UserFilter:
+    return UserFilter(
+        status=wanted.status,
+        app_id=wanted.app_id,
+        platform=wanted.platform,
+        reason=wanted.reason,
+        unconfirmed=wanted.unconfirmed,
+    )
+
+
+def _may_fit_anywhere(connection: sa.Connection, wanted: Search, time: LeaseTime) -> Condition:
+    """As :func:`_may_fit`, for a walk that knows neither of groups nor of ids."""
+    condition = _may_fit(wanted, time)
+    if (of := _groups_of(wanted)) != UserFilter():
+        condition &= groups.in_groups(connection, of)
+    if wanted.q and wanted.match == "contains":
+        condition &= Condition("instr(lower(user_id), ?) > 0", (search.folded(wanted.q),))
+    if wanted.q and wanted.match == "prefix":
+        condition &= Condition("user_id >= ? AND user_id < ?", (wanted.q, wanted.q + _LAST_CHARACTER))
+    return condition
+
+
+def _by_id(connection: sa.Connection, wanted: Search, time: LeaseTime) -> Iterator[Step]:
+    """Users in the order of (app, id), which is that of an index, from the cursor on."""
+    after = _read_cursor(wanted.cursor, _Id)
     for app_id in _apps(connection, wanted):
         if after is None or app_id > after[0]:
-            yield from _of_app(connection, wanted, app_id, "")
+            yield from _of_app(connection, wanted, time, app_id)
         elif app_id == after[0]:
-            yield from _of_app(connection, wanted, app_id, after[1], past=True)
+            yield from _of_app(connection, wanted, time, app_id, after[1], past=True)
 
 
-def _by_user_id(connection: sa.Connection, wanted: Search) -> Iterator[Any]:
-    """Rows in the order of (id, app): the merge of the apps, each of which is read only as far as it is asked for."""
-    app, user_id = _read_cursor(wanted.cursor, tuple[int, str]) or (-1, "")
-    apps = _apps(connection, wanted)
-    walks = (_of_app(connection, wanted, app_id, user_id, past=app_id <= app) for app_id in apps)
-    return heapq.merge(*walks, key=lambda row: (row.user_id, row.app_id))
+def _by_user_id(connection: sa.Connection, wanted: Search, time: LeaseTime) -> Iterator[Step]:
+    """Users in the order of (id, app): the merge of the apps, each of which is read only as far as it is asked for."""
+    app, user_id = _read_cursor(wanted.cursor, _Id) or (-1, "")
+    walks = (
+        _of_app(connection, wanted, time, app_id, user_id, past=app_id <= app) for app_id in _apps(connection, wanted)
+    )
+    return heapq.merge(*walks, key=lambda step: step[0][::-1])
 
 
 def _apps(connection: sa.Connection, wanted: Search) -> list[int]:
     return [wanted.app_id] if wanted.app_id is not None else app_ids(connection)
 
 
-def _of_app(connection: sa.Connection, wanted: Search, app_id: int, first: str, *, past: bool = False) -> Iterator[Any]:
-    """An app's rows in the order of their ids, from ``first`` on; with ``past`` without it."""
-    among, bounds = "", list[str]()
-    if wanted.q and wanted.match == "prefix":
-        among, bounds = "AND user_id >= ? AND user_id < ?", [wanted.q, wanted.q + _LAST_CHARACTER]
+def _of_app(
+    connection: sa.Connection, wanted: Search, time: LeaseTime, app_id: int, first: str = "", *, past: bool = False
+) -> Iterator[Step]:
+    """An app's users in the order of their ids, from ``first`` on; with ``past`` without it."""
+    condition = _may_fit_anywhere(connection, msgspec.structs.replace(wanted, app_id=None), time)
+    begins = wanted.q if wanted.q and wanted.match == "prefix" else ""
+    if first < begins:
+        first, past = begins, False
+    # One bound below, not two: SQLite goes through the index from the first that it meets.
+    below, end = ("AND user_id < ?", (begins + _LAST_CHARACTER,)) if begins else ("", ())
     sql = (
-        f"SELECT {groups.COLUMNS} FROM user_status WHERE app_id = ? AND user_id {'>' if past else '>='} ? {among}"
-        " ORDER BY user_id"
+        f"SELECT user_id, user_key, {condition.sql} FROM user_status"
+        f" WHERE app_id = ? AND user_id {'>' if past else '>='} ? {below} ORDER BY user_id"
     )
     driver: Any = connection.connection.driver_connection
-    return map(Row._make, driver.execute(sql, (app_id, first, *bounds)))
+    found = driver.execute(sql, (*condition.values, app_id, first, *end))
+    return (((app_id, user_id), key, fits) for user_id, key, fits in found)
 
 
+_Position = Annotated[int, msgspec.Meta(ge=0, le=tables.LARGEST)]
 _Number = Annotated[int, msgspec.Meta(ge=-tables.LARGEST, le=tables.LARGEST)]
+_Id = tuple[_Number, str]
 _TokenPlace = tuple[_Number, _Number | None, _Number]
-"""When the first page was made; the token's end and the key of the last user of the page before."""
+"""When the first page was made; the token's end and the user's key."""
 
 
-def _by_token(connection: sa.Connection, place: _TokenPlace) -> Iterator[Any]:
-    """Rows by the end of the token, from ``place`` on: what has ended is what had when the first page was made."""
-    begin_us, token_us, user_key = place
+def _by_token(connection: sa.Connection, wanted: Search, time: LeaseTime) -> Iterator[Step]:
+    """Users by the end of the token, from the cursor on: what has ended is what had when the first page was made."""
+    begin_us, token_us, user_key = _read_cursor(wanted.cursor, _TokenPlace) or (time.machine_us, time.machine_us, 0)
+    condition = _may_fit_anywhere(connection, wanted, time)
     driver: Any = connection.connection.driver_connection
-    sql = f"SELECT {groups.COLUMNS} FROM user_status WHERE {{}} ORDER BY {{}}"
+
+    def walk(where: str, order: str, *bounds: int) -> Iterator[Step]:
+        sql = f"SELECT token_expires_at_us, user_key, {condition.sql} FROM user_status WHERE {where} ORDER BY {order}"
+        found = driver.execute(sql, (*condition.values, *bounds))
+        return (((begin_us, ends_us, key), key, fits) for ends_us, key, fits in found)
+
     if token_us is not None:
+        place = "(token_expires_at_us, user_key)"
         if token_us >= begin_us:
-            ahead = sql.format("(token_expires_at_us, user_key) > (?, ?)", "token_expires_at_us, user_key")
-            yield from map(Row._make, driver.execute(ahead, (token_us, user_key)))
+            yield from walk(f"{place} > (?, ?)", "token_expires_at_us, user_key", token_us, user_key)
             token_us, user_key = begin_us, 0
-        ended = sql.format("(token_expires_at_us, user_key) < (?, ?)", "token_expires_at_us DESC, user_key DESC")
-        yield from map(Row._make, driver.execute(ended, (token_us, user_key)))
+        yield from walk(f"{place} < (?, ?)", "token_expires_at_us DESC, user_key DESC", token_us, user_key)
         user_key = 0
-    unknown = sql.format("token_expires_at_us IS NULL AND user_key > ?", "user_key")
-    yield from map(Row._make, driver.execute(unknown, (user_key,)))
-
-
-def _token_cursor(begin_us: int, row: Any) -> str:  # noqa: ANN401 - a row of ``user_status``
-    return msgspec.json.encode((begin_us, row.token_expires_at_us, row.user_key)).decode()
+    yield from walk("token_expires_at_us IS NULL AND user_key > ?", "user_key", user_key)
 
 
 def _read_cursor(text: str | None, place: Any) -> Any:  # noqa: ANN401 - a type, and one of it; None where it is none
@@ -242,17 +400,15 @@ def _read_cursor(text: str | None, place: Any) -> Any:  # noqa: ANN401 - a type,
         return None
 
 
-def _by_ids(connection: sa.Connection, sought: _Sought) -> Found:
-    """The users with these ids, in every app; in the order in which they were given, all on one page."""
-    wanted = sought.wanted
+def _by_ids(connection: sa.Connection, wanted: Search) -> list[Any]:
+    """The rows of the users with these ids, in every app; in the order in which they were given."""
     ids = list(dict.fromkeys([*wanted.ids, *([wanted.q] if wanted.q and wanted.match == "exact" else [])]))[:IDS_MOST]
     apps = _apps(connection, wanted)
     marks = ", ".join("?" * len(ids))
     sql = f"SELECT {groups.COLUMNS} FROM user_status WHERE app_id = ? AND user_id IN ({marks})"
-    found = [Row._make(row) for app_id in apps for row in connection.exec_driver_sql(sql, (app_id, *ids))]
+    found = [groups.Row(*row) for app_id in apps for row in connection.exec_driver_sql(sql, (app_id, *ids))]
     place = {user_id: number for number, user_id in enumerate(ids)}
-    page = sorted(filter(sought.fits, found), key=lambda row: (place[row.user_id], row.app_id))
-    return Found(_completed(connection, page, sought), None, ended_early=False)
+    return sorted(found, key=lambda row: (place[row.user_id], row.app_id))
 
 
 def _completed(connection: sa.Connection, page: Sequence[Any], sought: _Sought) -> list[FoundUser]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
@@ -14,7 +14,7 @@ from sidecar.domain.events import Event
 from sidecar.domain.lease import Leases
 from sidecar.domain.lease_time import LeaseTime
 from sidecar.domain.presence import presence
-from sidecar.domain.status import NOT_LOGGED_IN
+from sidecar.domain.status import NOT_LOGGED_IN, Status
 from sidecar.store import lookup, rows, tables
 from sidecar.store.lookup import Found, FoundUser, Search
 from sidecar.store.records import SessionRow, StoredEvent, UserDetail, UserRow
@@ -25,9 +25,20 @@ FOLDED_EVENTS: Final = 2_000
 
 # How many of a user's events are read to learn since when the status was what it was.
 SINCE_EVENTS: Final = 100
-# How many users a page of the past looks at, and in what helpings.
-LOOKED_AT_MOST: Final = 2_000
-_HELPING: Final = 200
+# How many users a page of the past looks at.
+LOOKED_AT_MOST: Final = 1_000
+
+
+class _Moment(NamedTuple):
+    """What an event says of its user."""
+
+    position: int
+    previous: int | None
+    user_status: Status | None
+    occurred_at_us: int
+    received_at_us: int
+    connection_event: str | None
+    platform: str | None
 
 
 class Then(msgspec.Struct, frozen=True):
@@ -54,55 +65,45 @@ def position_at(connection: sa.Connection, as_of_us: int) -> int:
     return int(low)
 
 
-def users_as_of(connection: sa.Connection, wanted: Search, as_of_us: int, *, time: LeaseTime, leases: Leases) -> Found:
-    """A page of users as they stood then, in the order of app and id.
+def users_as_of(connection: sa.Connection, wanted: Search, as_of_us: int, *, time: LeaseTime) -> Found:
+    """A page of users as they stood then, in the order of app and id; ids that were asked for, in their order.
 
     Of ``wanted`` the id, the ids, the app, the status and the reason count. Who was not heard of by then is left out.
     """
     position = position_at(connection, as_of_us)
+    asked = Search(
+        q=wanted.q, match=wanted.match, ids=wanted.ids, app_id=wanted.app_id, order="id", cursor=wanted.cursor
+    )
     users: list[FoundUser] = []
-    cursor, looked_at = wanted.cursor, 0
-    while looked_at < LOOKED_AT_MOST:
-        helping = lookup.search_users(
-            connection,
-            Search(
-                q=wanted.q,
-                match=wanted.match,
-                ids=wanted.ids,
-                app_id=wanted.app_id,
-                order="id",
-                cursor=cursor,
-                limit=_HELPING,
-            ),
-            time,
-            leases,
-        )
-        for found in helping.users:
-            looked_at += 1
-            then = _row_as_of(connection, found.user, position)
-            if then is not None and wanted.status in {None, then.status} and wanted.reason in {None, then.reason}:
-                users.append(FoundUser(then, 0))
-            if len(users) == wanted.limit:
-                return Found(users, lookup.cursor_after(found.user), ended_early=False)
-        if (cursor := helping.next_cursor) is None:
-            return Found(users, None, ended_early=False)
-    return Found(users, cursor, ended_early=True)
+    last: str | None = None
+    for looked_at, who in enumerate(lookup.everyone(connection, asked, time)):
+        if not asked.is_by_ids and (looked_at == LOOKED_AT_MOST or len(users) == wanted.limit):
+            return Found(users, last, ended_early=len(users) < wanted.limit)
+        last = lookup.cursor_at((who.app_id, who.user_id))
+        then = _row_as_of(connection, who, position)
+        if then is not None and wanted.status in {None, then.status} and wanted.reason in {None, then.reason}:
+            users.append(FoundUser(then, 0))
+    return Found(users, None, ended_early=False)
 
 
-def _row_as_of(connection: sa.Connection, user: UserRow, position: int) -> UserRow | None:
+def _row_as_of(connection: sa.Connection, user: Any, position: int) -> UserRow | None:  # noqa: ANN401 - a row
     """The user as of the event at ``position``; None where its first event came later."""
     # One walk along the pointers: over what came later, then as far as the status stayed the same.
     sql = (
-        "WITH RECURSIVE chain (position, previous) AS ("
-        "SELECT e.position, e.previous_user_position FROM user_status u JOIN events e ON e.position = u.last_position"
-        " WHERE u.app_id = :app_id AND u.user_id = :user_id"
+        "WITH RECURSIVE chain (position, previous, user_status, occurred_at_us, received_at_us, connection_event,"
+        " platform) AS (SELECT position, previous_user_position, user_status, occurred_at_us, received_at_us,"
+        " connection_event, platform FROM events WHERE position = ?"
         " UNION ALL"
-        " SELECT e.position, e.previous_user_position FROM chain JOIN events e ON e.position = chain.previous)"
-        " SELECT e.position, e.user_status, e.occurred_at_us, e.received_at_us, e.connection_event, e.platform"
-        " FROM chain JOIN events e USING (position) WHERE chain.position <= :position LIMIT :most"
+        " SELECT e.position, e.previous_user_position, e.user_status, e.occurred_at_us, e.received_at_us,"
+        " e.connection_event, e.platform FROM chain JOIN events e ON e.position = chain.previous)"
+        " SELECT * FROM chain WHERE position <= ?"
     )
-    given = {"app_id": user.app_id, "user_id": user.user_id, "position": position, "most": SINCE_EVENTS}
-    rows_then = connection.exec_driver_sql(sql, given).all()
+    driver: Any = connection.connection.driver_connection
+    rows_then: list[_Moment] = []
+    for row in itertools.islice(driver.execute(sql, (user.last_position, position)), SINCE_EVENTS):
+        rows_then.append(_Moment(*row))
+        if rows_then[-1].user_status != rows_then[0].user_status and any(row.platform for row in rows_then):
+            break
     if not rows_then:
         return None
     newest = rows_then[0]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter, namedtuple
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any, Final
 
@@ -13,24 +13,14 @@ from sidecar.domain.lease import Leases
 from sidecar.domain.lease_time import LeaseTime
 from sidecar.domain.server_view import disagreement
 from sidecar.domain.status import NOT_LOGGED_IN, OFFLINE, ONLINE
-from sidecar.store import groups, lease_time, rows, search, server_views, tables
-from sidecar.store.records import Rejected, SessionRow, StoredEvent, Summary, UserDetail, UserFilter, UserPage, UserRow
+from sidecar.store import groups, lease_time, rows, server_views, tables
+from sidecar.store.records import Rejected, SessionRow, StoredEvent, Summary, UserDetail, UserFilter, UserRow
 
 _user = tables.user_status.c
 _view = tables.server_views.c
-_NAMES: Final = [column.name for column in tables.user_status.columns]
-_USER_KEY: Final = _NAMES.index("user_key")
-_USER_ID: Final = _NAMES.index("user_id")
 # Users that a sweep tells of at once.
 _TOLD_AT_ONCE: Final = 1_000
 
-
-def _row_type() -> Any:  # noqa: ANN401 - its fields are the table's columns
-    return namedtuple("Row", _NAMES)  # noqa: PYI024
-
-
-Row = _row_type()
-"""A row of ``user_status``."""
 
 # What a page shows of a user's clients: all that are live, and this many in all.
 SESSIONS_SHOWN = 100
@@ -80,58 +70,16 @@ def apart(connection: sa.Connection, time: LeaseTime, leases: Leases) -> set[int
     return set(connection.scalars(sa.select(_user.user_key).join(tables.server_views, of_user).where(long_enough)))
 
 
-# Of a search: how many of the newest changes are looked at before the index is asked, and how many users of the index's
-# are looked at before the changes are gone through in their order instead.
+# How many users are named in one statement.
 _NAMES_AT_ONCE: Final = 400
-_NEWEST_LOOKED_AT: Final = 1_000
-_FOUND_LOOKED_AT: Final = 5_000
-
-
-def users(connection: sa.Connection, wanted: UserFilter, time: LeaseTime, leases: Leases) -> UserPage:
-    """Newest change first."""
-    below = tables.LARGEST if wanted.cursor is None else wanted.cursor
-    q = search.folded(wanted.q or "")
-    differing = set() if wanted.disagreement is None else apart(connection, time, leases)
-
-    def fits(row: Sequence[Any]) -> bool:
-        return q in search.folded(row[_USER_ID]) and (row[_USER_KEY] in differing) is bool(wanted.disagreement)
-
-    found = _found(connection, wanted, fits, below, differing if wanted.disagreement else None)
-    more = len(found) > wanted.limit
-    page = user_rows(connection, [Row(*row) for row in found[: wanted.limit]], time, leases)
-    return UserPage(page, page[-1].position if more else None)
-
-
-def _found(
-    connection: sa.Connection,
-    wanted: UserFilter,
-    fits: Callable[[Sequence[Any]], bool],
-    below: int,
-    few: Collection[int] | None,
-) -> list[Sequence[Any]]:
-    """One row more than are wanted, of those that fit. ``few``: the keys of the only users who may.
-
-    What many ids have in them is found among the newest changes; what few have, by the index.
-    """
-    most = wanted.limit + 1
-    if few is None:
-        newest = groups.newest(connection, wanted, below=below)
-        looked_at = newest if not wanted.q else islice(newest, _NEWEST_LOOKED_AT)
-        found = list(islice(filter(fits, looked_at), most))
-        if len(found) == most or not wanted.q:
-            return found
-        few = search.candidates(connection, wanted.q, _FOUND_LOOKED_AT + 1)
-        if len(few) > _FOUND_LOOKED_AT:
-            return [*found, *islice(filter(fits, newest), most - len(found))]
-    return list(islice(filter(fits, groups.of_users(connection, wanted, list(few), below=below)), most))
 
 
 def users_changed_since(
     connection: sa.Connection, position: int, limit: int, time: LeaseTime, leases: Leases
 ) -> list[UserRow]:
     """Oldest change first; the newest ``limit`` of them."""
-    found = list(islice(groups.newest(connection, UserFilter(), below=tables.LARGEST, above=position), limit))
-    return user_rows(connection, [Row(*row) for row in reversed(found)], time, leases)
+    found = [key for _, key, _ in islice(groups.walk(connection, UserFilter(), above=position), limit)]
+    return user_rows(connection, groups.rows_of(connection, found[::-1]), time, leases)
 
 
 def users_named(
@@ -146,7 +94,7 @@ def users_named(
             f" SELECT {groups.COLUMNS} FROM wanted CROSS JOIN user_status USING (app_id, user_id)"
         )
         flat = tuple(part for name in some for part in name)
-        rows_found = [Row(*row) for row in connection.exec_driver_sql(sql, flat)]
+        rows_found = [groups.Row(*row) for row in connection.exec_driver_sql(sql, flat)]
         found += user_rows(connection, rows_found, time, leases)
     return found
 

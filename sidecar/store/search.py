@@ -14,7 +14,6 @@ import sqlalchemy as sa
 
 TABLE: Final = "user_search"
 _RUN: Final = 3
-_ASKED_FOR: Final = 3
 _LOWER: Final = {ord(upper): ord(upper.lower()) for upper in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
 
 
@@ -38,10 +37,15 @@ def anew(connection: sa.Connection) -> None:
         index(connection, [(row[0], row[1]) for row in some])
 
 
+def is_short(q: str) -> bool:
+    """Whether the index has no word as short as this, and must put together all that begin with it."""
+    return len(q) < _RUN
+
+
 def candidates(connection: sa.Connection, q: str, limit: int) -> list[int]:
     """Keys of users whose id may have ``q`` in it: ``limit`` at most, and all there are where it is fewer."""
     text = folded(q)
-    if len(text) < _RUN:
+    if is_short(text):
         wanted = f'"{_hex(text)}" *'
     else:
         runs = [text[start : start + _RUN] for start in range(len(text) - _RUN + 1)]
@@ -51,9 +55,13 @@ def candidates(connection: sa.Connection, q: str, limit: int) -> list[int]:
 
 
 def _telling(runs: list[str]) -> list[str]:
-    """A few runs that are likely to be rare: ids differ in their digits, and towards their end."""
-    ranked = sorted(range(len(runs)), key=lambda at: (sum(map(str.isdigit, runs[at])), at), reverse=True)
-    return [runs[at] for at in ranked[:_ASKED_FOR]]
+    """The two runs that are likely to be rare, apart from one another if they can be: each more takes as long again.
+
+    Ids differ in their digits, and towards their end.
+    """
+    first, *others = sorted(range(len(runs)), key=lambda at: (sum(map(str.isdigit, runs[at])), at), reverse=True)
+    apart = [at for at in others if abs(at - first) >= _RUN]
+    return [runs[at] for at in (first, *(apart or others)[:1])]
 
 
 def _runs(user_id: str) -> set[str]:

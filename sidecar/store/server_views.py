@@ -76,7 +76,9 @@ def follow(connection: sa.Connection, events: Iterable[Event], statuses: Mapping
 
 def views(connection: sa.Connection, users: Collection[UserId]) -> dict[UserId, Kept]:
     """The server's view of those of ``users`` that it ever spoke of."""
-    found = {}
+    found: dict[UserId, Kept] = {}
+    if not _any(connection):
+        return found
     for app_id, user_id, words, since in _rows(connection, users):
         view = server_view(_words.decode(words))
         if view is not None:

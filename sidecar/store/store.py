@@ -244,7 +244,7 @@ class Store:
 
     async def users(self, wanted: UserFilter) -> UserPage:
         """A page of users, newest change first."""
-        return await self._read(queries.users, wanted, self._lease_time(), self._leases)
+        return await self._read(lookup.users, wanted, self._lease_time(), self._leases)
 
     async def users_changed_since(self, position: int, limit: int) -> list[UserRow]:
         """Users whose row changed after ``position``, oldest change first."""
@@ -300,7 +300,7 @@ class Store:
 
     async def users_as_of(self, wanted: Search, as_of_us: int) -> Found:
         """A page of users as of a past moment; see :func:`sidecar.store.past.users_as_of`."""
-        return await self._read(past.users_as_of, wanted, as_of_us, time=self._lease_time(), leases=self._leases)
+        return await self._read(past.users_as_of, wanted, as_of_us, time=self._lease_time())
 
     async def newest(self) -> StoredEvent | None:
         """The newest event of the log."""

@@ -183,6 +183,13 @@ async def test_a_chat_asks_and_commands(running: Zimwatch, line: str, answer: st
     assert told["text"].startswith(answer)
 
 
+async def test_a_chat_finds_a_user_among_many_whose_ids_hold_the_same(running: Zimwatch) -> None:
+    await kicked(running)
+    await running.send([fresh_event(user_id=f"carol-{number}") for number in range(101)])
+    _, told = await post(running, "/v1/chatops", {"text": "status carol"})
+    assert told["text"].startswith("carol is not logged in")
+
+
 async def test_who_kicked_names_the_device_that_logged_in(running: Zimwatch) -> None:
     await running.send([fresh_event(user_id="carol", platform="Web", device_id="desk")])
     await kicked(running, platform="Android", device_id="pixel-7")

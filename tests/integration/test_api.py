@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import re
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -171,6 +172,13 @@ async def test_a_stream_of_one_user_is_silent_about_others(running: Zimwatch) ->
         await running.send([wire_event(user_id="alice")])
         await running.send([wire_event(user_id="bob", client_id=str(uuid.uuid4()))])
         assert (await next_event(response))[2]["user_id"] == "bob"
+
+
+async def test_an_answer_says_how_long_it_took_at_the_server(running: Zimwatch) -> None:
+    for path, status in (("/v1/users", 200), ("/", 200), ("/v1/users?limit=x", 400)):
+        async with running.http.get(path) as response:
+            assert response.status == status
+            assert re.fullmatch(r"app;dur=[0-9.]+", response.headers["Server-Timing"])
 
 
 async def test_health_metrics_and_the_description_answer(running: Zimwatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from sidecar.domain.events import HEARTBEAT
 from sidecar.domain.lease import Leases
 from sidecar.domain.lease_time import plain
 from sidecar.store import Store, lookup
-from sidecar.store.lookup import Search
+from sidecar.store.lookup import FoundUser, Search
 from tests.support.events import APP_ID, BEGIN_US, SECOND_US, Phone
 
 NOW_US = BEGIN_US + 3_600 * SECOND_US
@@ -184,3 +186,116 @@ async def test_a_user_comes_with_what_is_known_of_the_device(store: Store) -> No
     (carola,) = (await store.search(Search(app_id=7))).users
     assert (carola.sdk_version, carola.app_version, carola.live_clients) == ("2.28.0", "4.2", 1)
     assert await store.app_ids() == [7, APP_ID]
+
+
+@pytest.fixture
+async def crowd(tmp_path: Path) -> AsyncIterator[Store]:
+    """Three hundred users of two apps in every status, some of them silent for long, in no order."""
+    chance = random.Random(5)  # noqa: S311 - the same every time
+    store = Store.open(f"sqlite:///{tmp_path / 'crowd.db'}", clock=lambda: NOW_US)
+    events = []
+    for number in range(300):
+        phone = Phone(f"{chance.choice(('user', 'User', 'guest'))}-{number:03}", app_id=chance.choice((APP_ID, 7)))
+        if chance.random() < 0.3:
+            events.append(phone.login(number, token_expires_at_us=NOW_US + chance.randrange(900) * SECOND_US))
+        state, reason = chance.choice(
+            (("CONNECTED", "SUCCESS"), ("RECONNECTING", "LOGIN_INTERRUPTED"), ("DISCONNECTED", "KICKED_OUT"))
+        )
+        events.append(
+            phone.event(
+                "connection_state_changed",
+                chance.randrange(3_600),
+                connection_state=state,
+                connection_event=reason,
+                platform=chance.choice(("Web", "Android", "Toaster")),
+                sdk_version=chance.choice(("2.28.0", "2.28", "2.9")),
+                app_version=chance.choice(("2.28", "4.2", None)),
+            )
+        )
+        if chance.random() < 0.3:
+            events.append(phone.event(HEARTBEAT, 30, connection_state=state))
+    chance.shuffle(events)
+    await store.append(events)
+    await store.tend()
+    yield store
+    await store.close()
+
+
+def fits(wanted: dict[str, Any], one: FoundUser, clients: set[tuple[str | None, str | None]]) -> bool:
+    """What a search means, said the slow way."""
+    user = one.user
+    begins = wanted.get("match") == "prefix"
+    q = wanted.get("q", "") if begins else wanted.get("q", "").lower()
+    return (
+        (user.user_id.startswith(q) if begins else q in user.user_id.lower())
+        and all(
+            wanted.get(name) in {None, getattr(user, name)}
+            for name in ("status", "app_id", "reason", "platform", "unconfirmed")
+        )
+        and (user.since_us or 0) >= wanted.get("changed_after_us", 0)
+        and (
+            "token_ends_before_us" not in wanted
+            or NOW_US <= (user.token_expires_at_us or 0) <= wanted["token_ends_before_us"]
+        )
+        and any(wanted.get("sdk_version") in {None, sdk} for sdk, _ in clients)
+        and any(wanted.get("app_version") in {None, app} for _, app in clients)
+    )
+
+
+@pytest.mark.parametrize(("first", "few", "most"), [(0, 10_000, 10_000), (30, 0, 10_000), (30, 0, 0)])
+async def test_every_way_of_looking_finds_what_going_through_all_rows_finds(
+    crowd: Store, monkeypatch: pytest.MonkeyPatch, first: int, few: int, most: int
+) -> None:
+    for name, value in (
+        ("LOOKED_AT_FIRST", first),
+        ("LOOKED_AT_FIRST_IF_SHORT", first),
+        ("NAMED_FEW", few),
+        ("NAMED_MOST", most),
+        ("LOOKED_AT_MOST", 70),
+    ):
+        monkeypatch.setattr(lookup, name, value)
+    everybody: dict[str, list[FoundUser]] = {}
+    for order in lookup.ORDERS:
+        everybody[order] = await all_pages(crowd, order=order, limit=500)
+    assert [len(all_of_them) for all_of_them in everybody.values()] == [300] * 3
+    clients = {
+        (one.user.app_id, one.user.user_id): {(row.sdk_version, row.app_version) for row in detail.sessions}
+        for one in everybody["id"]
+        if (detail := await crowd.user(one.user.app_id, one.user.user_id))
+    }
+    chance = random.Random(6)  # noqa: S311 - same
+    for _ in range(60):
+        wanted = {
+            name: chance.choice(values)
+            for name, values in {
+                "q": ("user", "1", "12", "ser-0", "GUEST-2", "zz"),
+                "match": ("contains", "prefix"),
+                "status": ("online", "offline"),
+                "app_id": (APP_ID, 7),
+                "reason": ("KICKED_OUT", "SUCCESS"),
+                "platform": ("Web", "Toaster"),
+                "unconfirmed": (True, False),
+                "sdk_version": ("2.28", "2.28.0"),
+                "app_version": ("2.28", "4.2"),
+                "changed_after_us": (NOW_US - 1_800 * SECOND_US,),
+                "token_ends_before_us": (NOW_US + 300 * SECOND_US,),
+            }.items()
+            if chance.random() < 0.3
+        }
+        order = chance.choice(("newest", "oldest"))
+        by_id = wanted.get("match") == "prefix" and "q" in wanted
+        expected = [
+            one
+            for one in everybody["id" if by_id else order]
+            if fits(wanted, one, clients[one.user.app_id, one.user.user_id])
+        ]
+        assert await all_pages(crowd, **wanted, order=order, limit=chance.choice((1, 7, 50))) == expected, wanted
+
+
+async def all_pages(store: Store, **wanted: Any) -> list[FoundUser]:
+    users, cursor = [], None
+    while True:
+        page = await store.search(Search(**wanted, cursor=cursor))
+        users += page.users
+        if (cursor := page.next_cursor) is None:
+            return users

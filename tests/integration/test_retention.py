@@ -29,8 +29,8 @@ class Clock:
         return self.now_us
 
 
-def opened(folder: Path, clock: Clock, **retention: int) -> Store:
-    kept = Retention(**retention)
+def opened(folder: Path, clock: Clock, **limits: int) -> Store:
+    kept = Retention(**limits)
     return Store.open(f"sqlite:///{folder / 'zimwatch.db'}", clock=clock, retention=kept, export_spans=True)
 
 

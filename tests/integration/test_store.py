@@ -21,7 +21,7 @@ from sidecar.domain.events import HEARTBEAT, Event
 from sidecar.domain.login_state import fold
 from sidecar.domain.presence import presence
 from sidecar.errors import DatabaseRefusedError, StoreUnavailableError
-from sidecar.store import Store, backups, engine, migrations, projections, queries, rows, search, tables
+from sidecar.store import Store, backups, engine, lookup, migrations, projections, rows, search, tables
 from sidecar.store.records import Backlog, Rejected, UserFilter
 from tests.support.events import APP_ID, BEGIN_US, SECOND_US, Phone, made_id
 
@@ -229,12 +229,16 @@ async def test_users_are_found_by_each_filter_newest_change_first(store: Store) 
     assert [user.user_id for user in await store.users_changed_since(1, 10)] == ["bob", "ca%rol"]
 
 
-@pytest.mark.parametrize("looked_at", [(0, 10_000), (2, 10_000), (2, 1), (10_000, 10_000)])
+@pytest.mark.parametrize(
+    ("at_first", "few", "most"), [(0, 10_000, 10_000), (2, 10_000, 10_000), (2, 0, 10_000), (2, 0, 1)]
+)
 async def test_a_search_finds_the_same_by_the_newest_changes_and_by_the_index(
-    store: Store, monkeypatch: pytest.MonkeyPatch, looked_at: tuple[int, int]
+    store: Store, monkeypatch: pytest.MonkeyPatch, at_first: int, few: int, most: int
 ) -> None:
-    for name, value in zip(("_NEWEST_LOOKED_AT", "_FOUND_LOOKED_AT"), looked_at, strict=True):
-        monkeypatch.setattr(queries, name, value)
+    monkeypatch.setattr(lookup, "LOOKED_AT_FIRST", at_first)
+    monkeypatch.setattr(lookup, "LOOKED_AT_FIRST_IF_SHORT", at_first)
+    monkeypatch.setattr(lookup, "NAMED_FEW", few)
+    monkeypatch.setattr(lookup, "NAMED_MOST", most)
     ids = [
         "ab",
         "a",
