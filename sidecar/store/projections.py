@@ -176,6 +176,7 @@ class Projections:
         # Not the greater of the two: after the machine's clock was set back, what is heard now is still the newest.
         client.last_seen_at_us = event.received_at_us
         starts_trace = is_change and self._starts_trace(event.session_id or event.client_id, position)
+        self._gather(user, since_us, state.since_us)
         if nobody:
             return Effect(None, previous_client, starts_trace, previous_state, duration_us, None, None, late, client)
         if state.status != status:
@@ -378,6 +379,18 @@ class Projections:
         made = login_state.transition(login_state.fold(one for one in history if one.order < late.order), late)
         client.state = login_state.fold([*history, late])
         return made
+
+    def _gather(self, user: User, before_us: int | None, since_us: int | None) -> None:
+        """Puts all clients of a user at hand where the moment of one went back, so that another may decide now."""
+        went_back = before_us is not None and (since_us is None or since_us < before_us)
+        if not went_back or user.user_key == tables.NOBODY:
+            return
+        for client in self._clients_of("user_key IN ({})", [user.user_key]):
+            if client.client_id not in user.clients:
+                user.clients[client.client_id] = client
+                if not user.crowded:
+                    self._packed.append((client.client_key,))
+        user.left_elsewhere_us = None
 
     def _new_client(self, user: User, client_id: bytes) -> Client:
         client = Client(

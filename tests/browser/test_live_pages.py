@@ -65,7 +65,8 @@ async def test_a_page_comes_alive_however_late_a_script_arrives(running: Zimwatc
     await page.route("**/hx-sse-*.js", wait)
     async with page.expect_response(lambda response: "/live/" in response.url):
         await page.goto(running.url, wait_until="commit")
-        await page.wait_for_function("window.htmx")
+        while not await page.evaluate("Boolean(window.htmx)"):  # noqa: ASYNC110 - wait_for_function needs eval
+            await asyncio.sleep(0.01)
         await page.evaluate("new Promise((done) => setTimeout(done))")  # what htmx may have put off is done by now
         late.set()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -173,7 +174,8 @@ async def test_an_order_is_that_of_an_index_and_sorts_nothing(store: Store, orde
 
     found_plans = await store.read(plans)
     assert found_plans
-    assert [plan for plan in found_plans if not plan.startswith("SEARCH user_status USING INDEX")] == []
+    by_index = re.compile(r"SEARCH user_status USING (COVERING )?INDEX")
+    assert [plan for plan in found_plans if not by_index.match(plan)] == []
 
 
 @pytest.mark.parametrize("cursor", ["'; DROP TABLE users", "[1, 2]", '["a", 1, 2]', f"[0, {10**30}, 0]", "[[]]"])
@@ -257,7 +259,7 @@ async def test_every_way_of_looking_finds_what_going_through_all_rows_finds(
     everybody: dict[str, list[FoundUser]] = {}
     for order in lookup.ORDERS:
         everybody[order] = await all_pages(crowd, order=order, limit=500)
-    assert [len(all_of_them) for all_of_them in everybody.values()] == [300] * 3
+    assert {len(all_of_them) for all_of_them in everybody.values()} == {300}
     clients = {
         (one.user.app_id, one.user.user_id): {(row.sdk_version, row.app_version) for row in detail.sessions}
         for one in everybody["id"]
@@ -282,8 +284,8 @@ async def test_every_way_of_looking_finds_what_going_through_all_rows_finds(
             }.items()
             if chance.random() < 0.3
         }
-        order = chance.choice(("newest", "oldest"))
-        by_id = wanted.get("match") == "prefix" and "q" in wanted
+        order = chance.choice(lookup.ORDERS)
+        by_id = wanted.get("match") == "prefix" and "q" in wanted and order in {"newest", "oldest"}
         expected = [
             one
             for one in everybody["id" if by_id else order]

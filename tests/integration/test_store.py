@@ -491,3 +491,20 @@ async def test_a_file_that_is_up_to_date_is_opened_without_alembic(tmp_path: Pat
     )
     child = await asyncio.create_subprocess_exec(sys.executable, "-c", code, url, stdout=asyncio.subprocess.PIPE)
     assert (await child.communicate())[0].split() == [b"False"]
+
+
+@pytest.mark.usefixtures("memory")
+async def test_when_what_came_late_takes_the_last_word_from_a_device_another_one_has_it(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    for number in range(6):
+        phone = Phone("bob", f"phone {number}")
+        before = phone.says("CONNECTED", "SUCCESS", at=number)
+        late = phone.says("DISCONNECTED", "SUCCESS", at=number + 1)
+        await store.append([before, phone.says("DISCONNECTED", "KICKED_OUT", at=100 + number)])
+    await store.append([late])
+    detail = await store.user(APP_ID, "bob")
+    assert detail is not None
+    assert (detail.user.since_us, detail.user.reason) == (BEGIN_US + 104 * SECOND_US, "KICKED_OUT")
+    await store.rebuild()
+    assert await store.user(APP_ID, "bob") == detail
+    await store.close()
