@@ -158,7 +158,6 @@ async def until_stopped(
         # What is loaded by now stays: the collector would go through it for some 40 ms, while nobody is answered.
         gc.freeze()
         started(served)
-        gc.freeze()  # what is there by now stays, and need not be looked at again
         await stop.wait()
 
 
