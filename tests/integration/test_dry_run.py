@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import sqlite3
 from collections.abc import AsyncIterator
@@ -63,13 +64,14 @@ async def test_it_leaves_the_database_as_it_was(tmp_path: Path, running: Zimwatc
 
 
 async def test_it_renews_no_lease_and_tells_no_stream(running: Zimwatch) -> None:
-    heard: list[Any] = []
+    heard: asyncio.Queue[Any] = asyncio.Queue()
+    running.store.subscribe(heard.put_nowait)
     await send(running, [wire_event()])
+    await heard.get()  # it is told after it was answered
     _, before = await running.get(f"/v1/users/{APP}/alice")
-    running.store.subscribe(heard.append)
     await send(running, [BEAT, wire_event(seq=2, state=0)], "?dry_run=1")
     assert (await running.get(f"/v1/users/{APP}/alice"))[1] == before
-    assert heard == []
+    assert heard.empty()
 
 
 async def test_a_token_of_one_app_is_refused_another_apps_events_all_the_same(running: Zimwatch) -> None:
