@@ -70,11 +70,3 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     sent_at_us: int | None
     error: str | None
     proof: dict[str, Any] | None
-
-
-class Story(msgspec.Struct, frozen=True):
-    """An alert, what happened to it, and who was told."""
-
-    alert: Alert
-    lines: list[Line]
-    notifications: list[Notification]

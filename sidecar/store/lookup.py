@@ -311,33 +311,34 @@ def _groups_of(wanted: Search) -> UserFilter:
     )
 
 
-def _may_fit_anywhere(connection: sa.Connection, wanted: Search, time: LeaseTime) -> Condition:
-    """As :func:`_may_fit`, for a walk that knows neither of groups nor of ids."""
+def _may_fit_anywhere(connection: sa.Connection, wanted: Search, time: LeaseTime, *, by_app: bool = False) -> Condition:
+    """As :func:`_may_fit`, for a walk that does not go by groups; ``by_app``: it keeps to the app that is wanted."""
     condition = _may_fit(wanted, time)
-    if (of := _groups_of(wanted)) != UserFilter():
+    if (of := _groups_of(wanted)) != UserFilter(app_id=wanted.app_id if by_app else None):
         condition &= groups.in_groups(connection, of)
     if wanted.q and wanted.match == "contains":
         condition &= Condition("instr(lower(user_id), ?) > 0", (search.folded(wanted.q),))
-    if wanted.q and wanted.match == "prefix":
-        condition &= Condition("user_id >= ? AND user_id < ?", (wanted.q, wanted.q + _LAST_CHARACTER))
     return condition
 
 
 def _by_id(connection: sa.Connection, wanted: Search, time: LeaseTime) -> Iterator[Step]:
     """Users in the order of (app, id), which is that of an index, from the cursor on."""
     after = _read_cursor(wanted.cursor, _Id)
+    condition = _may_fit_anywhere(connection, wanted, time, by_app=True)
     for app_id in _apps(connection, wanted):
         if after is None or app_id > after[0]:
-            yield from _of_app(connection, wanted, time, app_id)
+            yield from _of_app(connection, wanted, condition, app_id)
         elif app_id == after[0]:
-            yield from _of_app(connection, wanted, time, app_id, after[1], past=True)
+            yield from _of_app(connection, wanted, condition, app_id, after[1], past=True)
 
 
 def _by_user_id(connection: sa.Connection, wanted: Search, time: LeaseTime) -> Iterator[Step]:
     """Users in the order of (id, app): the merge of the apps, each of which is read only as far as it is asked for."""
     app, user_id = _read_cursor(wanted.cursor, _Id) or (-1, "")
+    condition = _may_fit_anywhere(connection, wanted, time, by_app=True)
     walks = (
-        _of_app(connection, wanted, time, app_id, user_id, past=app_id <= app) for app_id in _apps(connection, wanted)
+        _of_app(connection, wanted, condition, app_id, user_id, past=app_id <= app)
+        for app_id in _apps(connection, wanted)
     )
     return heapq.merge(*walks, key=lambda step: step[0][::-1])
 
@@ -347,10 +348,15 @@ def _apps(connection: sa.Connection, wanted: Search) -> list[int]:
 
 
 def _of_app(
-    connection: sa.Connection, wanted: Search, time: LeaseTime, app_id: int, first: str = "", *, past: bool = False
+    connection: sa.Connection,
+    wanted: Search,
+    condition: Condition,
+    app_id: int,
+    first: str = "",
+    *,
+    past: bool = False,
 ) -> Iterator[Step]:
     """An app's users in the order of their ids, from ``first`` on; with ``past`` without it."""
-    condition = _may_fit_anywhere(connection, msgspec.structs.replace(wanted, app_id=None), time)
     begins = wanted.q if wanted.q and wanted.match == "prefix" else ""
     if first < begins:
         first, past = begins, False
@@ -376,6 +382,8 @@ def _by_token(connection: sa.Connection, wanted: Search, time: LeaseTime) -> Ite
     """Users by the end of the token, from the cursor on: what has ended is what had when the first page was made."""
     begin_us, token_us, user_key = _read_cursor(wanted.cursor, _TokenPlace) or (time.machine_us, time.machine_us, 0)
     condition = _may_fit_anywhere(connection, wanted, time)
+    if wanted.q and wanted.match == "prefix":
+        condition &= Condition("user_id >= ? AND user_id < ?", (wanted.q, wanted.q + _LAST_CHARACTER))
     driver: Any = connection.connection.driver_connection
 
     def walk(where: str, order: str, *bounds: int) -> Iterator[Step]:

@@ -34,7 +34,7 @@ from sidecar.domain.events import Event
 from sidecar.store import Store
 from sidecar.telemetry import relay as relay_module
 from sidecar.telemetry.relay import SpanRelay, batches
-from tests.integration.test_relay import opened, until
+from tests.integration.test_relay import drained, opened, until
 from tests.support.events import Phone
 from tests.support.otlp_receiver import attributes, receiving
 
@@ -106,12 +106,6 @@ async def test_one_span_that_is_never_taken_is_set_aside_by_name_and_all_others_
         (loss,) = await store.span_losses(10)
         assert (loss.kind, loss.spans, loss.event_id) == ("refused", 1, events[0].id)
         assert f"HTTP {status}" in loss.problem
-
-
-async def drained(store: Store) -> None:
-    async with asyncio.timeout(10):
-        while (await store.span_backlog()).spans:  # noqa: ASYNC110 - another thread changes it
-            await asyncio.sleep(0.01)
 
 
 @pytest.mark.usefixtures("waits")

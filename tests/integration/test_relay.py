@@ -47,6 +47,13 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
+async def drained(store: Store) -> None:
+    """Waits until nothing is owed; TimeoutError after twenty seconds."""
+    async with asyncio.timeout(20):
+        while (await store.span_backlog()).spans:  # noqa: ASYNC110 - another thread or process changes it
+            await asyncio.sleep(0.01)
+
+
 def ids(spans: Sequence[Any]) -> list[Span]:
     return [(span.trace_id, span.span_id, span.parent_span_id) for span in spans]
 

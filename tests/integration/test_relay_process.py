@@ -17,7 +17,7 @@ from sidecar.clock import now_us
 from sidecar.errors import SettingsError, StoreUnavailableError
 from sidecar.settings import LogSettings
 from sidecar.store import Store
-from tests.integration.test_relay import changes, ids, opened, until
+from tests.integration.test_relay import changes, drained, ids, opened, until
 from tests.support.events import Phone
 from tests.support.otlp_receiver import Receiver, receiving
 from tests.support.process import serving
@@ -36,12 +36,6 @@ async def relaying(store: Store, receiver: Receiver) -> AsyncIterator[telemetry.
         relay.stop()
         await asyncio.wait_for(task, 20)
         assert relay.pid is None
-
-
-async def drained(store: Store) -> None:
-    async with asyncio.timeout(20):
-        while (await store.span_backlog()).spans:  # noqa: ASYNC110 - another process changes it
-            await asyncio.sleep(0.01)
 
 
 def is_alive(pid: int) -> bool:
