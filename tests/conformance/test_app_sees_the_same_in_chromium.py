@@ -42,6 +42,33 @@ LOG = """async ([options, fault]) => {
   };
   return appLog({ ZIM, token04, watch });
 }"""
+# What `trippedOverItsEnd` says of errors that are thrown in the named scripts, the innermost first.
+TRIPPED = """async (thrown) => {
+  const opening = indexedDB.open("the test's own");
+  await new Promise((resolve) => (opening.onsuccess = resolve));
+  const database = opening.result;
+  database.close();
+  const within = (script, code) =>
+    new Function("database", "inner", `${code}\\n//# sourceURL=${location.origin}${script}`);
+  return thrown.map(([code, ...scripts]) => {
+    let run = within(scripts[0], code).bind(null, database);
+    for (const script of scripts.slice(1)) run = within(script, "inner()").bind(null, database, run);
+    try {
+      run();
+    } catch (error) {
+      return trippedOverItsEnd(error);
+    }
+  });
+}"""
+# The bare SDK: what it says of the first that comes of a client that is destroyed right after its login.
+DESTROYED = """async (token) => {
+  const tripped = new Promise((resolve) => addEventListener("unhandledrejection", (event) => resolve(event.reason)));
+  const zim = ZIM.create({ appID: 1234 });
+  await zim.login("alice", { userName: "Alice", token, isOfflineLogin: true });
+  zim.destroy();
+  return trippedOverItsEnd(await tripped);
+}"""
+CLOSED_DATABASE = "database.transaction('a')"
 
 pytestmark = [pytest.mark.browser, pytest.mark.node]
 
@@ -84,3 +111,32 @@ async def test_the_app_sees_the_same_whatever_goes_wrong_with_the_tap(tmp_path: 
         assert log == bare, fault
     # From every page but the one whose policy, and the one whose fetch, lets nothing out.
     assert len({event["client_id"] for event in answer["events"]}) >= len(FAULTS) - 2
+
+
+async def test_only_what_a_destroyed_client_of_the_sdk_trips_over_is_left_out_of_the_log() -> None:
+    cases = {
+        (CLOSED_DATABASE, "/sdk.js"): True,
+        ("null.econf", "/sdk.js"): True,
+        (CLOSED_DATABASE, "/zim-tap.js"): False,
+        (CLOSED_DATABASE, "/zim-tap.js", "/sdk.js"): False,
+        (CLOSED_DATABASE, "/sdk.js", "/zim-tap.js"): False,
+        (CLOSED_DATABASE, "/app-log.js"): False,
+        ("null.econf", "/zim-tap.js"): False,
+        ("null.econf", "/sdk.js", "/zim-tap.js"): False,
+        ("null.onLogout", "/sdk.js"): False,
+        ("undefined.econf", "/sdk.js"): False,
+        ("throw new Error('another')", "/sdk.js"): False,
+        ("throw {code: 6000121}", "/sdk.js"): False,
+        ("throw null", "/sdk.js"): False,
+    }
+    async with app_server("http://127.0.0.1:9") as address, chromium(to(NOWHERE)) as browser:
+        page = await browser.new_page()
+        await page.goto(address + "own")
+        assert await page.evaluate(TRIPPED, [list(case) for case in cases]) == list(cases.values())
+
+
+async def test_the_bare_sdk_trips_where_it_is_destroyed_right_after_a_login() -> None:
+    async with app_server("http://127.0.0.1:9") as address, chromium(to(NOWHERE)) as browser:
+        page = await browser.new_page()
+        await page.goto(address + "own")
+        assert await asyncio.wait_for(page.evaluate(DESTROYED, watching.token04(60)), watching.ENDS_WITHIN_S)
