@@ -7,6 +7,7 @@ Pure: the same events in any order of arrival, with any of them repeated, give t
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 import msgspec
 
@@ -49,19 +50,16 @@ class LoginState(msgspec.Struct, kw_only=True, array_like=True, gc=False):
         return (self.last_seq, self.last_id)
 
 
-class Transition(msgspec.Struct, frozen=True, gc=False):
-    """What the connection state was before an event, and for how long it had been so (never negative)."""
-
-    previous_state: str | None
-    duration_us: int | None
+Transition = tuple[str | None, int | None]
+"""What the connection state was before an event, and for how many microseconds it had been so (never negative)."""
+UNKNOWN: Final[Transition] = (None, None)
 
 
 def transition(state: LoginState, event: Event) -> Transition:
     """The transition that ``event`` is about to make in ``state``."""
     since = state.connection_state_since_us
     # A client's clock may be set back between two events: then no time is known to have passed.
-    duration = None if since is None else max(0, event.occurred_at_us - since)
-    return Transition(state.connection_state, duration)
+    return state.connection_state, None if since is None else max(0, event.occurred_at_us - since)
 
 
 def apply(state: LoginState, event: Event) -> None:
@@ -77,7 +75,7 @@ def apply(state: LoginState, event: Event) -> None:
         state.token_expires_at_us = event.details.get("token_expires_at_us") or state.token_expires_at_us
     if event.session_id is not None:
         state.session_id = event.session_id
-    state.last_seq, state.last_id = event.order
+    state.last_seq, state.last_id = event.seq, event.id
 
 
 def _apply_connection(state: LoginState, event: Event) -> None:

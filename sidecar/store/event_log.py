@@ -69,14 +69,14 @@ def append(
         connection.exec_driver_sql(_INSERT, [rows.event_row(one.position, one.event, one.effect) for one in applied])
         if export_spans:
             outbox.owe(connection, sum(1 for event in fresh if event.type == CONNECTION_STATE_CHANGED))
-    users = projections.write(time)
-    server_views.follow(connection, fresh, projections.statuses)
+    statuses = projections.write(time)
+    server_views.follow(connection, fresh, statuses)
     rollups.record(connection, fresh)
     if applied:
         now_us = max(event.received_at_us for event in fresh)
         for reaction in reactions:
             reaction.react(connection, applied, now_us)
-    return answers, Commit(projections.next_position - 1, tuple(users)) if users else None
+    return answers, Commit(projections.next_position - 1, tuple(statuses)) if statuses else None
 
 
 def _sorted_out(connection: sa.Connection, batches: Sequence[Batch]) -> tuple[list[Appended], list[Event], list[Event]]:

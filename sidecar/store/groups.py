@@ -32,17 +32,6 @@ Group = tuple[int, Status, str, str, bool]
 """``app_id``, ``status``, ``platform``, ``reason``, ``unconfirmed``."""
 
 
-def group_of(app_id: int, status: Status, platform: str | None, reason: str | None, *, unconfirmed: bool) -> Group:
-    """The group that a user with these belongs to."""
-    return (
-        app_id,
-        status,
-        platform if platform in PLATFORMS else OTHER,
-        reason if reason in REASONS else OTHER,
-        unconfirmed,
-    )
-
-
 class Groups:
     """All groups, held by the writer. A move is counted at once and written by :meth:`write`."""
 
@@ -55,8 +44,18 @@ class Groups:
         self._new: list[tuple[int, Group]] = []
         self._moved: Counter[int] = Counter()
 
-    def key(self, group: Group) -> int:
-        """The key of the group, which is made where there was none."""
+    def key(self, app_id: int, status: Status, platform: str | None, reason: str | None, unconfirmed: bool) -> int:  # noqa: FBT001 - as a group has it
+        """The key of the group that a user with these belongs to, which is made where there was none."""
+        found = self._keys.get((app_id, status, platform or OTHER, reason or OTHER, unconfirmed))
+        if found is not None:
+            return found
+        group = (
+            app_id,
+            status,
+            platform if platform in PLATFORMS else OTHER,
+            reason if reason in REASONS else OTHER,
+            unconfirmed,
+        )
         found = self._keys.get(group)
         if found is None:
             found = self._keys[group] = self._next

@@ -1,9 +1,9 @@
 """What follows from the event log: clients, traces, user status and its groups. The tables are the truth.
 
-The writer holds one of these for as long as it lives. What was used lately stays in memory, bounded; what a commit
-touches is loaded by :meth:`Projections.load`, moved on in memory by :meth:`Projections.apply`, and written in the order
-of its keys by :meth:`Projections.write`, in the same transaction. When that fails, all of it is thrown away and read
-anew. A rebuild goes through the same three, so that it cannot disagree.
+The writer holds one of these for as long as it lives. Users that were touched lately stay in memory, packed and
+bounded; what a commit touches is loaded by :meth:`Projections.load`, moved on in memory by :meth:`Projections.apply`,
+and written in the order of its keys by :meth:`Projections.write`, in the same transaction. When that fails, all of it
+is thrown away and read anew. A rebuild goes through the same three, so that it cannot disagree.
 """
 
 from __future__ import annotations
@@ -23,16 +23,15 @@ from sidecar.domain.login_state import LoginState
 from sidecar.domain.presence import presence, status_of
 from sidecar.domain.status import NOT_LOGGED_IN, Status
 from sidecar.store import rows, search, tables
-from sidecar.store.groups import Groups, group_of
+from sidecar.store.groups import Groups
 from sidecar.store.reactions import Effect
 from sidecar.store.recent import Recent
 from sidecar.store.rows import Client
 
 # Under SQLite's limit on the parameters of one statement.
 CHUNK: Final = 400
-# About 1.5 KB each. Twice as many users and traces may be held.
+# About 0.6 KB each, where a user with its clients as objects takes 1.5 KB. Twice as many may be held.
 USERS_HELD: Final = 30_000
-TRACES_HELD: Final = 50_000
 # With more clients than this, those that decide nothing any more leave their user's row.
 CLIENTS_KEPT: Final = 4
 # A user with more that decide is crowded: all its clients have rows of their own, and are read anew each time.
@@ -41,14 +40,14 @@ CLIENTS_PACKED: Final = 16
 UserId = tuple[int, str]
 Who = UserId | bytes
 """A user; or the client of nobody, before any login."""
-_UNKNOWN: Final = login_state.Transition(None, None)
 
 
-class User(msgspec.Struct, kw_only=True, gc=False):
+class User(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     """A user, or nobody with one client.
 
     ``clients`` are at least the live ones, the one that ended last, and the one that was seen last; of the others
     ``left_elsewhere_us`` tells when the last of them left online. ``crowded``: they are not packed in the user's row.
+    ``rooted`` is the trace of the last connection state change, which has its root.
     """
 
     user_key: int
@@ -66,6 +65,11 @@ class User(msgspec.Struct, kw_only=True, gc=False):
     lease_check_us: int | None = None
     token_expires_at_us: int | None = None  # as it was written last
     moved: bool = False  # what decides where it stands in a list has changed since it was written
+    rooted: bytes | None = None
+
+
+_pack: Final = msgspec.msgpack.Encoder().encode
+_unpack: Final = msgspec.msgpack.Decoder(User).decode
 
 
 class Projections:
@@ -74,20 +78,17 @@ class Projections:
     def __init__(self, connection: sa.Connection, leases: Leases) -> None:
         self._leases = leases
         self._groups = Groups(connection)
-        self._users: Recent[Who, User] = Recent(USERS_HELD)
-        self._rooted: Recent[bytes, bool] = Recent(TRACES_HELD)
+        self._users: Recent[Who, bytes] = Recent(USERS_HELD)
         self._next_user = _next_key(connection, tables.user_status.c.user_key)
         self._next_client = _next_key(connection, tables.clients.c.client_key)
         self.next_position = _next_key(connection, tables.events.c.position)
-        # What :meth:`write` has written last, by user.
-        self.statuses: dict[UserId, Status] = {}
         self._begin(connection)
 
     def _begin(self, connection: sa.Connection) -> None:
         """Nothing is touched yet."""
         self._connection = connection
         self._at_hand: dict[Who, User] = {}
-        self._touched: dict[int, User] = {}
+        self._touched: dict[UserId, User] = {}
         # Each client that was touched, with the position of its last event that is in the table.
         self._clients: dict[int, tuple[Client, int | None]] = {}
         # Clients that have a row of their own, and will be in their user's row.
@@ -103,52 +104,63 @@ class Projections:
         self._begin(connection)
         at_hand = self._at_hand
         missing: dict[UserId, set[bytes]] = {}
-        strays: list[bytes] = []
+        strays: set[bytes] = set()
         unknown: list[tuple[User, bytes]] = []
         traces: set[bytes] = set()
         for event in events:
-            who: Who = event.client_id if event.user_id is None else (event.app_id, event.user_id)
-            user = at_hand.get(who)
-            if user is None and (user := self._users.get(who)) is not None:
-                at_hand[who] = user
+            client_id, user_id = event.client_id, event.user_id
+            who: Who = client_id if user_id is None else (event.app_id, user_id)
+            user = at_hand.get(who) or self._recall(who)
             if user is not None:
-                if event.client_id not in user.clients:
-                    unknown.append((user, event.client_id))
-            elif event.user_id is None:
-                strays.append(event.client_id)
+                if client_id not in user.clients:
+                    unknown.append((user, client_id))
+            elif user_id is None:
+                strays.add(client_id)
             else:
-                missing.setdefault((event.app_id, event.user_id), set()).add(event.client_id)
+                missing.setdefault((event.app_id, user_id), set()).add(client_id)
             if event.type == CONNECTION_STATE_CHANGED:
-                traces.add(event.session_id or event.client_id)
+                trace_id = _trace_of(event)
+                if user is None or trace_id != user.rooted:
+                    traces.add(trace_id)
         if strays:
-            self._load_strays(sorted(set(strays)))
+            self._load_strays(sorted(strays))
         if missing:
             unknown += self._load_users(missing)
         if unknown:
             self._load_clients(unknown)
         self._load_traces(traces)
 
+    def _recall(self, who: Who) -> User | None:
+        """Puts at hand what is in memory of a user."""
+        packed = self._users.get(who)
+        if packed is None:
+            return None
+        user = self._at_hand[who] = _unpack(packed)
+        return user
+
     def load_traces(self, events: Collection[Event]) -> None:
         """Beside :meth:`load`: puts the traces of events at hand that will touch nothing else."""
         known = self._unrooted
-        self._load_traces({e.session_id or e.client_id for e in events if e.type == CONNECTION_STATE_CHANGED})
+        self._load_traces({_trace_of(event) for event in events if event.type == CONNECTION_STATE_CHANGED})
         self._unrooted |= known
 
     def note_trace(self, event: Event) -> None:
         """What an event at ``next_position`` does to its trace, and nothing else."""
         if event.type == CONNECTION_STATE_CHANGED:
-            self._starts_trace(event.session_id or event.client_id, self.next_position)
+            self._begin_trace(_trace_of(event), self.next_position)
 
     def apply(self, event: Event) -> tuple[int, Effect]:
         """Moves everything on by one event that is new to the log; the position it stands at, and what it did."""
         position = self.next_position
         self.next_position = position + 1
-        user = self._at_hand[event.client_id if event.user_id is None else (event.app_id, event.user_id)]
+        who = event.client_id if event.user_id is None else (event.app_id, event.user_id)
+        user = self._at_hand[who]
+        if user.user_key != tables.NOBODY:
+            self._touched[who] = user  # type: ignore[index]  # whoever has a key is no client of nobody
         moved = self._note if event.type == SERVER_USER_ACTION else self._move
         return position, moved(user, event, position)
 
     def _move(self, user: User, event: Event, position: int) -> Effect:
-        nobody = event.user_id is None
         client = user.clients.get(event.client_id)
         if client is None:
             client = self._new_client(user, event.client_id)
@@ -158,30 +170,28 @@ class Projections:
             self._clients[client.client_key] = (client, previous_client)
         status, since_us, reason, token_us = state.status, state.since_us, state.reason, state.token_expires_at_us
         late = event.seq < state.last_seq or (event.seq == state.last_seq and event.id <= state.last_id)
-        previous_state = duration_us = None
-        is_change = event.type == CONNECTION_STATE_CHANGED
+        was = login_state.UNKNOWN
         if not late:
-            if is_change:
-                made = login_state.transition(state, event)
-                previous_state, duration_us = made.previous_state, made.duration_us
+            was = login_state.transition(state, event)
             login_state.apply(state, event)
             _describe(client, event)
         elif event.type in login_state.SHAPES_STATE:
-            made = self._fold_anew(client, event)
+            was = self._fold_anew(client, event)
             state = client.state
-            if is_change:
-                previous_state, duration_us = made.previous_state, made.duration_us
+        is_change = event.type == CONNECTION_STATE_CHANGED
+        if not is_change:
+            was = login_state.UNKNOWN
         self._applied.append(event)
         client.last_position = position
         # Not the greater of the two: after the machine's clock was set back, what is heard now is still the newest.
         client.last_seen_at_us = event.received_at_us
-        starts_trace = is_change and self._starts_trace(event.session_id or event.client_id, position)
-        self._gather(user, since_us, state.since_us)
-        if nobody:
-            return Effect(None, previous_client, starts_trace, previous_state, duration_us, None, None, late, client)
+        starts_trace = is_change and self._starts_trace(user, event, position)
+        if user.user_key == tables.NOBODY:
+            return Effect(None, previous_client, starts_trace, *was, None, None, late, client)
+        if since_us is not None and (state.since_us is None or state.since_us < since_us):
+            self._gather(user)
         if state.status != status:
             user.status = status_of([one.state for one in user.clients.values()])
-        self._touched[user.user_key] = user
         user.last_position = position
         user.last_seen_at_us = event.received_at_us
         if (
@@ -192,17 +202,7 @@ class Projections:
             or not user.changed_position
         ):
             user.changed_position, user.moved = position, True
-        return Effect(
-            previous_user,
-            previous_client,
-            starts_trace,
-            previous_state,
-            duration_us,
-            before,
-            user.status,
-            late,
-            client,
-        )
+        return Effect(previous_user, previous_client, starts_trace, *was, before, user.status, late, client)
 
     def _note(self, user: User, event: Event, position: int) -> Effect:
         """The server's word is on the user's timeline, and is of no client: status and lease stay as they are."""
@@ -210,12 +210,11 @@ class Projections:
         user.last_position = user.changed_position = position
         user.moved = True
         user.last_seen_at_us = user.last_seen_at_us or event.received_at_us
-        self._touched[user.user_key] = user
         return Effect(previous, None, False, None, None, user.status, user.status, False, None)
 
     def renew_lease(self, heartbeat: Event) -> None:
         """A sign of life. One of a client that nothing else is known of says nothing yet."""
-        who: Who = heartbeat.client_id if heartbeat.user_id is None else (heartbeat.app_id, heartbeat.user_id)
+        who = heartbeat.client_id if heartbeat.user_id is None else (heartbeat.app_id, heartbeat.user_id)
         user = self._at_hand[who]
         client = user.clients.get(heartbeat.client_id)
         if client is None:
@@ -225,7 +224,7 @@ class Projections:
         client.last_seen_at_us = heartbeat.received_at_us
         if user.user_key != tables.NOBODY:
             user.last_seen_at_us = heartbeat.received_at_us
-            self._touched[user.user_key] = user
+            self._touched[who] = user  # type: ignore[index]  # as in apply
 
     def sweep(self, connection: sa.Connection, time: LeaseTime, limit: int) -> list[UserId]:
         """Finds up to ``limit`` users whose lease may have run out, and writes those like what events touched.
@@ -238,16 +237,14 @@ class Projections:
         due = [(row[0], row[1]) for row in connection.exec_driver_sql(sql, (time.now_us - 1, limit))]
         missing: dict[UserId, set[bytes]] = {}
         for who in due:
-            if (user := self._users.get(who)) is not None:
-                self._at_hand[who] = user
-            else:
+            if self._recall(who) is None:
                 missing[who] = set()
         self._load_users(missing)
         for who in due:
             user = self._at_hand[who]
             user.lease_check_us, user.moved = None, True
-            self._touched[user.user_key] = user
-        return self.write(time)
+            self._touched[who] = user
+        return list(self.write(time))
 
     def remember(self, heard: dict[tuple[bytes, UserId | None], int]) -> None:
         """Gives back what heartbeats told of clients, which the log does not hold (see :func:`rebuild`)."""
@@ -261,9 +258,10 @@ class Projections:
                 if user is not None:
                     user.last_seen_at_us = max(user.last_seen_at_us, last_seen_at_us)
 
-    def write(self, time: LeaseTime) -> list[UserId]:
-        """Writes what was touched, as of ``time``; the users among it."""
-        users = [user for _, user in sorted(self._touched.items())]
+    def write(self, time: LeaseTime) -> dict[UserId, Status]:
+        """Writes what was touched, as of ``time``; the users among it and what their status is."""
+        touched = sorted(self._touched.items(), key=_user_key)
+        users = [user for _, user in touched]
         apart = [client for client, _ in self._clients.values() if client.user_key == tables.NOBODY]
         for user in users:
             if user.crowded or len(user.clients) > CLIENTS_KEPT:
@@ -272,15 +270,14 @@ class Projections:
         self._many(_CLIENT_REPLACE, [rows.client_row(client) for client in sorted(apart, key=_key)])
         self._many("INSERT INTO traces (trace_id, root_position) VALUES (?, ?)", sorted(self._new_traces.items()))
         self._write_users(users, time)
-        self.statuses = {(user.app_id, user.user_id): user.status for user in users}
         self._groups.write(self._connection)
         for who, user in self._at_hand.items():
             if user.crowded or not (user.stored or user.clients):
                 self._users.forget(who)
-        for trace_id in self._new_traces:
-            self._rooted.put(trace_id, True)
+            else:
+                self._users.put(who, _pack(user))
         self._begin(self._connection)
-        return [(user.app_id, user.user_id) for user in users]
+        return {who: user.status for who, user in touched}
 
     def _set_apart(self, user: User) -> list[Client]:
         """The clients of a user that has many which must have rows of their own; the others are in the user's row."""
@@ -308,7 +305,7 @@ class Projections:
                 check_us = None if ends_us is None else -ends_us
             elif check_us is None or not 0 <= check_us <= ends_us:
                 check_us = ends_us
-            group = self._groups.key(group_of(user.app_id, user.status, platform, reason, unconfirmed=late))
+            group = self._groups.key(user.app_id, user.status, platform, reason, late)
             if group != user.group_key:
                 self._groups.move(user.group_key, group)
                 user.group_key, user.moved = group, True
@@ -358,7 +355,13 @@ class Projections:
                 lease_us = until_us if lease_us is None else max(lease_us, until_us)
         return found.since_us, found.reason, decisive.state.token_expires_at_us, decisive.platform, lease_us
 
-    def _starts_trace(self, trace_id: bytes, position: int) -> bool:
+    def _starts_trace(self, user: User, event: Event, position: int) -> bool:
+        """Whether a connection state change is the first of its trace."""
+        user.rooted = trace_id = _trace_of(event)
+        return self._begin_trace(trace_id, position)
+
+    def _begin_trace(self, trace_id: bytes, position: int) -> bool:
+        """Gives the trace its root, unless it has one."""
         if trace_id not in self._unrooted:
             return False
         self._unrooted.discard(trace_id)
@@ -373,18 +376,15 @@ class Projections:
         stored = self._logs[key]
         if stored is None:
             # What it would have to be put in order with is gone: it is on the record, and changes nothing.
-            return _UNKNOWN
+            return login_state.UNKNOWN
         own = (one for one in self._applied if one.client_id == late.client_id and _is_of_one_user(one, late))
         history = [*stored, *own]
         made = login_state.transition(login_state.fold(one for one in history if one.order < late.order), late)
         client.state = login_state.fold([*history, late])
         return made
 
-    def _gather(self, user: User, before_us: int | None, since_us: int | None) -> None:
-        """Puts all clients of a user at hand where the moment of one went back, so that another may decide now."""
-        went_back = before_us is not None and (since_us is None or since_us < before_us)
-        if not went_back or user.user_key == tables.NOBODY:
-            return
+    def _gather(self, user: User) -> None:
+        """Puts all clients of a user at hand: the moment of one went back, so that another may decide now."""
         for client in self._clients_of("user_key IN ({})", [user.user_key]):
             if client.client_id not in user.clients:
                 user.clients[client.client_id] = client
@@ -403,10 +403,6 @@ class Projections:
         self._next_client += 1
         user.clients[client_id] = client
         return client
-
-    def _hold(self, who: Who, user: User) -> None:
-        self._users.put(who, user)
-        self._at_hand[who] = user
 
     def _load_users(self, wanted: dict[UserId, set[bytes]]) -> list[tuple[User, bytes]]:
         """``wanted`` names clients of each user that must be at hand if they exist; those that are not there yet."""
@@ -438,7 +434,7 @@ class Projections:
                 token_expires_at_us=row[11],
             )
             who = (user.app_id, user.user_id)
-            self._hold(who, user)
+            self._at_hand[who] = user
             if user.crowded:
                 crowded[user.user_key] = user
             else:
@@ -446,7 +442,8 @@ class Projections:
         if crowded:
             self._load_crowded(crowded, wanted)
         for app_id, user_id in sorted(who for who in wanted if who not in self._at_hand):
-            self._hold((app_id, user_id), User(user_key=self._next_user, app_id=app_id, user_id=user_id, clients={}))
+            user = User(user_key=self._next_user, app_id=app_id, user_id=user_id, clients={})
+            self._at_hand[app_id, user_id] = user
             self._next_user += 1
         return unknown
 
@@ -476,17 +473,14 @@ class Projections:
 
     def _load_strays(self, client_ids: list[bytes]) -> None:
         for client in self._clients_of(f"user_key = {tables.NOBODY} AND client_id IN ({{}})", client_ids):
-            self._hold(client.client_id, User(user_key=tables.NOBODY, clients={client.client_id: client}))
+            self._at_hand[client.client_id] = User(user_key=tables.NOBODY, clients={client.client_id: client})
         for client_id in client_ids:
             if client_id not in self._at_hand:
-                self._hold(client_id, User(user_key=tables.NOBODY, clients={}))
+                self._at_hand[client_id] = User(user_key=tables.NOBODY, clients={})
 
     def _load_traces(self, trace_ids: Collection[bytes]) -> None:
-        unknown = {trace_id for trace_id in trace_ids if self._rooted.get(trace_id) is None}
-        for (trace_id,) in self._select("SELECT trace_id FROM traces WHERE trace_id IN ({})", unknown):
-            self._rooted.put(trace_id, True)
-            unknown.discard(trace_id)
-        self._unrooted = unknown
+        found = self._select("SELECT trace_id FROM traces WHERE trace_id IN ({})", trace_ids)
+        self._unrooted = set(trace_ids).difference(row[0] for row in found)
 
     def _clients_of(self, which: str, values: Collection[Any]) -> Iterator[Client]:
         sql = f"SELECT {rows.columns(tables.clients)} FROM clients WHERE {which}"
@@ -527,6 +521,10 @@ _USER_ENDS: Final = "UPDATE user_status SET token_expires_at_us = ? WHERE user_k
 _USER_TOUCHED: Final = f"UPDATE user_status SET {', '.join(f'{name} = ?' for name in _REST)} WHERE user_key = ?"
 
 
+def _trace_of(event: Event) -> bytes:
+    return event.session_id or event.client_id
+
+
 def _describe(client: Client, event: Event) -> None:
     """The client is what its newest event says it is, as far as that says it."""
     if event.platform is not None:
@@ -553,6 +551,10 @@ def _held(clients: list[Client], wanted: set[bytes]) -> list[Client]:
 
 def _key(client: Client) -> int:
     return client.client_key
+
+
+def _user_key(touched: tuple[UserId, User]) -> int:
+    return touched[1].user_key
 
 
 def _seen(client: Client) -> tuple[int, int]:

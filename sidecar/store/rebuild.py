@@ -43,8 +43,8 @@ def rebuild(connection: sa.Connection, leases: Leases, time: LeaseTime) -> int:
             else:
                 projections.apply(one.event)
         projections.remember(heard)
-        projections.write(time)
-        server_views.follow(connection, [one.event for one in stored], projections.statuses)
+        statuses = projections.write(time)
+        server_views.follow(connection, [one.event for one in stored], statuses)
         position, count = stored[-1].position, count + len(stored)
 
 

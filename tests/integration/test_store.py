@@ -111,7 +111,7 @@ def told(steps: list[tuple[str, Any]]) -> list[Event]:
 def memory(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """With a memory for hardly anything, all goes through the tables, and every user with two clients is crowded."""
     if request.param == "forgetful":
-        for name in ("USERS_HELD", "TRACES_HELD", "CLIENTS_KEPT", "CLIENTS_PACKED"):
+        for name in ("USERS_HELD", "CLIENTS_KEPT", "CLIENTS_PACKED"):
             monkeypatch.setattr(projections, name, 1)
     return str(request.param)
 

@@ -10,7 +10,6 @@ from sidecar.alerting.receivers.alertmanager import Alertmanager
 from sidecar.alerting.receivers.apprise import Apprise
 from sidecar.alerting.receivers.email import Email
 from sidecar.alerting.receivers.pagerduty import PagerDuty
-from sidecar.alerting.receivers.slack import Slack
 from sidecar.alerting.receivers.webhook import Webhook
 from sidecar.settings.alerts import (
     AlertmanagerSettings,
@@ -37,9 +36,16 @@ class Receiver(Protocol):
         """
 
 
+def _slack(settings: SlackSettings, outgoing: Outgoing) -> Receiver:
+    # Its library is 3 MB of memory that only those who have Slack need.
+    from sidecar.alerting.receivers.slack import Slack  # noqa: PLC0415
+
+    return Slack(settings, outgoing)
+
+
 _KINDS: Final[dict[type[ReceiverSettings], Callable[[Any, Outgoing], Receiver]]] = {
     WebhookSettings: Webhook,
-    SlackSettings: Slack,
+    SlackSettings: _slack,
     PagerDutySettings: PagerDuty,
     AlertmanagerSettings: Alertmanager,
     EmailSettings: Email,
