@@ -1,20 +1,31 @@
-"""The yardstick: ``sqlite3.executemany`` into the same table, in the same run, on the same disk.
+"""The yardsticks: bare SQLite, in the same run, on the same disk, ``synchronous=FULL``.
 
-raw-pk has no index but the integer key; raw-2ix has two on random keys, as one would add for ids and users. Batches of
-1,000, synchronous=FULL.
+raw-pk and raw-2ix are ``sqlite3.executemany`` into the table of events, 1,000 rows a commit: raw-pk has no index but
+the integer key, raw-2ix two on random keys, as one would add for ids and users. :class:`Statements` are those that the
+store itself makes of the same events, executed anew with nothing between them: what is left of the time is Python's.
 """
 
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sqlite3
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import sqlalchemy as sa
+
 from benchmarks.events import Fleet
+from sidecar.alerting import engine_of
+from sidecar.domain import lease_time
+from sidecar.domain.lease import Leases
 from sidecar.ingest import wire
-from sidecar.store import rows, tables
+from sidecar.settings import Settings
+from sidecar.store import engine, event_log, outbox, rows, tables
+from sidecar.store.event_log import Batch
+from sidecar.store.projections import Projections
 from sidecar.store.reactions import Effect
 
 BATCH: Final = 1_000
@@ -56,3 +67,81 @@ def measure(folder: Path, made: list[tuple[Any, ...]], kind: str) -> float:
     for file in folder.glob("bare.db*"):
         file.unlink()
     return len(made) / took
+
+
+class Statements:
+    """What the store says to SQLite for ``count`` events in commits of 16 batches of 100, after each user had two."""
+
+    def __init__(self, folder: Path, users: int, count: int) -> None:
+        self._before = folder / "before.db"
+        self._count = count
+        self._made: list[tuple[str, Any]] = []
+        fleet = Fleet(users, seed=3)
+        engine.claim(self._before)
+        database = engine.connect(self._before, writes=True)
+        engine.migrate(database, self._before)
+        with database.begin() as connection:
+            outbox.begin(connection, export_spans=True)
+        projections: list[Projections] = []
+        self._append(database, projections, fleet.bodies(users * 2, 500), 3)
+        with contextlib.closing(database.raw_connection()) as driver:
+            driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        with contextlib.closing(sqlite3.connect(self._before)) as source:
+            copy = sqlite3.connect(folder / "copy.db")
+            with contextlib.closing(copy):
+                source.backup(copy)
+        sa.event.listen(database, "before_cursor_execute", self._note)
+        self._append(database, projections, fleet.bodies(count, 100), 16)
+        database.dispose()
+        for file in folder.glob("before.db*"):
+            file.unlink()
+        shutil.move(folder / "copy.db", self._before)
+
+    def _append(self, database: sa.Engine, known: list[Projections], bodies: Sequence[bytes], at_once: int) -> None:
+        rules = engine_of(Settings())
+        now_us = time.time_ns() // 1_000
+        for start in range(0, len(bodies), at_once):
+            decoded = [wire.decode(body, "json", now_us) for body in bodies[start : start + at_once]]
+            batches = [Batch([event for _, event in one.events]) for one in decoded]
+            with database.begin() as connection:
+                known[:] = known or [Projections(connection, Leases())]
+                event_log.append(
+                    connection,
+                    batches,
+                    known[0],
+                    time=lease_time.plain(now_us),
+                    reactions=[rules],
+                    export_spans=True,
+                )
+            rules.committed()
+
+    def _note(self, _connection: Any, _cursor: Any, sql: str, values: Any, _context: Any, is_many: bool) -> None:  # noqa: ANN401, FBT001 - SQLAlchemy's own
+        self._made.append((sql, list(values) if is_many else values))
+
+    def measure(self, folder: Path) -> float:
+        """Events a second; the log goes back into the file after every other commit."""
+        path = folder / "again.db"
+        shutil.copy(self._before, path)
+        commits = 0
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
+            for pragma in ("journal_mode = WAL", "synchronous = FULL", "wal_autocheckpoint = 0"):
+                database.execute(f"PRAGMA {pragma}")
+            database.execute(f"PRAGMA cache_size = -{engine.CACHE_KIB}")
+            began = time.perf_counter()
+            for sql, values in self._made:
+                if sql.startswith("BEGIN"):
+                    if commits:
+                        database.execute("COMMIT")
+                    if commits % 2:
+                        database.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+                    commits += 1
+                    database.execute(sql)
+                elif isinstance(values, list):
+                    database.executemany(sql, values)
+                else:
+                    database.execute(sql, values).fetchall()
+            database.execute("COMMIT")
+            took = time.perf_counter() - began
+        for file in folder.glob("again.db*"):
+            file.unlink()
+        return self._count / took

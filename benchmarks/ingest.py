@@ -41,6 +41,7 @@ async def whole_path(*, users: int, count: int, rounds: int, batch: int = 100, c
     with tempfile.TemporaryDirectory(prefix="zimwatch-bench-") as name:
         folder = Path(name)
         token = token_for(folder)
+        own = await asyncio.to_thread(bare.Statements, folder, users, count)
         async with receiver() as collector:
             settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector}
             async with serving(folder, settings) as (url, process):
@@ -48,6 +49,7 @@ async def whole_path(*, users: int, count: int, rounds: int, batch: int = 100, c
                 sent = max(users * 2, ROUNDS_BEFORE)
                 for _ in range(rounds):
                     pk, two = (bare.measure(folder, rows, kind) for kind in bare.INDEXES)
+                    statements = own.measure(folder)
                     bodies = fleet.bodies(count, batch)
                     await until(collector, sent)
                     cpu, began = cpu_s(process.pid), time.perf_counter()
@@ -62,6 +64,9 @@ async def whole_path(*, users: int, count: int, rounds: int, batch: int = 100, c
                     for key, value in {
                         "beside raw-pk": rate / pk,
                         "beside raw-2ix": rate / two,
+                        "beside its own statements, executed by bare SQLite": rate / statements,
+                        "these statements beside raw-pk": statements / pk,
+                        "these statements beside raw-2ix": statements / two,
                         "events/s": rate,
                         "events/s until the last span has arrived": with_spans,
                         "spans behind at the last answer": behind,
