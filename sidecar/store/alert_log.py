@@ -31,6 +31,8 @@ _COLUMNS = tuple(column.name for column in alerts.columns)
 _FLAGS = ("owed", "told")
 _SUBJECT = ("app_id", "user_id", "other")
 _JSON = ("labels", "facts")
+# With ORDER BY +id the index of what fires is read: in the order of the key all that ever fired would be.
+_FIRING = f"state = '{FIRING}'"
 # What a stream that was away looks back through: the newest alerts, however many there ever were.
 _RECENT = 5_000
 
@@ -79,21 +81,22 @@ class Ledger:
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
 
-    def firing(self, fingerprints: Sequence[str], /) -> Iterable[Alert]:
+    def by_fingerprints(self, fingerprints: Sequence[str], /) -> Iterable[Alert]:
         """Those with these fingerprints that fire."""
-        sql = f"SELECT {rows.columns(alerts)} FROM alerts WHERE state = '{FIRING}' AND fingerprint IN ({{}})"
+        sql = f"SELECT {rows.columns(alerts)} FROM alerts WHERE {_FIRING} AND fingerprint IN ({{}})"
         return (alert_of(row) for row in _select(self._connection, sql, fingerprints))
 
-    def several(self, ids: Iterable[int], /) -> Iterable[Alert]:
-        """Those with these ids, oldest first."""
-        return several(self._connection, ids)
+    def by_ids(self, ids: Sequence[int], /) -> Iterable[Alert]:
+        """Those of these that fire, oldest first."""
+        sql = f"SELECT {rows.columns(alerts)} FROM alerts WHERE {_FIRING} AND id IN ({{}}) ORDER BY id"
+        return (alert_of(row) for row in _select(self._connection, sql, sorted(ids)))
 
 
 def load(connection: sa.Connection, opened_since_us: int) -> Book:
     """What fires, and what fired since then and is over, as the tables have it."""
     next_id = connection.exec_driver_sql("SELECT COALESCE(MAX(id), 0) + 1 FROM alerts").scalar_one()
     book = Book(Ledger(connection), int(next_id))
-    sql = f"SELECT id, kind, app_id, user_id, other, due_us, repeat_us FROM alerts WHERE state = '{FIRING}' ORDER BY id"
+    sql = f"SELECT id, kind, app_id, user_id, other, due_us, repeat_us FROM alerts WHERE {_FIRING} ORDER BY +id"
     for row in connection.exec_driver_sql(sql):
         book.remember(row[0], row[1], Subject(row[2], row[3], row[4]), row[5], row[6])
     sql = f"SELECT fingerprint, opened_at_us FROM alerts WHERE id >= ? AND state = '{RESOLVED}' ORDER BY id"
@@ -128,7 +131,7 @@ def _first_since(connection: sa.Connection, since_us: int) -> int:
 def hidden_by(connection: sa.Connection, silence: Silence) -> list[Alert]:
     """What fires now and the silence would hide if it were in force, oldest first."""
     column = alerts.c
-    query = sa.select(*alerts.columns).where(column.state == sa.literal_column(f"'{FIRING}'")).order_by(column.id)
+    query = sa.select(*alerts.columns).where(sa.text(_FIRING)).order_by(sa.text("+id"))
     # What a column can tell is asked of the table, so that the silence of one user does not read all.
     for name in ("kind", "severity", "app_id", "user_id"):
         values = silence.matchers.get(name, ("*",))
@@ -140,7 +143,7 @@ def hidden_by(connection: sa.Connection, silence: Silence) -> list[Alert]:
 
 def firing_held(connection: sa.Connection, held: str) -> list[int]:
     """The ids of what fires and is held for this reason, oldest first."""
-    sql = f"SELECT id FROM alerts WHERE state = '{FIRING}' AND held = ? ORDER BY id"
+    sql = f"SELECT id FROM alerts WHERE {_FIRING} AND held = ? ORDER BY +id"
     return [row[0] for row in connection.exec_driver_sql(sql, (held,))]
 
 

@@ -38,13 +38,13 @@ def about_of(subject: Subject) -> About:
 
 
 class Ledger(Protocol):
-    """Every alert, as the last drain left it."""
+    """What fires, as the last drain left it."""
 
-    def firing(self, fingerprints: Sequence[str], /) -> Iterable[Alert]:
-        """Those with these fingerprints that fire."""
+    def by_fingerprints(self, fingerprints: Sequence[str], /) -> Iterable[Alert]:
+        """Those with these fingerprints."""
 
-    def several(self, ids: Sequence[int], /) -> Iterable[Alert]:
-        """Those with these ids, oldest first."""
+    def by_ids(self, ids: Sequence[int], /) -> Iterable[Alert]:
+        """Those of these that fire, oldest first."""
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -132,7 +132,7 @@ class Book:
             return None
         fp = fingerprint(kind, subject)
         if fp not in self._at_hand:
-            (self._at_hand[fp],) = self.ledger.firing([fp])
+            (self._at_hand[fp],) = self.ledger.by_fingerprints([fp])
         return self._at_hand[fp]
 
     def fetch(self, about: Iterable[About]) -> None:
@@ -140,7 +140,7 @@ class Book:
         wanted = [fingerprint(kind, Subject(*one)) for one in about for kind in self.fires.get(one, ())]
         missing = [fp for fp in wanted if fp not in self._at_hand]
         if missing:
-            self._at_hand.update((alert.fingerprint, alert) for alert in self.ledger.firing(missing))
+            self._at_hand.update((alert.fingerprint, alert) for alert in self.ledger.by_fingerprints(missing))
 
     def at_hand(self, alert: Alert) -> Alert:
         """The book's own object of an alert that was read from the ledger: changes to it are kept."""
@@ -150,7 +150,7 @@ class Book:
 
     def firing(self, ids: Sequence[int]) -> list[Alert]:
         """Those of the alerts with these ids that still fire, oldest first."""
-        found = [self.at_hand(alert) for alert in self.ledger.several(ids)]
+        found = [self.at_hand(alert) for alert in self.ledger.by_ids(ids)]
         return [alert for alert in found if alert.state == states.FIRING]
 
     # What becomes of it.

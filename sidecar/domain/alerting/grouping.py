@@ -19,8 +19,8 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     """One notification that has not become a message yet. ``group`` is what it shares with its company.
 
     ``answers`` is the message that told of the firing, where this comes after one; ``digest``: that was a digest.
-    ``founded``: it is no end of something that was never told. ``fires``, ``held`` and ``acknowledged`` say how its alert
-    stands.
+    ``founded``: it is no end of something that was never told. ``fires``, ``held`` and ``acknowledged`` tell how its
+    alert stands.
     """
 
     id: int
