@@ -322,7 +322,7 @@ class Engine:
         offline = {
             who: since_us
             for who, since_us in alert_log.offline_users(connection)
-            if not book.does_fire(kinds.OFFLINE_TOO_LONG, Subject(*who))
+            if kinds.OFFLINE_TOO_LONG not in book.fires.get(who, ())
         }
         # An alert of this that has run its course does not begin anew.
         oldest_us = now_us - limits.offline_too_long_us - limits.resolve_after_us

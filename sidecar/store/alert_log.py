@@ -96,9 +96,9 @@ def load(connection: sa.Connection, opened_since_us: int) -> Book:
     """What fires, and what fired since then and is over, as the tables have it."""
     next_id = connection.exec_driver_sql("SELECT COALESCE(MAX(id), 0) + 1 FROM alerts").scalar_one()
     book = Book(Ledger(connection), int(next_id))
-    sql = f"SELECT id, kind, app_id, user_id, other, due_us, repeat_us FROM alerts WHERE {_FIRING} ORDER BY +id"
-    for row in connection.exec_driver_sql(sql):
-        book.remember(row[0], row[1], Subject(row[2], row[3], row[4]), row[5], row[6])
+    sql = f"SELECT id, kind, app_id, user_id, other, due_us, repeat_us FROM alerts WHERE {_FIRING}"
+    for alert_id, kind, app_id, user_id, other, due_us, repeat_us in connection.exec_driver_sql(sql):
+        book.remember(alert_id, kind, Subject(app_id, user_id, other), due_us, repeat_us)
     sql = f"SELECT fingerprint, opened_at_us FROM alerts WHERE id >= ? AND state = '{RESOLVED}' ORDER BY id"
     for row in connection.exec_driver_sql(sql, (_first_since(connection, opened_since_us),)):
         book.remember_over(row[0], row[1])

@@ -186,10 +186,9 @@ class Rules:
                 over[kind] = words.ONLINE_AGAIN()
             elif kind == kinds.OFFLINE_TOO_LONG and status != OFFLINE:
                 over[kind] = words.ONLINE_AGAIN() if status == ONLINE else words.LOGGED_OUT()
-        for kind, reason in over.items():
-            alert = self.book.of_user(who, kind)
-            if alert is not None:
-                self.book.resolve(alert, at_us=at_us, now_us=now_us, reason=reason, position=position)
+        ending = [alert for kind in over if (alert := self.book.of_user(who, kind)) is not None]
+        for alert in sorted(ending, key=lambda one: one.id):
+            self.book.resolve(alert, at_us=at_us, now_us=now_us, reason=over[alert.kind], position=position)
 
     # Time.
 
