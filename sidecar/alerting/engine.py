@@ -26,7 +26,6 @@ from sidecar.domain.alerting.storms import Member
 from sidecar.domain.alerting.thresholds import Thresholds
 from sidecar.domain.alerting.token_rules import Ending
 from sidecar.domain.connection import KICKED_OUT
-from sidecar.domain.events import CONNECTION_STATE_CHANGED
 from sidecar.domain.status import OFFLINE
 from sidecar.store import alert_log, notifications
 from sidecar.store.alert_records import Message
@@ -233,12 +232,15 @@ class Engine:
         return made
 
     def _not_held(self, connection: sa.Connection, book: Book, due: Sequence[Waiting], now_us: int) -> list[Waiting]:
-        silenced = set()
-        if self._silences:
-            for alert in book.firing(sorted({one.alert_id for one in due if one.fires and one.held is None})):
-                if self._is_silenced(alert, now_us):
-                    book.hold(alert, states.HELD_SILENCED, now_us)
-                    silenced.add(alert.id)
+        told = {one.alert_id for one in due if one.fires and one.held is None}
+        silenced = {
+            alert.id: alert
+            for silence in self._silences
+            for alert in alert_log.hidden_by(connection, silence, told)
+            if silence.hides(alert, now_us)
+        }
+        for alert in silenced.values():
+            book.hold(book.at_hand(alert), states.HELD_SILENCED, now_us)
         calls, held = [], defaultdict(list)
         for one in due:
             reason = states.HELD_SILENCED if one.alert_id in silenced else one.held
@@ -415,10 +417,9 @@ class Engine:
 
 def _may_be_over(applied: Sequence[Applied], book: Book) -> set[About]:
     """Whom something fires about that their events may end: what is read once for all need not be read one by one."""
+    fires = book.fires
     return {
         who
         for one in applied
-        if one.event.type == CONNECTION_STATE_CHANGED
-        and one.effect.status != OFFLINE
-        and (who := (one.event.app_id, one.event.user_id)) in book.fires
+        if one.effect.status != OFFLINE and (who := ((event := one.event).app_id, event.user_id)) in fires
     }

@@ -128,10 +128,13 @@ def _first_since(connection: sa.Connection, since_us: int) -> int:
     return low
 
 
-def hidden_by(connection: sa.Connection, silence: Silence) -> list[Alert]:
-    """What fires now and the silence would hide if it were in force, oldest first."""
+def hidden_by(connection: sa.Connection, silence: Silence, ids: Iterable[int] | None = None) -> list[Alert]:
+    """What fires now and the silence would hide if it were in force, oldest first; with ``ids``, of those alone."""
     column = alerts.c
     query = sa.select(*alerts.columns).where(sa.text(_FIRING)).order_by(sa.text("+id"))
+    if ids is not None:
+        among = sa.text("id IN (SELECT value FROM json_each(:ids))")
+        query = query.where(among.bindparams(ids=msgspec.json.encode(sorted(ids)).decode()))
     # What a column can tell is asked of the table, so that the silence of one user does not read all.
     for name in ("kind", "severity", "app_id", "user_id"):
         values = silence.matchers.get(name, ("*",))

@@ -90,7 +90,8 @@ class Book:
         self.ledger = ledger
         self.fires: dict[About, tuple[Kind, ...]] = {}
         self._next_id = next_id
-        # An alert stands in it no later than it is due: what it is due may be put off many times before that.
+        # An alert stands in it no later than it is due: what it is due may be put off many times before that. One that
+        # is over is passed over when its moment comes.
         self._due = Queue()
         self._repeats = Queue()
         # What was read from the ledger or opened since the last drain, by fingerprint; one object for each alert.
