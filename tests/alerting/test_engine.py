@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from sidecar.alerting.engine import Engine, Gathered, Policy
+from sidecar.alerting.ticker import Ticker
 from sidecar.domain.alerting.matching import Silence
 from sidecar.domain.alerting.rules import Rules
 from sidecar.store import Store, alert_log, notifications
@@ -66,6 +67,23 @@ async def test_an_alert_and_what_it_owes_are_there_when_the_event_is_acknowledge
     assert await kicked_out(store) == ["carol"]
     (owed,) = await store.read(notifications.of_alert, 1)
     assert (owed.receiver, owed.what, owed.state) == ("ops", "firing", "waiting")
+
+
+async def test_one_tick_does_all_that_is_due_however_many_transactions_that_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sidecar.alerting.engine.AT_ONCE", 2)
+    now_us = BEGIN_US
+    engine = Engine(Policy())
+    store = Store.open(f"sqlite:///{tmp_path / 'zimwatch.db'}", clock=lambda: now_us, reactions=[engine])
+    commits: list[tuple[int, ...]] = []
+    store.subscribe(lambda commit: commits.append(commit.alerts))
+    await store.append([Phone(f"user-{number}").says("RECONNECTING", "LOGIN_INTERRUPTED", 0) for number in range(5)])
+    now_us = us(400)
+    await Ticker(store, engine, [], lambda: now_us, exports_spans=False).tick()
+    assert (await store.read(alert_log.counts)) == {"offline_too_long": 5}
+    assert [alerts for alerts in commits if alerts] == [(1, 2), (3, 4), (5,)]
+    await store.close()
 
 
 def test_a_transaction_that_was_not_kept_is_forgotten(tmp_path: Path) -> None:
