@@ -54,7 +54,7 @@ def routes(store: Store, engine: Engine, clock: Clock, visitor: Visitor) -> list
         except NotPossibleError as error:
             return await shown(request, given, str(error))
         if previews:
-            hidden = await store.write(lambda c: engine.preview(c, wanted, now_us))
+            hidden = await store.read(alert_log.hidden_by, wanted)
             return await shown(request, given, hidden=hidden)
         await store.write(lambda c: engine.silence(c, wanted, now_us))
         raise web.HTTPSeeOther("/silences")

@@ -115,7 +115,7 @@ class Chatops:
         now_us = self._clock()
         request = SilenceRequest(matchers={"user_id": user}, reason=reason, duration=duration)
         wanted = silence_of(request, asker.name, now_us, asker.app_id)
-        hidden = await self._store.write(lambda c: self._engine.preview(c, wanted, now_us))
+        hidden = await self._store.read(alert_log.hidden_by, wanted)
         made = await self._store.write(lambda c: self._engine.silence(c, wanted, now_us))
         until = moment(made.ends_at_us).strftime("%Y-%m-%d %H:%M UTC")
         return f"Silence {made.id}: alerts about {user} call nobody until {until} ({len(hidden)} of them fire now)."

@@ -18,7 +18,7 @@ from sidecar.alerting.views import message_body
 from sidecar.domain.alerting import alert as states
 from sidecar.domain.alerting import kinds
 from sidecar.domain.alerting.alert import Alert, Subject
-from sidecar.domain.alerting.book import Book, Entry
+from sidecar.domain.alerting.book import About, Book, Entry
 from sidecar.domain.alerting.grouping import SETTLE_US, Budget, Grouping, Planned, Waiting
 from sidecar.domain.alerting.matching import Route, Silence, receivers_for
 from sidecar.domain.alerting.rules import Rules
@@ -26,6 +26,7 @@ from sidecar.domain.alerting.storms import Member
 from sidecar.domain.alerting.thresholds import Thresholds
 from sidecar.domain.alerting.token_rules import Ending
 from sidecar.domain.connection import KICKED_OUT
+from sidecar.domain.status import OFFLINE
 from sidecar.store import alert_log, notifications
 from sidecar.store.alert_records import Message
 from sidecar.store.notifications import Owed
@@ -34,6 +35,8 @@ from sidecar.store.reactions import Applied, Reacted
 _log = structlog.stdlib.get_logger(__name__)
 
 _STORMS: Final = frozenset(kinds.HELD_BY_STORM)
+# A tick ends, opens or repeats no more alerts than about this in one transaction, so that no event waits long for it.
+AT_ONCE: Final = 500
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,6 +101,8 @@ class Engine:
                     if one.event.connection_event == KICKED_OUT and one.event.user_id is not None
                 ]
                 others = alert_log.other_devices(connection, kicked) if kicked else {}
+                if rules.book.fires:
+                    rules.book.fetch(_may_be_over(applied, rules.book))
                 for one in applied:
                     event = one.event
                     other = others.get((event.app_id, event.user_id or "", event.client_id)) if others else None
@@ -129,42 +134,49 @@ class Engine:
 
     # Time.
 
-    def tick(self, connection: sa.Connection, now_us: int, gathered: Gathered) -> None:
-        """What time, and what was gathered, make of the alerts; call it every second."""
+    def tick(self, connection: sa.Connection, now_us: int, gathered: Gathered) -> bool:
+        """What time, and what was gathered, make of the alerts; call it every second.
+
+        Whether there is more to do by now than was done: then call it again at once, in another transaction.
+        """
         rules = self._loaded(connection, now_us)
-        rules.pass_time(now_us, lambda app_id: alert_log.online(connection, app_id))
-        self._look_for_life(connection, rules, now_us)
+        if rules.pass_time(now_us, lambda app_id: alert_log.online(connection, app_id), AT_ONCE):
+            self._settle(connection, now_us)
+            return True
+        goes_on = self._look_for_life(connection, rules, now_us)
         if gathered.tokens_ending is not None:
             rules.tokens.expire_soon(gathered.tokens_ending, now_us)
         self.stalled = gathered.stalled
         for part, (since_us, why) in gathered.stalled.items():
             rules.stalled(part, since_us, why, now_us)
         if self._silences_end_us is not None and now_us >= self._silences_end_us:
-            self._hear_again(rules, now_us)
+            self._hear_again(connection, rules, now_us)
         if self.policy.repeat_us:
-            for alert in list(rules.book.firing.values()):
-                if alert.repeat_us is not None and alert.repeat_us <= now_us:
-                    rules.book.repeat(alert, now_us + self.policy.repeat_us, now_us)
+            for alert in rules.book.to_repeat(now_us, AT_ONCE):
+                rules.book.repeat(alert, now_us + self.policy.repeat_us, now_us)
+            repeat_us = rules.book.next_repeat_us
+            goes_on |= repeat_us is not None and repeat_us <= now_us
         self._settle(connection, now_us)
+        return goes_on
 
-    def _look_for_life(self, connection: sa.Connection, rules: Rules, now_us: int) -> None:
-        """Whose lease has ended since the last look, and who of those lost before is heard of again."""
+    def _look_for_life(self, connection: sa.Connection, rules: Rules, now_us: int) -> bool:
+        """Whose lease has ended since the last look, and who of those lost before is heard of again.
+
+        Whether there may be more of them than were looked at.
+        """
         if self._leases_seen_us is None:
             # After a stop: what was told before, and what ran out long ago, is no news.
-            told_us = alert_log.newest_start_us(connection, kinds.CLIENT_LOST)
-            first_us = max(told_us, now_us - self.policy.thresholds.max_age_us)
+            oldest_us = now_us - self.policy.thresholds.max_age_us
+            first_us = alert_log.newest_start_us(connection, kinds.CLIENT_LOST, oldest_us)
             self._leases_seen_us = alert_log.newest_lapse_us(connection, first_us)
         settled = now_us >= rules.began_us + self.policy.grace_us
-        if settled and (lost_now := alert_log.lost_users(connection, self._leases_seen_us)):
-            rules.lost([(who, until_us) for who, until_us, _ in lost_now], now_us)
-            self._leases_seen_us = max(lapsed_us for _, _, lapsed_us in lost_now)
-        lost = [
-            (alert.subject.app_id, alert.subject.user_id)
-            for alert in rules.book.by_kind[kinds.CLIENT_LOST].values()
-            if alert.subject.app_id is not None and alert.subject.user_id is not None
-        ]
+        lost = alert_log.lost_users(connection, self._leases_seen_us, AT_ONCE) if settled else []
         if lost:
-            rules.found(alert_log.heard_of(connection, lost), now_us)
+            rules.lost([(who, until_us) for who, until_us, _ in lost], now_us)
+            self._leases_seen_us = max(lapsed_us for _, _, lapsed_us in lost)
+        found = alert_log.heard_of(connection, kinds.CLIENT_LOST, AT_ONCE)
+        rules.found(found, now_us)
+        return len(lost) >= AT_ONCE or len(found) == AT_ONCE
 
     # People.
 
@@ -173,9 +185,10 @@ class Engine:
     ) -> Alert | None:
         """The alert, acknowledged if it still fires; None where there is none (that a token of ``app_id`` may see)."""
         book = self._loaded(connection, now_us).book
-        alert = book.by_id.get(alert_id) or alert_log.one(connection, alert_id)
-        if alert is None or app_id not in {None, alert.subject.app_id}:
+        kept = alert_log.one(connection, alert_id)
+        if kept is None or app_id not in {None, kept.subject.app_id}:
             return None
+        alert = book.at_hand(kept)
         if alert.state == states.FIRING:
             book.acknowledge(alert, who, now_us)
             self._settle(connection, now_us)
@@ -197,13 +210,9 @@ class Engine:
             return False
         done = alert_log.end_silence(connection, silence_id, now_us)
         self._read_silences(connection, now_us)
-        self._hear_again(rules, now_us)
+        self._hear_again(connection, rules, now_us)
         self._settle(connection, now_us)
         return done
-
-    def preview(self, connection: sa.Connection, wanted: Silence, now_us: int) -> list[Alert]:
-        """What fires now and would be hidden."""
-        return [alert for alert in self._loaded(connection, now_us).book.firing.values() if wanted.fits(alert)]
 
     # The dispatcher.
 
@@ -223,16 +232,21 @@ class Engine:
         return made
 
     def _not_held(self, connection: sa.Connection, book: Book, due: Sequence[Waiting], now_us: int) -> list[Waiting]:
-        over = {one.alert_id for one in due if one.alert_id not in book.by_id}
-        stored = {alert.id: alert for alert in alert_log.several(connection, over)}
+        told = {one.alert_id for one in due if one.fires and one.held is None}
+        silenced = {
+            alert.id: alert
+            for silence in self._silences
+            for alert in alert_log.hidden_by(connection, silence, told)
+            if silence.hides(alert, now_us)
+        }
+        for alert in silenced.values():
+            book.hold(book.at_hand(alert), states.HELD_SILENCED, now_us)
         calls, held = [], defaultdict(list)
         for one in due:
-            alert = book.by_id.get(one.alert_id) or stored[one.alert_id]
-            if alert.held is None and one.alert_id not in stored and self._is_silenced(alert, now_us):
-                book.hold(alert, states.HELD_SILENCED, now_us)
-            if one.what in {"firing", "repeat"} and alert.held is not None:
-                held[alert.held].append(one.id)
-            elif one.what == "repeat" and alert.acknowledged_at_us is not None:
+            reason = states.HELD_SILENCED if one.alert_id in silenced else one.held
+            if one.what in {"firing", "repeat"} and reason is not None:
+                held[reason].append(one.id)
+            elif one.what == "repeat" and one.acknowledged:
                 held["acknowledged"].append(one.id)
             elif not one.founded:
                 held["its beginning was not told"].append(one.id)
@@ -244,8 +258,7 @@ class Engine:
 
     def _message(self, connection: sa.Connection, book: Book, receiver: str, planned: Planned, now_us: int) -> Message:
         ids = sorted({one.alert_id for one in planned.notifications})
-        stored = {alert.id: alert for alert in alert_log.several(connection, [i for i in ids if i not in book.by_id])}
-        alerts = [book.by_id.get(i) or stored[i] for i in ids]
+        alerts = [book.at_hand(alert) for alert in alert_log.several(connection, ids)]
         body = message_body(
             planned.what,
             alerts,
@@ -261,15 +274,16 @@ class Engine:
             self._touched[alert.id] = alert.subject
             if planned.what != "firing" or (alert.told and alert.repeat_us is not None):
                 continue
-            alert.told = True
-            if alert.id in stored:
+            if alert.state != states.FIRING:
+                alert.told = True
                 alert_log.write(connection, [alert], ())
                 continue
+            repeat_us = None
             if alert.acknowledged_at_us is None and self.policy.repeat_us:
                 # A storm tells once more when its window has passed: how many it was in the end.
                 pause = self.policy.thresholds.storm_window_us if alert.kind in _STORMS else self.policy.repeat_us
-                alert.repeat_us = now_us + pause
-            book.touch(alert, now_us)
+                repeat_us = now_us + pause
+            book.told(alert, repeat_us, now_us)
         return message
 
     def send_again(self, connection: sa.Connection, message_id: int, now_us: int) -> bool:
@@ -287,8 +301,7 @@ class Engine:
         """When time alone may change something next, as far as it is known now."""
         if self._rules is None:
             return None
-        repeats = [one.repeat_us for one in self._rules.book.firing.values() if one.repeat_us is not None]
-        known = [self._rules.next_due_us, self._silences_end_us, *repeats]
+        known = (self._rules.next_due_us, self._silences_end_us)
         return min((due for due in known if due is not None), default=None)
 
     def touch(self, messages: Iterable[Message]) -> None:
@@ -303,20 +316,25 @@ class Engine:
 
     def _loaded(self, connection: sa.Connection, now_us: int) -> Rules:
         if self._rules is not None:
+            self._rules.book.ledger = alert_log.Ledger(connection)
             return self._rules
         limits = self.policy.thresholds
         book = alert_log.load(connection, now_us - limits.flap_window_us)
         rules = Rules(book, limits, now_us)
+        offline = {
+            who: since_us
+            for who, since_us in alert_log.offline_users(connection)
+            if kinds.OFFLINE_TOO_LONG not in book.fires.get(who, ())
+        }
         # An alert of this that has run its course does not begin anew.
         oldest_us = now_us - limits.offline_too_long_us - limits.resolve_after_us
         over_us = {
-            (alert.subject.app_id, alert.subject.user_id): alert.ended_at_us or 0
-            for alert in alert_log.opened_since(connection, oldest_us, kinds.OFFLINE_TOO_LONG)
+            who: ended_us
+            for who, ended_us in alert_log.over_since(connection, kinds.OFFLINE_TOO_LONG, oldest_us)
+            if who in offline
         }
-        for who, since_us in alert_log.offline_users(connection):
-            fires = book.of_user(who, kinds.OFFLINE_TOO_LONG) is not None
-            told = fires or since_us <= max(oldest_us, over_us.get(who, 0))
-            rules.remember_offline(who, since_us, told=told)
+        for who, since_us in offline.items():
+            rules.remember_offline(who, since_us, told=since_us <= max(oldest_us, over_us.get(who, 0)))
         longest_us = max(limits.ping_pong_window_us, limits.storm_window_us)
         for alert in alert_log.opened_since(connection, now_us - longest_us, kinds.KICKED_OUT):
             app_id, user_id = alert.subject.app_id, alert.subject.user_id
@@ -342,11 +360,15 @@ class Engine:
     def _is_silenced(self, alert: Alert, now_us: int) -> bool:
         return any(one.hides(alert, now_us) for one in self._silences)
 
-    def _hear_again(self, rules: Rules, now_us: int) -> None:
+    def _hear_again(self, connection: sa.Connection, rules: Rules, now_us: int) -> None:
         self._ledger_touched = True
         self._silences = [one for one in self._silences if one.ends_at_us > now_us]
         self._silences_end_us = min((one.ends_at_us for one in self._silences), default=None)
-        rules.silence_ended(lambda alert: self._is_silenced(alert, now_us), now_us)
+        held = alert_log.firing_held(connection, states.HELD_SILENCED)
+        for start in range(0, len(held), AT_ONCE):
+            alerts = rules.book.firing(held[start : start + AT_ONCE])
+            rules.silence_ended(alerts, lambda alert: self._is_silenced(alert, now_us), now_us)
+            self._settle(connection, now_us)
 
     def _settle(self, connection: sa.Connection, now_us: int) -> None:
         """Writes what changed, and owes the notifications that follow from it."""
@@ -391,3 +413,13 @@ class Engine:
             return []
         group = " ".join(f"{name}={alert.matched.get(name, '')}" for name in self.policy.group_by)
         return [Owed(alert.id, name, what, group, due_us) for name in names]
+
+
+def _may_be_over(applied: Sequence[Applied], book: Book) -> set[About]:
+    """Whom something fires about that their events may end: what is read once for all need not be read one by one."""
+    fires = book.fires
+    return {
+        who
+        for one in applied
+        if one.effect.status != OFFLINE and (who := ((event := one.event).app_id, event.user_id)) in fires
+    }

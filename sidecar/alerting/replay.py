@@ -100,7 +100,8 @@ class _Run:
             if self._projections is not None:
                 while len(self._projections.sweep(connection, plain(now_us), _SWEPT)) == _SWEPT:
                     pass
-            self._engine.tick(connection, now_us, Gathered())
+            while self._engine.tick(connection, now_us, Gathered()):
+                pass
             for receiver in self._engine.policy.receivers:
                 for message in self._engine.plan(connection, receiver, now_us):
                     notifications.sent(connection, message.id, {}, now_us)

@@ -52,7 +52,9 @@ class Ticker:
         """One tick, now."""
         now_us = self._clock()
         gathered = Gathered(stalled=await self._stalled(now_us), tokens_ending=await self._tokens_ending(now_us))
-        await self._store.write(lambda connection: self._engine.tick(connection, now_us, gathered))
+        # What is much to do takes many transactions, with events in between.
+        while await self._store.write(lambda connection: self._engine.tick(connection, now_us, gathered)):
+            self.last_us = self._clock()
         self.last_us = now_us
 
     async def _stalled(self, now_us: int) -> dict[str, tuple[int | None, str]]:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from sidecar.domain.alerting.alert import FIRING, Alert, Subject
+from sidecar.domain.alerting.alert import FIRING, RESOLVED, Alert, Subject
 from sidecar.domain.alerting.book import Book, Entry, UserId
 from sidecar.domain.alerting.kinds import OFFLINE_TOO_LONG
 from sidecar.domain.alerting.matching import Silence
@@ -31,6 +31,8 @@ _COLUMNS = tuple(column.name for column in alerts.columns)
 _FLAGS = ("owed", "told")
 _SUBJECT = ("app_id", "user_id", "other")
 _JSON = ("labels", "facts")
+# With ORDER BY +id the index of what fires is read: in the order of the key all that ever fired would be.
+_FIRING = f"state = '{FIRING}'"
 # What a stream that was away looks back through: the newest alerts, however many there ever were.
 _RECENT = 5_000
 
@@ -73,30 +75,79 @@ def write(connection: sa.Connection, changed: Sequence[Alert], entries: Sequence
         connection.exec_driver_sql(sql, lines)
 
 
+class Ledger:
+    """What a :class:`sidecar.domain.alerting.book.Book` reads in one transaction."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+
+    def by_fingerprints(self, fingerprints: Sequence[str], /) -> Iterable[Alert]:
+        """Those with these fingerprints that fire."""
+        sql = f"SELECT {rows.columns(alerts)} FROM alerts WHERE {_FIRING} AND fingerprint IN ({{}})"
+        return (alert_of(row) for row in _select(self._connection, sql, fingerprints))
+
+    def by_ids(self, ids: Sequence[int], /) -> Iterable[Alert]:
+        """Those of these that fire, oldest first."""
+        sql = f"SELECT {rows.columns(alerts)} FROM alerts WHERE {_FIRING} AND id IN ({{}}) ORDER BY id"
+        return (alert_of(row) for row in _select(self._connection, sql, sorted(ids)))
+
+
 def load(connection: sa.Connection, opened_since_us: int) -> Book:
-    """What fires, and what fired since then, as the tables have it."""
-    every = rows.columns(alerts)
-    firing = [
-        alert_of(row)
-        for row in connection.exec_driver_sql(f"SELECT {every} FROM alerts WHERE state = '{FIRING}' ORDER BY id")
-    ]
+    """What fires, and what fired since then and is over, as the tables have it."""
     next_id = connection.exec_driver_sql("SELECT COALESCE(MAX(id), 0) + 1 FROM alerts").scalar_one()
-    opened = [(alert.fingerprint, alert.opened_at_us) for alert in opened_since(connection, opened_since_us)]
-    return Book(firing, int(next_id), opened)
+    book = Book(Ledger(connection), int(next_id))
+    sql = f"SELECT id, kind, app_id, user_id, other, due_us, repeat_us FROM alerts WHERE {_FIRING}"
+    for alert_id, kind, app_id, user_id, other, due_us, repeat_us in connection.exec_driver_sql(sql):
+        book.remember(alert_id, kind, Subject(app_id, user_id, other), due_us, repeat_us)
+    sql = f"SELECT fingerprint, opened_at_us FROM alerts WHERE id >= ? AND state = '{RESOLVED}' ORDER BY id"
+    for row in connection.exec_driver_sql(sql, (_first_since(connection, opened_since_us),)):
+        book.remember_over(row[0], row[1])
+    return book
 
 
-def opened_since(connection: sa.Connection, since_us: int, kind: str | None = None) -> list[Alert]:
-    """Oldest first. Ids and times of opening grow together, so the newest rows are read until one is older."""
-    found = []
-    result = connection.exec_driver_sql(f"SELECT {rows.columns(alerts)} FROM alerts ORDER BY id DESC")
-    for row in result:
-        alert = alert_of(row)
-        if alert.opened_at_us < since_us:
-            break
-        if kind in {None, alert.kind}:
-            found.append(alert)
-    result.close()
-    return found[::-1]
+def opened_since(connection: sa.Connection, since_us: int, kind: str) -> Iterator[Alert]:
+    """Of one kind, oldest first."""
+    sql = f"SELECT {rows.columns(alerts)} FROM alerts WHERE id >= ? AND kind = ? ORDER BY id"
+    return (alert_of(row) for row in connection.exec_driver_sql(sql, (_first_since(connection, since_us), kind)))
+
+
+def _first_since(connection: sa.Connection, since_us: int) -> int:
+    """The least id that an alert opened since then has.
+
+    Ids and times of opening grow together, so that a binary search over the key will do.
+    """
+    low, high = 1, int(connection.exec_driver_sql("SELECT COALESCE(MAX(id), 0) + 1 FROM alerts").scalar_one())
+    opened = "SELECT id, opened_at_us FROM alerts WHERE id >= ? ORDER BY id LIMIT 1"
+    while low < high:
+        middle = (low + high) // 2
+        found = connection.exec_driver_sql(opened, (middle,)).first()
+        if found is None or found[1] >= since_us:
+            high = middle
+        else:
+            low = found[0] + 1
+    return low
+
+
+def hidden_by(connection: sa.Connection, silence: Silence, ids: Iterable[int] | None = None) -> list[Alert]:
+    """What fires now and the silence would hide if it were in force, oldest first; with ``ids``, of those alone."""
+    column = alerts.c
+    query = sa.select(*alerts.columns).where(sa.text(_FIRING)).order_by(sa.text("+id"))
+    if ids is not None:
+        among = sa.text("id IN (SELECT value FROM json_each(:ids))")
+        query = query.where(among.bindparams(ids=msgspec.json.encode(sorted(ids)).decode()))
+    # What a column can tell is asked of the table, so that the silence of one user does not read all.
+    for name in ("kind", "severity", "app_id", "user_id"):
+        values = silence.matchers.get(name, ("*",))
+        if not any("*" in value for value in values):
+            query = query.where((sa.cast(column[name], sa.Text) if name == "app_id" else column[name]).in_(values))
+    found = (alert_of(row) for row in connection.execute(query))
+    return [alert for alert in found if silence.fits(alert)]
+
+
+def firing_held(connection: sa.Connection, held: str) -> list[int]:
+    """The ids of what fires and is held for this reason, oldest first."""
+    sql = f"SELECT id FROM alerts WHERE {_FIRING} AND held = ? ORDER BY +id"
+    return [row[0] for row in connection.exec_driver_sql(sql, (held,))]
 
 
 def page(connection: sa.Connection, wanted: AlertFilter) -> AlertPage:
@@ -171,10 +222,11 @@ def most_often(
 # What the rules ask of the projections.
 
 
-def newest_start_us(connection: sa.Connection, kind: str) -> int:
-    """When the newest alert of a kind began; 0 where there is none."""
-    sql = "SELECT COALESCE(MAX(started_at_us), 0) FROM alerts WHERE kind = ?"
-    return int(connection.exec_driver_sql(sql, (kind,)).scalar_one())
+def newest_start_us(connection: sa.Connection, kind: str, since_us: int) -> int:
+    """When the newest alert of a kind began, of those opened since a moment; the moment where there is none later."""
+    sql = "SELECT COALESCE(MAX(started_at_us), 0) FROM alerts WHERE id >= ? AND kind = ?"
+    found = connection.exec_driver_sql(sql, (_first_since(connection, since_us), kind)).scalar_one()
+    return max(since_us, int(found))
 
 
 def online(connection: sa.Connection, app_id: int) -> int:
@@ -183,13 +235,23 @@ def online(connection: sa.Connection, app_id: int) -> int:
     return int(connection.exec_driver_sql(sql, (app_id,)).scalar_one())
 
 
-def offline_users(connection: sa.Connection) -> list[tuple[UserId, int]]:
+def offline_users(connection: sa.Connection) -> Iterator[tuple[UserId, int]]:
     """Who is offline, and since when."""
     sql = (
         "SELECT user_status.app_id, user_id, since_us FROM user_groups CROSS JOIN user_status USING (group_key)"
         f" WHERE user_groups.status = '{OFFLINE}' AND since_us IS NOT NULL"
     )
-    return [((row[0], row[1]), row[2]) for row in connection.exec_driver_sql(sql)]
+    return (((row[0], row[1]), row[2]) for row in connection.exec_driver_sql(sql))
+
+
+def over_since(connection: sa.Connection, kind: str, since_us: int) -> Iterator[tuple[UserId, int]]:
+    """About whom an alert of a kind opened since a moment and is over, and when it ended: oldest first."""
+    sql = (
+        "SELECT app_id, user_id, ended_at_us FROM alerts"
+        f" WHERE id >= ? AND kind = ? AND state = '{RESOLVED}' ORDER BY id"
+    )
+    first = _first_since(connection, since_us)
+    return (((row[0], row[1]), row[2]) for row in connection.exec_driver_sql(sql, (first, kind)))
 
 
 def offline_since(connection: sa.Connection, since_us: int, wanted: AlertFilter) -> list[tuple[int, UserId, int]]:
@@ -226,19 +288,28 @@ def newest_lapse_us(connection: sa.Connection, until_us: int) -> int:
     return int(connection.exec_driver_sql(sql, (until_us,)).scalar() or 0)
 
 
-def lost_users(connection: sa.Connection, after_us: int) -> list[tuple[UserId, int, int]]:
-    """Whose lease ran out after a moment in lease time: when by the machine's clock, and when in lease time."""
-    sql = "SELECT app_id, user_id, lease_until_us, -lease_check_us FROM user_status WHERE lease_check_us < ?"
-    return [((row[0], row[1]), row[2], row[3]) for row in connection.exec_driver_sql(sql, (-max(after_us, 0),))]
+def lost_users(connection: sa.Connection, after_us: int, limit: int) -> list[tuple[UserId, int, int]]:
+    """Whose lease ran out after a moment in lease time: when by the machine's clock, and when in lease time.
 
-
-def heard_of(connection: sa.Connection, users: Sequence[UserId]) -> list[UserId]:
-    """Those of ``users`` that have a lease again, or no live client that could have one."""
+    The first ``limit`` of them, and all whose leases ran out in the same moment as the last of these.
+    """
     sql = (
-        "WITH wanted (app_id, user_id) AS (VALUES {}) SELECT app_id, user_id FROM wanted"
-        " CROSS JOIN user_status USING (app_id, user_id) WHERE lease_check_us IS NULL OR lease_check_us >= 0"
+        "SELECT app_id, user_id, lease_until_us, -lease_check_us FROM user_status WHERE lease_check_us < :after"
+        " AND lease_check_us >= (SELECT MIN(lease_check_us) FROM (SELECT lease_check_us FROM user_status"
+        " WHERE lease_check_us < :after ORDER BY lease_check_us DESC LIMIT :limit)) ORDER BY lease_check_us"
     )
-    return [(row[0], row[1]) for row in _select(connection, sql, users, mark="(?, ?)")]
+    values = {"after": -max(after_us, 0), "limit": limit}
+    return [((row[0], row[1]), row[2], row[3]) for row in connection.execute(sa.text(sql), values)]
+
+
+def heard_of(connection: sa.Connection, kind: str, limit: int) -> list[UserId]:
+    """About whom an alert of a kind fires, who have a lease again, or no live client that could have one."""
+    sql = (
+        "SELECT alerts.app_id, alerts.user_id FROM alerts CROSS JOIN user_status USING (app_id, user_id)"
+        f" WHERE alerts.state = '{FIRING}' AND alerts.kind = ? AND (lease_check_us IS NULL OR lease_check_us >= 0)"
+        " ORDER BY alerts.id LIMIT ?"
+    )
+    return [(row[0], row[1]) for row in connection.exec_driver_sql(sql, (kind, limit))]
 
 
 def tokens_ending(connection: sa.Connection, after_us: int, until_us: int) -> list[tuple[int, str, int]]:

@@ -65,8 +65,9 @@ def told_to(connection: sa.Connection, alert_id: int) -> list[str]:
 def waiting(connection: sa.Connection, receiver: str, now_us: int) -> list[Waiting]:
     """What is due to a receiver, oldest first. An alert's end waits until it was told that it fires."""
     sql = """
-        SELECT n.id, n.alert_id, n.what, n.grouped, n.due_at_us, f.message_id, m.alerts > 1, f.state
-        FROM alert_notifications n
+        SELECT n.id, n.alert_id, n.what, n.grouped, n.due_at_us, f.message_id, m.alerts > 1, f.state,
+            a.state = 'firing', a.held, a.acknowledged_at_us IS NOT NULL
+        FROM alert_notifications n JOIN alerts a ON a.id = n.alert_id
         LEFT JOIN alert_notifications f ON n.what <> 'firing' AND f.id = (
             SELECT MAX(id) FROM alert_notifications
             WHERE alert_id = n.alert_id AND receiver = n.receiver AND what = 'firing' AND id < n.id)
@@ -88,6 +89,9 @@ def waiting(connection: sa.Connection, receiver: str, now_us: int) -> list[Waiti
                 answers=row[5],
                 digest=bool(row[6]),
                 founded=founded,
+                fires=bool(row[8]),
+                held=row[9],
+                acknowledged=bool(row[10]),
             )
         )
     return found

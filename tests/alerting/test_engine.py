@@ -11,10 +11,12 @@ import pytest
 import sqlalchemy as sa
 
 from sidecar.alerting.engine import Engine, Gathered, Policy
+from sidecar.alerting.ticker import Ticker
+from sidecar.domain.alerting.matching import Silence
 from sidecar.domain.alerting.rules import Rules
 from sidecar.store import Store, alert_log, notifications
 from sidecar.store.alert_records import AlertFilter
-from tests.support.events import BEGIN_US, SECOND_US, Phone
+from tests.support.events import APP_ID, BEGIN_US, SECOND_US, Phone
 from tests.support.timeline import Timeline, us
 
 
@@ -67,6 +69,23 @@ async def test_an_alert_and_what_it_owes_are_there_when_the_event_is_acknowledge
     assert (owed.receiver, owed.what, owed.state) == ("ops", "firing", "waiting")
 
 
+async def test_one_tick_does_all_that_is_due_however_many_transactions_that_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sidecar.alerting.engine.AT_ONCE", 2)
+    now_us = BEGIN_US
+    engine = Engine(Policy())
+    store = Store.open(f"sqlite:///{tmp_path / 'zimwatch.db'}", clock=lambda: now_us, reactions=[engine])
+    commits: list[tuple[int, ...]] = []
+    store.subscribe(lambda commit: commits.append(commit.alerts))
+    await store.append([Phone(f"user-{number}").says("RECONNECTING", "LOGIN_INTERRUPTED", 0) for number in range(5)])
+    now_us = us(400)
+    await Ticker(store, engine, [], lambda: now_us, exports_spans=False).tick()
+    assert (await store.read(alert_log.counts)) == {"offline_too_long": 5}
+    assert [alerts for alerts in commits if alerts] == [(1, 2), (3, 4), (5,)]
+    await store.close()
+
+
 def test_a_transaction_that_was_not_kept_is_forgotten(tmp_path: Path) -> None:
     story = Timeline(tmp_path)
     for kept in (False, True):
@@ -91,6 +110,31 @@ def test_the_database_itself_refuses_a_second_firing_alert_of_one_fingerprint(tm
     alert.id = 2
     with pytest.raises(sa.exc.IntegrityError), story.database.begin() as connection:
         alert_log.write(connection, [alert], ())
+    story.close()
+
+
+@pytest.mark.parametrize(
+    "matchers",
+    [
+        {},
+        {"user_id": ("carol",)},
+        {"user_id": ("ca*", "bob")},
+        {"kind": ("kicked_out",), "severity": ("warning", "critical")},
+        {"app_id": (str(APP_ID), "7", "9" * 30)},
+        {"app_id": ("7",)},
+        {"platform": ("Web",), "user_id": ("*o*",)},
+        {"kind": ("client_*",)},
+    ],
+)
+def test_a_silence_tells_beforehand_what_it_would_hide(tmp_path: Path, matchers: dict[str, tuple[str, ...]]) -> None:
+    story = Timeline(tmp_path).at(0).kicked("carol").kicked("bob").token_expired("dave").at(1).login("dave")
+    story.live(until=2)
+    silence = Silence(id=0, matchers=matchers, starts_at_us=us(0), ends_at_us=us(9), author="dana", reason="tests")
+    with story.database.connect() as connection:
+        hidden = alert_log.hidden_by(connection, silence)
+    firing = story.alerts(state="firing")[::-1]
+    assert len(firing) == 2
+    assert hidden == [alert for alert in firing if silence.fits(alert)]
     story.close()
 
 

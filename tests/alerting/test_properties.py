@@ -15,6 +15,7 @@ from sidecar.domain.alerting.alert import Alert
 from sidecar.domain.alerting.thresholds import Thresholds
 from sidecar.domain.status import OFFLINE, ONLINE
 from sidecar.store import alert_log
+from sidecar.store.alert_records import AlertFilter
 from tests.support.events import SECOND_US
 from tests.support.timeline import Timeline, us
 
@@ -117,7 +118,7 @@ def no_restart_and_no_pruning_changes_what_fires(what: list[Happening], between:
             story = told(folder, what + more)
             story.live(until=45)
             with story.database.connect() as connection:
-                firing = alert_log.load(connection, 0).firing.values()
+                firing = alert_log.page(connection, AlertFilter(state="firing", limit=1_000)).alerts
                 # A window of users that lost their connection begins anew: only kicks are kept one by one.
                 found.append(
                     sorted(

@@ -12,6 +12,7 @@ from sidecar.alerting.engine import Engine, Policy
 from sidecar.domain.alerting.thresholds import Thresholds
 from sidecar.settings import AlertSettings, RetentionSettings, Settings
 from sidecar.store import Store, alert_log, notifications
+from sidecar.store.alert_records import AlertFilter
 from sidecar.store.retention import Retention
 from tests.support.events import BEGIN_US, SECOND_US, Phone
 from tests.support.timeline import Timeline, us
@@ -166,7 +167,7 @@ async def test_a_database_that_is_too_large_lets_alerts_go_that_are_older_than_e
         more = [alice.says("CONNECTED", "SUCCESS", 60 * minute, extended_data="x" * 500) for _ in range(100)]
         await store.append([*said, *more])
         await store.tend()
-    kept = await store.read(alert_log.opened_since, 0)
+    kept = (await store.read(alert_log.page, AlertFilter(limit=1_000))).alerts[::-1]
     assert 0 < len(kept) < 60
     assert [alert.subject.user_id for alert in kept] == [f"user {one}" for one in range(60 - len(kept), 60)]
     await store.close()

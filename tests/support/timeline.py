@@ -154,7 +154,8 @@ class Timeline:
         def look(now: float) -> None:
             def tick(connection: sa.Connection) -> None:
                 ending = self._forecast.ending(connection, us(now))
-                self.engine.tick(connection, us(now), Gathered(tokens_ending=ending))
+                while self.engine.tick(connection, us(now), Gathered(tokens_ending=ending)):
+                    pass
 
             self._in_transaction(tick)
             self.forecasts += 1
@@ -282,7 +283,8 @@ class Timeline:
 
     def _tick(self, connection: sa.Connection, now: float) -> None:
         self._projected(connection).sweep(connection, plain(us(now)), 1_000)
-        self.engine.tick(connection, us(now), Gathered())
+        while self.engine.tick(connection, us(now), Gathered()):
+            pass
 
     def _projected(self, connection: sa.Connection) -> Projections:
         if self.projections is None:

@@ -1,26 +1,50 @@
 """The alerts that fire now, at most one for each fingerprint, and what became of them since it was last asked.
 
+Of an alert that nothing touches no more is held than whom it is about, its kind, and when to look at it next. All else
+is in the :class:`Ledger`, is read when something touches the alert, and is let go once it has been drained.
+
 Holds no clock and no database: whoever keeps the alerts asks :meth:`Book.drain` what there is to write.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections import defaultdict, deque
-from collections.abc import Iterable
-from typing import Any, Literal
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, Literal, Protocol
 
 import msgspec
 
 from sidecar.domain.alerting import alert as states
-from sidecar.domain.alerting import words
+from sidecar.domain.alerting import kinds, words
 from sidecar.domain.alerting.alert import Alert, Subject, fingerprint
 from sidecar.domain.alerting.kinds import SEVERITY, Kind
 
 UserId = tuple[int, str]
+About = tuple[int | None, str | None] | tuple[int | None, None, str]
+"""Whom or what alerts are about: a :class:`UserId`, or app, None and ``other`` of their subject."""
+
 What = Literal["opened", "cause", "resolved", "acknowledged", "unheld", "repeat"]
 # A cause that repeats is counted without end, but written down only this often.
 CAUSES_TOLD = 20
+# Shared by all about whom one alert fires, which are nearly all.
+_ONLY: Final[dict[Kind, tuple[Kind, ...]]] = {kind: (kind,) for kind in kinds.KINDS}
+
+
+def about_of(subject: Subject) -> About:
+    """The key under which the book has what fires about it."""
+    if subject.app_id is not None and subject.user_id is not None:
+        return subject.app_id, subject.user_id
+    return subject.app_id, None, subject.other
+
+
+class Ledger(Protocol):
+    """What fires, as the last drain left it."""
+
+    def by_fingerprints(self, fingerprints: Sequence[str], /) -> Iterable[Alert]:
+        """Those with these fingerprints."""
+
+    def by_ids(self, ids: Sequence[int], /) -> Iterable[Alert]:
+        """Those of these that fire, oldest first."""
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -34,35 +58,103 @@ class Entry(msgspec.Struct, frozen=True):
     who: str | None = None
 
 
-class Book:
-    """See the module. ``next_id`` is the id of the next alert that opens."""
+class Queue:
+    """When to look at which alerts. One number is a moment and an id: it takes a third of the memory of a pair."""
 
-    def __init__(self, firing: Iterable[Alert], next_id: int, opened: Iterable[tuple[str, int]] = ()) -> None:
-        self.firing: dict[str, Alert] = {}
-        self.by_id: dict[int, Alert] = {}
-        self.by_user: dict[UserId, dict[str, Alert]] = defaultdict(dict)
-        self.by_kind: dict[str, dict[int, Alert]] = defaultdict(dict)
+    _IDS: Final = 1 << 48
+
+    def __init__(self) -> None:
+        self._heap: list[int] = []
+
+    def put(self, at_us: int, alert_id: int) -> None:
+        """Looks at it then; an alert may be put several times."""
+        heapq.heappush(self._heap, at_us * self._IDS + alert_id)
+
+    def take(self, now_us: int, most: int) -> list[int]:
+        """The ids whose moment has come, each once, ``most`` of them at most: the others stay."""
+        found: dict[int, None] = {}
+        while len(found) < most and self._heap and self._heap[0] // self._IDS <= now_us:
+            found[heapq.heappop(self._heap) % self._IDS] = None
+        return list(found)
+
+    @property
+    def next_us(self) -> int | None:
+        """The next moment."""
+        return self._heap[0] // self._IDS if self._heap else None
+
+
+class Book:
+    """See the module. ``next_id`` is the id of the next alert that opens; ``ledger`` is the present transaction's."""
+
+    def __init__(self, ledger: Ledger, next_id: int) -> None:
+        self.ledger = ledger
+        self.fires: dict[About, tuple[Kind, ...]] = {}
         self._next_id = next_id
-        # Each alert at most once, by when to look at it next: what it is due may be put off many times before that.
-        self._due: list[tuple[int, int]] = []
-        self._queued: dict[int, int] = {}
+        # An alert stands in it no later than it is due: what it is due may be put off many times before that. One that
+        # is over is passed over when its moment comes.
+        self._due = Queue()
+        self._repeats = Queue()
+        # What was read from the ledger or opened since the last drain, by fingerprint; one object for each alert.
+        self._at_hand: dict[str, Alert] = {}
         self._entries: list[Entry] = []
         self._changed: dict[int, Alert] = {}
-        # When each fingerprint fired lately: what flaps is known by it.
-        self._opened: dict[str, deque[int]] = defaultdict(deque)
-        for alert in firing:
-            self._hold(alert)
-        for fp, opened_us in opened:
-            self._opened[fp].append(opened_us)
+        # When each fingerprint fired lately and was over again: what flaps is known by it.
+        self._over: dict[str, tuple[int, ...]] = {}
+
+    # What was so before: read from the ledger.
+
+    def remember(
+        self, alert_id: int, kind: Kind, subject: Subject, due_us: int | None = None, repeat_us: int | None = None
+    ) -> None:
+        """This alert fires."""
+        self._index(kind, subject)
+        if due_us is not None:
+            self._due.put(due_us, alert_id)
+        if repeat_us is not None:
+            self._repeats.put(repeat_us, alert_id)
+
+    def remember_over(self, fp: str, opened_us: int) -> None:
+        """An alert with this fingerprint opened then, and is over."""
+        self._over[fp] = (*self._over.get(fp, ()), opened_us)
+
+    # What fires.
 
     def of_user(self, who: UserId, kind: Kind) -> Alert | None:
         """The alert of this kind that fires for a user."""
-        own = self.by_user.get(who)
-        return own.get(kind) if own else None
+        return self.about(kind, Subject(*who)) if kind in self.fires.get(who, ()) else None
+
+    def does_fire(self, kind: Kind, subject: Subject) -> bool:
+        """Whether an alert of this kind fires about this."""
+        return kind in self.fires.get(about_of(subject), ())
 
     def about(self, kind: Kind, subject: Subject) -> Alert | None:
         """The alert that fires about this."""
-        return self.firing.get(fingerprint(kind, subject))
+        if not self.does_fire(kind, subject):
+            return None
+        fp = fingerprint(kind, subject)
+        if fp not in self._at_hand:
+            (self._at_hand[fp],) = self.ledger.by_fingerprints([fp])
+        return self._at_hand[fp]
+
+    def fetch(self, about: Iterable[About]) -> None:
+        """Reads at once all that fires about these, which else is read one by one where it is asked for."""
+        wanted = [fingerprint(kind, Subject(*one)) for one in about for kind in self.fires.get(one, ())]
+        missing = [fp for fp in wanted if fp not in self._at_hand]
+        if missing:
+            self._at_hand.update((alert.fingerprint, alert) for alert in self.ledger.by_fingerprints(missing))
+
+    def at_hand(self, alert: Alert) -> Alert:
+        """The book's own object of an alert that was read from the ledger: changes to it are kept."""
+        if alert.state != states.FIRING:
+            return alert
+        return self._changed.get(alert.id) or self._at_hand.setdefault(alert.fingerprint, alert)
+
+    def firing(self, ids: Sequence[int]) -> list[Alert]:
+        """Those of the alerts with these ids that still fire, oldest first."""
+        found = [self.at_hand(alert) for alert in self.ledger.by_ids(ids)]
+        return [alert for alert in found if alert.state == states.FIRING]
+
+    # What becomes of it.
 
     def cause(
         self,
@@ -82,13 +174,13 @@ class Book:
 
         A fresh cause of an alert that nobody was called for because its first one was late calls somebody after all.
         """
-        fp = fingerprint(kind, subject)
-        found = self.firing.get(fp)
+        found = self.about(kind, subject)
         if found is not None:
             found.count += 1
             found.summary = summary
+            if due_us is not None and (found.due_us is None or due_us < found.due_us):
+                self._due.put(due_us, found.id)
             found.due_us = due_us
-            self._queue(found)
             found.facts |= facts or {}
             self._written(found, now_us)
             if found.count <= CAUSES_TOLD:
@@ -99,7 +191,7 @@ class Book:
         opened = Alert(
             id=self._next_id,
             kind=kind,
-            fingerprint=fp,
+            fingerprint=fingerprint(kind, subject),
             severity=SEVERITY[kind],
             subject=subject,
             started_at_us=at_us,
@@ -112,25 +204,25 @@ class Book:
             facts=facts or {},
         )
         self._next_id += 1
-        self._hold(opened)
-        self._opened[fp].append(now_us)
+        self._index(kind, subject)
+        self._at_hand[opened.fingerprint] = opened
+        if due_us is not None:
+            self._due.put(due_us, opened.id)
         self._written(opened, now_us)
         self._entries.append(Entry(opened, "opened", at_us, summary, position))
         return opened
 
-    def times_opened(self, fp: str, since_us: int) -> int:
-        """How often the fingerprint fired since then."""
-        times = self._opened.get(fp)
-        if not times:
-            return 0
-        while times and times[0] < since_us:
-            times.popleft()
-        return len(times)
+    def times_opened(self, alert: Alert, since_us: int) -> int:
+        """How often its fingerprint fired since then, with this one that fires."""
+        over = tuple(opened_us for opened_us in self._over.get(alert.fingerprint, ()) if opened_us >= since_us)
+        if over:
+            self._over[alert.fingerprint] = over
+        return len(over) + 1
 
     def forget_before(self, since_us: int) -> None:
         """Lets go of what fired longer ago than flapping looks back."""
-        for fp in [fp for fp, times in self._opened.items() if not times or times[-1] < since_us]:
-            del self._opened[fp]
+        for fp in [fp for fp, opened in self._over.items() if opened[-1] < since_us]:
+            del self._over[fp]
 
     def resolve(self, alert: Alert, *, at_us: int, now_us: int, reason: str, position: int | None = None) -> None:
         """Ends a firing alert; an acknowledgement ends with it."""
@@ -139,15 +231,14 @@ class Book:
         alert.ended_at_us = max(at_us, alert.started_at_us)
         alert.end_reason = reason
         alert.due_us = alert.repeat_us = None
-        del self.firing[alert.fingerprint]
-        del self.by_id[alert.id]
-        del self.by_kind[alert.kind][alert.id]
-        who = (alert.subject.app_id, alert.subject.user_id)
-        if who[0] is not None and who[1] is not None:
-            own = self.by_user[who[0], who[1]]
-            own.pop(alert.kind, None)
-            if not own:
-                del self.by_user[who[0], who[1]]
+        about = about_of(alert.subject)
+        left = tuple(kind for kind in self.fires[about] if kind != alert.kind)
+        if left:
+            self.fires[about] = left
+        else:
+            del self.fires[about]
+        self._at_hand.pop(alert.fingerprint, None)
+        self.remember_over(alert.fingerprint, alert.opened_at_us)
         self._written(alert, now_us)
         self._entries.append(Entry(alert, "resolved", alert.ended_at_us, reason, position))
 
@@ -169,9 +260,16 @@ class Book:
         self._written(alert, now_us)
         self._entries.append(Entry(alert, "unheld", now_us, words.UNHELD(held=reason)))
 
+    def told(self, alert: Alert, repeat_us: int | None, now_us: int) -> None:
+        """A notification of it has left the queue; then it is told again, unless it is None, if it still fires."""
+        alert.told = True
+        if repeat_us is not None:
+            self._repeat_at(alert, repeat_us)
+        self._written(alert, now_us)
+
     def repeat(self, alert: Alert, next_us: int, now_us: int) -> None:
         """It still fires, and is told again."""
-        alert.repeat_us = next_us
+        self._repeat_at(alert, next_us)
         self._written(alert, now_us)
         self._entries.append(Entry(alert, "repeat", now_us, words.STILL_FIRING()))
 
@@ -179,46 +277,47 @@ class Book:
         """Something else of it changed and has to be written."""
         self._written(alert, now_us)
 
-    def due(self, now_us: int) -> list[Alert]:
-        """The alerts that time alone ends by now, each once."""
-        found: dict[int, Alert] = {}
-        while self._due and self._due[0][0] <= now_us:
-            due_us, alert_id = heapq.heappop(self._due)
-            if self._queued.get(alert_id) == due_us:
-                del self._queued[alert_id]
-            alert = self.by_id.get(alert_id)
-            if alert is None or alert.due_us is None:
-                continue
-            if alert.due_us <= now_us:
-                found[alert_id] = alert
-            else:
-                self._queue(alert)
-        return list(found.values())
+    # Time.
+
+    def due(self, now_us: int, most: int) -> list[Alert]:
+        """The alerts that time alone ends by now; ``most`` are looked at, and :attr:`next_due_us` says if more wait."""
+        found = []
+        for alert in self.firing(self._due.take(now_us, most)):
+            if alert.due_us is not None and alert.due_us <= now_us:
+                found.append(alert)
+            elif alert.due_us is not None:
+                self._due.put(alert.due_us, alert.id)
+        return sorted(found, key=lambda alert: (alert.due_us, alert.id))
+
+    def to_repeat(self, now_us: int, most: int) -> list[Alert]:
+        """The alerts that are to be told again by now; ``most`` are looked at, as by :meth:`due`."""
+        found = self.firing(self._repeats.take(now_us, most))
+        return [alert for alert in found if alert.repeat_us is not None and alert.repeat_us <= now_us]
 
     @property
     def next_due_us(self) -> int | None:
         """When time alone may end one next."""
-        return self._due[0][0] if self._due else None
+        return self._due.next_us
+
+    @property
+    def next_repeat_us(self) -> int | None:
+        """When one may have to be told again next."""
+        return self._repeats.next_us
 
     def drain(self) -> tuple[list[Alert], list[Entry]]:
-        """The alerts whose rows have changed, and their stories' new lines, since the last time."""
+        """The alerts whose rows have changed, and their stories' new lines, since the last time; they are let go."""
         changed, entries = list(self._changed.values()), self._entries
-        self._changed, self._entries = {}, []
+        self._at_hand, self._changed, self._entries = {}, {}, []
         return changed, entries
 
-    def _hold(self, alert: Alert) -> None:
-        self.firing[alert.fingerprint] = alert
-        self.by_id[alert.id] = alert
-        self.by_kind[alert.kind][alert.id] = alert
-        if alert.subject.app_id is not None and alert.subject.user_id is not None:
-            self.by_user[alert.subject.app_id, alert.subject.user_id][alert.kind] = alert
-        self._queue(alert)
+    def _index(self, kind: Kind, subject: Subject) -> None:
+        about = about_of(subject)
+        known = self.fires.get(about)
+        self.fires[about] = (*known, kind) if known else _ONLY[kind]
 
-    def _queue(self, alert: Alert) -> None:
-        queued_us = self._queued.get(alert.id)
-        if alert.due_us is not None and (queued_us is None or alert.due_us < queued_us):
-            self._queued[alert.id] = alert.due_us
-            heapq.heappush(self._due, (alert.due_us, alert.id))
+    def _repeat_at(self, alert: Alert, at_us: int) -> None:
+        alert.repeat_us = at_us
+        self._repeats.put(at_us, alert.id)
 
     def _written(self, alert: Alert, now_us: int) -> None:
         alert.changed_at_us = now_us

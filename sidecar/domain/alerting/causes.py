@@ -40,10 +40,10 @@ class Causes:
         if kind in self.limits.off:
             return None
         held = states.HELD_LATE if late else self._spoken_for(kind, subject)
-        known = self.book.about(kind, subject)
+        is_new = not self.book.does_fire(kind, subject)
         alert = self.book.cause(kind, subject, at_us=at_us, now_us=now_us, summary=summary, held=held, **more)
-        if known is None and held is None and self.limits.flap_count:
-            times = self.book.times_opened(alert.fingerprint, now_us - self.limits.flap_window_us)
+        if is_new and held is None and self.limits.flap_count:
+            times = self.book.times_opened(alert, now_us - self.limits.flap_window_us)
             if times > self.limits.flap_count:
                 self.book.hold(alert, states.HELD_FLAPPING, now_us)
             elif times == self.limits.flap_count:
@@ -54,9 +54,9 @@ class Causes:
 
     def _spoken_for(self, kind: Kind, subject: Subject) -> str | None:
         storm = kinds.STORM_OVER.get(kind)
-        if storm is not None and self.book.about(storm, Subject(subject.app_id)) is not None:  # type: ignore[arg-type]
+        if storm is not None and self.book.does_fire(storm, Subject(subject.app_id)):
             return states.HELD_STORM
-        if kind == kinds.KICKED_OUT and self.book.about(kinds.KICK_PING_PONG, subject) is not None:
+        if kind == kinds.KICKED_OUT and self.book.does_fire(kinds.KICK_PING_PONG, subject):
             return states.HELD_PING_PONG
         return None
 

@@ -19,7 +19,8 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     """One notification that has not become a message yet. ``group`` is what it shares with its company.
 
     ``answers`` is the message that told of the firing, where this comes after one; ``digest``: that was a digest.
-    ``founded``: it is no end of something that was never told.
+    ``founded``: it is no end of something that was never told. ``fires``, ``held`` and ``acknowledged`` tell how its
+    alert stands.
     """
 
     id: int
@@ -30,6 +31,9 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     answers: int | None = None
     digest: bool = False
     founded: bool = True
+    fires: bool = True
+    held: str | None = None
+    acknowledged: bool = False
 
 
 class Planned(msgspec.Struct, frozen=True):

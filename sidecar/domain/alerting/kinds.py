@@ -61,8 +61,8 @@ CAUSED_BY: Final[dict[str, Kind]] = {
 # Over when the user is online again.
 ENDED_ONLINE: Final = frozenset({KICKED_OUT, TOKEN_EXPIRED, LOGIN_TIMEOUT, UNREGISTERED})
 # What a storm speaks for: while it fires, nobody is called for these of its app.
-HELD_BY_STORM: Final[dict[str, frozenset[str]]] = {
+HELD_BY_STORM: Final[dict[Kind, frozenset[Kind]]] = {
     KICK_STORM: frozenset({KICKED_OUT, KICK_PING_PONG}),
     RECONNECT_STORM: frozenset({OFFLINE_TOO_LONG, CLIENT_LOST}),
 }
-STORM_OVER: Final = {kind: storm for storm, kinds in HELD_BY_STORM.items() for kind in kinds}
+STORM_OVER: Final[dict[Kind, Kind]] = {kind: storm for storm, kinds in HELD_BY_STORM.items() for kind in kinds}

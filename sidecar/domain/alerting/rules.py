@@ -39,10 +39,11 @@ class Rules:
         self.tokens = TokenRules(self._causes)
         self.storms = StormRules(self._causes, began_us)
         self.began_us = began_us
-        # Users that are offline, since when, and whether we learned of it late.
-        self._offline: dict[UserId, tuple[int, bool]] = {}
-        # Each user at most once, by when to look at them next: they may come and go many times before that.
-        self._offline_due: list[tuple[int, UserId]] = []
+        # Users that are offline and for whom that does not fire, and since when; of whom of them we learned late.
+        self._offline: dict[UserId, int] = {}
+        self._late: set[UserId] = set()
+        # Each user at most once, by when they went offline: they may come and go many times before it is too long.
+        self._offline_since: list[tuple[int, UserId]] = []
         self._queued: set[UserId] = set()
         self._kicks: dict[UserId, deque[tuple[str, int]]] = defaultdict(deque)
         self._sweep_us = 0
@@ -50,8 +51,8 @@ class Rules:
     # What was so before these rules began: read from what is kept.
 
     def remember_offline(self, who: UserId, since_us: int, *, told: bool) -> None:
-        """The user is offline already; ``told``: that it has been for too long has had its alert."""
-        self._offline[who] = (since_us, False)
+        """The user is offline, and that does not fire; ``told``: that it has been for too long has had its alert."""
+        self._offline[who] = since_us
         if not told:
             self._look_at(who, since_us)
 
@@ -75,11 +76,11 @@ class Rules:
             if who is None:
                 return
             if status == OFFLINE:
-                if who not in self._offline:
+                if who not in self._offline and kinds.OFFLINE_TOO_LONG not in self.book.fires.get(who, ()):
                     self._went_offline(who, event, now_us)
             elif who in self._offline:
-                del self._offline[who]
-            if who in self.book.by_user:
+                self._not_offline(who)
+            if who in self.book.fires:
                 self._moved_on(who, event, position, status, now_us)
         elif who is not None and event.type in _TOKENS:
             _TOKENS[event.type](self.tokens, who, event, position, now_us)
@@ -159,51 +160,68 @@ class Rules:
 
     def _went_offline(self, who: UserId, event: Event, now_us: int) -> None:
         at_us, late = self._causes.when(event)
-        self._is_offline(who, at_us, late=late)
-        if not late:
+        self._offline[who] = at_us
+        self._look_at(who, at_us)
+        if late:
+            self._late.add(who)
+        else:
             self.storms.member(kinds.RECONNECT_STORM, who, event, now_us)
 
-    def _is_offline(self, who: UserId, since_us: int, *, late: bool) -> None:
-        self._offline[who] = (since_us, late)
-        self._look_at(who, since_us)
+    def _not_offline(self, who: UserId) -> None:
+        del self._offline[who]
+        self._late.discard(who)
 
     def _look_at(self, who: UserId, since_us: int) -> None:
         if self._limits.offline_too_long_us and who not in self._queued:
             self._queued.add(who)
-            heapq.heappush(self._offline_due, (since_us + self._limits.offline_too_long_us, who))
+            heapq.heappush(self._offline_since, (since_us, who))
 
     def _moved_on(self, who: UserId, event: Event, position: int, status: str | None, now_us: int) -> None:
         at_us, _ = self._causes.when(event)
         is_cause = event.connection_event in kinds.CAUSED_BY
         is_connected = event.connection_state == connection.CONNECTED and status == ONLINE and not is_cause
-        for kind, alert in list(self.book.by_user.get(who, {}).items()):
+        over: dict[Kind, str] = {}
+        for kind in self.book.fires[who]:
             if kind in kinds.ENDED_ONLINE and is_connected:
-                reason = words.ONLINE_AGAIN()
+                over[kind] = words.ONLINE_AGAIN()
             elif kind == kinds.OFFLINE_TOO_LONG and status != OFFLINE:
-                reason = words.ONLINE_AGAIN() if status == ONLINE else words.LOGGED_OUT()
-            else:
-                continue
-            self.book.resolve(alert, at_us=at_us, now_us=now_us, reason=reason, position=position)
+                over[kind] = words.ONLINE_AGAIN() if status == ONLINE else words.LOGGED_OUT()
+        ending = [alert for kind in over if (alert := self.book.of_user(who, kind)) is not None]
+        for alert in sorted(ending, key=lambda one: one.id):
+            self.book.resolve(alert, at_us=at_us, now_us=now_us, reason=over[alert.kind], position=position)
 
     # Time.
 
-    def pass_time(self, now_us: int, online: Online) -> None:
-        """What is due by now: call it every second or so, and with what events say in between."""
-        for alert in self.book.due(now_us):
+    def pass_time(self, now_us: int, online: Online, most: int) -> bool:
+        """What is due by now: call it every second or so, and with what events say in between.
+
+        No more than ``most`` alerts end or open. Whether more are due: then it is to be called again.
+        """
+        due = self.book.due(now_us, most)
+        for alert in due:
             reason = _TIME_ENDED.get(alert.kind, words.TOO_LONG)()
             if alert.facts.get("elsewhere"):
                 reason = words.ONLINE_ELSEWHERE()
             self.book.resolve(alert, at_us=alert.due_us or now_us, now_us=now_us, reason=reason)
-        while self._offline_due and self._offline_due[0][0] <= now_us:
-            _, who = heapq.heappop(self._offline_due)
+            app_id, user_id = alert.subject.app_id, alert.subject.user_id
+            if alert.kind == kinds.OFFLINE_TOO_LONG and app_id is not None and user_id is not None:
+                # Offline still: it does not begin anew.
+                self._offline[app_id, user_id] = alert.started_at_us
+        left = most - len(due)
+        began_us = now_us - self._limits.offline_too_long_us
+        while left > 0 and self._offline_since and self._offline_since[0][0] <= began_us:
+            _, who = heapq.heappop(self._offline_since)
             self._queued.discard(who)
-            since = self._offline.get(who)
-            if since is None:
+            since_us = self._offline.get(who)
+            if since_us is None:
                 continue
-            if since[0] + self._limits.offline_too_long_us > now_us:
-                self._is_offline(who, since[0], late=since[1])
+            if since_us > began_us:
+                self._look_at(who, since_us)
             else:
-                self._offline_too_long(who, since[0], now_us, late=since[1])
+                self._offline_too_long(who, since_us, now_us)
+                left -= 1
+        if (due_us := self._next_due_us) is not None and due_us <= now_us:
+            return True
         self.storms.weigh(now_us, online, every=True)
         if now_us >= self._sweep_us:
             self._sweep_us = now_us + 60 * _SECOND_US
@@ -211,22 +229,25 @@ class Rules:
             old_us = now_us - self._limits.ping_pong_window_us
             for who in [who for who, kicks in self._kicks.items() if kicks[-1][1] <= old_us]:
                 del self._kicks[who]
+        return False
 
-    def _offline_too_long(self, who: UserId, since_us: int, now_us: int, *, late: bool) -> None:
-        self._causes.cause(
+    def _offline_too_long(self, who: UserId, since_us: int, now_us: int) -> None:
+        opened = self._causes.cause(
             kinds.OFFLINE_TOO_LONG,
             Subject(*who),
             since_us,
             now_us,
             words.offline(who[1], now_us - since_us),
             due_us=now_us + self._limits.resolve_after_us,
-            late=late,
+            late=who in self._late,
         )
+        if opened is not None:
+            self._not_offline(who)
 
     def lost(self, users: Iterable[tuple[UserId, int]], now_us: int) -> None:
         """Every live client of these has been silent for longer than its lease, which ended at that moment."""
         for who, lease_until_us in users:
-            if self.book.of_user(who, kinds.CLIENT_LOST) is None:
+            if not self.book.does_fire(kinds.CLIENT_LOST, Subject(*who)):
                 self._causes.cause(
                     kinds.CLIENT_LOST,
                     Subject(*who),
@@ -238,6 +259,8 @@ class Rules:
 
     def found(self, users: Iterable[UserId], now_us: int) -> None:
         """These gave a sign of life, or have logged out."""
+        users = list(users)
+        self.book.fetch(users)
         for who in users:
             alert = self.book.of_user(who, kinds.CLIENT_LOST)
             if alert is not None:
@@ -261,18 +284,26 @@ class Rules:
                 labels={"part": part},
             )
 
-    def silence_ended(self, is_silenced: Callable[[Alert], bool], now_us: int) -> None:
-        """Calls for what fires, was held back for a silence, and is silenced no longer."""
-        for alert in list(self.book.firing.values()):
+    def silence_ended(self, alerts: Iterable[Alert], is_silenced: Callable[[Alert], bool], now_us: int) -> None:
+        """Calls for those of ``alerts`` that were held back for a silence and are silenced no longer."""
+        for alert in alerts:
             if alert.held == states.HELD_SILENCED and not is_silenced(alert):
                 self.book.unhold(alert, now_us)
 
     @property
     def next_due_us(self) -> int | None:
         """When time alone may change something next, as far as it is known now."""
-        offline_us = self._offline_due[0][0] if self._offline_due else None
-        known = [self.book.next_due_us, offline_us, self.storms.next_due_us]
-        return min((due for due in known if due is not None), default=None)
+        return _first(self._next_due_us, self.book.next_repeat_us, self.storms.next_due_us)
+
+    @property
+    def _next_due_us(self) -> int | None:
+        """When time alone may end or open an alert next."""
+        waiting = self._offline_since
+        return _first(self.book.next_due_us, waiting[0][0] + self._limits.offline_too_long_us if waiting else None)
+
+
+def _first(*moments: int | None) -> int | None:
+    return min((moment for moment in moments if moment is not None), default=None)
 
 
 _TOKENS: Final = {

@@ -31,6 +31,12 @@ class StormRules:
         self._began_us = began_us
         self._storms: dict[tuple[Kind, int], Storm] = {}
         self._stirred: set[tuple[Kind, int]] = set()
+        # One that fires already has no window: it was opened before a restart.
+        for app_id, user_id, *_ in self._book.fires:
+            if user_id is None:
+                for kind in kinds.HELD_BY_STORM:
+                    if self._book.does_fire(kind, Subject(app_id)):
+                        self.of(kind, app_id or 0)
 
     def of(self, kind: Kind, app_id: int) -> Storm:
         """The window of one kind and app."""
@@ -47,11 +53,6 @@ class StormRules:
 
     def weigh(self, now_us: int, online: Online, *, every: bool = False) -> None:
         """Whether what was added to the windows since the last time (with ``every``: or left them) makes a storm."""
-        if every:
-            # One that fires may have no window: it was opened before a restart.
-            for kind in kinds.HELD_BY_STORM:
-                for alert in self._book.by_kind[kind].values():
-                    self.of(alert.kind, alert.subject.app_id or 0)
         for key in [*self._storms] if every else [*self._stirred]:
             kind, app_id = key
             storm = self._storms[key]
@@ -76,9 +77,10 @@ class StormRules:
         )
         if alert is None:
             return
+        self._book.fetch((subject.app_id, user_id) for user_id in storm.users)
         for user_id in storm.users:
             for single in kinds.HELD_BY_STORM[kind]:
-                found = self._book.of_user((subject.app_id or 0, user_id), single)  # type: ignore[arg-type]
+                found = self._book.of_user((subject.app_id or 0, user_id), single)
                 if found is not None and found.held is None and not found.told:
                     self._book.hold(found, states.HELD_STORM, now_us)
 

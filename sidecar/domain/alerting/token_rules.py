@@ -32,6 +32,8 @@ class TokenRules:
     def __init__(self, causes: Causes) -> None:
         self._causes = causes
         self._book = causes.book
+        # The apps for which the forecast fires.
+        self._forecast = {one[0] for one in self._book.fires if one[1:] == (None, _FORECAST)}
 
     def will_expire(self, who: UserId, event: Event, position: int, now_us: int) -> None:
         """The SDK's warning."""
@@ -109,9 +111,8 @@ class TokenRules:
 
     def expire_soon(self, tokens: Mapping[int, Ending], now_us: int) -> None:
         """How many users' tokens end soon, by app: every app that has any."""
-        apps = {alert.subject.app_id for alert in self._book.firing.values() if alert.subject.other == _FORECAST}
         least = self._causes.limits.token_forecast_users
-        for app_id in {*tokens, *(app_id for app_id in apps if app_id is not None)}:
+        for app_id in {*tokens, *(app_id for app_id in self._forecast if app_id is not None)}:
             ending, of = msgspec.structs.astuple(tokens.get(app_id, Ending(0, 0)))
             alert = self._book.about(kinds.TOKEN_EXPIRING, Subject(app_id, None, _FORECAST))
             span = words.long(self._causes.limits.token_forecast_us)
@@ -125,6 +126,8 @@ class TokenRules:
                 )
                 if opened is not None:
                     opened.severity = "info"
+                    self._forecast.add(app_id)
             elif alert is not None and ending < max(least, of * _SHARE) / 2:
                 reason = words.FEWER_EXPIRE(count=f"{ending:,}", span=span)
                 self._book.resolve(alert, at_us=now_us, now_us=now_us, reason=reason)
+                self._forecast.discard(app_id)

@@ -1,0 +1,168 @@
+"""Very many alerts: one that nothing touches is hardly more than a row, and no transaction is held up by them."""
+
+from __future__ import annotations
+
+import gc
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from sidecar.alerting import engine as engines
+from sidecar.alerting.engine import AT_ONCE, Engine, Gathered, Policy
+from sidecar.domain.alerting.thresholds import Thresholds
+from sidecar.domain.lease import Leases
+from sidecar.domain.lease_time import plain
+from sidecar.store import event_log
+from sidecar.store.event_log import Batch
+from sidecar.store.projections import Projections
+from tests.support.events import SECOND_US, Phone
+from tests.support.timeline import Timeline, firing, repeated, resolved, us
+
+USERS = 20_000
+FEWER = 2_000
+BYTES_EACH = 600
+LONG_AFTER = 400
+
+
+def goes_offline(story: Timeline, users: int) -> None:
+    """Before the rules that are asked later have begun."""
+    with story.database.begin() as connection:
+        projections = Projections(connection, Leases())
+        said = [
+            msgspec.structs.replace(phone.says("RECONNECTING", "LOGIN_INTERRUPTED", 0), received_at_us=us(0))
+            for phone in (Phone(f"user-{number:05}") for number in range(users))
+        ]
+        event_log.append(connection, [Batch(said)], projections, time=plain(us(0)))
+
+
+def tick(story: Timeline, at: float) -> tuple[bool, list[int]]:
+    """Whether there is more to do, and the ids of the alerts that changed."""
+    with story.database.begin() as connection:
+        goes_on = story.engine.tick(connection, us(at), Gathered())
+    reacted = story.engine.committed()
+    return goes_on, list(reacted.alerts) if reacted else []
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_many_alerts_open_some_at_a_time_and_each_once(tmp_path: Path, *, restarted: bool) -> None:
+    story = Timeline(tmp_path)
+    goes_offline(story, FEWER)
+    opened: list[int] = []
+    goes_on = True
+    while goes_on:
+        if restarted and len(opened) > FEWER // 2:
+            story.engine, restarted = Engine(story.policy), False
+        goes_on, changed = tick(story, LONG_AFTER)
+        assert len(changed) <= AT_ONCE
+        opened += changed
+    assert opened == list(range(1, FEWER + 1))
+    assert tick(story, LONG_AFTER + 1) == (False, [])
+    assert len({alert.subject for alert in story.alerts(state="firing")}) == FEWER
+    story.close()
+
+
+def test_a_firing_alert_that_nothing_touches_takes_little_memory_before_and_after_a_start(tmp_path: Path) -> None:
+    story = Timeline(tmp_path)
+    goes_offline(story, USERS)
+    tracemalloc.start()
+    try:
+        gc.collect()
+        before = tracemalloc.get_traced_memory()[0]
+        while tick(story, LONG_AFTER)[0]:
+            pass
+        gc.collect()
+        assert (tracemalloc.get_traced_memory()[0] - before) / USERS < BYTES_EACH
+        story.engine = Engine(story.policy)
+        gc.collect()
+        tracemalloc.reset_peak()
+        before = tracemalloc.get_traced_memory()[0]
+        assert tick(story, LONG_AFTER + 1) == (False, [])
+        assert (tracemalloc.get_traced_memory()[1] - before) / USERS < BYTES_EACH
+    finally:
+        tracemalloc.stop()
+    story.close()
+
+
+def test_what_was_let_go_is_read_again_for_whatever_touches_it(tmp_path: Path) -> None:
+    limits = Thresholds(resolve_after_us=90 * SECOND_US)
+    story = Timeline(
+        tmp_path, Policy(receivers={"ops": 100}, most_per_minute=100, repeat_us=40 * SECOND_US, thresholds=limits)
+    )
+    story.at(0).kicked("alice").at(10).kicked("alice").at(20).login("alice")
+    story.at(0).silenced(30, user_id="bob").at(1).kicked("bob").at(60).login("bob")
+    story.at(2).kicked("carol").at(10).acknowledged(3)
+    story.at(3).kicked("dave").at(70).login("dave")
+    for name, at in (("alice", 0), ("bob", 30), ("carol", 2), ("dave", 3)):
+        story.want(firing("kicked_out", name)).between(at, at + 2)
+    story.want(repeated("kicked_out", "dave")).between(43, 46)
+    for name, at in (("alice", 20), ("bob", 60), ("carol", 92), ("dave", 70)):
+        story.want(resolved("kicked_out", name)).between(at, at + 1)
+    story.run(until=120)
+    rules = story.engine._rules
+    assert rules is not None
+    assert not rules.book._at_hand
+    assert [(alert.subject.user_id, alert.count, alert.acknowledged_by) for alert in reversed(story.alerts())] == [
+        ("alice", 2, None),
+        ("bob", 1, None),
+        ("carol", 1, "dana"),
+        ("dave", 1, None),
+    ]
+    story.close()
+
+
+def test_however_few_a_transaction_takes_the_same_alerts_fire_and_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for at_once in (AT_ONCE, 3, 1):
+        monkeypatch.setattr(engines, "AT_ONCE", at_once)
+        folder = tmp_path / str(at_once)
+        folder.mkdir()
+        found.append(_lived_through(folder))
+    assert {alert[0] for alert in found[0][0]} == {"client_lost", "kicked_out", "offline_too_long"}
+    assert found[0] == found[1] == found[2]
+
+
+def _lived_through(folder: Path) -> tuple[list[Any], list[Any]]:
+    """Many users go offline, are lost, silenced, repeated and found: what the ledger has, and what was told."""
+    limits = Thresholds(
+        resolve_after_us=60 * SECOND_US,
+        offline_too_long_us=10 * SECOND_US,
+        flap_window_us=100 * SECOND_US,
+        storm_users=1_000,
+    )
+    policy = Policy(
+        receivers={"ops": 1_000},
+        most_per_minute=1_000,
+        group_alone=1_000,
+        repeat_us=20 * SECOND_US,
+        grace_us=0,
+        thresholds=limits,
+    )
+    story = Timeline(folder, policy, Leases(heartbeat_us=15 * SECOND_US))
+    names = [f"user-{number}" for number in range(10)]
+    for name in names:
+        story.at(0).login(name).at(1).heartbeat(name).at(5).loses_network(name)
+        story.at(0).login(f"quiet-{name}").heartbeat(f"quiet-{name}")
+        story.at(50).heartbeat(f"quiet-{name}")
+        story.at(90).login(name).at(95).kicked(name)
+    story.at(10).silenced(25, user_id="user-*").at(40).restart()
+    story.live(until=200)
+    alerts = [
+        (
+            alert.kind,
+            alert.subject.user_id,
+            alert.started_at_us,
+            alert.state,
+            alert.ended_at_us,
+            alert.count,
+            alert.held,
+        )
+        for alert in story.alerts()
+    ]
+    told = [(at, wanted.what, wanted.kind, wanted.user_id) for at, wanted, _ in story.told]
+    story.close()
+    return sorted(alerts, key=str), sorted(told, key=str)
