@@ -37,7 +37,7 @@ _LAST_CHARACTER: Final = "\U0010ffff"
 # a short part and is slow to name them; up to how many that it names are looked at one by one; and up to how many are
 # only told from others, while all are gone through in their order.
 LOOKED_AT_FIRST: Final = 100
-LOOKED_AT_FIRST_IF_SHORT: Final = 1_000
+LOOKED_AT_FIRST_IF_SHORT: Final = 1_500
 NAMED_FEW: Final = 4_000
 NAMED_MOST: Final = 20_000
 
@@ -165,13 +165,13 @@ def _fitting(connection: sa.Connection, wanted: Search, time: LeaseTime, leases:
     def fits(row: Any) -> bool:  # noqa: ANN401 - a row of user_status
         return (
             all(getattr(row, name) == value for name, value in equal)
-            and part in search.folded(row.user_id)
+            and (not part or part in search.folded(row.user_id))
             and (wanted.changed_after_us is None or (row.since_us or 0) >= wanted.changed_after_us)
             and (
                 wanted.token_ends_before_us is None
                 or time.machine_us <= (row.token_expires_at_us or 0) <= wanted.token_ends_before_us
             )
-            and wanted.unconfirmed in {None, queries.is_unconfirmed(row, time)}
+            and (wanted.unconfirmed is None or wanted.unconfirmed == queries.is_unconfirmed(row, time))
             and wanted.disagreement in {None, row.user_key in differing}
             and all(
                 any(getattr(one, name) == value for one in rows.clients_of(connection, row.user_key, row.clients))

@@ -31,7 +31,7 @@ from sidecar.store.rows import Client
 # Under SQLite's limit on the parameters of one statement.
 CHUNK: Final = 400
 # About 0.6 KB each, where a user with its clients as objects takes 1.5 KB. Twice as many may be held.
-USERS_HELD: Final = 30_000
+USERS_HELD: Final = 20_000
 # With more clients than this, those that decide nothing any more leave their user's row.
 CLIENTS_KEPT: Final = 4
 # A user with more that decide is crowded: all its clients have rows of their own, and are read anew each time.

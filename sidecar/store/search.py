@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 TABLE: Final = "user_search"
 _RUN: Final = 3
+_TELLING: Final = 3
 _LOWER: Final = {ord(upper): ord(upper.lower()) for upper in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
 
 
@@ -55,13 +56,15 @@ def candidates(connection: sa.Connection, q: str, limit: int) -> list[int]:
 
 
 def _telling(runs: list[str]) -> list[str]:
-    """The two runs that are likely to be rare, apart from one another if they can be: each more takes as long again.
+    """The runs that are likely to be rarest, the first two apart if they can be.
 
-    Ids differ in their digits, and towards their end.
+    Ids differ in their digits, and towards their end. Each run more takes the index as long again, and each id that it
+    names in vain costs a look at a user: two runs name five times as many as have the part, three hardly more than do.
     """
-    first, *others = sorted(range(len(runs)), key=lambda at: (sum(map(str.isdigit, runs[at])), at), reverse=True)
-    apart = [at for at in others if abs(at - first) >= _RUN]
-    return [runs[at] for at in (first, *(apart or others)[:1])]
+    ranked = sorted(range(len(runs)), key=lambda at: (sum(map(str.isdigit, runs[at])), at), reverse=True)
+    apart = [at for at in ranked if abs(at - ranked[0]) >= _RUN]
+    chosen = dict.fromkeys((ranked[0], *apart[:1], *ranked))
+    return [runs[at] for at in list(chosen)[:_TELLING]]
 
 
 def _runs(user_id: str) -> set[str]:

@@ -266,6 +266,15 @@ async def test_a_search_finds_the_same_by_the_newest_changes_and_by_the_index(
             assert [user.user_id for user in rest.users] == expected[1:]
 
 
+async def test_the_index_of_ids_names_hardly_anybody_in_vain(store: Store) -> None:
+    ids = [f"user-{number:05}" for number in range(3_000)]
+    await store.append([Phone(user_id).says("CONNECTED", "SUCCESS", at=0) for user_id in ids])
+    for q in ("user-0123", "er-012", "01234", "2345", "user-02"):
+        have = sum(q in user_id for user_id in ids)
+        named = await store.read(lambda connection, q: len(search.candidates(connection, q, 10_000)), q)
+        assert have <= named <= 1.1 * have + 2, q
+
+
 async def test_a_session_is_one_trace_whose_first_event_is_the_root(store: Store) -> None:
     alice = Phone("alice")
     alice.login(at=0)

@@ -64,16 +64,16 @@ class StormRules:
                 self._goes_on(found, storm, share, now_us)
             elif len(storm) >= self._limits.storm_users and share >= self._limits.storm_share:
                 self._begins(kind, subject, storm, share, now_us)
-            elif every and len(storm.total) > len(storm):
+            elif every and storm.total > len(storm):
                 storm.calm()
             if not len(storm) and found is None:
                 del self._storms[key]
         self._stirred.clear()
 
     def _begins(self, kind: Kind, subject: Subject, storm: Storm, share: float, now_us: int) -> None:
-        summary = words.storm(kind, len(storm.total), self._limits.storm_window_us, share, storm.common())
+        summary = words.storm(kind, storm.total, self._limits.storm_window_us, share, storm.common())
         alert = self._causes.cause(
-            kind, subject, now_us, now_us, summary, facts={"users": len(storm.total), "share": share, "last_us": now_us}
+            kind, subject, now_us, now_us, summary, facts={"users": storm.total, "share": share, "last_us": now_us}
         )
         if alert is None:
             return
@@ -87,7 +87,7 @@ class StormRules:
     def _goes_on(self, alert: Alert, storm: Storm, share: float, now_us: int) -> None:
         facts = alert.facts
         # After a restart the window is empty for a while: what was counted before is not forgotten.
-        users = max(facts["users"], len(storm.total))
+        users = max(facts["users"], storm.total)
         calm = len(storm) < max(1, self._limits.storm_users // 2) or share < self._limits.storm_share_down
         settled_us = max(facts["last_us"], self._began_us) + self._limits.storm_window_us
         if calm and now_us >= settled_us:
