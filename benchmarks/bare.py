@@ -77,38 +77,35 @@ class Statements:
         self._count = count
         self._made: list[tuple[str, Any]] = []
         fleet = Fleet(users, seed=3)
-        engine.claim(self._before)
-        database = engine.connect(self._before, writes=True)
-        engine.migrate(database, self._before)
+        file = folder / "filled.db"
+        engine.claim(file)
+        database = engine.connect(file, writes=True)
+        engine.migrate(database, file)
         with database.begin() as connection:
             outbox.begin(connection, export_spans=True)
-        projections: list[Projections] = []
-        self._append(database, projections, fleet.bodies(users * 2, 500), 3)
-        with contextlib.closing(database.raw_connection()) as driver:
-            driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        with contextlib.closing(sqlite3.connect(self._before)) as source:
-            copy = sqlite3.connect(folder / "copy.db")
-            with contextlib.closing(copy):
-                source.backup(copy)
+            self._projections = Projections(connection, Leases())
+        self._append(database, fleet.bodies(users * 2, 500), 3)
+        with (
+            contextlib.closing(sqlite3.connect(file)) as filled,
+            contextlib.closing(sqlite3.connect(self._before)) as to,
+        ):
+            filled.backup(to)
         sa.event.listen(database, "before_cursor_execute", self._note)
-        self._append(database, projections, fleet.bodies(count, 100), 16)
+        self._append(database, fleet.bodies(count, 100), 16)
         database.dispose()
-        for file in folder.glob("before.db*"):
-            file.unlink()
-        shutil.move(folder / "copy.db", self._before)
+        for one in folder.glob("filled.db*"):
+            one.unlink()
 
-    def _append(self, database: sa.Engine, known: list[Projections], bodies: Sequence[bytes], at_once: int) -> None:
+    def _append(self, database: sa.Engine, bodies: Sequence[bytes], at_once: int) -> None:
         rules = engine_of(Settings())
         now_us = time.time_ns() // 1_000
         for start in range(0, len(bodies), at_once):
             decoded = [wire.decode(body, "json", now_us) for body in bodies[start : start + at_once]]
-            batches = [Batch([event for _, event in one.events]) for one in decoded]
             with database.begin() as connection:
-                known[:] = known or [Projections(connection, Leases())]
                 event_log.append(
                     connection,
-                    batches,
-                    known[0],
+                    [Batch([event for _, event in one.events]) for one in decoded],
+                    self._projections,
                     time=lease_time.plain(now_us),
                     reactions=[rules],
                     export_spans=True,
