@@ -5,6 +5,7 @@ A file that is not ours, or that another process serves, is refused and never wr
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import sqlite3
@@ -53,10 +54,9 @@ def claim(path: Path) -> None:
         raise DatabaseRefusedError(f"{path} cannot be read: {error.strerror}") from None
     if not header:
         # Before the file turns to WAL, so that the mark is in its first page and not in the log beside it.
-        connection = sqlite3.connect(path)
-        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # can only be chosen while the file is empty
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.close()
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # can only be chosen while the file is empty
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         return
     ours = APPLICATION_ID.to_bytes(4, "big")
     if header[_APPLICATION_ID_OFFSET : _APPLICATION_ID_OFFSET + 4] != ours:
@@ -101,6 +101,13 @@ def connect(path: Path, *, writes: bool) -> sa.Engine:
 
     @sa.event.listens_for(engine, "connect")
     def _configure(connection: sqlite3.Connection, _record: object) -> None:
+        try:
+            _set(connection)
+        except sqlite3.Error:
+            connection.close()  # the pool does not know of it yet
+            raise
+
+    def _set(connection: sqlite3.Connection) -> None:
         connection.isolation_level = None  # the driver's own BEGIN is deferred; ours is below
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")

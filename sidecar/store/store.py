@@ -72,6 +72,8 @@ class Store:
         path: Path,
         lock: IO[str] | None,
         *,
+        writes: sa.Engine,
+        reads: sa.Engine,
         clock: Clock,
         steady: Clock,
         leases: Leases,
@@ -87,10 +89,10 @@ class Store:
         self._steady = steady
         self._leases = leases
         self._listeners: list[tuple[asyncio.AbstractEventLoop, Callable[[Commit], None]]] = []
-        self._write_engine = engine.connect(path, writes=True)
-        engine.refuse_damaged(self._write_engine, path)
-        migrated = engine.migrate(self._write_engine, path)
-        self._read_engine = engine.connect(path, writes=False)
+        self._write_engine = writes
+        self._read_engine = reads
+        engine.refuse_damaged(writes, path)
+        migrated = engine.migrate(writes, path)
         self._readers = ThreadPoolExecutor(READERS, "zimwatch-reader")
         self._tokens = Tokens(self._read_engine, self._write_engine, clock)
         self._writer: Writer | None = None
@@ -137,30 +139,32 @@ class Store:
         file is not ours, newer, broken or in use.
         """
         path = engine.path_of(database_url)
-        lock = None
-        try:
-            engine.claim(path)
-            lock = None if attach else engine.lock(path)
-            return cls(
-                path,
-                lock,
-                clock=clock,
-                steady=steady or clock,
-                leases=leases or Leases(),
-                export_spans=export_spans,
-                reactions=reactions,
-                limits=limits,
-                retention=retention,
-            )
-        except (sa.exc.DatabaseError, OSError) as error:
-            if lock is not None:
-                lock.close()
-            reason = getattr(error, "orig", error)
-            raise DatabaseRefusedError(f"{path} cannot be opened as a database: {reason}{engine.WHAT_TO_DO}") from error
-        except DatabaseRefusedError:
-            if lock is not None:
-                lock.close()
-            raise
+        with contextlib.ExitStack() as opened:
+            try:
+                engine.claim(path)
+                lock = None if attach else opened.enter_context(engine.lock(path))
+                writes, reads = engine.connect(path, writes=True), engine.connect(path, writes=False)
+                opened.callback(writes.dispose)
+                opened.callback(reads.dispose)
+                store = cls(
+                    path,
+                    lock,
+                    writes=writes,
+                    reads=reads,
+                    clock=clock,
+                    steady=steady or clock,
+                    leases=leases or Leases(),
+                    export_spans=export_spans,
+                    reactions=reactions,
+                    limits=limits,
+                    retention=retention,
+                )
+            except (sa.exc.DatabaseError, OSError) as error:
+                reason = getattr(error, "orig", error)
+                sentence = f"{path} cannot be opened as a database: {reason}{engine.WHAT_TO_DO}"
+                raise DatabaseRefusedError(sentence) from error
+            opened.pop_all()  # the store closes them from here on
+            return store
 
     async def close(self) -> None:
         """Commits what was accepted, then lets go of the file."""

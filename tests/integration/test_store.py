@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import sqlite3
 import sys
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +44,15 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 GROUP = ", ".join(f"user_groups.{name}" for name in ("app_id", "status", "platform", "reason", "unconfirmed"))
 
 
+def held_open(folder: Path) -> list[str]:
+    """The files in ``folder`` that this process has open."""
+    own = Path("/proc/self/fd").iterdir()
+    return [target for one in own if (target := os.path.realpath(one)).startswith(f"{folder}/")]
+
+
 def projected(folder: Path) -> dict[str, list[tuple[Any, ...]]]:
     """Every projection as rows without the keys, which are the database's own affair."""
-    with sqlite3.connect(folder / "zimwatch.db") as connection:
+    with closing(sqlite3.connect(folder / "zimwatch.db")) as connection:
         who = "JOIN user_status USING (user_key)"
         group_of = "JOIN user_status USING (group_key)"
         columns = [c.name for c in tables.clients.columns if c.name not in {"client_key", "user_key"}]
@@ -379,6 +387,7 @@ async def test_a_file_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     connection.close()
     with pytest.raises(DatabaseRefusedError, match="newer Zimwatch"):
         opened(tmp_path)
+    assert not held_open(tmp_path)
 
 
 async def test_a_backup_holds_what_was_committed_and_never_overwrites(store: Store, tmp_path: Path) -> None:
@@ -406,6 +415,17 @@ async def test_a_damaged_file_is_refused_with_what_to_do_and_left_as_it_was(tmp_
     with pytest.raises(DatabaseRefusedError, match="zimwatch db restore"):
         opened(tmp_path)
     assert file.read_bytes() == content
+    assert not held_open(tmp_path)
+
+
+def test_a_file_with_our_mark_that_is_no_database_is_refused_and_let_go(tmp_path: Path) -> None:
+    file = tmp_path / "zimwatch.db"
+    content = b"SQLite format 3\0" + bytes(52) + tables.APPLICATION_ID.to_bytes(4, "big") + bytes(500)
+    file.write_bytes(content)
+    with pytest.raises(DatabaseRefusedError, match="zimwatch db restore"):
+        opened(tmp_path)
+    assert file.read_bytes() == content
+    assert not held_open(tmp_path)
 
 
 async def test_a_backup_made_while_events_come_is_put_back_and_nothing_is_overwritten(tmp_path: Path) -> None:
@@ -426,9 +446,8 @@ async def test_a_backup_made_while_events_come_is_put_back_and_nothing_is_overwr
     assert await restored.check() == []
     await restored.append([alice.says("RECONNECTING", "LOGIN_INTERRUPTED", at=999)])
     await restored.close()
-    with sqlite3.connect(replaced) as before:
+    with closing(sqlite3.connect(replaced)) as before:
         assert before.execute("SELECT COUNT(*) FROM events").fetchone() == (200,)
-    before.close()
 
 
 def test_a_file_that_is_no_backup_is_not_put_in_the_place_of_the_database(tmp_path: Path) -> None:
