@@ -6,7 +6,6 @@ than we received them; windows and waits run by the time of receipt.
 
 from __future__ import annotations
 
-import heapq
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
 from typing import Any, Final
@@ -18,6 +17,7 @@ from sidecar.domain.alerting.alert import Alert, Subject
 from sidecar.domain.alerting.book import Book, UserId
 from sidecar.domain.alerting.causes import Causes, labels_of, subject_of
 from sidecar.domain.alerting.kinds import Kind
+from sidecar.domain.alerting.offline import Offline
 from sidecar.domain.alerting.storm_rules import Online, StormRules
 from sidecar.domain.alerting.storms import Member
 from sidecar.domain.alerting.thresholds import Thresholds
@@ -35,16 +35,14 @@ class Rules:
     def __init__(self, book: Book, thresholds: Thresholds, began_us: int = 0) -> None:
         self.book = book
         self._limits = thresholds
+        self._looks = thresholds.offline_too_long_us > 0
         self._causes = Causes(book, thresholds)
         self.tokens = TokenRules(self._causes)
         self.storms = StormRules(self._causes, began_us)
         self.began_us = began_us
-        # Users that are offline and for whom that does not fire, and since when; of whom of them we learned late.
-        self._offline: dict[UserId, int] = {}
+        self._offline = Offline()
+        # Of whom of them we learned late.
         self._late: set[UserId] = set()
-        # Each user at most once, by when they went offline: they may come and go many times before it is too long.
-        self._offline_since: list[tuple[int, UserId]] = []
-        self._queued: set[UserId] = set()
         self._kicks: dict[UserId, deque[tuple[str, int]]] = defaultdict(deque)
         self._sweep_us = 0
 
@@ -52,9 +50,7 @@ class Rules:
 
     def remember_offline(self, who: UserId, since_us: int, *, told: bool) -> None:
         """The user is offline, and that does not fire; ``told``: that it has been for too long has had its alert."""
-        self._offline[who] = since_us
-        if not told:
-            self._look_at(who, since_us)
+        self._offline.add(who, since_us, look=self._looks and not told)
 
     def remember_kick(self, who: UserId, device: str, at_us: int) -> None:
         """The user was kicked out before, on this device."""
@@ -160,21 +156,15 @@ class Rules:
 
     def _went_offline(self, who: UserId, event: Event, now_us: int) -> None:
         at_us, late = self._causes.when(event)
-        self._offline[who] = at_us
-        self._look_at(who, at_us)
+        self._offline.add(who, at_us, look=self._looks)
         if late:
             self._late.add(who)
         else:
             self.storms.member(kinds.RECONNECT_STORM, who, event, now_us)
 
     def _not_offline(self, who: UserId) -> None:
-        del self._offline[who]
+        self._offline.remove(who)
         self._late.discard(who)
-
-    def _look_at(self, who: UserId, since_us: int) -> None:
-        if self._limits.offline_too_long_us and who not in self._queued:
-            self._queued.add(who)
-            heapq.heappush(self._offline_since, (since_us, who))
 
     def _moved_on(self, who: UserId, event: Event, position: int, status: str | None, now_us: int) -> None:
         at_us, _ = self._causes.when(event)
@@ -206,20 +196,9 @@ class Rules:
             app_id, user_id = alert.subject.app_id, alert.subject.user_id
             if alert.kind == kinds.OFFLINE_TOO_LONG and app_id is not None and user_id is not None:
                 # Offline still: it does not begin anew.
-                self._offline[app_id, user_id] = alert.started_at_us
-        left = most - len(due)
-        began_us = now_us - self._limits.offline_too_long_us
-        while left > 0 and self._offline_since and self._offline_since[0][0] <= began_us:
-            _, who = heapq.heappop(self._offline_since)
-            self._queued.discard(who)
-            since_us = self._offline.get(who)
-            if since_us is None:
-                continue
-            if since_us > began_us:
-                self._look_at(who, since_us)
-            else:
-                self._offline_too_long(who, since_us, now_us)
-                left -= 1
+                self._offline.add((app_id, user_id), alert.started_at_us, look=False)
+        for who, since_us in self._offline.take(now_us - self._limits.offline_too_long_us, most - len(due)):
+            self._offline_too_long(who, since_us, now_us)
         if (due_us := self._next_due_us) is not None and due_us <= now_us:
             return True
         self.storms.weigh(now_us, online, every=True)
@@ -298,8 +277,8 @@ class Rules:
     @property
     def _next_due_us(self) -> int | None:
         """When time alone may end or open an alert next."""
-        waiting = self._offline_since
-        return _first(self.book.next_due_us, waiting[0][0] + self._limits.offline_too_long_us if waiting else None)
+        first_us = self._offline.next_us
+        return _first(self.book.next_due_us, None if first_us is None else first_us + self._limits.offline_too_long_us)
 
 
 def _first(*moments: int | None) -> int | None:

@@ -6,6 +6,11 @@ from collections import Counter
 
 import msgspec
 
+from sidecar.domain.alerting.distinct import Distinct
+
+Traits = tuple[str | None, str | None, str | None]
+"""Platform, SDK version, app version."""
+
 _TRAITS = (("SDK", 1), ("app", 2), ("", 0))
 # What fewer than this have in common says nothing.
 _WORTH_TELLING = 0.5
@@ -15,7 +20,7 @@ class Member(msgspec.Struct, frozen=True, gc=False):
     """One user, when it happened (as received), and the device it happened on."""
 
     at_us: int
-    traits: tuple[str | None, str | None, str | None]  # platform, SDK version, app version
+    traits: Traits
 
 
 class Storm:
@@ -24,9 +29,10 @@ class Storm:
     def __init__(self, window_us: int) -> None:
         self._window_us = window_us
         self._recent: dict[str, Member] = {}
-        # By the hashes of their ids, which take half the memory: that two are the same says one user too few.
-        self._counted: set[int] = set()
+        self._counted = Distinct()
         self._traits: Counter[tuple[int, str]] = Counter()
+        # One object for all that have the same, who are many.
+        self._shared: dict[Traits, Traits] = {}
 
     def __len__(self) -> int:
         return len(self._recent)
@@ -50,10 +56,10 @@ class Storm:
     def add(self, user_id: str, member: Member) -> None:
         """It happened to ``user_id``; moments must not go back."""
         self._recent.pop(user_id, None)
-        self._recent[user_id] = member
-        if (counted := hash(user_id)) not in self._counted:
-            self._counted.add(counted)
-            self._traits.update((place, value) for place, value in enumerate(member.traits) if value)
+        traits = self._shared.setdefault(member.traits, member.traits)
+        self._recent[user_id] = Member(member.at_us, traits)
+        if self._counted.add(user_id):
+            self._traits.update((place, value) for place, value in enumerate(traits) if value)
 
     def forget_before(self, now_us: int) -> None:
         """Lets go of those to whom it happened longer than a window ago."""
@@ -67,13 +73,10 @@ class Storm:
 
     def calm(self) -> None:
         """Nothing is going on: what is counted from here on are those in the window."""
-        self._counted = set(map(hash, self._recent))
-        self._traits = Counter(
-            (place, value)
-            for member in self._recent.values()
-            for place, value in enumerate(member.traits)
-            if value is not None
-        )
+        recent, self._recent = self._recent, {}
+        self._counted, self._traits, self._shared = Distinct(), Counter(), {}
+        for user_id, member in recent.items():
+            self.add(user_id, member)
 
     def share(self, online: int) -> float:
         """Of the users that were online, as far as ``online`` tells who still is."""

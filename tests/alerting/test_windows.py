@@ -1,0 +1,135 @@
+"""What the rules remember of very many users: who is offline, and how many different ones there were."""
+
+from __future__ import annotations
+
+import gc
+import tracemalloc
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.domain.alerting.distinct import Distinct
+from sidecar.domain.alerting.offline import Offline
+from sidecar.domain.alerting.storms import Member, Storm
+
+SECOND_US = 1_000_000
+APP = 1
+USERS = 50_000
+BYTES_OFFLINE = 260
+BYTES_IN_A_STORM = 320
+
+_WHO = st.sampled_from([(APP, name) for name in "abcde"])
+_STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("add"), _WHO, st.integers(1, 6_000_000), st.booleans()),
+        st.tuples(st.just("remove"), _WHO, st.just(0), st.just(value=False)),
+        st.tuples(st.just("take"), _WHO, st.integers(1, 40_000_000), st.booleans()),
+    ),
+    max_size=60,
+)
+
+
+@given(_STEPS)
+def test_who_is_offline_for_long_is_taken_once_each_time_and_nobody_else(
+    steps: list[tuple[str, tuple[int, str], int, bool]],
+) -> None:
+    """Beside a plain table of who is offline, since when, and whether to look at it; moments do not go back."""
+    offline = Offline()
+    model: dict[tuple[int, str], tuple[int, bool]] = {}
+    stands: set[tuple[int, str]] = set()
+    now_us = 0
+    for what, who, at_us, flag in steps:
+        if what == "add":
+            at_us = now_us = now_us + at_us  # noqa: PLW2901 - from a step to a moment
+            # Whoever stands in the line is looked at, whatever it is told on the way.
+            stands |= {who} if flag else set()
+            model[who] = (at_us, who in stands)
+            offline.add(who, at_us, look=flag)
+        elif what == "remove" and who in model:
+            del model[who]
+            offline.remove(who)
+        elif what == "take":
+            most = 1 if flag else 100
+            due = sorted((since_us, one) for one, (since_us, look) in model.items() if look and since_us <= at_us)
+            taken = offline.take(at_us, most)
+            assert len(taken) == min(most, len(due))
+            assert {(since_us, one) for one, since_us in taken} <= set(due)
+            for one, since_us in taken:
+                model[one] = (since_us, False)
+                stands.discard(one)
+        waiting = [since_us for since_us, look in model.values() if look]
+        # Who has left may stand in it further until its time has come.
+        stands = {one for one in stands if one in model or what != "take"}
+        assert not waiting or (offline.next_us or 0) <= min(waiting)
+        assert {one for one in model if one in offline} == set(model)
+        assert not any((APP, name) in offline for name in "abcde" if (APP, name) not in model)
+
+
+def test_the_longest_offline_is_taken_first() -> None:
+    offline = Offline()
+    for at_us, name in ((2_500_000, "c"), (1_900_000, "b"), (1_100_000, "a"), (9_000_000, "d")):
+        offline.add((APP, name), at_us, look=True)
+    assert offline.next_us == 1_100_000
+    assert offline.take(2_000_000, 100) == [((APP, "a"), 1_100_000), ((APP, "b"), 1_900_000)]
+    assert offline.next_us == 2_500_000
+    assert offline.take(2_499_999, 100) == []
+    assert offline.take(10_000_000, 1) == [((APP, "c"), 2_500_000)]
+    assert offline.take(10_000_000, 1) == [((APP, "d"), 9_000_000)]
+    assert offline.next_us is None
+    assert (APP, "d") in offline
+
+
+def test_one_that_comes_and_goes_stands_in_the_line_once() -> None:
+    offline = Offline()
+    who = (APP, "a")
+    for second in range(1, 100):
+        offline.add(who, second * SECOND_US, look=True)
+        offline.remove(who)
+        assert who not in offline
+    offline.add(who, 200 * SECOND_US, look=True)
+    assert offline.take(199 * SECOND_US, 100) == []
+    assert offline.take(200 * SECOND_US, 100) == [(who, 200 * SECOND_US)]
+    assert offline.take(999 * SECOND_US, 100) == []
+
+
+def test_a_user_that_is_offline_takes_little_memory() -> None:
+    tracemalloc.start()
+    try:
+        gc.collect()
+        before = tracemalloc.get_traced_memory()[0]
+        offline = Offline()
+        for number in range(USERS):
+            # As each event brings them: an id and a moment of its own.
+            offline.add((APP, f"user-{number:07}"), SECOND_US * 1_700_000_000 + number * 500, look=True)
+        assert (tracemalloc.get_traced_memory()[0] - before) / USERS < BYTES_OFFLINE
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_user_in_a_storm_takes_little_memory() -> None:
+    tracemalloc.start()
+    try:
+        gc.collect()
+        before = tracemalloc.get_traced_memory()[0]
+        storm = Storm(60 * SECOND_US)
+        for number in range(USERS):
+            # Decoded anew with each event, as the texts of traits are.
+            traits = (str(b"Web", "ascii"), str(b"2.29.0", "ascii"), str(b"1.0", "ascii"))
+            storm.add(f"user-{number:07}", Member(SECOND_US * 1_700_000_000 + number * 500, traits))
+        assert (tracemalloc.get_traced_memory()[0] - before) / USERS < BYTES_IN_A_STORM
+        assert storm.common() == "100% on SDK 2.29.0, 100% on app 1.0, 100% on Web"
+    finally:
+        tracemalloc.stop()
+
+
+def test_different_ones_are_counted_exactly_and_when_many_nearly_so() -> None:
+    counted = Distinct()
+    for number in range(Distinct.EXACT):
+        assert counted.add(f"user-{number}")
+        assert not counted.add(f"user-{number}")
+    assert len(counted) == Distinct.EXACT
+    many = 200_000
+    for _ in range(2):
+        for number in range(many):
+            counted.add(f"user-{number}")
+    assert abs(len(counted) - many) < many / 1_000
