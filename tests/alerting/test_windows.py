@@ -75,8 +75,8 @@ def test_the_longest_offline_is_taken_first() -> None:
     assert offline.take(2_499_999, 100) == []
     assert offline.take(10_000_000, 1) == [((APP, "c"), 2_500_000)]
     assert offline.take(10_000_000, 1) == [((APP, "d"), 9_000_000)]
-    assert offline.next_us is None
     assert (APP, "d") in offline
+    assert offline.next_us is None
 
 
 def test_one_that_comes_and_goes_stands_in_the_line_once() -> None:
