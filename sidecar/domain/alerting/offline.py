@@ -16,15 +16,19 @@ class Offline:
     Whoever is offline anew while it still stands in the line keeps its place until then: if it says that this was
     before the first time, because its clock was set back, it is looked at no sooner.
 
-    The line is a list for each second of when they went offline, which is put in order when its time has come: a heap
-    would take an entry of its own for each user.
+    The line is a list for each second of when they went offline, whose users come to a heap when its time has come: a
+    heap of all of them would take an entry of its own for each user.
     """
 
     def __init__(self) -> None:
         # Since when. With a minus: and it does not stand in the line. None: it is not offline, and still stands in it.
         self._since: dict[UserId, int | None] = {}
         self._line: dict[int, list[UserId]] = {}
+        # The seconds as a heap; and no user of a second stood in the line from before this moment.
         self._seconds: list[int] = []
+        self._first_us: dict[int, int] = {}
+        # Those of the seconds whose time has come, by when they went offline.
+        self._front: list[tuple[int, UserId]] = []
 
     def __contains__(self, who: UserId) -> bool:
         return self._since.get(who) is not None
@@ -50,42 +54,45 @@ class Offline:
 
         They leave the line, and are in it further until they are removed.
         """
+        while self._seconds and self._first_us[self._seconds[0]] <= until_us:
+            self._come(heapq.heappop(self._seconds))
         found: list[tuple[UserId, int]] = []
-        while self._seconds and self._seconds[0] * _SECOND_US <= until_us and len(found) < most:
-            line = self._line[self._seconds[0]]
-            line.sort(key=self._place, reverse=True)
-            while line and len(found) < most:
-                since_us = self._since[line[-1]]
-                if since_us is None:
-                    del self._since[line.pop()]
-                elif since_us <= until_us:
-                    found.append((line.pop(), since_us))
-                    self._since[found[-1][0]] = -since_us
-                elif since_us // _SECOND_US > self._seconds[0]:
-                    # It was online in between, and is to be looked at later.
-                    self._stand(line.pop(), since_us)
-                else:
-                    return found
-            if not line:
-                del self._line[heapq.heappop(self._seconds)]
+        while self._front and self._front[0][0] <= until_us and len(found) < most:
+            stood_us, who = heapq.heappop(self._front)
+            since_us = self._since[who]
+            if since_us is None:
+                del self._since[who]
+            elif since_us != stood_us:
+                heapq.heappush(self._front, (since_us, who))  # it was online in between
+            else:
+                found.append((who, since_us))
+                self._since[who] = -since_us
         return found
 
     @property
     def next_us(self) -> int | None:
         """Nobody is to be taken before this; None while nobody stands in the line."""
-        if not self._seconds:
-            return None
-        begin_us = self._seconds[0] * _SECOND_US
-        return max(begin_us, min(self._since[who] or 0 for who in self._line[self._seconds[0]]))
+        first = [self._first_us[self._seconds[0]]] if self._seconds else []
+        return min([*first, *(since_us for since_us, _ in self._front[:1])], default=None)
+
+    def _come(self, second: int) -> None:
+        """The time of this second has come."""
+        del self._first_us[second]
+        for who in self._line.pop(second):
+            since_us = self._since[who]
+            if since_us is None:
+                del self._since[who]
+            elif since_us // _SECOND_US > second:
+                self._stand(who, since_us)  # it was online in between, and is to be looked at later
+            else:
+                heapq.heappush(self._front, (since_us, who))
 
     def _stand(self, who: UserId, since_us: int) -> None:
         second = since_us // _SECOND_US
         line = self._line.get(second)
         if line is None:
-            self._line[second] = [who]
+            line = self._line[second] = []
+            self._first_us[second] = since_us
             heapq.heappush(self._seconds, second)
-        else:
-            line.append(who)
-
-    def _place(self, who: UserId) -> tuple[int, UserId]:
-        return self._since[who] or 0, who
+        line.append(who)
+        self._first_us[second] = min(since_us, self._first_us[second])

@@ -73,10 +73,14 @@ class Storm:
 
     def calm(self) -> None:
         """Nothing is going on: what is counted from here on are those in the window."""
-        recent, self._recent = self._recent, {}
-        self._counted, self._traits, self._shared = Distinct(), Counter(), {}
-        for user_id, member in recent.items():
-            self.add(user_id, member)
+        self._counted = Distinct(self._recent)
+        self._shared = {member.traits: member.traits for member in self._recent.values()}
+        self._traits = Counter(
+            (place, value)
+            for member in self._recent.values()
+            for place, value in enumerate(member.traits)
+            if value is not None
+        )
 
     def share(self, online: int) -> float:
         """Of the users that were online, as far as ``online`` tells who still is."""
