@@ -59,13 +59,15 @@ class StormRules:
             storm.forget_before(now_us)
             subject = Subject(app_id)
             found = self._book.about(kind, subject)
+            if found is None:
+                storm.calm()
+            else:
+                storm.rage()
             share = storm.share(online(app_id)) if found is not None or len(storm) >= self._limits.storm_users else 0.0
             if found is not None:
                 self._goes_on(found, storm, share, now_us)
             elif len(storm) >= self._limits.storm_users and share >= self._limits.storm_share:
                 self._begins(kind, subject, storm, share, now_us)
-            elif every and storm.total > len(storm):
-                storm.calm()
             if not len(storm) and found is None:
                 del self._storms[key]
         self._stirred.clear()
@@ -77,6 +79,7 @@ class StormRules:
         )
         if alert is None:
             return
+        storm.rage()
         self._book.fetch((subject.app_id, user_id) for user_id in storm.users)
         for user_id in storm.users:
             for single in kinds.HELD_BY_STORM[kind]:
@@ -91,7 +94,6 @@ class StormRules:
         calm = len(storm) < max(1, self._limits.storm_users // 2) or share < self._limits.storm_share_down
         settled_us = max(facts["last_us"], self._began_us) + self._limits.storm_window_us
         if calm and now_us >= settled_us:
-            storm.calm()
             alert.count = users
             self._book.resolve(alert, at_us=now_us, now_us=now_us, reason=words.CALM(told=alert.summary))
         elif users > facts["users"] and now_us >= facts["last_us"] + _TOLD_EVERY_US:

@@ -24,14 +24,17 @@ class Member(msgspec.Struct, frozen=True, gc=False):
 
 
 class Storm:
-    """The users of one app whom one thing befell lately, each once, oldest first."""
+    """The users of one app whom one thing befell lately, each once, oldest first.
+
+    While it rages, all are counted whom it befell since it began; else those in the window.
+    """
 
     def __init__(self, window_us: int) -> None:
         self._window_us = window_us
         self._recent: dict[str, Member] = {}
-        self._counted = Distinct()
-        self._traits: Counter[tuple[int, str]] = Counter()
-        # One object for all that have the same, who are many.
+        self._befell: Distinct | None = None
+        # How many of those that are counted have these; and one object for all that have the same, who are many.
+        self._traits: Counter[Traits] = Counter()
         self._shared: dict[Traits, Traits] = {}
 
     def __len__(self) -> int:
@@ -39,8 +42,8 @@ class Storm:
 
     @property
     def total(self) -> int:
-        """How many it befell since it was last calm."""
-        return len(self._counted)
+        """How many are counted."""
+        return len(self._recent) if self._befell is None else len(self._befell)
 
     @property
     def users(self) -> tuple[str, ...]:
@@ -55,11 +58,13 @@ class Storm:
 
     def add(self, user_id: str, member: Member) -> None:
         """It happened to ``user_id``; moments must not go back."""
-        self._recent.pop(user_id, None)
+        before = self._recent.pop(user_id, None)
         traits = self._shared.setdefault(member.traits, member.traits)
         self._recent[user_id] = Member(member.at_us, traits)
-        if self._counted.add(user_id):
-            self._traits.update((place, value) for place, value in enumerate(traits) if value)
+        if self._befell is None or self._befell.add(user_id):
+            self._traits[traits] += 1
+        if self._befell is None and before is not None:
+            self._no_longer(before.traits)
 
     def forget_before(self, now_us: int) -> None:
         """Lets go of those to whom it happened longer than a window ago."""
@@ -69,18 +74,21 @@ class Storm:
                 break
             old.append(user_id)
         for user_id in old:
-            del self._recent[user_id]
+            member = self._recent.pop(user_id)
+            if self._befell is None:
+                self._no_longer(member.traits)
+
+    def rage(self) -> None:
+        """Whom it befalls from here on is counted beside those in the window."""
+        if self._befell is None:
+            self._befell = Distinct(self._recent)
 
     def calm(self) -> None:
-        """Nothing is going on: what is counted from here on are those in the window."""
-        self._counted = Distinct(self._recent)
-        self._shared = {member.traits: member.traits for member in self._recent.values()}
-        self._traits = Counter(
-            (place, value)
-            for member in self._recent.values()
-            for place, value in enumerate(member.traits)
-            if value is not None
-        )
+        """Whoever leaves the window from here on is no longer counted."""
+        if self._befell is not None:
+            self._befell = None
+            self._shared = {member.traits: member.traits for member in self._recent.values()}
+            self._traits = Counter(member.traits for member in self._recent.values())
 
     def share(self, online: int) -> float:
         """Of the users that were online, as far as ``online`` tells who still is."""
@@ -90,7 +98,10 @@ class Storm:
         """``96% on SDK 2.28.0, 91% on Android``: what most of them share; empty where it is nothing."""
         shared = []
         for name, place in _TRAITS:
-            of_kind = {value: count for (own, value), count in self._traits.items() if own == place}
+            of_kind: Counter[str] = Counter()
+            for traits, count in self._traits.items():
+                if value := traits[place]:
+                    of_kind[value] += count
             if not of_kind:
                 continue
             value, count = max(of_kind.items(), key=lambda one: one[1])
@@ -98,3 +109,10 @@ class Storm:
             if share > _WORTH_TELLING:
                 shared.append(f"{share:.0%} on {f'{name} ' if name else ''}{value}")
         return ", ".join(shared)
+
+    def _no_longer(self, traits: Traits) -> None:
+        """One with these is counted no longer."""
+        if self._traits[traits] == 1:
+            del self._traits[traits], self._shared[traits]
+        else:
+            self._traits[traits] -= 1
