@@ -13,9 +13,9 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from benchmarks import ingest, live, reads, spans
+from benchmarks import ingest, live, memory, reads, spans
 
-PARTS = ("ingest", "latency", "grid", "spans", "reads", "streams", "pages")
+PARTS = ("ingest", "latency", "grid", "memory", "spans", "reads", "streams", "pages")
 
 
 async def run(asked: argparse.Namespace) -> dict[str, Any]:
@@ -31,6 +31,11 @@ async def run(asked: argparse.Namespace) -> dict[str, Any]:
     if "grid" in parts:
         found["grid"] = await ingest.grid(users=asked.fleet, count=asked.events // 4)
         show("Batch x connections: events/s, p50 ms, p99 ms", found["grid"])
+    if "memory" in parts:
+        found["memory"] = {}
+        for users in (10_000, asked.known):
+            found["memory"] |= await memory.measure(users, asked.minutes)
+        show("Memory at full speed", found["memory"])
     if "spans" in parts:
         found["spans"] = await spans.measure(asked.events // 2, asked.rounds)
         show("Spans", found["spans"])
@@ -67,6 +72,8 @@ def main() -> None:
     parser.add_argument("--fleet", type=int, default=20_000, help="clients that send (%(default)s)")
     parser.add_argument("--events", type=int, default=100_000, help="in each round (%(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="(%(default)s)")
+    parser.add_argument("--known", type=int, default=1_000_000, help="most users of the memory's growth (%(default)s)")
+    parser.add_argument("--minutes", type=int, default=2, help="of full speed for the memory (%(default)s)")
     parser.add_argument("--users", type=int, default=100_000, help="of the read side (%(default)s)")
     parser.add_argument("--log", type=int, default=1_000_000, help="events of the read side (%(default)s)")
     parser.add_argument("--folder", type=Path, help="where the database of the read side is kept for the next time")

@@ -123,7 +123,6 @@ class Statements:
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
             for pragma in ("journal_mode = WAL", "synchronous = FULL", "wal_autocheckpoint = 0"):
                 database.execute(f"PRAGMA {pragma}")
-            database.execute(f"PRAGMA cache_size = -{engine.CACHE_KIB}")
             began = time.perf_counter()
             for sql, values in self._made:
                 if sql.startswith("BEGIN"):

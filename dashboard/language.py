@@ -1,11 +1,13 @@
 """The languages of the pages: which one a request wants, and its words.
 
-Catalogues are gettext's, kept as text in ``dashboard/locale/*/messages.po`` and compiled in memory at the start. The
-language of the request that is being answered is a context variable, so that an error page speaks it too.
+Catalogues are gettext's, kept as text in ``dashboard/locale/*/messages.po`` and compiled in memory for the first page
+in their language. The language of the request that is being answered is a context variable, so that an error page
+speaks it too.
 """
 
 from __future__ import annotations
 
+import functools
 import gettext as gnu
 import io
 from contextvars import ContextVar
@@ -15,8 +17,6 @@ from typing import Final
 from aiohttp import web
 from aiohttp.typedefs import Handler
 from babel.core import negotiate_locale
-from babel.messages.mofile import write_mo
-from babel.messages.pofile import read_po
 
 ENGLISH: Final = "en"
 CHINESE: Final = "zh-Hans"
@@ -30,18 +30,20 @@ _YEAR_S: Final = 31_536_000
 _chosen: ContextVar[str] = ContextVar("language", default=ENGLISH)
 
 
+@functools.cache
 def _catalogue(language: str) -> gnu.NullTranslations:
     folder = _FOLDERS.get(language)
     if folder is None:
         return gnu.NullTranslations()
+    # What compiles, and a catalogue, are 2 MB of memory that only those who read another language need.
+    from babel.messages.mofile import write_mo  # noqa: PLC0415
+    from babel.messages.pofile import read_po  # noqa: PLC0415
+
     source = resources.files("dashboard") / "locale" / folder / "messages.po"
     compiled = io.BytesIO()
     write_mo(compiled, read_po(io.BytesIO(source.read_bytes()), locale=folder))
     compiled.seek(0)
     return gnu.GNUTranslations(compiled)
-
-
-_CATALOGUES: Final = {language: _catalogue(language) for language in LANGUAGES}
 
 
 def marked(message: str) -> str:
@@ -51,12 +53,12 @@ def marked(message: str) -> str:
 
 def gettext(message: str) -> str:
     """``message`` in the language of the request."""
-    return _CATALOGUES[_chosen.get()].gettext(message)
+    return _catalogue(_chosen.get()).gettext(message)
 
 
 def ngettext(singular: str, plural: str, count: int) -> str:
     """The form for ``count``, in the language of the request."""
-    return _CATALOGUES[_chosen.get()].ngettext(singular, plural, count)
+    return _catalogue(_chosen.get()).ngettext(singular, plural, count)
 
 
 def current() -> str:

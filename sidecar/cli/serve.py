@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from sidecar import app, demo, logs
+from sidecar import app, logs
 from sidecar.cli.options import load, server_options, settings_options
 from sidecar.settings import MASK, without_password
 
@@ -35,6 +35,9 @@ def serve(config: Path | None, database_url: str | None, host: str | None, port:
 @click.option("--sdk/--no-sdk", "with_sdk", default=True, help="Run the real Web SDK for alice, if Node.js is there.")
 def demo_(port: int | None, users: int, *, with_sdk: bool) -> None:
     """Show it at work: a throw-away database and a live fleet of clients."""
+    # No other command needs the fleet in its memory.
+    from sidecar import demo  # noqa: PLC0415
+
     loaded = demo.settings(os.environ, port=port)
     logs.configure(loaded.settings.logs)
     app.run(demo.live(loaded, users=users, with_sdk=with_sdk, environ=os.environ, say=click.echo))

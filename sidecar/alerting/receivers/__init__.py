@@ -8,7 +8,6 @@ from typing import Any, Final, Protocol
 from sidecar.alerting.outgoing import Outgoing, Proof
 from sidecar.alerting.receivers.alertmanager import Alertmanager
 from sidecar.alerting.receivers.apprise import Apprise
-from sidecar.alerting.receivers.email import Email
 from sidecar.alerting.receivers.pagerduty import PagerDuty
 from sidecar.alerting.receivers.webhook import Webhook
 from sidecar.settings.alerts import (
@@ -43,12 +42,19 @@ def _slack(settings: SlackSettings, outgoing: Outgoing) -> Receiver:
     return Slack(settings, outgoing)
 
 
+def _email(settings: EmailSettings, outgoing: Outgoing) -> Receiver:
+    # Half a MB of the standard library, likewise.
+    from sidecar.alerting.receivers.email import Email  # noqa: PLC0415
+
+    return Email(settings, outgoing)
+
+
 _KINDS: Final[dict[type[ReceiverSettings], Callable[[Any, Outgoing], Receiver]]] = {
     WebhookSettings: Webhook,
     SlackSettings: _slack,
     PagerDutySettings: PagerDuty,
     AlertmanagerSettings: Alertmanager,
-    EmailSettings: Email,
+    EmailSettings: _email,
     AppriseSettings: Apprise,
 }
 TAKES_ACKNOWLEDGEMENTS: Final = (SlackSettings, PagerDutySettings)
