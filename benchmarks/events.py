@@ -76,5 +76,6 @@ class Fleet:
             }
 
     def bodies(self, count: int, batch: int) -> list[bytes]:
-        """``count`` events as request bodies of ``batch`` events each."""
+        """``count`` events as request bodies of ``batch`` events each, which happen from now on."""
+        self._now_ms = max(self._now_ms, time.time_ns() // 1_000_000)
         return [json.dumps(list(self.events(batch))).encode() for _ in range(count // batch)]

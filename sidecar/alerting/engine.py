@@ -319,7 +319,7 @@ class Engine:
             self._rules.book.ledger = alert_log.Ledger(connection)
             return self._rules
         limits = self.policy.thresholds
-        book = alert_log.load(connection, now_us - limits.flap_window_us)
+        book = alert_log.load(connection, now_us - limits.flap_window_us, limits.flap_count)
         rules = Rules(book, limits, now_us)
         offline = {
             who: since_us

@@ -92,10 +92,10 @@ class Ledger:
         return (alert_of(row) for row in _select(self._connection, sql, sorted(ids)))
 
 
-def load(connection: sa.Connection, opened_since_us: int) -> Book:
-    """What fires, and what fired since then and is over, as the tables have it."""
+def load(connection: sa.Connection, opened_since_us: int, times_counted: int) -> Book:
+    """What fires, and what fired since then and is over, as the tables have it; the book counts so many times."""
     next_id = connection.exec_driver_sql("SELECT COALESCE(MAX(id), 0) + 1 FROM alerts").scalar_one()
-    book = Book(Ledger(connection), int(next_id))
+    book = Book(Ledger(connection), int(next_id), times_counted)
     sql = f"SELECT id, kind, app_id, user_id, other, due_us, repeat_us FROM alerts WHERE {_FIRING}"
     for alert_id, kind, app_id, user_id, other, due_us, repeat_us in connection.exec_driver_sql(sql):
         book.remember(alert_id, kind, Subject(app_id, user_id, other), due_us, repeat_us)

@@ -1,17 +1,22 @@
-"""What the rules remember of very many users: who is offline, and how many different ones there were."""
+"""What the rules remember of very many users and alerts: who is offline, whom it befell, when to look at what."""
 
 from __future__ import annotations
 
 import gc
 import tracemalloc
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sidecar.domain.alerting import kinds
+from sidecar.domain.alerting.alert import Alert, Subject
+from sidecar.domain.alerting.book import Book
 from sidecar.domain.alerting.distinct import Distinct
 from sidecar.domain.alerting.offline import Offline
+from sidecar.domain.alerting.queue import Queue
 from sidecar.domain.alerting.storms import Member, Storm
 
 SECOND_US = 1_000_000
@@ -20,6 +25,9 @@ USERS = 50_000
 BYTES_OFFLINE = 260
 BYTES_IN_A_STORM = 320
 BYTES_COUNTED = 12
+BYTES_OF_ALL_THAT_ENDED = 500_000
+DAY_US = 86_400 * SECOND_US
+TIMES = [1, 2, 3, 4, 5, 5, 5]
 
 _WHO = st.sampled_from([(APP, name) for name in "abcde"])
 _STEPS = st.lists(
@@ -183,3 +191,77 @@ def test_a_storm_counts_the_window_while_calm_and_all_since_it_began_while_it_ra
         shares = [(count / len(counted), version) for version, count in versions.items() if count * 2 > len(counted)]
         said = [f"{share:.0%} on SDK {version}" for share, version in shares]
         assert storm.common() == ", ".join([*said, "100% on Web"] if counted else [])
+
+
+_LOOKS = st.lists(
+    st.one_of(
+        st.tuples(st.just("put"), st.integers(0, 20), st.integers(1, 30)),
+        st.tuples(st.just("drop"), st.integers(0, 20), st.just(0)),
+        st.tuples(st.just("take"), st.integers(1, 3), st.integers(1, 30)),
+    ),
+    max_size=60,
+)
+
+
+@given(_LOOKS)
+def test_an_alert_is_looked_at_when_its_moment_comes_unless_it_is_over(steps: list[tuple[str, int, int]]) -> None:
+    queue = Queue()
+    model: list[tuple[int, int]] = []
+    dropped: set[int] = set()
+    for what, number, at_us in steps:
+        if what == "put" and number not in dropped:
+            queue.put(at_us, number)
+            model.append((at_us, number))
+        elif what == "drop":
+            queue.drop(number)
+            dropped.add(number)
+            model = [one for one in model if one[1] != number]
+        elif what == "take":
+            wanted: dict[int, None] = {}
+            model.sort()
+            while model and model[0][0] <= at_us and len(wanted) < number:
+                wanted[model.pop(0)[1]] = None
+            assert queue.take(at_us, number) == list(wanted)
+        assert queue.next_us == min((at for at, _ in model), default=None)
+
+
+def test_alerts_that_are_over_leave_the_queue_long_before_they_are_due() -> None:
+    queue = Queue()
+    goes_on = 5_000
+    for number in range(200_000):
+        queue.put(DAY_US + number, number)
+        if number >= goes_on:
+            queue.drop(number)
+    assert len(queue) < 3 * goes_on
+    assert queue.take(2 * DAY_US, 2 * goes_on) == list(range(goes_on))
+
+
+class _NothingBefore:
+    def by_fingerprints(self, _fingerprints: Sequence[str], /) -> Iterable[Alert]:
+        return ()
+
+    def by_ids(self, _ids: Sequence[int], /) -> Iterable[Alert]:
+        return ()
+
+
+def test_what_opens_and_ends_over_and_over_is_counted_in_little_memory() -> None:
+    book = Book(_NothingBefore(), 1, times_counted=4)
+    times = []
+    tracemalloc.start()
+    try:
+        gc.collect()
+        before = tracemalloc.get_traced_memory()[0]
+        for number in range(20_000):
+            now_us = number * SECOND_US
+            alert = book.cause(
+                kinds.OFFLINE_TOO_LONG, Subject(APP, "a"), at_us=now_us, now_us=now_us, summary="", due_us=DAY_US
+            )
+            counted = book.times_opened(alert, now_us - 900 * SECOND_US)
+            if number < len(TIMES):
+                times.append(counted)
+            book.resolve(alert, at_us=now_us, now_us=now_us, reason="")
+            book.drain()
+        assert tracemalloc.get_traced_memory()[0] - before < BYTES_OF_ALL_THAT_ENDED
+    finally:
+        tracemalloc.stop()
+    assert times == TIMES

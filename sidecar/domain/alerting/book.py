@@ -8,7 +8,6 @@ Holds no clock and no database: whoever keeps the alerts asks :meth:`Book.drain`
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, Literal, Protocol
 
@@ -18,6 +17,7 @@ from sidecar.domain.alerting import alert as states
 from sidecar.domain.alerting import kinds, words
 from sidecar.domain.alerting.alert import Alert, Subject, fingerprint
 from sidecar.domain.alerting.kinds import SEVERITY, Kind
+from sidecar.domain.alerting.queue import Queue
 
 UserId = tuple[int, str]
 About = tuple[int | None, str | None] | tuple[int | None, None, str]
@@ -58,40 +58,18 @@ class Entry(msgspec.Struct, frozen=True):
     who: str | None = None
 
 
-class Queue:
-    """When to look at which alerts. One number is a moment and an id: it takes a third of the memory of a pair."""
-
-    _IDS: Final = 1 << 48
-
-    def __init__(self) -> None:
-        self._heap: list[int] = []
-
-    def put(self, at_us: int, alert_id: int) -> None:
-        """Looks at it then; an alert may be put several times."""
-        heapq.heappush(self._heap, at_us * self._IDS + alert_id)
-
-    def take(self, now_us: int, most: int) -> list[int]:
-        """The ids whose moment has come, each once, ``most`` of them at most: the others stay."""
-        found: dict[int, None] = {}
-        while len(found) < most and self._heap and self._heap[0] // self._IDS <= now_us:
-            found[heapq.heappop(self._heap) % self._IDS] = None
-        return list(found)
-
-    @property
-    def next_us(self) -> int | None:
-        """The next moment."""
-        return self._heap[0] // self._IDS if self._heap else None
-
-
 class Book:
-    """See the module. ``next_id`` is the id of the next alert that opens; ``ledger`` is the present transaction's."""
+    """See the module. ``next_id`` is the id of the next alert that opens; ``ledger`` is the present transaction's.
 
-    def __init__(self, ledger: Ledger, next_id: int) -> None:
+    ``times_counted``: up to how many times :meth:`times_opened` counts beside the one that fires.
+    """
+
+    def __init__(self, ledger: Ledger, next_id: int, times_counted: int) -> None:
         self.ledger = ledger
+        self._times_counted = times_counted
         self.fires: dict[About, tuple[Kind, ...]] = {}
         self._next_id = next_id
-        # An alert stands in it no later than it is due: what it is due may be put off many times before that. One that
-        # is over is passed over when its moment comes.
+        # An alert stands in it no later than it is due: what it is due may be put off many times before that.
         self._due = Queue()
         self._repeats = Queue()
         # What was read from the ledger or opened since the last drain, by fingerprint; one object for each alert.
@@ -115,7 +93,8 @@ class Book:
 
     def remember_over(self, fp: str, opened_us: int) -> None:
         """An alert with this fingerprint opened then, and is over."""
-        self._over[fp] = (*self._over.get(fp, ()), opened_us)
+        if self._times_counted:
+            self._over[fp] = (*self._over.get(fp, ()), opened_us)[-self._times_counted :]
 
     # What fires.
 
@@ -213,7 +192,7 @@ class Book:
         return opened
 
     def times_opened(self, alert: Alert, since_us: int) -> int:
-        """How often its fingerprint fired since then, with this one that fires."""
+        """How often its fingerprint fired since then, with this one that fires; see ``times_counted``."""
         over = tuple(opened_us for opened_us in self._over.get(alert.fingerprint, ()) if opened_us >= since_us)
         if over:
             self._over[alert.fingerprint] = over
@@ -238,6 +217,8 @@ class Book:
         else:
             del self.fires[about]
         self._at_hand.pop(alert.fingerprint, None)
+        self._due.drop(alert.id)
+        self._repeats.drop(alert.id)
         self.remember_over(alert.fingerprint, alert.opened_at_us)
         self._written(alert, now_us)
         self._entries.append(Entry(alert, "resolved", alert.ended_at_us, reason, position))
