@@ -6,7 +6,7 @@ than we received them; windows and waits run by the time of receipt.
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
@@ -43,7 +43,7 @@ class Rules:
         self._offline = Offline()
         # Of whom of them we learned late.
         self._late: set[UserId] = set()
-        self._kicks: dict[UserId, deque[tuple[str, int]]] = defaultdict(deque)
+        self._kicks: dict[UserId, list[tuple[str, int]]] = defaultdict(list)
         self._sweep_us = 0
 
     # What was so before these rules began: read from what is kept.
@@ -121,9 +121,8 @@ class Rules:
 
     def _ping_pong(self, who: UserId, event: Event, position: int, now_us: int) -> None:
         """Kicks count as mutual while each is of another device than the one before."""
-        kicks = self._kicks[who]
-        while kicks and kicks[0][1] <= now_us - self._limits.ping_pong_window_us:
-            kicks.popleft()
+        old_us = now_us - self._limits.ping_pong_window_us
+        kicks = self._kicks[who] = [kick for kick in self._kicks[who] if kick[1] > old_us]
         mutual = 0
         before = None
         for device, _ in kicks:
