@@ -35,7 +35,7 @@ def _catalogue(language: str) -> gnu.NullTranslations:
     folder = _FOLDERS.get(language)
     if folder is None:
         return gnu.NullTranslations()
-    # What compiles, and a catalogue, are 2 MB of memory that only those who read another language need.
+    # What compiles, and a catalogue, are 1 MB of memory that only those who read another language need.
     from babel.messages.mofile import write_mo  # noqa: PLC0415
     from babel.messages.pofile import read_po  # noqa: PLC0415
 
