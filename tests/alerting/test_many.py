@@ -19,6 +19,7 @@ from sidecar.store import event_log
 from sidecar.store.event_log import Batch
 from sidecar.store.projections import Projections
 from tests.support.events import SECOND_US, Phone
+from tests.support.memory import traced
 from tests.support.timeline import Timeline, firing, repeated, resolved, us
 
 USERS = 20_000
@@ -67,22 +68,17 @@ def test_many_alerts_open_some_at_a_time_and_each_once(tmp_path: Path, *, restar
 def test_a_firing_alert_that_nothing_touches_takes_little_memory_before_and_after_a_start(tmp_path: Path) -> None:
     story = Timeline(tmp_path)
     goes_offline(story, USERS)
-    tracemalloc.start()
-    try:
-        gc.collect()
-        before = tracemalloc.get_traced_memory()[0]
+    with traced() as grown:
         while tick(story, LONG_AFTER)[0]:
             pass
         gc.collect()
-        assert (tracemalloc.get_traced_memory()[0] - before) / USERS < BYTES_EACH
+        assert grown() / USERS < BYTES_EACH
         story.engine = Engine(story.policy)
         gc.collect()
         tracemalloc.reset_peak()
         before = tracemalloc.get_traced_memory()[0]
         assert tick(story, LONG_AFTER + 1) == (False, [])
         assert (tracemalloc.get_traced_memory()[1] - before) / USERS < BYTES_EACH
-    finally:
-        tracemalloc.stop()
     story.close()
 
 

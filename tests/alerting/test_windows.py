@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import tracemalloc
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -18,6 +16,7 @@ from sidecar.domain.alerting.distinct import Distinct
 from sidecar.domain.alerting.offline import Offline
 from sidecar.domain.alerting.queue import Queue
 from sidecar.domain.alerting.storms import Member, Storm
+from tests.support.memory import traced
 
 SECOND_US = 1_000_000
 APP = 1
@@ -104,45 +103,30 @@ def test_one_that_comes_and_goes_stands_in_the_line_once() -> None:
 
 
 def test_a_user_that_is_offline_takes_little_memory() -> None:
-    tracemalloc.start()
-    try:
-        gc.collect()
-        before = tracemalloc.get_traced_memory()[0]
+    with traced() as grown:
         offline = Offline()
         for number in range(USERS):
             # As each event brings them: an id and a moment of its own.
             offline.add((APP, f"user-{number:07}"), SECOND_US * 1_700_000_000 + number * 500, look=True)
-        assert (tracemalloc.get_traced_memory()[0] - before) / USERS < BYTES_OFFLINE
-    finally:
-        tracemalloc.stop()
+        assert grown() / USERS < BYTES_OFFLINE
 
 
 def test_a_user_in_a_storm_takes_little_memory() -> None:
-    tracemalloc.start()
-    try:
-        gc.collect()
-        before = tracemalloc.get_traced_memory()[0]
+    with traced() as grown:
         storm = Storm(60 * SECOND_US)
         for number in range(USERS):
             # Decoded anew with each event, as the texts of traits are.
             traits = (str(b"Web", "ascii"), str(b"2.29.0", "ascii"), str(b"1.0", "ascii"))
             storm.add(f"user-{number:07}", Member(SECOND_US * 1_700_000_000 + number * 500, traits))
-        assert (tracemalloc.get_traced_memory()[0] - before) / USERS < BYTES_IN_A_STORM
+        assert grown() / USERS < BYTES_IN_A_STORM
         assert storm.common() == "100% on SDK 2.29.0, 100% on app 1.0, 100% on Web"
-    finally:
-        tracemalloc.stop()
 
 
 def test_different_ones_are_counted_exactly_in_little_memory() -> None:
     many = 200_000
-    tracemalloc.start()
-    try:
-        gc.collect()
-        before = tracemalloc.get_traced_memory()[0]
+    with traced() as grown:
         counted = Distinct(f"user-{number}" for number in range(many))
-        assert (tracemalloc.get_traced_memory()[0] - before) / many < BYTES_COUNTED
-    finally:
-        tracemalloc.stop()
+        assert grown() / many < BYTES_COUNTED
     assert len(counted) == many
     assert not any(counted.add(f"user-{number}") for number in range(many))
     assert counted.add("another")
@@ -247,10 +231,7 @@ class _NothingBefore:
 def test_what_opens_and_ends_over_and_over_is_counted_in_little_memory() -> None:
     book = Book(_NothingBefore(), 1, times_counted=4)
     times = []
-    tracemalloc.start()
-    try:
-        gc.collect()
-        before = tracemalloc.get_traced_memory()[0]
+    with traced() as grown:
         for number in range(20_000):
             now_us = number * SECOND_US
             alert = book.cause(
@@ -261,7 +242,5 @@ def test_what_opens_and_ends_over_and_over_is_counted_in_little_memory() -> None
                 times.append(counted)
             book.resolve(alert, at_us=now_us, now_us=now_us, reason="")
             book.drain()
-        assert tracemalloc.get_traced_memory()[0] - before < BYTES_OF_ALL_THAT_ENDED
-    finally:
-        tracemalloc.stop()
+        assert grown() < BYTES_OF_ALL_THAT_ENDED
     assert times == TIMES

@@ -113,3 +113,10 @@ def test_check_config_exits_2_and_names_wrong_keys(tmp_path: Path) -> None:
 )
 def test_loopback_is_what_only_this_machine_can_reach(host: str, expected: bool) -> None:  # noqa: FBT001
     assert is_loopback(host) is expected
+
+
+def test_what_few_need_is_loaded_where_it_is_used() -> None:
+    few = ["slack_sdk", "smtplib", "babel.messages", "sidecar.demo", "alembic"]
+    code = f"import sys\nimport sidecar.cli\nprint([name for name in {few} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "[]\n"

@@ -193,10 +193,7 @@ class Book:
 
     def times_opened(self, alert: Alert, since_us: int) -> int:
         """How often its fingerprint fired since then, with this one that fires; see ``times_counted``."""
-        over = tuple(opened_us for opened_us in self._over.get(alert.fingerprint, ()) if opened_us >= since_us)
-        if over:
-            self._over[alert.fingerprint] = over
-        return len(over) + 1
+        return 1 + sum(opened_us >= since_us for opened_us in self._over.get(alert.fingerprint, ()))
 
     def forget_before(self, since_us: int) -> None:
         """Lets go of what fired longer ago than flapping looks back."""

@@ -59,17 +59,17 @@ class StormRules:
             storm.forget_before(now_us)
             subject = Subject(app_id)
             found = self._book.about(kind, subject)
-            if found is None:
-                storm.calm()
-            else:
-                storm.rage()
-            share = storm.share(online(app_id)) if found is not None or len(storm) >= self._limits.storm_users else 0.0
             if found is not None:
-                self._goes_on(found, storm, share, now_us)
-            elif len(storm) >= self._limits.storm_users and share >= self._limits.storm_share:
-                self._begins(kind, subject, storm, share, now_us)
-            if not len(storm) and found is None:
+                storm.rage()
+                self._goes_on(found, storm, storm.share(online(app_id)), now_us)
+                continue
+            storm.calm()
+            if not len(storm):
                 del self._storms[key]
+            elif len(storm) >= self._limits.storm_users:
+                share = storm.share(online(app_id))
+                if share >= self._limits.storm_share:
+                    self._begins(kind, subject, storm, share, now_us)
         self._stirred.clear()
 
     def _begins(self, kind: Kind, subject: Subject, storm: Storm, share: float, now_us: int) -> None:
