@@ -23,8 +23,7 @@ async def run(asked: argparse.Namespace) -> dict[str, Any]:
     parts = asked.parts or PARTS
     found: dict[str, Any] = {"machine": {"python": platform.python_version(), "sqlite": sqlite3.sqlite_version}}
     if "ingest" in parts:
-        found["ingest"] = await ingest.whole_path(users=asked.fleet, count=asked.events, rounds=asked.rounds)
-        show("The whole path, batches of 100 on 16 connections", found["ingest"])
+        found["ingest"] = await whole_path(asked)
     if "latency" in parts:
         found["latency"] = await ingest.latency(users=asked.fleet, count=asked.events)
         show("Answers", found["latency"])
@@ -52,6 +51,16 @@ async def run(asked: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
+async def whole_path(asked: argparse.Namespace) -> dict[str, Any]:
+    """Into tables that begin empty, and into large ones."""
+    found = {}
+    for held in (0, asked.held):
+        measured = await ingest.whole_path(users=asked.fleet, count=asked.events, rounds=asked.rounds, held=held)
+        show(f"The whole path, batches of 100 on 16 connections, {held:,} events before", measured)
+        found[f"{held} events before"] = measured
+    return found
+
+
 def show(title: str, found: dict[str, Any]) -> None:
     """A table, ratios first."""
     print(f"\n{title}")
@@ -72,6 +81,12 @@ def main() -> None:
     parser.add_argument("--fleet", type=int, default=20_000, help="clients that send (%(default)s)")
     parser.add_argument("--events", type=int, default=100_000, help="in each round (%(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="(%(default)s)")
+    parser.add_argument(
+        "--held",
+        type=int,
+        default=1_000_000,
+        help="events in all tables before ingest is measured a second time (%(default)s)",
+    )
     parser.add_argument("--known", type=int, default=1_000_000, help="most users of the memory's growth (%(default)s)")
     parser.add_argument("--minutes", type=int, default=2, help="of full speed for the memory (%(default)s)")
     parser.add_argument("--users", type=int, default=100_000, help="of the read side (%(default)s)")

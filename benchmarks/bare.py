@@ -1,17 +1,20 @@
 """The yardsticks: bare SQLite, in the same run, on the same disk, ``synchronous=FULL``.
 
 raw-pk and raw-2ix are ``sqlite3.executemany`` into the table of events, 1,000 rows a commit: raw-pk has no index but
-the integer key, raw-2ix two on random keys, as one would add for ids and users. :class:`Statements` are those that the
-store itself makes of the same events, executed anew with nothing between them: what is left of the time is Python's.
+the integer key, raw-2ix two, as one would add for ids and users. What an index costs grows with the table, so that both
+may hold rows before. :class:`Statements` are those that the store itself makes of the same events, executed anew with
+nothing between them: what is left of the time is Python's.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,40 +36,60 @@ INDEXES: Final = {
     "raw-pk": (),
     "raw-2ix": ("CREATE UNIQUE INDEX by_id ON events (id)", "CREATE INDEX by_user ON events (user_id, seq)"),
 }
+_INSERT: Final = rows.insert(tables.events)
 
 
-def prepared(users: int, count: int) -> list[tuple[Any, ...]]:
-    """Rows of ``events``, as the store would write them."""
+def prepared(fleet: Fleet, count: int, *, after: int = 0) -> list[tuple[Any, ...]]:
+    """Rows of ``events`` at the positions behind ``after``, as the store would write them."""
     made: list[tuple[Any, ...]] = []
     effect = Effect(1, 1, False, "CONNECTED", 1_234_567, "online", "offline", False, None)
-    for body in Fleet(users, seed=2).bodies(count, BATCH):
+    for body in fleet.bodies(count, BATCH):
         for _, event in wire.decode(body, "json", 1_795_514_400_000_000).events:
-            made.append(rows.event_row(len(made) + 1, event, effect))
+            made.append(rows.event_row(after + len(made) + 1, event, effect))
     return made
 
 
-def measure(folder: Path, made: list[tuple[Any, ...]], kind: str) -> float:
-    """Rows a second."""
-    path = folder / "bare.db"
-    columns = [
-        f"{column.name} {'INTEGER PRIMARY KEY' if column.primary_key else ''}" for column in tables.events.columns
-    ]
-    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = FULL")
-        database.execute(f"CREATE TABLE events ({', '.join(columns)})")
+def hold(database: sqlite3.Connection, made: Sequence[tuple[Any, ...]], held: int) -> None:
+    """Fills an empty ``events`` with ``held`` rows like those in ``made``; their ids are older than any of today."""
+    database.execute("BEGIN IMMEDIATE")
+    database.executemany(_INSERT, _like(made, held))
+    database.execute("COMMIT")
+    database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+def _like(made: Sequence[tuple[Any, ...]], held: int) -> Iterator[tuple[Any, ...]]:
+    for position, row in zip(range(1, held + 1), cycle(made), strict=False):
+        yield (position, position.to_bytes(8, "big") + os.urandom(8), *row[2:])
+
+
+class Table:
+    """The table of events in a file of its own in ``folder``, with ``held`` rows like those in ``made``."""
+
+    def __init__(self, folder: Path, kind: str, made: Sequence[tuple[Any, ...]], held: int) -> None:
+        columns = [
+            f"{column.name} {'INTEGER PRIMARY KEY' if column.primary_key else ''}" for column in tables.events.columns
+        ]
+        self._database = sqlite3.connect(folder / f"{kind}.db", isolation_level=None)
+        self._database.execute("PRAGMA journal_mode = WAL")
+        self._database.execute("PRAGMA synchronous = FULL")
+        self._database.execute(f"CREATE TABLE events ({', '.join(columns)})")
+        hold(self._database, made, held)
         for index in INDEXES[kind]:
-            database.execute(index)
-        insert = rows.insert(tables.events)
+            self._database.execute(index)
+        self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def append(self, made: Sequence[tuple[Any, ...]]) -> float:
+        """Rows a second."""
         began = time.perf_counter()
         for start in range(0, len(made), BATCH):
-            database.execute("BEGIN IMMEDIATE")
-            database.executemany(insert, made[start : start + BATCH])
-            database.execute("COMMIT")
-        took = time.perf_counter() - began
-    for file in folder.glob("bare.db*"):
-        file.unlink()
-    return len(made) / took
+            self._database.execute("BEGIN IMMEDIATE")
+            self._database.executemany(_INSERT, made[start : start + BATCH])
+            self._database.execute("COMMIT")
+        return len(made) / (time.perf_counter() - began)
+
+    def close(self) -> None:
+        """The file goes with its folder."""
+        self._database.close()
 
 
 class Statements:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import sqlite3
 import statistics
 import subprocess
 import sys
@@ -33,22 +35,33 @@ def percentile(values: list[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(len(values) * share))] * 1_000
 
 
-async def whole_path(*, users: int, count: int, rounds: int, batch: int = 100, connections: int = 16) -> dict[str, Any]:
-    """Medians over the rounds; a ratio is the median of the rounds' own ratios."""
-    fleet = Fleet(users)
-    rows = await asyncio.to_thread(bare.prepared, users, count)
+async def whole_path(
+    *, users: int, count: int, rounds: int, held: int, batch: int = 100, connections: int = 16
+) -> dict[str, Any]:
+    """Medians over the rounds; a ratio is the median of the rounds' own ratios.
+
+    Both bare tables and the server's log hold ``held`` events before the first round.
+    """
+    fleet, others = Fleet(users), Fleet(users, seed=2)
     found: dict[str, list[float]] = {}
-    with tempfile.TemporaryDirectory(prefix="zimwatch-bench-") as name:
+    with tempfile.TemporaryDirectory(prefix="zimwatch-bench-") as name, contextlib.ExitStack() as opened:
         folder = Path(name)
         token = token_for(folder)
+        made = await asyncio.to_thread(bare.prepared, others, count)
+        with contextlib.closing(sqlite3.connect(folder / DATABASE, isolation_level=None)) as log:
+            bare.hold(log, made, held)
+        kinds = [
+            opened.enter_context(contextlib.closing(bare.Table(folder, kind, made, held))) for kind in bare.INDEXES
+        ]
         own = await asyncio.to_thread(bare.Statements, folder, users, count)
         async with receiver() as collector:
             settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector}
             async with serving(folder, settings) as (url, process):
                 await load(folder, url, fleet.bodies(max(users * 2, ROUNDS_BEFORE), 500), token=token, connections=16)
                 sent = max(users * 2, ROUNDS_BEFORE)
-                for _ in range(rounds):
-                    pk, two = (bare.measure(folder, rows, kind) for kind in bare.INDEXES)
+                for number in range(rounds):
+                    made = await asyncio.to_thread(bare.prepared, others, count, after=held + number * count)
+                    pk, two = (table.append(made) for table in kinds)
                     statements = own.measure(folder)
                     bodies = fleet.bodies(count, batch)
                     await until(collector, sent)
