@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Concatenate, ParamSpec, TypeVar
 
 import sqlalchemy as sa
+import structlog
 
 from sidecar.clock import Clock, steady_us
 from sidecar.domain.events import Event
@@ -57,6 +58,8 @@ from sidecar.store.tokens import Tokens
 from sidecar.store.writer import Limits, Writer
 
 P = ParamSpec("P")
+_log = structlog.get_logger(__name__)
+
 T = TypeVar("T")
 READERS = 3
 # The most of a crash that clients are blamed for, and one small commit.
@@ -92,7 +95,7 @@ class Store:
         self._write_engine = writes
         self._read_engine = reads
         engine.refuse_damaged(writes, path)
-        migrated = engine.migrate(writes, path)
+        outdated = engine.migrate(writes, path)
         self._readers = ThreadPoolExecutor(READERS, "zimwatch-reader")
         self._tokens = Tokens(self._read_engine, self._write_engine, clock)
         self._writer: Writer | None = None
@@ -102,7 +105,8 @@ class Store:
         self._unsaved: list[Stretch] = []
         if lock is not None:
             with self._write_engine.begin() as connection:
-                if migrated:
+                if outdated:
+                    _log.warning("after this migration all users are made anew from the events; it may take minutes")
                     rebuild(connection, leases, self._lease_time())
                 if export_spans is not None:
                     outbox.begin(connection, export_spans=export_spans)

@@ -48,8 +48,8 @@ def insert(connection: sqlite3.Connection, table: str, **row: Any) -> None:
     connection.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))
 
 
-def a_database_of_the_first_version(path: Path) -> None:
-    """Its tables by its migration, and rows as it wrote them."""
+def migrate(path: Path, revision: str) -> None:
+    """By the migrations alone, as far as ``revision``."""
     engine.claim(path)
     made = engine.connect(path, writes=True)
     config = Config()
@@ -57,8 +57,13 @@ def a_database_of_the_first_version(path: Path) -> None:
     config.set_main_option("path_separator", "os")
     with made.begin() as transaction:
         config.attributes["connection"] = transaction
-        command.upgrade(config, FIRST)
+        command.upgrade(config, revision)
     made.dispose()
+
+
+def a_database_of_the_first_version(path: Path) -> None:
+    """Its tables by its migration, and rows as it wrote them."""
+    migrate(path, FIRST)
     newest: dict[str, int] = {}
     with closing(sqlite3.connect(path)) as connection, connection:
         assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [(FIRST,)]
@@ -195,3 +200,25 @@ async def test_a_database_of_the_first_version_is_upgraded_and_all_in_it_is_righ
             assert [(one["type"], one.get("connection_event")) for one in told["events"]] == expected
         by_token = await running.store.search(Search(order="token"))
         assert [one.user.user_id for one in by_token.users] == ["alice", "bob", "carol"]
+
+
+async def test_a_migration_that_only_adds_an_index_does_not_go_through_all_events(tmp_path: Path) -> None:
+    path = tmp_path / DATABASE
+    migrate(path, "0006_groups_and_runs")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        insert(
+            connection,
+            "user_status",
+            user_key=1,
+            app_id=APP_ID,
+            user_id="of no event",
+            status="not_logged_in",
+            last_seen_at_us=BEGIN_US,
+            changed_position=1,
+            group_key=1,
+            clients=b"\x90",
+        )
+    async with zimwatch(tmp_path) as running:
+        # Had users been made anew from the events, this one would be gone.
+        _, user = await running.get(f"/v1/users/{APP_ID}/of no event")
+        assert user["status"] == "not_logged_in"

@@ -6,6 +6,7 @@ from alembic import op
 
 revision = "0003_keys"
 down_revision = "0002_rollups"
+KEEPS_PROJECTIONS = True
 
 
 def upgrade() -> None:

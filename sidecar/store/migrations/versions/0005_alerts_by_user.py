@@ -6,6 +6,7 @@ from alembic import op
 
 revision = "0005_alerts_by_user"
 down_revision = "0004_status_of_events"
+KEEPS_PROJECTIONS = True
 
 
 def upgrade() -> None:

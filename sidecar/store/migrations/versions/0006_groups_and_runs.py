@@ -1,6 +1,6 @@
 """User groups in the place of counts, and a span outbox that is runs of the log.
 
-What is derived from the events is dropped here and made anew by the store, which does so after every migration.
+What is derived from the events is dropped here and made anew by the store.
 """
 
 from __future__ import annotations

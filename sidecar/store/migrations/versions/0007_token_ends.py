@@ -6,6 +6,7 @@ from alembic import op
 
 revision = "0007_token_ends"
 down_revision = "0006_groups_and_runs"
+KEEPS_PROJECTIONS = True
 
 
 def upgrade() -> None:
