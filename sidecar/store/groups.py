@@ -119,8 +119,8 @@ def walk(
 ) -> Iterator[Step]:
     """The users of the groups that fit, by their last change, one by one, and whether ``condition`` holds for each.
 
-    Each group is read in its own order, and only as far as it is asked for. Without a condition that is the index
-    alone: a row is hundreds of bytes on a page of its own, and looking at it costs as much as five steps.
+    Each group is read in its own order, and only as far as it is asked for. Without a condition, or with one on the
+    id alone, that is the index alone: a row is hundreds of bytes on a page of its own, and costs as much as ten steps.
     """
     keys, also = _fitting(connection, wanted)
     if also is not EVERY:

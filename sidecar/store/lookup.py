@@ -33,13 +33,11 @@ _HELPING: Final = 200
 LOOKED_AT_MOST: Final = 6_000
 _LAST_CHARACTER: Final = "\U0010ffff"
 
-# Of a search by a part of an id: how many users are looked at before the index of ids is asked, which knows too many of
-# a short part and is slow to name them; up to how many that it names are looked at one by one; and up to how many are
-# only told from others, while all are gone through in their order.
-LOOKED_AT_FIRST: Final = 100
-LOOKED_AT_FIRST_IF_SHORT: Final = 1_500
-NAMED_FEW: Final = 4_000
-NAMED_MOST: Final = 20_000
+# Of a search by a part of an id: how many users are gone through before the index of ids is asked, which knows too many
+# of a short part and is slow to name them; and up to how many that it names are looked at one by one.
+GONE_THROUGH_FIRST: Final = 500
+GONE_THROUGH_FIRST_IF_SHORT: Final = 2_000
+NAMED_MOST: Final = 4_000
 
 
 class Search(msgspec.Struct, frozen=True, kw_only=True):
@@ -281,24 +279,20 @@ class _Order(msgspec.Struct, frozen=True):
 def _by_part(connection: sa.Connection, wanted: Search, condition: Condition, order: _Order) -> Iterator[Step]:
     """Users whose id may have ``wanted.q`` in it.
 
-    What few ids have in them is found by the index of ids, what many have by going through the users; and for what is
-    in between, the index tells which of those that are gone through are to be looked at.
+    What few ids have in them is found by the index of ids, what many have by going through the users.
     """
     q = search.folded(wanted.q or "")
     condition = Condition("instr(lower(user_id), ?) > 0", (q,)) & condition
     every = order.all(connection, wanted, condition)
     last = None
-    for step in islice(every, LOOKED_AT_FIRST_IF_SHORT if search.is_short(q) else LOOKED_AT_FIRST):
+    for step in islice(every, GONE_THROUGH_FIRST_IF_SHORT if search.is_short(q) else GONE_THROUGH_FIRST):
         last = step[0]
         yield step
-    keys = set(search.candidates(connection, q, NAMED_MOST + 1))
-    left = order.behind(last)
+    keys = search.candidates(connection, q, NAMED_MOST + 1)
     if len(keys) > NAMED_MOST:
         yield from every
-    elif len(keys) > NAMED_FEW:
-        yield from ((place, key, key in keys) for place, key, _ in left.all(connection, wanted, groups.EVERY))
     else:
-        yield from left.of(connection, wanted, condition, keys)
+        yield from order.behind(last).of(connection, wanted, condition, keys)
 
 
 def _groups_of(wanted: Search) -> UserFilter:

@@ -56,13 +56,14 @@ def candidates(connection: sa.Connection, q: str, limit: int) -> list[int]:
 
 
 def _telling(runs: list[str]) -> list[str]:
-    """The runs that are likely to be rarest, the first two apart if they can be.
+    """The runs that are likely to be rarest, the first two apart if they can be: with a character in common at most.
 
     Ids differ in their digits, and towards their end. Each run more takes the index as long again, and each id that it
     names in vain costs a look at a user: two runs name five times as many as have the part, three hardly more than do.
+    Wholly apart they would be worse: the second would be more letters, which all ids have, than digits.
     """
     ranked = sorted(range(len(runs)), key=lambda at: (sum(map(str.isdigit, runs[at])), at), reverse=True)
-    apart = [at for at in ranked if abs(at - ranked[0]) >= _RUN]
+    apart = [at for at in ranked if abs(at - ranked[0]) >= _RUN - 1]
     chosen = dict.fromkeys((ranked[0], *apart[:1], *ranked))
     return [runs[at] for at in list(chosen)[:_TELLING]]
 

@@ -14,7 +14,7 @@ metadata = sa.MetaData()
 # "ZIMW": SQLite's application_id, by which a file is known as ours.
 APPLICATION_ID = 0x5A494D57
 # The newest migration: a file at this revision has the tables below, and needs none.
-REVISION = "0007_token_ends"
+REVISION = "0008_ids_by_group"
 # The user key of events that came before any login: they belong to a client, and to nobody yet.
 NOBODY = 0
 # No position is larger.
@@ -131,7 +131,8 @@ user_status = sa.Table(
     sa.Column("clients", sa.LargeBinary),
     sa.Column("left_elsewhere_us", sa.BigInteger),
     sa.UniqueConstraint("app_id", "user_id"),
-    sa.Index("user_status_by_group", "group_key", "changed_position"),
+    # With the id, so that a search by a part of one reads no row of those that do not have it.
+    sa.Index("user_status_by_group", "group_key", "changed_position", "user_id"),
     sa.Index("user_status_by_token", "token_expires_at_us"),
     sa.Index("user_status_by_check", "lease_check_us", sqlite_where=sa.text("lease_check_us IS NOT NULL")),
 )
