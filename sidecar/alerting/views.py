@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -29,7 +30,14 @@ def moment(us: int) -> datetime:
 
 def time_text(us: int) -> str:
     """RFC 3339, UTC, milliseconds."""
-    return moment(us).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+    minute, rest_us = divmod(us, 60_000_000)
+    return f"{_minute(minute)}{rest_us // 1_000_000:02}.{rest_us // 1_000 % 1_000:03}Z"
+
+
+@lru_cache(maxsize=4_096)
+def _minute(minute: int) -> str:
+    """Up to the seconds: lists say many times of few minutes, and a datetime takes three times as long."""
+    return moment(minute * 60_000_000).isoformat()[: len("2026-11-24T01:02:")]
 
 
 def user_url(base: str, app_id: int | None, user_id: str | None) -> str | None:

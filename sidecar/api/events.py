@@ -17,11 +17,14 @@ _DRY_RUN = {"0": False, "1": True, "false": False, "true": True}
 _READ_BYTES = 65_536
 
 _meter = metrics.get_meter("zimwatch")
+_RESULTS = ("accepted", "duplicate", "rejected")
 _taken = _meter.create_counter("zimwatch.events", description="Events that arrived, by what became of them")
 
 
 def routes(store: Store, settings: Settings, clock: Clock) -> list[web.AbstractRouteDef]:
     """The ingest call and its preflight."""
+    for result in _RESULTS:
+        _taken.add(0, {"result": result})  # series that are there from the start, so that the first event is a rise
 
     async def take(request: web.Request) -> web.Response:
         kind = _KINDS.get(request.content_type)
@@ -44,12 +47,7 @@ def routes(store: Store, settings: Settings, clock: Clock) -> list[web.AbstractR
             answer = await store.would_append(events)
         else:
             answer = await store.append(events, decoded.rejected, size_bytes=len(raw))
-            for result, count in (
-                ("accepted", answer.accepted),
-                ("duplicate", answer.duplicates),
-                ("rejected", len(decoded.rejected)),
-            ):
-                _taken.add(count, {"result": result})
+            _count(answer.accepted, answer.duplicates, len(decoded.rejected))
         rejected = [{"index": one.index, "id": one.event_id, "error": one.error} for one in decoded.rejected]
         return json.response({"accepted": answer.accepted, "duplicates": answer.duplicates, "rejected": rejected})
 
@@ -65,3 +63,10 @@ def routes(store: Store, settings: Settings, clock: Clock) -> list[web.AbstractR
         return web.Response(status=204, headers=allowed)
 
     return [web.post("/v1/events", take), web.options("/v1/events", preflight)]
+
+
+def _count(*events: int) -> None:
+    """How many events came to each of ``_RESULTS``, in their order."""
+    for result, count in zip(_RESULTS, events, strict=True):
+        if count:
+            _taken.add(count, {"result": result})
