@@ -30,7 +30,7 @@ from sidecar.domain.status import OFFLINE
 from sidecar.store import alert_log, notifications
 from sidecar.store.alert_records import Message
 from sidecar.store.notifications import Owed
-from sidecar.store.reactions import Applied, Reacted
+from sidecar.store.reactions import Applied, Reacted, savepoint
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -93,7 +93,7 @@ class Engine:
     def react(self, connection: sa.Connection, applied: Sequence[Applied], now_us: int) -> None:
         """Never keeps an event from being accepted: an error of the rules is told in the log."""
         try:
-            with connection.begin_nested():
+            with savepoint(connection):
                 rules = self._loaded(connection, now_us)
                 kicked = [
                     (one.event.app_id, one.event.user_id, one.event.client_id)

@@ -13,7 +13,8 @@ What it writes on the connection is committed with the events, or not at all.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import msgspec
@@ -71,3 +72,22 @@ class Reaction(Protocol):
 
     def undone(self) -> None:
         """Nothing of what was done since the last commit was kept."""
+
+
+@contextlib.contextmanager
+def savepoint(connection: sa.Connection) -> Iterator[None]:
+    """A part of the transaction: what an error interrupts is undone, and what was done before it stays.
+
+    An OperationalError is of the disk or the file, and leaves nothing to go back to. SQLAlchemy's ``begin_nested``
+    compiles its statements each time, which takes a tenth of a small transaction.
+    """
+    connection.exec_driver_sql("SAVEPOINT part")
+    try:
+        yield
+    except sa.exc.OperationalError:
+        raise
+    except BaseException:
+        connection.exec_driver_sql("ROLLBACK TO part")
+        connection.exec_driver_sql("RELEASE part")
+        raise
+    connection.exec_driver_sql("RELEASE part")

@@ -93,6 +93,7 @@ class Writer:
         limits: Limits | None = None,
     ) -> None:
         self._engine = engine
+        self._connection: sa.Connection | None = None
         self._leases = leases
         self._published = published
         self._steady = steady
@@ -181,6 +182,7 @@ class Writer:
             if taken:
                 self._commit(taken)
             elif self._closing:
+                self._let_go()
                 return
             elif self.problem is not None:
                 self._try_again()
@@ -217,6 +219,7 @@ class Writer:
         try:
             results, commit = self._transaction(taken)
         except Exception as error:  # noqa: BLE001 - each caller gets it; the thread lives on
+            self._let_go()
             self._in_hand = []  # before the callers know: what they send next has not waited
             self._projections = None
             self._failed(taken, error)
@@ -232,7 +235,8 @@ class Writer:
 
     def _transaction(self, taken: list[_Waiting]) -> tuple[list[Any], Commit | None]:
         batches = [one.work for one in taken if isinstance(one.work, Batch)]
-        with self._engine.begin() as connection:
+        connection = self._connected()
+        with connection.begin():
             driver: Any = connection.connection.driver_connection
             changes = driver.total_changes
             answers: list[Appended] = []
@@ -255,6 +259,17 @@ class Writer:
             self._events_in_log += sum(len(one.events) for one in batches)
             self._can_commit()
         return results, commit
+
+    def _connected(self) -> sa.Connection:
+        """The one connection, kept from one transaction to the next: having it made is a fifth of a small one."""
+        if self._connection is None:
+            self._connection = self._engine.connect()
+        return self._connection
+
+    def _let_go(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
     def _can_commit(self) -> None:
         """A transaction that wrote something is committed. One that did not says nothing of the disk."""
@@ -284,11 +299,13 @@ class Writer:
         if self.problem is None:
             _log.error("commit failed", error=reason)
         self.problem = CANNOT_COMMIT(why=reason)
+        self._let_go()
         self._engine.dispose()  # a connection that met an error of the disk may hold on to it
 
     def _try_again(self) -> None:
         try:
-            with self._engine.begin() as connection:
+            connection = self._connected()
+            with connection.begin():
                 # A real write, of what is there already: reading would also work where there is no room.
                 version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
                 connection.exec_driver_sql(f"PRAGMA user_version = {(int(version) + 1) % 1_000_000}")
@@ -302,9 +319,8 @@ class Writer:
         self._to_checkpoint = False
         self._events_in_log = 0
         try:
-            with self._engine.connect() as connection:
-                driver: Any = connection.connection.driver_connection
-                driver.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            driver: Any = self._connected().connection.driver_connection
+            driver.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         except Exception as error:  # noqa: BLE001 - what was committed is in the log still; it is tried again
             self._blame(error)
 
