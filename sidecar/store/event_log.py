@@ -71,7 +71,7 @@ def append(
             outbox.owe(connection, sum(1 for event in fresh if event.type == CONNECTION_STATE_CHANGED))
     statuses = projections.write(time)
     server_views.follow(connection, fresh, statuses)
-    rollups.record(connection, fresh)
+    rollups.record(connection, fresh, projections.groups.users)
     if applied:
         now_us = max(event.received_at_us for event in fresh)
         for reaction in reactions:

@@ -33,13 +33,20 @@ Group = tuple[int, Status, str, str, bool]
 
 
 class Groups:
-    """All groups, held by the writer. A move is counted at once and written by :meth:`write`."""
+    """All groups, held by the writer. A move is counted at once and written by :meth:`write`.
+
+    ``users`` is how many there are of each app and status, as it was written last.
+    """
 
     def __init__(self, connection: sa.Connection) -> None:
-        sql = "SELECT group_key, app_id, status, platform, reason, unconfirmed FROM user_groups"
-        self._keys: dict[Group, int] = {
-            (row[1], row[2], row[3], row[4], bool(row[5])): row[0] for row in connection.exec_driver_sql(sql)
-        }
+        sql = "SELECT group_key, app_id, status, platform, reason, unconfirmed, users FROM user_groups"
+        self._keys: dict[Group, int] = {}
+        self._standing: dict[int, tuple[int, Status]] = {}
+        self.users: Counter[tuple[int, Status]] = Counter()
+        for key, app_id, status, platform, reason, unconfirmed, users in connection.exec_driver_sql(sql):
+            self._keys[app_id, status, platform, reason, bool(unconfirmed)] = key
+            self._standing[key] = (app_id, status)
+            self.users[app_id, status] += users
         self._next = max(self._keys.values(), default=0) + 1
         self._new: list[tuple[int, Group]] = []
         self._moved: Counter[int] = Counter()
@@ -59,6 +66,7 @@ class Groups:
         found = self._keys.get(group)
         if found is None:
             found = self._keys[group] = self._next
+            self._standing[found] = group[:2]
             self._next += 1
             self._new.append((found, group))
         return found
@@ -78,6 +86,8 @@ class Groups:
             self._new = []
         if moved := [(users, key) for key, users in self._moved.items() if users]:
             connection.exec_driver_sql("UPDATE user_groups SET users = users + ? WHERE group_key = ?", moved)
+            for users, key in moved:
+                self.users[self._standing[key]] += users
         self._moved.clear()
 
 

@@ -77,7 +77,7 @@ class Projections:
 
     def __init__(self, connection: sa.Connection, leases: Leases) -> None:
         self._leases = leases
-        self._groups = Groups(connection)
+        self.groups = Groups(connection)
         self._users: Recent[Who, bytes] = Recent(USERS_HELD)
         self._next_user = _next_key(connection, tables.user_status.c.user_key)
         self._next_client = _next_key(connection, tables.clients.c.client_key)
@@ -270,7 +270,7 @@ class Projections:
         self._many(_CLIENT_REPLACE, [rows.client_row(client) for client in sorted(apart, key=_key)])
         self._many("INSERT INTO traces (trace_id, root_position) VALUES (?, ?)", sorted(self._new_traces.items()))
         self._write_users(users, time)
-        self._groups.write(self._connection)
+        self.groups.write(self._connection)
         for who, user in self._at_hand.items():
             if user.crowded or not (user.stored or user.clients):
                 self._users.forget(who)
@@ -305,9 +305,9 @@ class Projections:
                 check_us = None if ends_us is None else -ends_us
             elif check_us is None or not 0 <= check_us <= ends_us:
                 check_us = ends_us
-            group = self._groups.key(user.app_id, user.status, platform, reason, late)
+            group = self.groups.key(user.app_id, user.status, platform, reason, late)
             if group != user.group_key:
-                self._groups.move(user.group_key, group)
+                self.groups.move(user.group_key, group)
                 user.group_key, user.moved = group, True
             if check_us != user.lease_check_us:
                 user.lease_check_us, user.moved = check_us, True

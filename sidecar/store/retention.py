@@ -1,4 +1,4 @@
-"""Lets the oldest go: events and alerts by age and by the size of the file, what was rejected and lost by age.
+"""Lets the oldest go: events and alerts by age and by the size of the file; what was rejected, and minutes, by age.
 
 In slices, each one a work of the writer's that holds it for some milliseconds, so that commits go on between them. What
 follows from events stays when they go: a user keeps its status, and a timeline ends where its next event is gone.
@@ -22,7 +22,7 @@ from sidecar.domain.alerting.thresholds import Thresholds
 from sidecar.domain.events import CONNECTION_STATE_CHANGED
 from sidecar.domain.status import NOT_LOGGED_IN
 from sidecar.settings import Settings, duration_us
-from sidecar.store import alert_retention, outbox, rows
+from sidecar.store import alert_retention, outbox, rollups, rows
 
 # What a slice aims at; the writer is promised 50 ms.
 SLICE_US: Final = 15_000
@@ -101,11 +101,11 @@ class Pruner:
                 removed += _prune_events(connection, oldest[0], self._events, None, now_us)
         removed += self._prune_alerts(connection, min(alerts_before_us, now_us - kept.rules_us), now_us)
         for table, column in (("rejected_events", "received_at_us"), ("span_losses", "lost_at_us")):
-            sql = (
-                f"DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} WHERE {column} < ?"
-                f" ORDER BY rowid LIMIT {SLICE_EVENTS[0]})"
-            )
+            # They stand in the order of their moments, so that there is no need to look at more than the first.
+            first = f"SELECT rowid, {column} AS at_us FROM {table} ORDER BY rowid LIMIT {SLICE_EVENTS[0]}"
+            sql = f"DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM ({first}) WHERE at_us < ?)"
             removed += connection.exec_driver_sql(sql, (now_us - kept.rejected_us,)).rowcount
+        removed += rollups.forget(connection, now_us)
         return removed + _vacuum(connection)
 
     def _prune_alerts(self, connection: sa.Connection, before_us: int, now_us: int) -> int:

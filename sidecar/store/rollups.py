@@ -7,7 +7,7 @@ it, by the time of receipt. A minute without a commit has no row: the counts of 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from sidecar.domain.connection import KICKED_OUT, TOKEN_EXPIRED
 from sidecar.domain.events import LOGIN, Event
-from sidecar.domain.status import STATUSES
+from sidecar.domain.status import STATUSES, Status
 
 MINUTE_US: Final = 60_000_000
 KEPT_MINUTES: Final = 90 * 24 * 60
@@ -36,8 +36,8 @@ class Bucket(msgspec.Struct, frozen=True, kw_only=True):
     logins: int = 0
 
 
-def record(connection: sa.Connection, events: Sequence[Event]) -> None:
-    """Adds what was just appended to its minutes. In the transaction of the append, after the counts are written."""
+def record(connection: sa.Connection, events: Sequence[Event], users: Mapping[tuple[int, Status], int]) -> None:
+    """Adds what was just appended to its minutes; ``users`` is how many there are now, by app and status."""
     happened: Counter[tuple[int, int, str]] = Counter()
     minutes: dict[int, int] = {}
     for event in events:
@@ -49,8 +49,9 @@ def record(connection: sa.Connection, events: Sequence[Event]) -> None:
             happened[minute, EVERY_APP, noted] += 1
     if not minutes:
         return
-    newest = minutes[EVERY_APP] = max(minutes.values())
-    counts = _counts(connection, minutes)
+    minutes[EVERY_APP] = max(minutes.values())
+    counts = {app_id: [users.get((app_id, status), 0) for status in STATUSES] for app_id in minutes}
+    counts[EVERY_APP] = [sum(of for (_, status), of in users.items() if status == one) for one in STATUSES]
     rows = {(minute, app_id) for minute, app_id, _ in happened} | {(minute, app) for app, minute in minutes.items()}
     upsert = (
         "INSERT INTO rollups (minute, app_id, online, offline, not_logged_in, kicked_out, token_expired, logins)"
@@ -64,7 +65,14 @@ def record(connection: sa.Connection, events: Sequence[Event]) -> None:
         for minute, app_id in sorted(rows)
     ]
     connection.exec_driver_sql(upsert, values)
-    connection.exec_driver_sql("DELETE FROM rollups WHERE minute < ?", (newest - KEPT_MINUTES,))
+
+
+def forget(connection: sa.Connection, now_us: int) -> int:
+    """Removes the minutes that are kept no longer; how many rows that was."""
+    # App by app, because the minute alone is in no index.
+    apps = "SELECT app_id FROM user_groups UNION SELECT ?"
+    sql = f"DELETE FROM rollups WHERE app_id IN ({apps}) AND minute < ?"
+    return connection.exec_driver_sql(sql, (EVERY_APP, now_us // MINUTE_US - KEPT_MINUTES)).rowcount
 
 
 def read(
@@ -113,12 +121,3 @@ def _noted(event: Event) -> str | None:
     if event.connection_event == TOKEN_EXPIRED:
         return "token_expired"
     return "logins" if event.type == LOGIN else None
-
-
-def _counts(connection: sa.Connection, minutes: dict[int, int]) -> dict[int, tuple[int, ...]]:
-    """Users by status, in the order of STATUSES, of the apps given and of all."""
-    found: Counter[tuple[int, str]] = Counter()
-    for app_id, status, users in connection.exec_driver_sql("SELECT app_id, status, users FROM user_groups"):
-        found[EVERY_APP, status] += users
-        found[app_id, status] += users
-    return {app_id: tuple(found[app_id, status] for status in STATUSES) for app_id in minutes}

@@ -171,3 +171,23 @@ def test_a_rebuild_after_pruning_equals_what_was_live(
 
 def _fields(event: Event) -> dict[str, Any]:
     return {name: getattr(event, name) for name in event.__struct_fields__}
+
+
+async def test_the_minutes_of_charts_go_after_ninety_days_also_of_an_app_that_is_quiet(
+    tmp_path: Path, clock: Clock
+) -> None:
+    store = opened(tmp_path, clock)
+    quiet = Phone("alice", app_id=7)
+    await store.append([quiet.says("CONNECTED", "SUCCESS", at=0), Phone("bob").says("CONNECTED", "SUCCESS", at=0)])
+
+    async def minutes(app_id: int | None) -> int:
+        buckets = await store.day(app_id, begin_us=BEGIN_US, end_us=clock.now_us, step_minutes=1_440)
+        return len(buckets)
+
+    clock.now_us = BEGIN_US + 89 * DAY_US
+    await store.prune()
+    assert [await minutes(app_id) for app_id in (7, APP_ID, None)] == [90, 90, 90]
+    clock.now_us = BEGIN_US + 91 * DAY_US
+    await store.prune()
+    assert [await minutes(app_id) for app_id in (7, APP_ID, None)] == [0, 0, 0]
+    await store.close()
