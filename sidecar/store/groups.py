@@ -186,19 +186,14 @@ def in_groups(connection: sa.Connection, wanted: UserFilter) -> Condition:
 
 def _fitting(connection: sa.Connection, wanted: UserFilter) -> tuple[list[int], Condition]:
     """The keys of the groups that fit, and what is to be asked of their users beside."""
-    group = tables.user_groups.c
-    fits = [group.users > 0]
+    fits: dict[str, Any] = {"status": wanted.status, "app_id": wanted.app_id, "unconfirmed": wanted.unconfirmed}
     also = EVERY
-    if wanted.status is not None:
-        fits.append(group.status == wanted.status)
-    if wanted.app_id is not None:
-        fits.append(group.app_id == wanted.app_id)
-    if wanted.unconfirmed is not None:
-        fits.append(group.unconfirmed == wanted.unconfirmed)
     for name, value, known in (("platform", wanted.platform, PLATFORMS), ("reason", wanted.reason, REASONS)):
         if value is not None:
-            fits.append(group[name] == (value if value in known else OTHER))
+            fits[name] = value if value in known else OTHER
             if value not in known:
                 also &= Condition(f"{name} = ?", (value,))
-    keys = [row[0] for row in connection.execute(sa.select(group.group_key).where(*fits))]
+    asked = {name: value for name, value in fits.items() if value is not None}
+    sql = "SELECT group_key FROM user_groups WHERE users > 0" + "".join(f" AND {name} = ?" for name in asked)
+    keys = [row[0] for row in connection.exec_driver_sql(sql, tuple(asked.values()))]
     return keys, also

@@ -20,13 +20,13 @@ from sidecar.store.lookup import Found, FoundUser, Search
 from sidecar.store.records import SessionRow, StoredEvent, UserDetail, UserRow
 
 # A client that has said nothing within this many of the user's events before the moment is not in the picture.
-FOLDED_EVENTS: Final = 2_000
+FOLDED_EVENTS: Final = 1_500
 
 
 # How many of a user's events are read to learn since when the status was what it was.
 SINCE_EVENTS: Final = 100
 # How many users a page of the past looks at.
-LOOKED_AT_MOST: Final = 1_000
+LOOKED_AT_MOST: Final = 700
 
 
 class _Moment(NamedTuple):

@@ -16,18 +16,14 @@ from sidecar.domain.status import NOT_LOGGED_IN, OFFLINE, ONLINE
 from sidecar.store import groups, lease_time, rows, server_views, tables
 from sidecar.store.records import Rejected, SessionRow, StoredEvent, Summary, UserDetail, UserFilter, UserRow
 
-_user = tables.user_status.c
-_view = tables.server_views.c
 # Users that a sweep tells of at once.
 _TOLD_AT_ONCE: Final = 1_000
-
-
 # What a page shows of a user's clients: all that are live, and this many in all.
 SESSIONS_SHOWN = 100
 
 
 def user_rows(connection: sa.Connection, found: Sequence[Any], time: LeaseTime, leases: Leases) -> list[UserRow]:
-    """The rows of any SELECT with the columns above, with what ZEGO's server says of them."""
+    """Rows of ``user_status`` as they are shown, with what ZEGO's server says of these users."""
     views = server_views.views(connection, {(row.app_id, row.user_id) for row in found})
     return [_user_row(row, views.get((row.app_id, row.user_id)), time, leases) for row in found]
 
@@ -64,10 +60,12 @@ def _user_row(row: Any, kept: server_views.Kept | None, time: LeaseTime, leases:
 
 def apart(connection: sa.Connection, time: LeaseTime, leases: Leases) -> set[int]:
     """The keys of the users of whom devices and server have said different things for long enough to be marked."""
-    since = _view.differs_since_us
-    long_enough = lease_time.is_past(since, since, time, after_us=leases.heartbeat_us)
-    of_user = sa.and_(_view.app_id == _user.app_id, _view.user_id == _user.user_id)
-    return set(connection.scalars(sa.select(_user.user_key).join(tables.server_views, of_user).where(long_enough)))
+    since = "differs_since_us"
+    sql = (
+        "SELECT user_key FROM server_views JOIN user_status USING (app_id, user_id)"
+        f" WHERE {lease_time.is_past(since, since, time, after_us=leases.heartbeat_us)}"
+    )
+    return {row[0] for row in connection.exec_driver_sql(sql)}
 
 
 # How many users are named in one statement.
@@ -103,20 +101,20 @@ def users_that_came_apart(
     connection: sa.Connection, before: LeaseTime, time: LeaseTime, leases: Leases
 ) -> Iterator[list[tuple[int, str]]]:
     """Who began to disagree with ZEGO's server for long enough, from ``before`` to ``time``: in runs."""
-    since = _view.differs_since_us
-    query = sa.select(_view.app_id, _view.user_id).where(
-        lease_time.ended_between(since, since, before, time, after_us=leases.heartbeat_us)
-    )
-    found = connection.execution_options(yield_per=_TOLD_AT_ONCE).execute(query)
-    yield from ([(row[0], row[1]) for row in some] for some in found.partitions())
+    since = "differs_since_us"
+    ended = lease_time.ended_between(since, since, before, time, after_us=leases.heartbeat_us)
+    found = connection.exec_driver_sql(f"SELECT app_id, user_id FROM server_views WHERE {ended}")
+    while some := found.fetchmany(_TOLD_AT_ONCE):
+        yield [(row[0], row[1]) for row in some]
 
 
 def user(connection: sa.Connection, app_id: int, user_id: str, time: LeaseTime, leases: Leases) -> UserDetail | None:
     """One user and its clients, the live ones first."""
-    who = sa.select(tables.user_status).where(_user.app_id == app_id, _user.user_id == user_id)
-    found = connection.execute(who).first()
-    if found is None:
+    sql = f"SELECT {groups.COLUMNS} FROM user_status WHERE app_id = ? AND user_id = ?"
+    row_found = connection.exec_driver_sql(sql, (app_id, user_id)).first()
+    if row_found is None:
         return None
+    found = groups.Row(*row_found)
     sql = (
         f"SELECT {rows.columns(tables.clients)} FROM clients WHERE user_key = ?"
         f" ORDER BY status = '{NOT_LOGGED_IN}', since_us DESC, last_id DESC LIMIT {SESSIONS_SHOWN}"
@@ -180,12 +178,10 @@ def event(connection: sa.Connection, event_id: bytes) -> StoredEvent | None:
 
 def summary(connection: sa.Connection, app_id: int | None = None) -> Summary:
     """Users as counts, of one app or of all."""
-    kept = tables.user_groups.c
-    query = sa.select(kept.status, kept.unconfirmed, sa.func.sum(kept.users)).group_by(kept.status, kept.unconfirmed)
-    if app_id is not None:
-        query = query.where(kept.app_id == app_id)
+    of_app = "" if app_id is None else "WHERE app_id = ?"
+    sql = f"SELECT status, unconfirmed, SUM(users) FROM user_groups {of_app} GROUP BY status, unconfirmed"
     counts: Counter[str] = Counter()
-    for status, unconfirmed, users in connection.execute(query):
+    for status, unconfirmed, users in connection.exec_driver_sql(sql, () if app_id is None else (app_id,)):
         counts[status] += int(users)
         counts[f"unconfirmed_{status}"] += int(users) if unconfirmed else 0
     return Summary(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+
 import pytest
-import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -135,12 +137,11 @@ def test_sql_and_python_agree_on_what_is_past(
     time = LeaseTime(now, tuple(stretches))
     earlier = LeaseTime(now - before, tuple(stretches))
     until = begun + lease
-    past = lease_time.is_past(sa.literal(until), sa.literal(begun), time)
-    ended = lease_time.ended_between(sa.literal(until), sa.literal(begun), earlier, time)
-    engine = sa.create_engine("sqlite://")
-    with engine.connect() as connection:
-        found = connection.execute(sa.select(past, ended)).one()
-    engine.dispose()
+    past = lease_time.is_past("until", "begun", time)
+    ended = lease_time.ended_between("until", "begun", earlier, time)
+    with closing(sqlite3.connect(":memory:")) as connection:
+        sql = f"SELECT {past}, {ended} FROM (SELECT ? AS until, ? AS begun)"
+        found = connection.execute(sql, (until, begun)).fetchone()
     over = time.is_past(until, begun_us=begun)
     skipped = time.skipped_us(begun)
     assert bool(found[0]) is over
