@@ -1,6 +1,7 @@
 // An app with the Unity reporter on a stand-in for the SDK. Given: scenario, endpoint, the queue's file, a Token04.
 using System;
 using System.Collections.Generic;
+using System.Runtime.InteropServices;
 using System.Threading;
 
 // A stand-in for the part of the ZIM Unity SDK that an app's code touches, with its own names and signatures.
@@ -33,6 +34,9 @@ class ZIM
 
 static class App
 {
+    [DllImport("libc", EntryPoint = "_exit")]
+    static extern void ExitAtOnce(int status);
+
     static void Main(string[] given)
     {
         var scenario = given[0];
@@ -89,5 +93,8 @@ static class App
         for (var left = options.Endpoint.EndsWith(":9") ? 20 : 3000; left > 0 && reporter.Waiting > 0; left--) Thread.Sleep(10);
         Console.Write("{{\"empty\":{0},\"dropped\":{1},\"handled\":{2}}}", reporter.Waiting == 0 ? "true" : "false", reporter.Dropped, handled);
         reporter.Dispose();
+        Console.Out.Flush();
+        // Not by returning: Mono 6.8 aborts the threads of its own pool then, and now and again dies of that with an assertion.
+        ExitAtOnce(0);
     }
 }
