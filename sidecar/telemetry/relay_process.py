@@ -22,8 +22,6 @@ from sidecar.settings import LogSettings
 from sidecar.store.records import Loss
 from sidecar.telemetry.store_outbox import StoreOutbox
 
-# The relay waits for company before it claims anyway, and a line for each commit would wake it as often.
-_HEARD_AT_MOST_EVERY_S: Final = 0.05
 _FIRST_RETRY_S: Final = 0.5
 _LONGEST_RETRY_S: Final = 30.0
 # A round of spans of which every single one is named as lost.
@@ -72,7 +70,6 @@ class RelayProcess:
         self._environ = dict(environ)
         self._child: asyncio.subprocess.Process | None = None
         self._stopping = asyncio.Event()
-        self._hearing: asyncio.TimerHandle | None = None
 
     async def run(self) -> None:
         """Keeps a child until it is stopped and the last one has ended; cancelled, it ends the child at once."""
@@ -108,7 +105,7 @@ class RelayProcess:
             limit=_LONGEST_LINE_BYTES,
             start_new_session=True,  # an interrupt at the terminal is ours to answer
         )
-        unlisten = self._outbox.listen(self._hear)
+        unlisten = self._outbox.listen(lambda: self._say(Heard()))
         try:
             if self._stopping.is_set():
                 self._say(Stop())
@@ -118,9 +115,6 @@ class RelayProcess:
             return await child.wait()
         finally:
             unlisten()
-            if self._hearing is not None:
-                self._hearing.cancel()
-                self._hearing = None
             self._child = None
             if child.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
@@ -137,15 +131,6 @@ class RelayProcess:
             self._say(Committed(str(error)))
         else:
             self._say(Committed())
-
-    def _hear(self) -> None:
-        """Something was committed: the child is told soon."""
-        if self._hearing is None:
-            self._hearing = asyncio.get_running_loop().call_later(_HEARD_AT_MOST_EVERY_S, self._tell)
-
-    def _tell(self) -> None:
-        self._hearing = None
-        self._say(Heard())
 
     def _say(self, message: Heard | Committed | Stop) -> None:
         if self._child is not None and self._child.stdin is not None and not self._child.stdin.is_closing():
