@@ -1,8 +1,8 @@
 """Users in groups, by all that a list of users can be filtered by, and how many are in each.
 
-One index on (group, position of the last change, id) then serves every filter and every combination of filters, also with
-a part of the id: a page is the merge of the groups that fit. The counts are kept with every commit, so that nothing is
-ever counted by a scan.
+One index on (group, position of the last change, id) then serves every filter and every combination of filters, also
+with a part of the id: a page is the merge of the groups that fit. The counts are kept with every commit, so that
+nothing is ever counted by a scan.
 """
 
 from __future__ import annotations
