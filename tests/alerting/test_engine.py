@@ -50,6 +50,22 @@ async def test_an_error_in_the_rules_keeps_no_event_from_being_accepted(
     assert await kicked_out(store) == ["dave"]
 
 
+async def test_what_the_rules_had_written_before_they_failed_is_undone_and_the_event_stays(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_args: object) -> None:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patched:
+        # What is owed to receivers is written by then, and belongs to an alert that never comes to be.
+        patched.setattr(alert_log, "write", fail)
+        assert (await store.append([kick("carol")])).accepted == 1
+    assert await store.read(notifications.of_alert, 1) == []
+    assert await store.position() == 1
+    assert (await store.append([kick("dave")])).accepted == 1
+    assert await kicked_out(store) == ["dave"]
+
+
 async def test_what_fails_beside_an_event_takes_no_alert_away_and_makes_none_twice(store: Store) -> None:
     def fail(_connection: sa.Connection) -> None:
         raise ZeroDivisionError
