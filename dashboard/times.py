@@ -7,6 +7,7 @@ from typing import Final
 
 from dashboard.language import gettext as _
 from dashboard.language import ngettext
+from sidecar.alerting.views import time_text
 
 SECOND_US: Final = 1_000_000
 MINUTE_US: Final = 60 * SECOND_US
@@ -20,12 +21,16 @@ _LAST_US: Final = 253_402_300_799 * SECOND_US
 
 def moment(us: int) -> datetime:
     """Microseconds since the epoch as a datetime in UTC, held within the years 1 to 9999."""
-    return _EPOCH + timedelta(microseconds=min(max(us, _FIRST_US), _LAST_US))
+    return _EPOCH + timedelta(microseconds=_shown(us))
 
 
 def iso(us: int) -> str:
     """``2026-11-24T01:02:03.004Z``, for the ``datetime`` attribute of ``<time>``."""
-    return moment(us).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return time_text(_shown(us))
+
+
+def _shown(us: int) -> int:
+    return min(max(us, _FIRST_US), _LAST_US)
 
 
 def clock_text(us: int) -> str:

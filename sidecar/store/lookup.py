@@ -91,11 +91,12 @@ class Found(msgspec.Struct, frozen=True):
 
 
 class _Sought(msgspec.Struct, frozen=True):
-    """What is looked for, and whether a row of ``user_status`` fits it."""
+    """What is looked for, who disagrees with ZEGO's server if that is asked, and whether a row fits all of it."""
 
     wanted: Search
     time: LeaseTime
     leases: Leases
+    differing: set[int]
     fits: Callable[[Any], bool]
 
 
@@ -113,7 +114,7 @@ class _Looked(msgspec.Struct, frozen=True):
 
 def search_users(connection: sa.Connection, wanted: Search, time: LeaseTime, leases: Leases) -> Found:
     """One page."""
-    sought = _Sought(wanted, time, leases, _fitting(connection, wanted, time, leases))
+    sought = _sought(connection, wanted, time, leases)
     if wanted.is_by_ids:
         found = list(filter(sought.fits, _by_ids(connection, wanted)))
         return Found(_completed(connection, found, sought), None, ended_early=False)
@@ -126,7 +127,7 @@ def users(connection: sa.Connection, wanted: UserFilter, time: LeaseTime, leases
     """A page of users, newest change first. It may be short although more fit: they follow behind its cursor."""
     given = {name: value for name, value in msgspec.structs.asdict(wanted).items() if name != "cursor"}
     asked = Search(cursor=None if wanted.cursor is None else str(wanted.cursor), **given)
-    sought = _Sought(asked, time, leases, _fitting(connection, asked, time, leases))
+    sought = _sought(connection, asked, time, leases)
     looked = _look(connection, _by_change(connection, sought), sought.fits, asked.limit)
     return UserPage(queries.user_rows(connection, looked.rows, time, leases), looked.last)
 
@@ -151,12 +152,16 @@ def cursor_at(place: object) -> str:
     return msgspec.json.encode(place).decode()
 
 
-def _fitting(connection: sa.Connection, wanted: Search, time: LeaseTime, leases: Leases) -> Callable[[Any], bool]:
+def _sought(connection: sa.Connection, wanted: Search, time: LeaseTime, leases: Leases) -> _Sought:
+    differing = set() if wanted.disagreement is None else queries.apart(connection, time, leases)
+    return _Sought(wanted, time, leases, differing, _fitting(connection, wanted, time, differing))
+
+
+def _fitting(connection: sa.Connection, wanted: Search, time: LeaseTime, differing: set[int]) -> Callable[[Any], bool]:
     """Whether a row is of a user who is looked for."""
     equal = [(name, getattr(wanted, name)) for name in ("status", "app_id", "reason", "platform")]
     equal = [(name, value) for name, value in equal if value is not None]
     part = search.folded(wanted.q or "") if wanted.match == "contains" else ""
-    differing = set() if wanted.disagreement is None else queries.apart(connection, time, leases)
     versions = [(name, getattr(wanted, name)) for name in ("sdk_version", "app_version")]
     versions = [(name, value) for name, value in versions if value is not None]
 
@@ -238,7 +243,7 @@ def _by_change(connection: sa.Connection, sought: _Sought) -> Iterator[Step]:
     order = _Order(above, below, oldest_first)
     condition = _may_fit(wanted, sought.time)
     if wanted.disagreement:
-        return order.of(connection, wanted, condition, queries.apart(connection, sought.time, sought.leases))
+        return order.of(connection, wanted, condition, sought.differing)
     if wanted.q:
         return _by_part(connection, wanted, condition, order)
     return order.all(connection, wanted, condition)

@@ -111,10 +111,9 @@ def users_that_came_apart(
 def user(connection: sa.Connection, app_id: int, user_id: str, time: LeaseTime, leases: Leases) -> UserDetail | None:
     """One user and its clients, the live ones first."""
     sql = f"SELECT {groups.COLUMNS} FROM user_status WHERE app_id = ? AND user_id = ?"
-    row_found = connection.exec_driver_sql(sql, (app_id, user_id)).first()
-    if row_found is None:
+    found = connection.exec_driver_sql(sql, (app_id, user_id)).first()
+    if found is None:
         return None
-    found = groups.Row(*row_found)
     sql = (
         f"SELECT {rows.columns(tables.clients)} FROM clients WHERE user_key = ?"
         f" ORDER BY status = '{NOT_LOGGED_IN}', since_us DESC, last_id DESC LIMIT {SESSIONS_SHOWN}"

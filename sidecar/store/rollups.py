@@ -49,8 +49,8 @@ def record(connection: sa.Connection, events: Sequence[Event], users: Mapping[tu
             happened[minute, EVERY_APP, noted] += 1
     if not minutes:
         return
-    minutes[EVERY_APP] = max(minutes.values())
     counts = {app_id: [users.get((app_id, status), 0) for status in STATUSES] for app_id in minutes}
+    minutes[EVERY_APP] = max(minutes.values())
     counts[EVERY_APP] = [sum(of for (_, status), of in users.items() if status == one) for one in STATUSES]
     rows = {(minute, app_id) for minute, app_id, _ in happened} | {(minute, app) for app, minute in minutes.items()}
     upsert = (

@@ -57,9 +57,9 @@ from sidecar.store.storage import Storage
 from sidecar.store.tokens import Tokens
 from sidecar.store.writer import Limits, Writer
 
-P = ParamSpec("P")
 _log = structlog.get_logger(__name__)
 
+P = ParamSpec("P")
 T = TypeVar("T")
 READERS = 3
 # The most of a crash that clients are blamed for, and one small commit.

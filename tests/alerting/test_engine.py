@@ -32,6 +32,10 @@ def kick(user_id: str) -> Any:
     return Phone(user_id).says("DISCONNECTED", "KICKED_OUT", 0)
 
 
+def fail(*_args: object) -> None:
+    raise ZeroDivisionError
+
+
 async def kicked_out(store: Store) -> list[str | None]:
     return [alert.subject.user_id for alert in (await store.read(alert_log.page, AlertFilter())).alerts]
 
@@ -39,9 +43,6 @@ async def kicked_out(store: Store) -> list[str | None]:
 async def test_an_error_in_the_rules_keeps_no_event_from_being_accepted(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_args: object) -> None:
-        raise ZeroDivisionError
-
     with monkeypatch.context() as patched:
         patched.setattr(Rules, "apply", fail)
         assert (await store.append([kick("carol")])).accepted == 1
@@ -53,9 +54,6 @@ async def test_an_error_in_the_rules_keeps_no_event_from_being_accepted(
 async def test_what_the_rules_had_written_before_they_failed_is_undone_and_the_event_stays(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_args: object) -> None:
-        raise ZeroDivisionError
-
     with monkeypatch.context() as patched:
         # What is owed to receivers is written by then, and belongs to an alert that never comes to be.
         patched.setattr(alert_log, "write", fail)
@@ -67,9 +65,6 @@ async def test_what_the_rules_had_written_before_they_failed_is_undone_and_the_e
 
 
 async def test_what_fails_beside_an_event_takes_no_alert_away_and_makes_none_twice(store: Store) -> None:
-    def fail(_connection: sa.Connection) -> None:
-        raise ZeroDivisionError
-
     works = [store.append([kick(name)]) for name in ("alice", "carol")]
     appended, error, again = await asyncio.gather(works[0], store.write(fail), works[1], return_exceptions=True)
     assert isinstance(error, ZeroDivisionError)
