@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -30,19 +29,21 @@ _COLUMNS = (
     _token.expires_at_us,
     _token.revoked_at_us,
 )
+_NAMES = ", ".join(column.name for column in _COLUMNS)
+_VALID = f"SELECT {_NAMES} FROM api_tokens WHERE revoked_at_us IS NULL AND (expires_at_us IS NULL OR expires_at_us > ?)"
+_WITH_THIS_SECRET = f"{_VALID} AND secret_sha256 = ?"
+_ANY = f"{_VALID} LIMIT 1"
 
 
 class Tokens:
-    """Makes, lists, revokes and recognises tokens. Blocking, but small: a few rows, read anew when the file changed."""
+    """Makes, lists, revokes and recognises tokens. Blocking, but small: a request costs a row found by its index."""
 
     def __init__(self, reader: sa.Engine, writer: sa.Engine, clock: Clock) -> None:
+        self._reader = reader
         self._writer = writer
         self._clock = clock
-        self._lock = threading.Lock()
         # The driver's own connection: SQLAlchemy's would hold a transaction open, and see no change from then on.
         self._connection = reader.raw_connection()
-        self._version: int | None = None
-        self._by_hash: dict[bytes, Token] = {}
 
     def create(self, scope: str, app_id: int | None, expires_at_us: int | None) -> tuple[Token, str]:
         """A new token and its secret, which cannot be had again."""
@@ -61,7 +62,8 @@ class Tokens:
 
     def all(self) -> list[Token]:
         """Every token ever made, oldest first."""
-        return sorted(self._known().values(), key=lambda token: token.id)
+        with self._reader.connect() as connection:
+            return [_token_of(row) for row in connection.execute(sa.select(*_COLUMNS).order_by(_token.id))]
 
     def revoke(self, token_id: int) -> bool:
         """Whether there was such a token that was not revoked before."""
@@ -72,31 +74,24 @@ class Tokens:
 
     def of(self, secret: str) -> Token | None:
         """The token with this secret, unless it is revoked or expired."""
-        token = self._known().get(_hash(secret))
-        return token if token is not None and self._is_valid(token) else None
+        row = self._row(_WITH_THIS_SECRET, self._clock(), _hash(secret))
+        return _token_of(row) if row else None
 
     def any_valid(self) -> bool:
         """Whether there is a token that opens anything."""
-        return any(self._is_valid(token) for token in self._known().values())
+        return self._row(_ANY, self._clock()) is not None
 
     def close(self) -> None:
         """Gives the connection back."""
         self._connection.close()
 
-    def _is_valid(self, token: Token) -> bool:
-        return token.revoked_at_us is None and (token.expires_at_us is None or token.expires_at_us > self._clock())
-
-    def _known(self) -> dict[bytes, Token]:
-        with self._lock:
-            # data_version moves when another connection has committed: https://www.sqlite.org/pragma.html
-            cursor = self._connection.cursor()
-            version = cursor.execute("PRAGMA data_version").fetchone()[0]
-            if version != self._version:
-                names = ", ".join(column.name for column in _COLUMNS)
-                cursor.execute(f"SELECT secret_sha256, {names} FROM api_tokens")
-                self._by_hash = {row[0]: _token_of(row[1:]) for row in cursor.fetchall()}
-                self._version = version
-            return self._by_hash
+    def _row(self, sql: str, *values: int | bytes) -> Sequence[Any] | None:
+        cursor = self._connection.cursor()
+        try:
+            found: Sequence[Any] | None = cursor.execute(sql, values).fetchone()
+            return found
+        finally:
+            cursor.close()  # where a row was left, the read would go on and keep the log from being folded in
 
 
 def _token_of(row: Sequence[Any]) -> Token:

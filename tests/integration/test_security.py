@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -76,6 +77,14 @@ async def test_a_revoked_token_opens_nothing(running: Zimwatch) -> None:
     await running.store.create_token("read", None, None)
     await running.store.revoke_token(token.id)
     assert (await running.get("/v1/users", **bearer(secret)))[0] == 401
+
+
+async def test_a_token_that_has_ended_opens_nothing(running: Zimwatch) -> None:
+    in_an_hour_us = time.time_ns() // 1000 + 3_600_000_000
+    _, ended = await running.store.create_token("read", None, expires_at_us=1)
+    _, secret = await running.store.create_token("read", None, in_an_hour_us)
+    assert (await running.get("/v1/users", **bearer(ended)))[0] == 401
+    assert (await running.get("/v1/users", **bearer(secret)))[0] == 200
 
 
 async def test_a_token_of_one_app_sends_and_sees_that_app_alone(running: Zimwatch) -> None:

@@ -1,4 +1,4 @@
-"""What the writer says to SQLite for events: nothing that takes longer the longer Zimwatch has run."""
+"""What is said to SQLite for events and requests: nothing that takes longer the longer Zimwatch has run."""
 
 from __future__ import annotations
 
@@ -65,3 +65,19 @@ async def test_no_statement_of_a_commit_goes_through_a_table_that_grows(tmp_path
         if (found := SCAN.match(line)) and found[1] not in SMALL and not reads_the_first_only(sql, found[1])
     ]
     assert not through
+
+
+async def test_no_request_goes_through_all_tokens(tmp_path: Path) -> None:
+    store = Store.open(f"sqlite:///{tmp_path / DATABASE}", clock=lambda: BEGIN_US)
+    _, secret = await store.create_token("ingest", None, None)
+    connection: Any = store._tokens._connection.driver_connection
+    said: list[str] = []
+    connection.set_trace_callback(said.append)
+    assert store.has_tokens
+    assert await store.token_of(secret)
+    connection.set_trace_callback(None)
+    (any_plan,), (this_plan,) = [connection.execute(f"EXPLAIN QUERY PLAN {sql}").fetchall() for sql in said]
+    await store.close()
+    assert any_plan[3] == "SCAN api_tokens"
+    assert reads_the_first_only(said[0], "api_tokens WHERE .*")
+    assert this_plan[3].startswith("SEARCH api_tokens USING INDEX")
