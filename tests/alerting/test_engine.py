@@ -93,7 +93,7 @@ async def test_one_tick_does_all_that_is_due_however_many_transactions_that_take
     now_us = us(400)
     await Ticker(store, engine, [], lambda: now_us, exports_spans=False).tick()
     assert (await store.read(alert_log.counts)) == {"offline_too_long": 5}
-    async with asyncio.timeout(10):  # what is published comes to this loop after the writer has answered
+    async with asyncio.timeout(30):  # what is published comes to this loop after the writer has answered
         assert [await commits.get() for _ in range(3)] == [(1, 2), (3, 4), (5,)]
     assert commits.empty()
     await store.close()

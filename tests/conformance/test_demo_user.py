@@ -33,7 +33,7 @@ async def test_it_runs_to_the_end_of_its_token_and_logs_in_anew(
             kinds = [event["type"] for event in timeline.get("events", [])]
             return kinds.count("login") == 2
 
-        await eventually(twice, within_s=30)
+        await eventually(twice)
         life.cancel()
         await asyncio.gather(life, return_exceptions=True)
         _, timeline = await running.get("/v1/users/1/alice/events")

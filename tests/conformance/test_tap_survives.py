@@ -78,7 +78,7 @@ class App:
         async def seen() -> bool:
             return {one["data"].get("state") for one in self.said if "data" in one} >= {2, 3}
 
-        await watching.eventually(seen, within_s=30)
+        await watching.eventually(seen)
         assert await page.evaluate("tap.flush()") > 0
 
     async def lost(self) -> None:
@@ -105,7 +105,7 @@ class App:
                 watching.told_callbacks(self.said)
             )
 
-        await watching.eventually(seen, within_s=30)
+        await watching.eventually(seen)
 
 
 @contextlib.asynccontextmanager
@@ -127,7 +127,7 @@ async def own_browser(profile: Path, network: int) -> AsyncIterator[tuple[Browse
         async def listening() -> bool:
             return told.exists() and bool(told.read_text())
 
-        await watching.eventually(listening, within_s=30)
+        await watching.eventually(listening)
         async with async_playwright() as playwright:
             browser = await playwright.chromium.connect_over_cdp(f"http://127.0.0.1:{told.read_text().split()[0]}")
             yield browser.contexts[0], process

@@ -78,7 +78,7 @@ async def statuses(address: str) -> list[tuple[str, str | None, float]]:
     return found
 
 
-async def eventually(condition: Callable[[], Awaitable[bool]], within_s: float = 10) -> None:
+async def eventually(condition: Callable[[], Awaitable[bool]], within_s: float = 30) -> None:
     """Waits until the condition holds; TimeoutError where it doesn't come to that."""
     async with asyncio.timeout(within_s):
         while not await condition():  # noqa: ASYNC110 - what is awaited is in another process

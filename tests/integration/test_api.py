@@ -131,7 +131,7 @@ async def test_any_user_id_is_found_by_its_path(running: Zimwatch, user_id: str)
 
 async def next_event(response: aiohttp.ClientResponse) -> tuple[str, int, Any]:
     lines: dict[str, str] = {}
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while line := (await response.content.readline()).decode().rstrip("\n"):
             name, _, value = line.partition(": ")
             lines[name] = value

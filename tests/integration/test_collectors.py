@@ -79,7 +79,7 @@ async def relaying(store: Store, url: str, **environ: str) -> AsyncIterator[None
         yield
     finally:
         relay.stop()
-        await asyncio.wait_for(task, 10)
+        await asyncio.wait_for(task, 30)
 
 
 def is_mallorys(span: Span) -> bool:

@@ -39,7 +39,7 @@ async def _demo(folder: Path, *words: str, path: str = os.defpath) -> AsyncItera
     finally:
         if process.returncode is None:
             process.send_signal(signal.SIGINT)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await process.communicate()
 
 

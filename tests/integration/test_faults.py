@@ -64,7 +64,7 @@ def batches() -> list[list[Event]]:
 
 
 async def recovered(store: Store) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while store.problem is not None:  # noqa: ASYNC110 - another thread changes it
             await asyncio.sleep(0.005)
 

@@ -85,7 +85,7 @@ async def test_a_caller_that_went_away_leaves_no_room_taken(store: Store) -> Non
         await asyncio.sleep(0)
         gone.cancel()
         await asyncio.gather(gone, return_exceptions=True)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while store._writing.waiting()[0]:  # noqa: ASYNC110 - another thread changes it
             await asyncio.sleep(0.001)
     await store.append([alice.says("CONNECTED", "SUCCESS", at=9)], size_bytes=900)

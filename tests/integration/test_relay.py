@@ -41,15 +41,15 @@ def changes(count: int) -> list[Event]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Looks again and again; TimeoutError after ten seconds."""
-    async with asyncio.timeout(10):
+    """Looks again and again; TimeoutError after thirty seconds."""
+    async with asyncio.timeout(30):
         while not condition():  # noqa: ASYNC110 - it asks another task, or a process
             await asyncio.sleep(0.01)
 
 
 async def drained(store: Store) -> None:
-    """Waits until nothing is owed; TimeoutError after twenty seconds."""
-    async with asyncio.timeout(20):
+    """Waits until nothing is owed; TimeoutError after thirty seconds."""
+    async with asyncio.timeout(30):
         while (await store.span_backlog()).spans:  # noqa: ASYNC110 - another thread or process changes it
             await asyncio.sleep(0.01)
 
@@ -77,7 +77,7 @@ async def relaying(store: Store, **environ: str) -> AsyncIterator[SpanRelay]:
         yield relay
     finally:
         relay.stop()
-        await asyncio.wait_for(task, 10)
+        await asyncio.wait_for(task, 30)
 
 
 @pytest.fixture

@@ -100,7 +100,7 @@ async def test_what_is_appended_later_follows_and_is_counted(tmp_path: Path) -> 
             await running.store.append([Phone(f"user-{number}").says("CONNECTED", "SUCCESS", at=0)])
             await receiver.wait_for(spans=number + 1)
         await drained(running.store)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while await exported() - before < 3:  # noqa: ASYNC110 - it is counted behind the commit
                 await asyncio.sleep(0.01)
 

@@ -146,7 +146,7 @@ async def test_it_is_off_unless_there_is_a_secret_and_runs_by_itself_with_one(tm
             await running.send([wire_event()])
             await running.send([wire_event(type="heartbeat", seq=2)])
             machine.passes(46)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 while b'"server":{"status":"online"' not in await response.content.readline():
                     pass
         assert zego.wrong == []

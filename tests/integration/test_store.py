@@ -477,7 +477,7 @@ async def test_a_commit_tells_which_users_it_touched(store: Store) -> None:
     heard: asyncio.Queue[Any] = asyncio.Queue()
     unsubscribe = store.subscribe(heard.put_nowait)
     await store.append([Phone("alice").says("CONNECTED", "SUCCESS", at=0), Phone(None, "new").event("logout", 0)])
-    commit = await asyncio.wait_for(heard.get(), 5)
+    commit = await asyncio.wait_for(heard.get(), 30)
     assert (commit.position, commit.users) == (2, ((APP_ID, "alice"),))
     unsubscribe()
 

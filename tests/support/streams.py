@@ -23,7 +23,7 @@ class Stream:
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self.response = response
 
-    async def next(self, *, within_s: float = 10) -> Message:
+    async def next(self, *, within_s: float = 30) -> Message:
         """The next message; TimeoutError where none comes."""
         found: dict[str, list[str]] = {"id": [], "data": []}
         async with asyncio.timeout(within_s):
@@ -35,7 +35,7 @@ class Stream:
                 elif found["data"]:
                     return Message("".join(found["id"]), "\n".join(found["data"]))
 
-    async def next_with(self, text: str, *, within_s: float = 10) -> Message:
+    async def next_with(self, text: str, *, within_s: float = 30) -> Message:
         """The next message that holds ``text``."""
         async with asyncio.timeout(within_s):
             while text not in (message := await self.next(within_s=within_s)).data:
