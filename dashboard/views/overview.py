@@ -106,7 +106,7 @@ async def signs(store: Store, now_us: int) -> list[Sign]:
     else:
         age_us = now_us - backlog.oldest_us
         text = ngettext("%(count)s waits, for %(age)s", "%(count)s wait, the oldest for %(age)s", backlog.spans)
-        told = text % {"count": backlog.spans, "age": lasted(age_us)}
+        told = text % {"count": f"{backlog.spans:,}", "age": lasted(age_us)}
         found.append(Sign(_("Spans"), told, well=age_us < _EXPORT_LATE_US))
     failing = await store.read(notifications.failing)
     owed, dead = await store.read(notifications.backlog)
@@ -115,8 +115,8 @@ async def signs(store: Store, now_us: int) -> list[Sign]:
         found.append(Sign(_("Channels"), text, well=False))
     elif dead:
         told = ngettext("%(count)s message not delivered", "%(count)s messages not delivered", dead)
-        found.append(Sign(_("Channels"), told % {"count": dead}, well=False))
+        found.append(Sign(_("Channels"), told % {"count": f"{dead:,}"}, well=False))
     else:
         told = ngettext("%(count)s message waiting", "%(count)s messages waiting", owed)
-        found.append(Sign(_("Channels"), told % {"count": owed}, well=True))
+        found.append(Sign(_("Channels"), told % {"count": f"{owed:,}"}, well=True))
     return found

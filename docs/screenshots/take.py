@@ -24,8 +24,10 @@ from sidecar.domain.events import HEARTBEAT
 from sidecar.ingest import wire
 from sidecar.sdk.recorder import WireEvent
 from sidecar.sdk.simulator import Habits, SimulatedClient, SimulatedUser
-from sidecar.settings import KEYS, DatabaseSettings, Loaded, ServerSettings, Settings
-from sidecar.store import Store
+from sidecar.settings import KEYS, AlertSettings, DatabaseSettings, Loaded, ServerSettings, Settings
+from sidecar.settings.alerts import RouteSettings, WebhookSettings
+from sidecar.store import Store, notifications
+from tests.support.called import SECRET, Called, listening
 
 FOLDER: Final = Path(__file__).parent
 SECOND_US: Final = 1_000_000
@@ -33,6 +35,8 @@ HOUR_US: Final = 3_600 * SECOND_US
 # 2026-11-24T15:30:00Z
 NOW_US: Final = 1_795_534_200 * SECOND_US
 DAY_US: Final = 24 * HOUR_US
+# Longer than a first notification waits for company.
+WAIT_US: Final = 2 * SECOND_US
 STORY_US: Final = 260 * SECOND_US
 CROWD: Final = 180
 SEED: Final = 29
@@ -48,7 +52,8 @@ PICTURES: Final[tuple[tuple[str, str, tuple[int, int], str, str], ...]] = (
     ("users", "/users?status=not_logged_in&col_set=1&col=platform&col=version", DESKTOP, "light", "en"),
     ("users-phone", "/users?status=offline", PHONE, "light", "en"),
     ("user", f"{USERS}/dave", DESKTOP, "light", "en"),
-    ("user-kicked-out", f"{USERS}/carol", DESKTOP, "light", "en"),
+    ("user-kicked-out", f"{USERS}/erin", DESKTOP, "light", "en"),
+    ("user-two-devices", f"{USERS}/carol", DESKTOP, "light", "en"),
     ("user-dark", f"{USERS}/bob", DESKTOP, "dark", "en"),
     ("user-phone", f"{USERS}/carol", PHONE, "light", "en"),
     ("user-chinese", f"{USERS}/dave", DESKTOP, "light", "zh-CN"),
@@ -57,6 +62,8 @@ PICTURES: Final[tuple[tuple[str, str, tuple[int, int], str, str], ...]] = (
     ("settings", "/settings", DESKTOP, "light", "en"),
     ("wall", "/wall", WALL, "dark", "en"),
 )
+# A receiver's address is on the page of settings, so that it is the same each time too.
+HOOK_PORT: Final = 9000
 CUT: Final = {DESKTOP: 1_500, PHONE: 1_700, WALL: 900}
 
 
@@ -77,6 +84,8 @@ def a_day(rng: Random) -> list[WireEvent]:
     crowd = [_of_the_crowd(number, begin_us, rng) for number in range(CROWD)]
     story = personas.people(4, start_us=NOW_US - STORY_US, rng=rng, with_alice=True)
     said = [event for user in (*crowd, *story) for event in user.advance(NOW_US)]
+    # She is kicked out by a browser that has no tap, so that nobody hears of that one.
+    said += [event for event in _erin(rng).advance(NOW_US) if event["platform"] != "Web"]
     # Heartbeats of the day say nothing now, but for the last of each.
     late = {event["client_id"]: event for event in said if event["type"] == HEARTBEAT}
     kept = [event for event in said if event["type"] != HEARTBEAT] + list(late.values())
@@ -105,6 +114,32 @@ def _of_the_crowd(number: int, begin_us: int, rng: Random) -> SimulatedUser:
         rng=rng,
     )
     return SimulatedUser([client])
+
+
+def _erin(rng: Random) -> SimulatedUser:
+    """Logs in in a browser, which kicks her phone out; the phone finds out when it sends a message."""
+    start_us = NOW_US - STORY_US
+    phone = Habits(first_login=20.0, outage_every=None, stays=None, away=3_600.0)
+    browser = Habits(first_login=200.0, outage_every=None, stays=None)
+    clients = [
+        SimulatedClient(
+            app_id=personas.APP_ID,
+            user_id="erin",
+            device=personas.device(kind, rng),
+            habits=habits,
+            start_us=start_us,
+            rng=rng,
+        )
+        for kind, habits in ((1, phone), (0, browser))
+    ]
+    return SimulatedUser(clients, one_device=True)
+
+
+async def nothing_owed(store: Store) -> None:
+    """Waits until all receivers have been told."""
+    async with asyncio.timeout(60):
+        while (await store.read(notifications.backlog))[0]:  # noqa: ASYNC110 - another task tells them
+            await asyncio.sleep(0.1)
 
 
 async def report(store: Store, said: list[WireEvent], clock: Clock) -> None:
@@ -143,13 +178,24 @@ async def main() -> None:
             executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
         )
         with tempfile.TemporaryDirectory() as folder:
+            hook = WebhookSettings(name="ops", url=f"http://127.0.0.1:{HOOK_PORT}/hook", secret=SECRET)
+            # No more than a receiver is told within a minute: the clock stands still.
+            kicks = RouteSettings(match={"kind": ("kicked_out", "kick_ping_pong")}, receivers=("ops",))
             settings = Settings(
-                server=ServerSettings(), database=DatabaseSettings(url=f"sqlite:///{Path(folder) / 'zimwatch.db'}")
+                server=ServerSettings(),
+                database=DatabaseSettings(url=f"sqlite:///{Path(folder) / 'zimwatch.db'}"),
+                alerts=AlertSettings(receivers=(hook,), routes=(kicks,)),
             )
             in_force = tuple(Loaded(settings, dict.fromkeys(KEYS, "default")).shown())
-            async with app.running(settings, {}, clock=clock, in_force=in_force) as served:
+            async with (
+                listening(Called(), HOOK_PORT),
+                app.running(settings, {}, clock=clock, in_force=in_force) as served,
+            ):
                 await take(browser, served.url, ("first-run", "/", DESKTOP, "light", "en"))
+                clock.now_us = NOW_US - WAIT_US
                 await report(served.store, a_day(Random(SEED)), clock)  # noqa: S311
+                clock.now_us = NOW_US
+                await nothing_owed(served.store)
                 for picture in PICTURES:
                     await take(browser, served.url, picture)
                 signed = f"{USERS}/carol?hand_off=24h"

@@ -27,7 +27,7 @@ from sidecar.store.records import Summary
 from tests.support.clocks import Machine
 from tests.support.events import APP_ID, BEGIN_US, SECOND_US
 from tests.support.running import Zimwatch, zimwatch
-from tests.support.wire import wire_event
+from tests.support.wire import fresh_event, wire_event
 from tests.support.zego import SECRET, user_action
 
 ALICE = "/users/1234567890/alice"
@@ -378,6 +378,16 @@ async def test_what_zegos_server_says_stands_beside_the_status_and_on_the_timeli
         for path in ("/", "/users", "/users?disagreement=true"):
             assert "server disagrees" in (await page(running, path))[1]
         assert "No user fits" in (await page(running, "/users?disagreement=false"))[1]
+
+
+async def test_large_numbers_are_grouped(running: Zimwatch) -> None:
+    kicks = [fresh_event(user_id=f"user {number}", state=0, event="KickedOut") for number in range(1_000)]
+    await running.send(kicks)
+    assert ">1,000</strong>" in (await page(running, "/alerts"))[1]
+    assert "1,000 events" in (await page(running, "/settings"))[1]
+    _, text = await page(running, "/")
+    assert "1,000 users" in text
+    assert re.search(r">1,00\d alerts fire<", text)
 
 
 async def test_of_a_user_that_the_server_alone_knows_it_is_said_that_no_device_reports(tmp_path: Path) -> None:
