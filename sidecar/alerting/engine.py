@@ -107,7 +107,7 @@ class Engine:
                     event = one.event
                     other = others.get((event.app_id, event.user_id or "", event.client_id)) if others else None
                     rules.apply(event, one.position, one.effect.status, now_us, other)
-                rules.storms.weigh(now_us, lambda app_id: alert_log.online(connection, app_id))
+                rules.storms.weigh(now_us, lambda app_id: alert_log.crowd(connection, app_id))
                 self._settle(connection, now_us)
         except sa.exc.OperationalError:
             raise  # the disk or the file: nothing of this commit can be kept
@@ -140,7 +140,7 @@ class Engine:
         Whether there is more to do by now than was done: then call it again at once, in another transaction.
         """
         rules = self._loaded(connection, now_us)
-        if rules.pass_time(now_us, lambda app_id: alert_log.online(connection, app_id), AT_ONCE):
+        if rules.pass_time(now_us, lambda app_id: alert_log.crowd(connection, app_id), AT_ONCE):
             self._settle(connection, now_us)
             return True
         goes_on = self._look_for_life(connection, rules, now_us)

@@ -16,6 +16,7 @@ from sidecar.domain.alerting.alert import FIRING, RESOLVED, Alert, Subject
 from sidecar.domain.alerting.book import Book, Entry, UserId
 from sidecar.domain.alerting.kinds import OFFLINE_TOO_LONG
 from sidecar.domain.alerting.matching import Silence
+from sidecar.domain.alerting.storm_rules import Crowd
 from sidecar.domain.alerting.words import Device
 from sidecar.domain.events import LOGIN, TOKEN_RENEWED
 from sidecar.domain.status import NOT_LOGGED_IN, OFFLINE, ONLINE
@@ -229,10 +230,13 @@ def newest_start_us(connection: sa.Connection, kind: str, since_us: int) -> int:
     return max(since_us, int(found))
 
 
-def online(connection: sa.Connection, app_id: int) -> int:
-    """How many users of an app are online."""
-    sql = f"SELECT COALESCE(SUM(users), 0) FROM user_groups WHERE app_id = ? AND status = '{ONLINE}'"
-    return int(connection.exec_driver_sql(sql, (app_id,)).scalar_one())
+def crowd(connection: sa.Connection, app_id: int) -> Crowd:
+    """How many users of an app are online and offline."""
+    sql = (
+        "SELECT status, SUM(users) FROM user_groups WHERE app_id = ?"
+        f" AND (status = '{ONLINE}' OR status = '{OFFLINE}' AND NOT unconfirmed) GROUP BY status"
+    )
+    return Crowd(**dict(map(tuple, connection.exec_driver_sql(sql, (app_id,)))))
 
 
 def offline_users(connection: sa.Connection) -> Iterator[tuple[UserId, int]]:

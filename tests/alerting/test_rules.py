@@ -280,6 +280,18 @@ def crowd(story: Timeline, count: int, **fields: Any) -> Timeline:
     return story
 
 
+def goes(story: Timeline, begin: int, end: int) -> Timeline:
+    for number in range(begin, end):
+        story.loses_network(f"user-{number}")
+    return story
+
+
+def comes_back(story: Timeline, count: int, *, begin: int = 0) -> Timeline:
+    for number in range(begin, begin + count):
+        story.says(f"user-{number}", "CONNECTED", "SUCCESS")
+    return story
+
+
 @pytest.mark.parametrize("kind", ["kick_storm", "reconnect_storm"])
 def test_a_storm_is_one_alert_that_says_what_they_share(story: Make, kind: str) -> None:
     fleet = crowd(story().at(0), 50)
@@ -288,6 +300,8 @@ def test_a_storm_is_one_alert_that_says_what_they_share(story: Make, kind: str) 
         told = {"sdk_version": "2.28.0" if number < 38 else "2.29.0", "platform": "Android"}
         (fleet.kicked if kind == "kick_storm" else fleet.loses_network)(f"user-{number}", **told)
     fleet.at(20).login("user-0")
+    if kind == "reconnect_storm":
+        comes_back(fleet.at(60), 21)
     fleet.want(firing(kind)).between(10, 13)
     fleet.want(resolved(kind)).between(70, 75)
     fleet.run(until=100)
@@ -296,6 +310,52 @@ def test_a_storm_is_one_alert_that_says_what_they_share(story: Make, kind: str) 
     assert f"40 users {what} within 1 min" in alert.summary
     assert "95% on SDK 2.28.0" in alert.summary
     assert len(fleet.alerts(kind="kicked_out")) == (40 if kind == "kick_storm" else 0)
+
+
+def test_a_reconnect_storm_lasts_as_long_as_the_outage(story: Make) -> None:
+    fleet = crowd(story().at(0), 60)
+    goes(fleet.at(5), 45, 60)  # too few
+    goes(fleet.at(70), 0, 40)
+    comes_back(fleet.at(500), 20)
+    fleet.at(600).login("user-20")
+    fleet.want(firing("reconnect_storm")).between(70, 73)
+    fleet.want(resolved("reconnect_storm")).between(600, 602)
+    fleet.run(until=700)
+    silent = fleet.alerts(kind="offline_too_long")
+    assert {alert.held for alert in silent} == {"storm"}
+    assert len(silent) == 55
+
+
+def test_who_was_offline_before_a_storm_does_not_keep_it(story: Make) -> None:
+    fleet = crowd(story(thresholds={"offline_too_long_us": 0}).at(0), 300)
+    for start in range(0, 200, 4):  # too few at a time
+        goes(fleet.at(100 + 20 * start), start, start + 4)
+    goes(fleet.at(5_000), 250, 290)
+    comes_back(fleet.at(5_100), 25, begin=250)
+    fleet.want(firing("reconnect_storm")).between(5_000, 5_003)
+    fleet.want(resolved("reconnect_storm")).between(5_100, 5_102)
+    fleet.leap(5_000).leap(5_060).live_on(5_300)
+    fleet.run_on(5_300)
+
+
+def test_a_reconnect_storm_lasts_over_a_restart(story: Make) -> None:
+    fleet = goes(crowd(story().at(0), 30).at(10), 0, 25)
+    fleet.at(100).restart()
+    comes_back(fleet.at(200), 13)
+    fleet.want(firing("reconnect_storm")).between(10, 13)
+    fleet.want(resolved("reconnect_storm")).between(200, 202)
+    fleet.run(until=290)
+
+
+def test_of_whom_nothing_is_heard_any_more_does_not_keep_a_storm(story: Make) -> None:
+    fleet = crowd(story(leases=Leases(heartbeat_us=100 * SECOND_US)).at(0), 30).at(1)
+    for number in range(30):
+        fleet.heartbeat(f"user-{number}")
+    goes(fleet.at(10), 0, 25)
+    fleet.want(firing("reconnect_storm")).between(10, 13)
+    fleet.want(resolved("reconnect_storm")).between(110, 113)
+    fleet.live(until=120)
+    assert [at for at, wanted, _ in fleet.told if wanted == resolved("reconnect_storm") and 110 <= at <= 113]
 
 
 def test_a_few_of_many_are_no_storm(story: Make) -> None:
@@ -319,8 +379,8 @@ def test_a_storm_outlives_a_restart(story: Make) -> None:
 
 def test_a_storm_of_which_nothing_is_left_after_a_restart_is_over_too(story: Make) -> None:
     fleet = crowd(story().at(0), 30).at(10)
-    for number in range(25):
-        fleet.loses_network(f"user-{number}")
+    goes(fleet, 0, 25)
+    comes_back(fleet.at(20), 25)
     fleet.at(30).restart()
     fleet.want(firing("reconnect_storm")).between(10, 13)
     fleet.want(resolved("reconnect_storm")).between(70, 92)

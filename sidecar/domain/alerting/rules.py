@@ -18,7 +18,7 @@ from sidecar.domain.alerting.book import Book, UserId
 from sidecar.domain.alerting.causes import Causes, labels_of, subject_of
 from sidecar.domain.alerting.kinds import Kind
 from sidecar.domain.alerting.offline import Offline
-from sidecar.domain.alerting.storm_rules import Online, StormRules
+from sidecar.domain.alerting.storm_rules import Crowds, StormRules
 from sidecar.domain.alerting.storms import Member
 from sidecar.domain.alerting.thresholds import Thresholds
 from sidecar.domain.alerting.token_rules import TokenRules
@@ -38,9 +38,9 @@ class Rules:
         self._looks = thresholds.offline_too_long_us > 0
         self._causes = Causes(book, thresholds)
         self.tokens = TokenRules(self._causes)
-        self.storms = StormRules(self._causes, began_us)
-        self.began_us = began_us
         self._offline = Offline()
+        self.storms = StormRules(self._causes, self._offline, began_us)
+        self.began_us = began_us
         # Of whom of them we learned late.
         self._late: set[UserId] = set()
         self._kicks: dict[UserId, list[tuple[str, int]]] = defaultdict(list)
@@ -181,7 +181,7 @@ class Rules:
 
     # Time.
 
-    def pass_time(self, now_us: int, online: Online, most: int) -> bool:
+    def pass_time(self, now_us: int, crowds: Crowds, most: int) -> bool:
         """What is due by now: call it every second or so, and with what events say in between.
 
         No more than ``most`` alerts end or open. Whether more are due: then it is to be called again.
@@ -200,7 +200,7 @@ class Rules:
             self._offline_too_long(who, since_us, now_us)
         if (due_us := self._next_due_us) is not None and due_us <= now_us:
             return True
-        self.storms.weigh(now_us, online, every=True)
+        self.storms.weigh(now_us, crowds, every=True)
         if now_us >= self._sweep_us:
             self._sweep_us = now_us + 60 * _SECOND_US
             self.book.forget_before(now_us - self._limits.flap_window_us)
