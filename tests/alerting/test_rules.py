@@ -358,6 +358,13 @@ def test_of_whom_nothing_is_heard_any_more_does_not_keep_a_storm(story: Make) ->
     assert [at for at, wanted, _ in fleet.told if wanted == resolved("reconnect_storm") and 110 <= at <= 113]
 
 
+def test_an_outage_that_never_ends_keeps_no_storm_for_ever(story: Make) -> None:
+    fleet = goes(crowd(story(thresholds={"resolve_after_us": 200 * SECOND_US}).at(0), 30).at(10), 0, 25)
+    fleet.want(firing("reconnect_storm")).between(10, 13)
+    fleet.want(resolved("reconnect_storm")).between(210, 212)
+    fleet.run(until=250)
+
+
 def test_a_few_of_many_are_no_storm(story: Make) -> None:
     fleet = crowd(story(thresholds={"storm_users": 3}).at(0), 90)
     fleet.at(10)

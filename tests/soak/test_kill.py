@@ -105,6 +105,11 @@ async def test_what_was_acknowledged_survives_kill_9_once_and_its_span_arrives(t
                 async with session.get(f"{address}/v1/users/1/alice-{sender.client_id}") as response:
                     assert (await response.json())["status"] == ("online", "offline")[sender.seq % 2]
             acknowledged = set().union(*(sender.acknowledged for sender in senders))
+            with contextlib.closing(sqlite3.connect(tmp_path / DATABASE)) as database:
+                assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+                stored = [row[0] for row in database.execute("SELECT id FROM events")]
+            assert len(stored) == len(set(stored))
+            assert acknowledged == set(stored)
             arrived: dict[bytes, set[bytes]] = defaultdict(set)
             seen = 0
             async with asyncio.timeout(300):
@@ -115,11 +120,6 @@ async def test_what_was_acknowledged_survives_kill_9_once_and_its_span_arrives(t
                     await asyncio.sleep(0.05)
     assert {len(ids) for ids in arrived.values()} == {1}
 
-    with contextlib.closing(sqlite3.connect(tmp_path / DATABASE)) as database:
-        assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        stored = [row[0] for row in database.execute("SELECT id FROM events")]
-    assert len(stored) == len(set(stored))
-    assert acknowledged == set(stored)
     live = projected(tmp_path)
     store = Store.open(f"sqlite:///{tmp_path / DATABASE}", clock=now_us)
     await store.rebuild()

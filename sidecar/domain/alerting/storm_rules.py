@@ -122,7 +122,7 @@ class StormRules:
         facts, share = alert.facts, storm.share(crowd.online)
         # After a restart the window is empty for a while: what was counted before is not forgotten.
         users = max(facts["users"], storm.total)
-        calm = self._is_calm(len(storm), crowd) and not self._lasts(alert, users, crowd)
+        calm = self._is_calm(len(storm), crowd) and not self._lasts(alert, users, crowd, now_us)
         settled_us = max(facts["last_us"], self._began_us) + self._limits.storm_window_us
         if calm and now_us >= settled_us:
             alert.count = users
@@ -140,12 +140,13 @@ class StormRules:
         few = max(1, self._limits.storm_users // 2)
         return users < few or users / max(1, users + crowd.online) < self._limits.storm_share_down
 
-    def _lasts(self, alert: Alert, users: int, crowd: Crowd) -> bool:
+    def _lasts(self, alert: Alert, users: int, crowd: Crowd, now_us: int) -> bool:
         """Whether at least half of the ``users`` that lost their connection are without one, and that is a storm still.
 
         It is not known who they are, but how many were offline before, who may be still.
         """
-        if alert.kind != kinds.RECONNECT_STORM:
+        too_long = now_us >= alert.facts["last_us"] + self._limits.resolve_after_us
+        if alert.kind != kinds.RECONNECT_STORM or too_long:
             return False
         gone = crowd.offline - alert.facts.get("others_offline", 0)
         return 2 * gone >= users and not self._is_calm(gone, crowd)
