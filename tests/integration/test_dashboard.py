@@ -380,6 +380,14 @@ async def test_what_zegos_server_says_stands_beside_the_status_and_on_the_timeli
         assert "No user fits" in (await page(running, "/users?disagreement=false"))[1]
 
 
+async def test_a_user_s_alerts_say_why_nobody_was_told(running: Zimwatch) -> None:
+    kicked = {"state": 0, "event": "KickedOut"}
+    await running.send([fresh_event(user_id="bob", **kicked), wire_event(user_id="carol", **kicked)])
+    assert "Nobody: no receiver is set, or no route takes it." in (await page(running, f"/users/{APP_ID}/bob"))[1]
+    late = "Nobody: it reached Zimwatch too long after it happened."
+    assert late in (await page(running, f"/users/{APP_ID}/carol"))[1]
+
+
 async def test_large_numbers_are_grouped(running: Zimwatch) -> None:
     kicks = [fresh_event(user_id=f"user {number}", state=0, event="KickedOut") for number in range(1_000)]
     await running.send(kicks)
