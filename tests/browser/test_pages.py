@@ -71,6 +71,22 @@ async def test_every_page_is_whole_and_fits_and_axe_finds_nothing(
         assert [one for one in complaints if response.ok or "status of" not in one] == [], path
 
 
+CUT = """(ids) => ids.filter((one) => one.textContent.length < 25 && one.scrollWidth > one.clientWidth)
+  .map((one) => one.textContent)"""
+
+
+async def test_short_ids_are_whole_at_any_width(running: Zimwatch, browser: Browser) -> None:
+    await some_users(running)
+    await told(running, "grzegorz.kowalski", {"occurred_at": ago(1)})
+    page = await opened(browser, [])
+    for width in range(360, 1300, 30):
+        await page.set_viewport_size({"width": width, "height": 900})
+        for path in ("/", "/users"):
+            await page.goto(running.url + path)
+            assert await page.locator(".people .id").evaluate_all(CUT) == [], f"{path} at {width}"
+            assert await page.evaluate("document.documentElement.scrollWidth") <= width, f"{path} at {width}"
+
+
 async def test_with_no_data_every_page_is_whole_too(running: Zimwatch, browser: Browser) -> None:
     complaints: list[str] = []
     for locale in ("en-GB", "zh-CN"):

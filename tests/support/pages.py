@@ -12,7 +12,7 @@ from tests.support.running import Zimwatch
 from tests.support.wire import wire_event
 
 APP = 1234567890
-WIDTHS = [360, 768, 1440]
+WIDTHS = [360, 820, 1440]
 # Layout shift as Chromium measures it (https://web.dev/articles/cls), and what the content security policy refused.
 WATCH = """
 window.shifted = 0; window.refused = [];
