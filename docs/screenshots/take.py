@@ -118,7 +118,7 @@ def _of_the_crowd(number: int, begin_us: int, rng: Random) -> SimulatedUser:
 
 
 def _erin(rng: Random) -> SimulatedUser:
-    """Logs in in a browser, which kicks her phone out; the phone finds out when it sends a message."""
+    """Logs in in a browser, which kicks her phone out."""
     start_us = NOW_US - STORY_US
     phone = Habits(first_login=20.0, outage_every=None, stays=None, away=3_600.0)
     browser = Habits(first_login=200.0, outage_every=None, stays=None)
@@ -181,7 +181,7 @@ async def main() -> None:
         )
         with tempfile.TemporaryDirectory() as folder:
             hook = WebhookSettings(name="ops", url=f"http://127.0.0.1:{HOOK_PORT}/hook", secret=SECRET)
-            # No more than a receiver is told within a minute, because the day takes no longer.
+            # A day of minutes: what else there is would be more than a receiver is told in one.
             kicks = RouteSettings(match={"kind": ("kicked_out", "kick_ping_pong")}, receivers=("ops",))
             settings = Settings(
                 server=ServerSettings(),
