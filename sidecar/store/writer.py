@@ -136,10 +136,8 @@ class Writer:
             users = self._projections.sweep(connection, self._lease_time(), limit)
             return Commit(self._projections.next_position - 1, tuple(users))
 
-        commit: Commit = await self.do(work)
-        if commit.users:
-            self._published(commit)
-        return len(commit.users)
+        swept: Commit = await self.do(work)
+        return len(swept.users)
 
     def close(self) -> None:
         """Commits what was taken, then ends the thread. Blocks until then."""
@@ -228,6 +226,11 @@ class Writer:
         reacted = [done for reaction in self._reactions if (done := reaction.committed()) is not None]
         for waiting, result in zip(taken, results, strict=True):
             waiting.answer.set_result(result)
+        for swept in results:
+            # Told before the callers go on: what they do next, such as an alert about it, is told after it.
+            if isinstance(swept, Commit) and swept.users:
+                users = dict.fromkeys((*commit.users, *swept.users) if commit else swept.users)
+                commit = msgspec.structs.replace(commit or swept, users=tuple(users))
         for done in reacted:
             commit = msgspec.structs.replace(commit or Commit(0), **msgspec.structs.asdict(done))
         if commit is not None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from sidecar.errors import StoreUnavailableError
+from sidecar.ingest import wire
 from tests.integration.test_api import next_event
 from tests.support.clocks import DAY_S, Machine
 from tests.support.events import APP_ID
@@ -100,6 +103,17 @@ async def test_a_sweep_tells_of_each_user_once_and_of_none_that_is_heard(running
     await running.get("/livez")  # what was published is heard in a later turn of the loop
     assert heard[-1] == (APP_ID, "alice")
     assert heard.count((APP_ID, "alice")) == 3  # her two events, and the end of her lease
+
+
+async def test_what_comes_after_the_end_of_a_lease_is_told_after_it(running: Zimwatch, machine: Machine) -> None:
+    """As an alert about it would be."""
+    await alice_comes(running)
+    heard: asyncio.Queue[set[tuple[int, str]]] = asyncio.Queue()
+    running.store.subscribe(lambda commit: heard.put_nowait(set(commit.users)))
+    machine.passes(46)
+    bob = wire.decode(msgspec.json.encode([wire_event(user_id="bob")]), "json", machine.now_us).events[0][1]
+    await asyncio.gather(running.store._writing.sweep(1), running.store.append([bob]))
+    assert (APP_ID, "alice") in await asyncio.wait_for(heard.get(), 30)
 
 
 async def test_a_client_that_never_sent_a_heartbeat_has_a_day(running: Zimwatch, machine: Machine) -> None:
