@@ -23,7 +23,7 @@ from sidecar.demo import personas
 from sidecar.domain.events import HEARTBEAT
 from sidecar.ingest import wire
 from sidecar.sdk.recorder import WireEvent
-from sidecar.sdk.simulator import Habits, SimulatedClient, SimulatedUser
+from sidecar.sdk.simulator import Habits, SimulatedUser
 from sidecar.settings import KEYS, AlertSettings, DatabaseSettings, Loaded, ServerSettings, Settings
 from sidecar.settings.alerts import RouteSettings, WebhookSettings
 from sidecar.store import Store, notifications
@@ -106,15 +106,7 @@ def _of_the_crowd(number: int, begin_us: int, rng: Random) -> SimulatedUser:
         renews=rng.randrange(10) > 0,
         refused=0.03,
     )
-    client = SimulatedClient(
-        app_id=personas.APP_ID,
-        user_id=name,
-        device=personas.device(rng.randrange(6), rng),
-        habits=habits,
-        start_us=begin_us,
-        rng=rng,
-    )
-    return SimulatedUser([client])
+    return SimulatedUser([personas.client(name, rng.randrange(6), habits, begin_us, rng)])
 
 
 def _erin(rng: Random) -> SimulatedUser:
@@ -123,15 +115,8 @@ def _erin(rng: Random) -> SimulatedUser:
     phone = Habits(first_login=20.0, outage_every=None, stays=None, away=3_600.0)
     browser = Habits(first_login=200.0, outage_every=None, stays=None)
     clients = [
-        SimulatedClient(
-            app_id=personas.APP_ID,
-            user_id="erin",
-            device=personas.device(kind, rng),
-            habits=habits,
-            start_us=start_us,
-            rng=rng,
-        )
-        for kind, habits in ((1, phone), (0, browser))
+        personas.client("erin", kind, habits, start_us, rng)
+        for kind, habits in ((personas.ANDROID, phone), (personas.WEB, browser))
     ]
     return SimulatedUser(clients, one_device=True)
 

@@ -30,7 +30,7 @@ _DEVICES: Final = (
     ("MacOS", "zim-macos", "2.27.1", False),
     ("IPadOS", "zim-ios", "2.26.0", True),
 )
-_WEB, _ANDROID, _IPHONE, _WINDOWS = range(4)
+WEB, ANDROID, IPHONE, WINDOWS = range(4)
 
 
 def device(kind: int, rng: Random) -> Device:
@@ -58,10 +58,11 @@ def people(count: int, *, start_us: int, rng: Random, with_alice: bool) -> list[
 def alice(start_us: int, rng: Random) -> SimulatedUser:
     """All is well with her, but for a network that goes now and then."""
     habits = Habits(first_login=0.1, first_outage=20.0, outage_every=60.0, stays=None)
-    return SimulatedUser([_client(REAL_USER, _WEB, habits, start_us, rng)])
+    return SimulatedUser([client(REAL_USER, WEB, habits, start_us, rng)])
 
 
-def _client(user_id: str, kind: int, habits: Habits, start_us: int, rng: Random) -> SimulatedClient:
+def client(user_id: str, kind: int, habits: Habits, start_us: int, rng: Random) -> SimulatedClient:
+    """A client on one of the platforms."""
     return SimulatedClient(
         app_id=APP_ID, user_id=user_id, device=device(kind, rng), habits=habits, start_us=start_us, rng=rng
     )
@@ -71,23 +72,21 @@ def _bob(start_us: int, rng: Random) -> SimulatedUser:
     """Two devices at once: his phone loses the network often, and he stays online by the other."""
     phone = Habits(first_login=0.1, first_outage=5.0, outage_every=30.0, outage_lasts=(5.0, 40.0), stays=None)
     desk = Habits(first_login=0.4, outage_every=120.0, outage_lasts=(2.0, 20.0), stays=None)
-    return SimulatedUser(
-        [_client("bob", _ANDROID, phone, start_us, rng), _client("bob", _WINDOWS, desk, start_us, rng)]
-    )
+    return SimulatedUser([client("bob", ANDROID, phone, start_us, rng), client("bob", WINDOWS, desk, start_us, rng)])
 
 
 def _carol(start_us: int, rng: Random) -> SimulatedUser:
     """Logs in on a second device, which kicks the first one out."""
     phone = Habits(first_login=0.1, outage_every=None, stays=None, away=40.0)
     browser = Habits(first_login=8.0, outage_every=None, first_logout=15.0, stays=20.0, away=50.0)
-    clients = [_client("carol", _IPHONE, phone, start_us, rng), _client("carol", _WEB, browser, start_us, rng)]
+    clients = [client("carol", IPHONE, phone, start_us, rng), client("carol", WEB, browser, start_us, rng)]
     return SimulatedUser(clients, one_device=True)
 
 
 def _dave(start_us: int, rng: Random) -> SimulatedUser:
     """His app never renews its token of 45 s."""
     habits = Habits(first_login=0.2, outage_every=None, stays=None, away=15.0, token_lives=45.0, renews=False)
-    return SimulatedUser([_client("dave", _WEB, habits, start_us, rng)])
+    return SimulatedUser([client("dave", WEB, habits, start_us, rng)])
 
 
 def _passer_by(number: int, start_us: int, rng: Random) -> SimulatedUser:
@@ -107,4 +106,4 @@ def _passer_by(number: int, start_us: int, rng: Random) -> SimulatedUser:
         refused=0.03,
         gives_up=300.0 if number % 20 == 0 else None,
     )
-    return SimulatedUser([_client(user_id, rng.randrange(len(_DEVICES)), habits, start_us, rng)])
+    return SimulatedUser([client(user_id, rng.randrange(len(_DEVICES)), habits, start_us, rng)])

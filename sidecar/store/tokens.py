@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Sequence
+from contextlib import closing
 from typing import Any
 
 import sqlalchemy as sa
@@ -86,12 +87,10 @@ class Tokens:
         self._connection.close()
 
     def _row(self, sql: str, *values: int | bytes) -> Sequence[Any] | None:
-        cursor = self._connection.cursor()
-        try:
+        # Where a row was left, the read would go on and keep the log from being folded in.
+        with closing(self._connection.cursor()) as cursor:
             found: Sequence[Any] | None = cursor.execute(sql, values).fetchone()
-            return found
-        finally:
-            cursor.close()  # where a row was left, the read would go on and keep the log from being folded in
+        return found
 
 
 def _token_of(row: Sequence[Any]) -> Token:

@@ -9,14 +9,12 @@ from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from sidecar.errors import StoreUnavailableError
-from sidecar.ingest import wire
 from tests.integration.test_api import next_event
 from tests.support.clocks import DAY_S, Machine
-from tests.support.events import APP_ID
+from tests.support.events import APP_ID, Phone
 from tests.support.running import Zimwatch, zimwatch
 from tests.support.wire import wire_event
 
@@ -113,7 +111,7 @@ async def test_what_comes_after_the_end_of_a_lease_is_told_after_it(running: Zim
     heard: asyncio.Queue[set[tuple[int, str]]] = asyncio.Queue()
     running.store.subscribe(lambda commit: heard.put_nowait(set(commit.users)))
     machine.passes(46)
-    bob = wire.decode(msgspec.json.encode([wire_event(user_id="bob")]), "json", machine.now_us).events[0][1]
+    bob = Phone("bob").says("CONNECTED", "SUCCESS", at=46)
     await asyncio.gather(running.store._writing.sweep(1), running.store.append([bob]))
     assert (APP_ID, "alice") in await asyncio.wait_for(heard.get(), 30)
 

@@ -46,9 +46,8 @@ class StormRules:
         self._limits = causes.limits
         self._began_us = began_us
         self._storms: dict[tuple[Kind, int], Storm] = {}
+        # What the next events may begin or end: to which somebody was added, and what rages already.
         self._stirred: set[tuple[Kind, int]] = set()
-        # Those that fire: anybody who comes back may be the one after whom it is over.
-        self._raging: set[tuple[Kind, int]] = set()
         # One that fires already has no window: it was opened before a restart.
         for app_id, user_id, *_ in self._book.fires:
             if user_id is None:
@@ -74,18 +73,19 @@ class StormRules:
 
         And whether one that rages is over.
         """
-        for key in [*self._storms] if every else [*self._stirred | self._raging]:
+        weighed = [*self._storms] if every else [*self._stirred]
+        self._stirred.clear()
+        for key in weighed:
             kind, app_id = key
             storm = self._storms[key]
             storm.forget_before(now_us)
             subject = Subject(app_id)
             found = self._book.about(kind, subject)
             if found is not None:
-                self._raging.add(key)
+                self._stirred.add(key)
                 storm.rage()
                 self._goes_on(found, storm, crowds(app_id), now_us)
                 continue
-            self._raging.discard(key)
             storm.calm()
             if not len(storm):
                 del self._storms[key]
@@ -93,7 +93,6 @@ class StormRules:
                 crowd = crowds(app_id)
                 if storm.share(crowd.online) >= self._limits.storm_share:
                     self._begins(kind, subject, storm, crowd, now_us)
-        self._stirred.clear()
 
     def _begins(self, kind: Kind, subject: Subject, storm: Storm, crowd: Crowd, now_us: int) -> None:
         share = storm.share(crowd.online)
@@ -110,7 +109,7 @@ class StormRules:
         if alert is None:
             return
         storm.rage()
-        self._raging.add((kind, subject.app_id or 0))
+        self._stirred.add((kind, subject.app_id or 0))
         self._book.fetch((subject.app_id, user_id) for user_id in storm.users)
         for user_id in storm.users:
             for single in kinds.HELD_BY_STORM[kind]:
