@@ -69,7 +69,7 @@ CUT: Final = {DESKTOP: 1_500, PHONE: 1_700, WALL: 900}
 
 
 class Clock:
-    """Stands at ``now_us``."""
+    """Stands at ``now_us``, which goes forward only: it is the machine's steady clock too."""
 
     def __init__(self, now_us: int) -> None:
         self.now_us = now_us
@@ -133,7 +133,7 @@ async def report(store: Store, said: list[WireEvent], clock: Clock) -> None:
     for start in range(0, len(said), BATCH):
         raw = msgspec.json.encode(said[start : start + BATCH])
         events = [event for _, event in wire.decode(raw, "json", clock()).events]
-        clock.now_us = min(events[-1].occurred_at_us, NOW_US - WAIT_US)
+        clock.now_us = max(clock.now_us, min(events[-1].occurred_at_us, NOW_US - WAIT_US))
         await store.append(
             [msgspec.structs.replace(one, received_at_us=one.occurred_at_us + 180_000) for one in events]
         )
@@ -159,7 +159,7 @@ async def take(browser: Browser, url: str, picture: tuple[str, str, tuple[int, i
 
 async def main() -> None:
     """All of them."""
-    clock = Clock(NOW_US)
+    clock = Clock(NOW_US - DAY_US)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
@@ -176,10 +176,9 @@ async def main() -> None:
             in_force = tuple(Loaded(settings, dict.fromkeys(KEYS, "default")).shown())
             async with (
                 listening(Called(), HOOK_PORT),
-                app.running(settings, {}, clock=clock, in_force=in_force) as served,
+                app.running(settings, {}, clock=clock, steady=clock, in_force=in_force) as served,
             ):
                 await take(browser, served.url, ("first-run", "/", DESKTOP, "light", "en"))
-                clock.now_us = NOW_US - WAIT_US
                 await report(served.store, a_day(Random(SEED)), clock)  # noqa: S311
                 clock.now_us = NOW_US
                 await nothing_owed(served.store)
