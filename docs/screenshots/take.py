@@ -19,22 +19,22 @@ from PIL import Image
 from playwright.async_api import Browser, async_playwright
 
 from sidecar import app
+from sidecar.alerting.receivers.webhook import WebhookSettings
+from sidecar.alerting.tables import notifications
 from sidecar.demo import personas
 from sidecar.domain.events import HEARTBEAT
+from sidecar.domain.units import DAY_US, SECOND_US
 from sidecar.ingest import wire
-from sidecar.sdk.recorder import WireEvent
-from sidecar.sdk.simulator import Habits, SimulatedUser
+from sidecar.sdk.recording.recorder import WireEvent
+from sidecar.sdk.simulator.simulated_app import Behaviour, SimulatedUser
 from sidecar.settings import KEYS, AlertSettings, DatabaseSettings, Loaded, ServerSettings, Settings
-from sidecar.settings.alerts import RouteSettings, WebhookSettings
-from sidecar.store import Store, notifications
+from sidecar.settings.alert_settings import RouteSettings
+from sidecar.store import Store
 from tests.support.called import SECRET, Called, listening
 
 FOLDER: Final = Path(__file__).parent
-SECOND_US: Final = 1_000_000
-HOUR_US: Final = 3_600 * SECOND_US
 # 2026-11-24T15:30:00Z
 NOW_US: Final = 1_795_534_200 * SECOND_US
-DAY_US: Final = 24 * HOUR_US
 # Longer than a first notification waits for company.
 WAIT_US: Final = 2 * SECOND_US
 STORY_US: Final = 260 * SECOND_US
@@ -96,7 +96,7 @@ def a_day(rng: Random) -> list[WireEvent]:
 def _of_the_crowd(number: int, begin_us: int, rng: Random) -> SimulatedUser:
     """Most come in the course of the day, stay for hours and lose the network now and then."""
     name = personas.people(number + 5, start_us=begin_us, rng=Random(SEED), with_alice=True)[-1].clients[0].user_id  # noqa: S311
-    habits = Habits(
+    behaviour = Behaviour(
         first_login=rng.triangular(0, 86_400, 50_000),
         outage_every=7_200,
         outage_lasts=(2.0, 240.0),
@@ -106,17 +106,17 @@ def _of_the_crowd(number: int, begin_us: int, rng: Random) -> SimulatedUser:
         renews=rng.randrange(10) > 0,
         refused=0.03,
     )
-    return SimulatedUser([personas.client(name, rng.randrange(6), habits, begin_us, rng)])
+    return SimulatedUser([personas.client(name, rng.randrange(6), behaviour, begin_us, rng)])
 
 
 def _erin(rng: Random) -> SimulatedUser:
     """Logs in in a browser, which kicks her phone out."""
     start_us = NOW_US - STORY_US
-    phone = Habits(first_login=20.0, outage_every=None, stays=None, away=3_600.0)
-    browser = Habits(first_login=200.0, outage_every=None, stays=None)
+    phone = Behaviour(first_login=20.0, outage_every=None, stays=None, away=3_600.0)
+    browser = Behaviour(first_login=200.0, outage_every=None, stays=None)
     clients = [
-        personas.client("erin", kind, habits, start_us, rng)
-        for kind, habits in ((personas.ANDROID, phone), (personas.WEB, browser))
+        personas.client("erin", kind, behaviour, start_us, rng)
+        for kind, behaviour in ((personas.ANDROID, phone), (personas.WEB, browser))
     ]
     return SimulatedUser(clients, one_device=True)
 
@@ -166,7 +166,7 @@ async def main() -> None:
         )
         with tempfile.TemporaryDirectory() as folder:
             hook = WebhookSettings(name="ops", url=f"http://127.0.0.1:{HOOK_PORT}/hook", secret=SECRET)
-            # A day of minutes: what else there is would be more than a receiver is told in one.
+            # A day of minutes: the rest would be more than a receiver gets in one.
             kicks = RouteSettings(match={"kind": ("kicked_out", "kick_ping_pong")}, receivers=("ops",))
             settings = Settings(
                 server=ServerSettings(),
@@ -176,7 +176,7 @@ async def main() -> None:
             in_force = tuple(Loaded(settings, dict.fromkeys(KEYS, "default")).shown())
             async with (
                 listening(Called(), HOOK_PORT),
-                app.running(settings, {}, clock=clock, steady=clock, in_force=in_force) as served,
+                app.running(settings, {}, system=app.System(clock=clock, steady=clock), in_force=in_force) as served,
             ):
                 await take(browser, served.url, ("first-run", "/", DESKTOP, "light", "en"))
                 await report(served.store, a_day(Random(SEED)), clock)  # noqa: S311
@@ -186,7 +186,9 @@ async def main() -> None:
                     await take(browser, served.url, picture)
                 signed = f"{USERS}/carol?hand_off=24h"
                 await take(
-                    browser, served.url, ("hand-off", await _link(browser, served.url + signed), DESKTOP, "light", "en")
+                    browser,
+                    served.url,
+                    ("share-link", await _link(browser, served.url + signed), DESKTOP, "light", "en"),
                 )
         await browser.close()
 
@@ -195,7 +197,7 @@ async def _link(browser: Browser, address: str) -> str:
     """The path of the link that the page makes."""
     page = await browser.new_page()
     await page.goto(address)
-    link = await page.locator("#hand-off-link").input_value()
+    link = await page.locator("#share-link").input_value()
     await page.close()
     return "/" + link.split("/", 3)[3]
 

@@ -7,7 +7,7 @@ import im.zego.zim.callback.ZIMEventHandler;
 import im.zego.zim.enums.ZIMConnectionEvent;
 import im.zego.zim.enums.ZIMConnectionState;
 
-/** What your handler extends in the place of ZIMEventHandler. Where it overrides one of these two, it calls super first. */
+/** Extend this in place of ZIMEventHandler, and call super first in overrides of these two methods. */
 public class ZimwatchEventHandler extends ZIMEventHandler {
     private final ZimwatchReporter reporter;
 

@@ -12,10 +12,8 @@ import java.net.URL;
 import java.nio.charset.StandardCharsets;
 import java.text.SimpleDateFormat;
 import java.util.ArrayDeque;
-import java.util.ArrayList;
 import java.util.Date;
 import java.util.Iterator;
-import java.util.List;
 import java.util.Locale;
 import java.util.TimeZone;
 import java.util.UUID;
@@ -24,6 +22,7 @@ import java.util.concurrent.ScheduledThreadPoolExecutor;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.TimeUnit;
 
+import org.json.JSONArray;
 import org.json.JSONException;
 import org.json.JSONObject;
 
@@ -33,7 +32,7 @@ import im.zego.zim.callback.ZIMTokenRenewedCallback;
 import im.zego.zim.entity.ZIMLoginConfig;
 
 /**
- * Reports what the ZIM Android SDK says about its connection to a Zimwatch server: wire version 1, no dependency.
+ * Reports the connection events of the ZIM Android SDK to a Zimwatch server: wire version 1, no dependencies.
  *
  * <pre>
  * reporter = new ZimwatchReporter(options);           // once a process, before ZIM.create()
@@ -41,55 +40,54 @@ import im.zego.zim.entity.ZIMLoginConfig;
  * reporter.login(zim, userID, config, callback);      // for zim.login(userID, config, callback)
  * reporter.logout(zim);                               // for zim.logout()
  * reporter.renewToken(zim, token, callback);          // for zim.renewToken(token, callback)
+ * reporter.loggedIn(userID);                          // after a login by a UI kit
  * </pre>
  *
- * Events are recorded before the SDK's call runs, go out in batches on a thread of their own, and wait in a file while
- * the server is away. Of a token its expiry alone is read; tokens and names are never sent. Nothing here throws.
+ * Events are recorded before the SDK's call runs, are sent in batches by a thread, and wait in a file while the
+ * server is unreachable. Of a token only the expiry is read; tokens and names are never sent. Nothing here throws.
  */
 public final class ZimwatchReporter {
     public static final class Options {
         public String endpoint; // the server's address: https://zimwatch.example.com
-        public String ingestToken;
         public long appID;
+        public String ingestToken, appVersion, deviceId;
         public String sdkVersion = ZIM.getVersion();
-        public String appVersion;
-        public String deviceID;
-        public File queueFile; // of this process alone, say new File(context.getNoBackupFilesDir(), "zimwatch-queue")
-        public int mostEvents = 2000; // past that the oldest go
-        public long heartbeatMs = 15_000; // 0: none
+        public File queueFile; // used by this process alone, say new File(context.getNoBackupFilesDir(), "zimwatch-queue")
+        public int mostEvents = 2000; // past this the oldest are dropped
+        public long heartbeatMs = 15_000; // until the server requests another interval; 0: none
         public long firstRetryMs = 1_000;
     }
 
-    /** What a call of login belongs to, from the call to DISCONNECTED. */
-    static final class Session {
+    /** One login, from the call to DISCONNECTED, or to a logout unless CONNECTED follows. */
+    public static final class Session {
         final String id = uuid();
         final String userID;
-        boolean ended;
+        boolean ended, left; // left: logout was called, without a callback while reconnecting
 
         Session(String userID) {
             this.userID = userID;
         }
+
+        boolean live() {
+            return !ended && !left;
+        }
     }
 
-    private static final int BATCH_EVENTS = 100;
-    private static final long GATHER_MS = 50;
-    private static final long LONGEST_RETRY_MS = 30_000;
-    private static final long REFUSED_RETRY_MS = 300_000;
-    private static final int ANSWER_MS = 10_000;
-    private static final int LONGEST_TEXT = 65_536;
+    private static final String VERSION = "0.1.0"; // of Zimwatch, at the time of copying
+    private static final long GATHER_MS = 50, LONGEST_RETRY_MS = 30_000, REFUSED_RETRY_MS = 300_000;
+    private static final int ANSWER_MS = 10_000, BATCH_EVENTS = 100, LONGEST_TEXT = 65_536, LONGEST_HEARTBEAT_S = 3_600;
 
     private final Options options;
     private final String clientID = uuid();
-    private final ScheduledThreadPoolExecutor sender; // one thread; it alone touches the network
+    private final ScheduledThreadPoolExecutor sender; // one thread, for all requests
     private final ArrayDeque<String> queue = new ArrayDeque<>(); // JSON; the file holds the same
     private ScheduledFuture<?> next;
-    private Session session; // of the newest login that may be under way; stays in place after its end
-    private String state;
+    private Session session; // of the latest login; stays set after its end
+    private String state, event, extendedData; // of the last callback
+    private volatile long heartbeatMs;
+    private boolean refusalLogged;
     private long seq;
-    private int inFlight;
-    private int batch = BATCH_EVENTS;
-    private int failures;
-    private int dropped;
+    private int inFlight, failures, dropped, batch = BATCH_EVENTS;
 
     public ZimwatchReporter(Options options) {
         this.options = options;
@@ -98,18 +96,24 @@ public final class ZimwatchReporter {
             thread.setDaemon(true);
             return thread;
         });
+        heartbeatMs = options.heartbeatMs;
         load();
         schedule(0);
-        if (options.heartbeatMs > 0) {
-            sender.scheduleWithFixedDelay(this::beat, options.heartbeatMs, options.heartbeatMs, TimeUnit.MILLISECONDS);
-        }
+        if (heartbeatMs > 0) scheduleHeartbeat();
     }
 
-    /** The first line of your onConnectionStateChanged: names, because an obfuscated build keeps those of enums. */
+    /** Call it first in your onConnectionStateChanged, with names: obfuscated builds keep those of enums. */
     public synchronized void connectionStateChanged(String state, String event, String extendedData) {
         this.state = state;
-        record(session, "connection_state_changed", "state", state, "event", event, "extended_data", text(extendedData));
+        this.event = event;
+        this.extendedData = text(extendedData);
+        recordConnection(session);
         if (session != null && state.equals("DISCONNECTED")) session.ended = true;
+        if (session != null && state.equals("CONNECTED")) session.left = false; // the logout had no effect
+    }
+
+    private void recordConnection(Session of) {
+        record(of, "connection_state_changed", "state", state, "event", event, "extended_data", extendedData);
     }
 
     public synchronized void tokenWillExpire(int second) {
@@ -129,10 +133,21 @@ public final class ZimwatchReporter {
     }
 
     public void logout(ZIM zim) {
-        synchronized (this) {
-            record(session, "logout");
-        }
+        logoutCalled();
         zim.logout();
+    }
+
+    /**
+     * Records a login that was not made through here, as by a UI kit, and repeats the last callback for this user.
+     * Does nothing while that login lasts.
+     */
+    public synchronized void loggedIn(String userID) {
+        if (session != null && session.live() && session.userID.equals(userID)) return;
+        session = new Session(userID);
+        record(session, "login", "offline_login", false, "token_expires_at", null);
+        record(session, "login_result", "code", 0, "message", "");
+        if (state != null && !state.equals("DISCONNECTED")) recordConnection(session);
+        else state = null;
     }
 
     public void renewToken(ZIM zim, String token, ZIMTokenRenewedCallback callback) {
@@ -145,7 +160,7 @@ public final class ZimwatchReporter {
         });
     }
 
-    /** How many events still wait, and how many were given up. */
+    /** The number of queued events. */
     public synchronized int waiting() {
         return queue.size();
     }
@@ -154,50 +169,90 @@ public final class ZimwatchReporter {
         return dropped;
     }
 
-    /** A second login of the same user joins the first; the SDK refuses one for another user, which has no callbacks. */
-    private synchronized Session loginCalled(String userID, String token, boolean offline) {
-        boolean live = session != null && !session.ended;
+    /** A second login of the same user joins the first; the SDK rejects one for another user. */
+    public synchronized Session loginCalled(String userID, String token, boolean offline) {
+        boolean live = session != null && session.live();
         Session of = live && session.userID.equals(userID) ? session : new Session(userID);
-        if (!live) {
-            session = of;
-            state = null;
-        }
+        if (!live) session = of;
+        if (!live) state = null;
         record(of, "login", "offline_login", offline, "token_expires_at", expiryOf(token));
         return of;
     }
 
-    private synchronized void loginEnded(Session of, int code, String message) {
+    public synchronized void loginEnded(Session of, int code, String message) {
         record(of, "login_result", "code", code, "message", text(message));
         if (code != 0 && !"CONNECTED".equals(state) && !"RECONNECTING".equals(state)) of.ended = true;
     }
 
-    private synchronized void beat() {
-        // What waits will be a sign of life when it goes.
-        if (session == null || session.ended || state == null || !queue.isEmpty()) return;
-        String beat = made(session, "heartbeat", "state", state);
-        sender.execute(() -> post("[" + beat + "]")); // one that is lost is no loss: another follows
+    /** Call it before a logout that is not made through here. */
+    public synchronized void logoutCalled() {
+        record(session, "logout");
+        if (session != null) session.left = true;
     }
 
-    private String made(Session of, String type, Object... fields) {
+    private void scheduleHeartbeat() {
+        sender.schedule(() -> {
+            sendHeartbeat();
+            scheduleHeartbeat();
+        }, heartbeatMs, TimeUnit.MILLISECONDS);
+    }
+
+    private void sendHeartbeat() {
+        String heartbeat;
+        synchronized (this) {
+            // A queued event serves as a sign of life.
+            if (session == null || !session.live() || state == null || !queue.isEmpty()) return;
+            heartbeat = json(session, "heartbeat", "state", state);
+        }
+        handleAnswer(post("[" + heartbeat + "]")); // not retried: another follows
+    }
+
+    /** Handles the answer; false if the server did not accept the request. */
+    private synchronized boolean handleAnswer(Answer answer) {
+        // A proxy may answer 200 too; only the server itself returns how many it accepted.
+        if (answer.status != 200) return false;
+        try {
+            JSONObject result = new JSONObject(answer.body);
+            result.getInt("accepted");
+            double afterS = result.optDouble("heartbeat_after_s", 0);
+            if (afterS >= 1 && afterS <= LONGEST_HEARTBEAT_S) heartbeatMs = Math.round(afterS * 1000);
+            JSONArray rejected = result.optJSONArray("rejected");
+            int count = rejected == null ? 0 : rejected.length();
+            if (count > 0) refused(rejected.getJSONObject(0).optString("error"), count + result.optInt("rejected_more"));
+            return true;
+        } catch (JSONException error) {
+            return false;
+        }
+    }
+
+    /** Counts events that are refused for good, and logs the first. */
+    private void refused(Object why, int count) {
+        dropped += count;
+        if (!refusalLogged) System.err.println("Zimwatch: the server refused an event (" + why + ")");
+        refusalLogged = true;
+    }
+
+    private String json(Session of, String type, Object... fields) {
         JSONObject event = new JSONObject();
         try {
             event.put("id", uuid()).put("type", type).put("occurred_at", time(System.currentTimeMillis()));
             event.put("client_id", clientID).put("seq", ++seq).put("app_id", options.appID);
             event.put("session_id", of == null ? JSONObject.NULL : of.id);
             event.put("user_id", of == null || of.userID.isEmpty() ? JSONObject.NULL : text(of.userID));
-            event.put("platform", "Android").putOpt("app_version", options.appVersion).putOpt("device_id", options.deviceID);
+            event.put("platform", "Android").putOpt("app_version", options.appVersion).putOpt("device_id", options.deviceId);
+            event.put("reporter", new JSONObject().put("name", "zimwatch-android").put("version", VERSION));
             event.put("sdk", new JSONObject().put("name", "zim-android").putOpt("version", options.sdkVersion));
             for (int at = 0; at < fields.length; at += 2) {
                 event.put((String) fields[at], fields[at + 1] == null ? JSONObject.NULL : fields[at + 1]);
             }
-        } catch (JSONException error) { // for numbers that are none; there are no such
+        } catch (JSONException error) { // only for NaN and infinity, which do not occur
             throw new IllegalStateException(error);
         }
         return event.toString();
     }
 
     private void record(Session of, String type, Object... fields) {
-        queue.add(made(of, type, fields));
+        queue.add(json(of, type, fields));
         if (queue.size() > options.mostEvents) {
             queue.remove();
             inFlight = Math.max(0, inFlight - 1);
@@ -206,7 +261,7 @@ public final class ZimwatchReporter {
         } else {
             write(options.queueFile, queue.peekLast() + "\n", true);
         }
-        if (next == null) schedule(GATHER_MS); // a call and the callbacks inside it travel together
+        if (next == null) schedule(GATHER_MS); // batches a call with the callbacks inside it
     }
 
     private synchronized void schedule(long afterMs) {
@@ -220,17 +275,16 @@ public final class ZimwatchReporter {
             for (Iterator<String> each = queue.iterator(); each.hasNext() && sent < batch; sent++) {
                 body.append(sent == 0 ? "[" : ",").append(each.next());
             }
-            inFlight = sent; // what overflow drops meanwhile is taken off
+            inFlight = sent; // minus what overflow drops meanwhile
         }
         Answer answer = post(body + "]");
         synchronized (this) {
-            // Whatever stands between may answer 200 as well; only the server itself says how many it took.
-            boolean taken = answer.status == 200 && answer.body.contains("\"accepted\"");
+            boolean accepted = handleAnswer(answer);
             boolean never = answer.status == 400 || answer.status == 413;
             if (never && sent > 1) {
-                batch = (sent + 1) / 2; // half of it may pass; what is refused all alone will be refused for ever
-            } else if (taken || never) {
-                if (never) dropped++;
+                batch = (sent + 1) / 2; // half may pass; an event refused alone is refused for ever
+            } else if (accepted || never) {
+                if (never) refused(answer.status, 1);
                 for (; inFlight > 0; inFlight--) queue.remove();
                 save();
                 failures = 0;
@@ -248,7 +302,7 @@ public final class ZimwatchReporter {
     }
 
     private static final class Answer {
-        int status; // 0: the server was not reached
+        int status; // 0: no connection
         long retryAfterS;
         String body = "";
     }
@@ -257,15 +311,17 @@ public final class ZimwatchReporter {
         Answer answer = new Answer();
         HttpURLConnection connection = null;
         try {
-            connection = (HttpURLConnection) new URL(options.endpoint + "/v1/events").openConnection();
+            // From sent_at the server corrects the times of a wrong clock.
+            URL url = new URL(options.endpoint + "/v1/events?sent_at=" + time(System.currentTimeMillis()));
+            connection = (HttpURLConnection) url.openConnection();
             connection.setConnectTimeout(ANSWER_MS);
             connection.setReadTimeout(ANSWER_MS);
-            connection.setInstanceFollowRedirects(false); // a redirect is no delivery
+            connection.setInstanceFollowRedirects(false); // a redirect is not a delivery
             connection.setDoOutput(true);
             connection.setRequestProperty("Content-Type", "application/json");
             if (options.ingestToken != null) connection.setRequestProperty("Authorization", "Bearer " + options.ingestToken);
             try (OutputStream out = connection.getOutputStream()) {
-                out.write(body.getBytes(StandardCharsets.UTF_8)); // half a surrogate pair becomes a question mark
+                out.write(body.getBytes(StandardCharsets.UTF_8)); // a lone surrogate becomes a question mark
             }
             answer.status = connection.getResponseCode();
             String after = connection.getHeaderField("Retry-After");
@@ -273,7 +329,7 @@ public final class ZimwatchReporter {
             InputStream in = answer.status < 400 ? connection.getInputStream() : connection.getErrorStream();
             answer.body = in == null ? "" : read(in);
         } catch (IOException | RuntimeException error) {
-            answer.status = Math.max(answer.status, 0); // it is tried again
+            answer.status = Math.max(answer.status, 0); // it is retried
         } finally {
             if (connection != null) connection.disconnect();
         }
@@ -283,18 +339,16 @@ public final class ZimwatchReporter {
     private void load() {
         try {
             for (String line : read(new FileInputStream(options.queueFile)).split("\n")) {
-                if (line.startsWith("{") && line.endsWith("}")) queue.add(line); // not one that was cut off
+                if (line.startsWith("{") && line.endsWith("}")) queue.add(line); // complete lines only
             }
         } catch (IOException error) {
             queue.clear(); // the first start
         }
     }
 
-    private void save() { // whole or not at all
-        List<String> lines = new ArrayList<>(queue);
-        lines.add("");
+    private void save() { // atomic
         File fresh = new File(options.queueFile.getPath() + ".new");
-        write(fresh, String.join("\n", lines), false);
+        write(fresh, queue.isEmpty() ? "" : String.join("\n", queue) + "\n", false);
         if (!fresh.renameTo(options.queueFile)) fresh.delete();
     }
 
@@ -302,7 +356,7 @@ public final class ZimwatchReporter {
         try (OutputStream out = new FileOutputStream(file, append)) {
             out.write(text.getBytes(StandardCharsets.UTF_8));
         } catch (IOException error) {
-            // A full disk: what waits is still in memory.
+            // On a full disk the queue is still in memory.
         }
     }
 
@@ -328,15 +382,15 @@ public final class ZimwatchReporter {
     /** UUID version 7 (RFC 9562): milliseconds first, so that ids sort by time. */
     private static String uuid() {
         UUID random = UUID.randomUUID();
-        long high = System.currentTimeMillis() << 16 | 0x7000 | (random.getMostSignificantBits() & 0xfff);
+        long high = Math.max(0, System.currentTimeMillis()) << 16 | 0x7000 | (random.getMostSignificantBits() & 0xfff);
         return new UUID(high, random.getLeastSignificantBits()).toString();
     }
 
-    /** A Token04 is "04" and base64, whose first eight bytes are the expiry in Unix seconds, big-endian, in the clear. */
+    /** A Token04 is "04" and base64; the first eight bytes are the expiry in Unix seconds, big-endian, unencrypted. */
     private static String expiryOf(String token) {
         if (token == null || !token.matches("(?s)04[A-Za-z0-9+/]{11}.*")) return null;
         long seconds = 0;
-        for (int at = 2; at < 13; at++) { // eleven digits are 66 bits: the last two are of the ninth byte
+        for (int at = 2; at < 13; at++) { // eleven digits are 66 bits: drop two
             int digit = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".indexOf(token.charAt(at));
             seconds = at < 12 ? seconds << 6 | digit : seconds << 4 | digit >> 2;
         }

@@ -1,13 +1,14 @@
-// Reports what the ZIM C++ SDK says about its connection to a Zimwatch server: wire version 1, C++17, no dependency.
+// Reports the connection events of the ZIM C++ SDK to a Zimwatch server: wire version 1, C++17, no dependencies.
 //
 //   auto reporter = std::make_shared<zimwatch::Reporter>(options);             // once a process, before ZIM::create
 //   zim->setEventHandler(std::make_shared<zimwatch::Watched<MyHandler>>(reporter));   // MyHandler: your own
 //   zimwatch::login(reporter, zim, user_id, config, callback);                // for zim->login(user_id, config, callback)
 //   zimwatch::logout(reporter, zim);                                          // for zim->logout()
 //   zimwatch::renew_token(reporter, zim, token, callback);                    // for zim->renewToken(token, callback)
+//   reporter->logged_in(user_id);                                             // after a login by a UI kit
 //
-// Events are recorded before your handler or the SDK's call runs, go out in batches on a thread of their own, and wait in
-// a file while the server is away. Of a token its expiry alone is read; tokens and names are never sent.
+// Events are recorded before your handler or the SDK's call runs, are sent in batches by a thread, and wait in a file while
+// the server is unreachable. Of a token only the expiry is read; tokens and names are never sent.
 #pragma once
 
 #include <algorithm>
@@ -15,10 +16,11 @@
 #include <condition_variable>
 #include <cstdint>
 #include <cstdio>
-#include <ctime>
+#include <cstdlib>
 #include <deque>
 #include <fstream>
 #include <functional>
+#include <iostream>
 #include <memory>
 #include <mutex>
 #include <random>
@@ -27,119 +29,51 @@
 #include <utility>
 
 #include "ZIM.h"
+#include "zimwatch_text.hpp"
 
 namespace zimwatch {
 
 struct Answer {
-    int status = 0;         // 0: the server was not reached
+    int status = 0;         // 0: no connection
     std::string body;
-    long retry_after_s = 0; // of the header Retry-After; 0 where there is none
+    long retry_after_s = 0; // of the header Retry-After; 0: absent
 };
 
 struct Options {
     std::uint64_t app_id = 0;
-    std::string platform; // a ZIMPlatformType by its name: Win, MacOS, Linux …
+    std::string platform; // the name of a ZIMPlatformType: Win, MacOS, Linux …
     std::string sdk_version, app_version, device_id;
-    std::string queue_file;                         // what waits is kept here; of this process alone
-    std::function<Answer(const std::string &)> post; // POSTs a JSON body to <server>/v1/events and waits for the answer
-    std::chrono::milliseconds heartbeat{15000}; // 0: none
+    std::string queue_file;                         // the queue; used by this process alone
+    // POSTs a JSON body to <server><path>, and waits for the answer. The path is /v1/events?sent_at=…
+    std::function<Answer(const std::string &path, const std::string &body)> post;
+    // Called once, with a line, when the server refuses an event for good.
+    std::function<void(const std::string &)> log = [](const std::string &line) { std::cerr << line << '\n'; };
+    std::chrono::milliseconds heartbeat{15000}; // until the server requests another interval; 0: none
     std::chrono::milliseconds first_retry{1000};
-    std::size_t most_events = 2000; // past that the oldest go
+    std::size_t most_events = 2000; // past this the oldest are dropped
 };
-
-// UUID version 7 (RFC 9562): milliseconds first, so that ids sort by time.
-inline std::string uuid() {
-    static thread_local std::random_device random;
-    const auto since = std::chrono::system_clock::now().time_since_epoch();
-    const auto ms = static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(since).count());
-    char text[37];
-    std::snprintf(text, sizeof text, "%08x-%04x-7%03x-%04x-%04x%08x", static_cast<unsigned>(ms >> 16),
-                  static_cast<unsigned>(ms & 0xffff), random() & 0xfff, (random() & 0x3fff) | 0x8000, random() & 0xffff,
-                  random() & 0xffffffff);
-    return text;
-}
-
-// RFC 3339, UTC.
-inline std::string time_text(std::int64_t ms) {
-    const std::time_t seconds = static_cast<std::time_t>(ms / 1000);
-    std::tm utc{};
-#ifdef _WIN32
-    gmtime_s(&utc, &seconds);
-#else
-    gmtime_r(&seconds, &utc);
-#endif
-    char text[96];
-    std::snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", utc.tm_year + 1900, utc.tm_mon + 1,
-                  utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, static_cast<int>(ms % 1000));
-    return text;
-}
-
-// A JSON string. Bytes that are not UTF-8 become U+FFFD, and past 60,000 bytes the rest is left out.
-inline std::string quoted(const std::string &text) {
-    std::string out = "\"";
-    for (std::size_t at = 0; at < text.size() && out.size() < 60000;) {
-        const auto byte = [&](std::size_t index) { return static_cast<unsigned char>(text[index]); };
-        const unsigned char lead = byte(at);
-        const std::size_t length = lead < 0x80 ? 1 : lead >= 0xc2 && lead < 0xe0 ? 2 : lead >= 0xe0 && lead < 0xf0 ? 3
-                                   : lead >= 0xf0 && lead < 0xf5 ? 4 : 0;
-        bool good = length > 0 && at + length <= text.size();
-        for (std::size_t next = 1; good && next < length; ++next) good = (byte(at + next) & 0xc0) == 0x80;
-        if (good && length > 1) {
-            const unsigned char second = byte(at + 1); // neither overlong, nor half a surrogate pair, nor past U+10FFFF
-            good = !(lead == 0xe0 && second < 0xa0) && !(lead == 0xed && second > 0x9f) &&
-                   !(lead == 0xf0 && second < 0x90) && !(lead == 0xf4 && second > 0x8f);
-        }
-        if (!good) {
-            out += "\\ufffd";
-            at += 1;
-        } else if (length > 1) {
-            out.append(text, at, length);
-            at += length;
-        } else {
-            char escape[7];
-            if (lead == '"' || lead == '\\') out += {'\\', static_cast<char>(lead)};
-            else if (lead < 0x20) std::snprintf(escape, sizeof escape, "\\u%04x", lead), out += escape;
-            else out += static_cast<char>(lead);
-            at += 1;
-        }
-    }
-    return out + "\"";
-}
-
-// The expiry of a Token04 as JSON: "04" and base64, whose first eight bytes are Unix seconds, big-endian, in the clear.
-inline std::string expiry_of(const std::string &token) {
-    static const std::string digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    if (token.size() < 14 || token.compare(0, 2, "04") != 0) return "null";
-    std::uint64_t seconds = 0;
-    for (std::size_t index = 2; index < 13; ++index) { // eleven digits are 66 bits: the last two are of the ninth byte
-        const auto digit = digits.find(token[index]);
-        if (digit == std::string::npos) return "null";
-        seconds = index < 12 ? seconds << 6 | digit : seconds << 4 | digit >> 2;
-    }
-    const bool likely = seconds >= 946684800 && seconds < 7258118400; // the years 2000 to 2199
-    return likely ? quoted(time_text(static_cast<std::int64_t>(seconds) * 1000)) : "null";
-}
 
 class Reporter {
   public:
     struct Session {
         std::string id, user_id;
         bool ended = false;
+        bool left = false; // logout was called: the SDK gives no callback for it while reconnecting
     };
-    using Login = std::shared_ptr<Session>; // what a call of login belongs to
+    using Login = std::shared_ptr<Session>; // one login
 
-    explicit Reporter(Options options) : options_(std::move(options)), client_id_(uuid()) {
+    explicit Reporter(Options options)
+        : options_(std::move(options)), client_id_(uuid()), heartbeat_(options_.heartbeat) {
         std::ifstream file(options_.queue_file);
         for (std::string line; std::getline(file, line);)
-            if (!line.empty() && line.back() == '}') queue_.emplace_back(++pushed_, line); // not one that was cut off
+            if (!line.empty() && line.back() == '}') queue_.emplace_back(++pushed_, line); // complete lines only
         sender_ = std::thread([this] { run(); });
     }
 
     ~Reporter() {
-        {
-            std::lock_guard<std::mutex> lock(mutex_);
-            stopping_ = true;
-        }
+        std::unique_lock<std::mutex> lock(mutex_);
+        stopping_ = true;
+        lock.unlock();
         wake_.notify_all();
         sender_.join();
     }
@@ -147,9 +81,11 @@ class Reporter {
     void connection_state_changed(int state, int event, const std::string &extended_data) {
         std::lock_guard<std::mutex> lock(mutex_);
         state_ = state;
-        record("connection_state_changed", ",\"state\":" + std::to_string(state) + ",\"event\":" + std::to_string(event) +
-                                               ",\"extended_data\":" + quoted(extended_data), session_);
+        last_ = ",\"state\":" + std::to_string(state) + ",\"event\":" + std::to_string(event) +
+                ",\"extended_data\":" + quoted(extended_data);
+        record("connection_state_changed", last_, session_);
         if (state == 0 && session_) session_->ended = true;
+        if (state == 2 && session_) session_->left = false; // the logout had no effect
     }
 
     void token_will_expire(long long second) {
@@ -157,10 +93,10 @@ class Reporter {
         record("token_will_expire", ",\"second\":" + std::to_string(second), session_);
     }
 
-    // A second login of the same user joins the first; the SDK refuses one for another user, which then has no callbacks.
+    // A second login of the same user joins the first; the SDK rejects one for another user.
     Login login_called(const std::string &user_id, const std::string &token, bool offline) {
         std::lock_guard<std::mutex> lock(mutex_);
-        const bool live = session_ && !session_->ended;
+        const bool live = is_live();
         Login of = live && session_->user_id == user_id ? session_ : std::make_shared<Session>(Session{uuid(), user_id});
         if (!live) session_ = of, state_ = -1;
         record("login", std::string(",\"offline_login\":") + (offline ? "true" : "false") +
@@ -174,9 +110,22 @@ class Reporter {
         if (code != 0 && state_ != 2 && state_ != 3) of->ended = true;
     }
 
+    // Records a login that was not made through here, as by a UI kit, and repeats the last callback for this user.
+    // Does nothing while that login lasts.
+    void logged_in(const std::string &user_id) {
+        std::lock_guard<std::mutex> lock(mutex_);
+        if (is_live() && session_->user_id == user_id) return;
+        session_ = std::make_shared<Session>(Session{uuid(), user_id});
+        record("login", ",\"offline_login\":false,\"token_expires_at\":null", session_);
+        record("login_result", ",\"code\":0,\"message\":\"\"", session_);
+        if (state_ > 0) record("connection_state_changed", last_, session_);
+        else state_ = -1;
+    }
+
     void logout_called() {
         std::lock_guard<std::mutex> lock(mutex_);
         record("logout", "", session_);
+        if (session_) session_->left = true;
     }
 
     void token_renewed(const std::string &token, int code) {
@@ -191,7 +140,7 @@ class Reporter {
                                 ",\"message\":" + quoted(message), session_);
     }
 
-    // Whether nothing waits any more within this time.
+    // Waits until all is delivered; false if that takes longer.
     bool flush(std::chrono::milliseconds within) {
         std::unique_lock<std::mutex> lock(mutex_);
         return idle_.wait_for(lock, within, [this] { return queue_.empty(); });
@@ -206,13 +155,50 @@ class Reporter {
     using Clock = std::chrono::steady_clock;
     static constexpr std::size_t batch_events = 100;
     static constexpr std::chrono::milliseconds gather{50}, longest_retry{30000}, refused_retry{300000};
+    static constexpr const char *version = "0.1.0"; // of Zimwatch, at the time of copying
+    static constexpr double longest_heartbeat_s = 3600;
 
-    static std::int64_t now_ms() {
-        const auto since = std::chrono::system_clock::now().time_since_epoch();
-        return std::chrono::duration_cast<std::chrono::milliseconds>(since).count();
+    bool is_live() const { return session_ && !session_->ended && !session_->left; }
+
+    // From sent_at the server corrects the times of a wrong clock.
+    Answer post(const std::string &body) const { return options_.post("/v1/events?sent_at=" + time_text(now_ms()), body); }
+
+    // The position of the value of a name in JSON, or npos.
+    static std::size_t value_of(const std::string &json, const std::string &name) {
+        const auto found = json.find('"' + name + '"');
+        return found == std::string::npos ? found : json.find_first_not_of(" :", found + name.size() + 2);
     }
 
-    std::string made(const std::string &type, const std::string &fields, const Login &of) {
+    static double number_of(const std::string &json, const std::string &name) {
+        const auto at = value_of(json, name);
+        return at == std::string::npos ? 0 : std::strtod(json.c_str() + at, nullptr);
+    }
+
+    // Handles the answer; false if the server did not accept the request.
+    bool handle_answer(const Answer &answer) {
+        // A proxy may answer 200 too; only the server itself returns how many it accepted.
+        if (answer.status != 200 || value_of(answer.body, "accepted") == std::string::npos) return false;
+        const double after_s = number_of(answer.body, "heartbeat_after_s");
+        if (options_.heartbeat.count() > 0 && after_s >= 1 && after_s <= longest_heartbeat_s)
+            heartbeat_ = std::chrono::milliseconds(static_cast<std::int64_t>(after_s * 1000));
+        auto count = static_cast<std::size_t>(std::max(0.0, number_of(answer.body, "rejected_more")));
+        for (auto at = answer.body.find("\"index\""); at != std::string::npos; at = answer.body.find("\"index\"", at + 1)) ++count;
+        if (count == 0) return true;
+        const auto why = value_of(answer.body, "error");
+        auto end = why == std::string::npos ? why : answer.body.find('"', why + 1);
+        while (end != std::string::npos && answer.body[end - 1] == '\\') end = answer.body.find('"', end + 1);
+        refused(end == std::string::npos ? "" : answer.body.substr(why + 1, end - why - 1), count);
+        return true;
+    }
+
+    // Counts events that are refused for good, and logs the first.
+    void refused(const std::string &why, std::size_t count) {
+        dropped_ += count;
+        if (!refusal_logged_ && options_.log) options_.log("Zimwatch: the server refused an event (" + why + ")");
+        refusal_logged_ = true;
+    }
+
+    std::string event_json(const std::string &type, const std::string &fields, const Login &of) {
         const auto optional = [](const char *name, const std::string &value) {
             return value.empty() ? "" : std::string(",\"") + name + "\":" + quoted(value);
         };
@@ -222,11 +208,12 @@ class Reporter {
                ",\"user_id\":" + (of && !of->user_id.empty() ? quoted(of->user_id) : "null") +
                ",\"sdk\":{\"name\":\"zim-cpp\"" + optional("version", options_.sdk_version) + "}" +
                optional("platform", options_.platform) + optional("app_version", options_.app_version) +
-               optional("device_id", options_.device_id) + fields + "}";
+               optional("device_id", options_.device_id) + ",\"reporter\":{\"name\":\"zimwatch-cpp\",\"version\":\"" + version +
+               "\"}" + fields + "}";
     }
 
     void record(const std::string &type, const std::string &fields, const Login &of) {
-        queue_.emplace_back(++pushed_, made(type, fields, of));
+        queue_.emplace_back(++pushed_, event_json(type, fields, of));
         if (queue_.size() > options_.most_events) {
             queue_.pop_front(), ++dropped_;
             save();
@@ -236,7 +223,7 @@ class Reporter {
         wake_.notify_all();
     }
 
-    void save() const { // whole or not at all
+    void save() const { // atomic
         if (options_.queue_file.empty()) return;
         const std::string fresh = options_.queue_file + ".new";
         std::ofstream file(fresh, std::ios::trunc);
@@ -250,46 +237,46 @@ class Reporter {
 
     void run() {
         std::unique_lock<std::mutex> lock(mutex_);
-        auto beat_at = Clock::now() + options_.heartbeat;
+        auto heartbeat_at = Clock::now() + heartbeat_;
         auto send_at = Clock::now();
         while (!stopping_) {
-            const bool beats = options_.heartbeat.count() > 0 && session_ && !session_->ended && state_ >= 0;
-            if (queue_.empty() && beats && Clock::now() >= beat_at) {
-                const std::string beat = made("heartbeat", ",\"state\":" + std::to_string(state_), session_);
-                beat_at = Clock::now() + options_.heartbeat;
+            const bool sends_heartbeats = options_.heartbeat.count() > 0 && is_live() && state_ >= 0;
+            if (queue_.empty() && sends_heartbeats && Clock::now() >= heartbeat_at) {
+                const std::string heartbeat = event_json("heartbeat", ",\"state\":" + std::to_string(state_), session_);
                 lock.unlock();
-                options_.post("[" + beat + "]"); // one that is lost is no loss: another follows
+                const Answer answer = post("[" + heartbeat + "]"); // not retried: another follows
                 lock.lock();
+                handle_answer(answer);
+                heartbeat_at = Clock::now() + heartbeat_;
             } else if (queue_.empty()) {
-                if (beats) wake_.wait_until(lock, beat_at);
+                if (sends_heartbeats) wake_.wait_until(lock, heartbeat_at);
                 else wake_.wait(lock);
-                send_at = std::max(send_at, Clock::now() + gather); // what happens together travels together
+                send_at = std::max(send_at, Clock::now() + gather); // batches a call with the callbacks inside it
             } else if (Clock::now() < send_at) {
                 wake_.wait_until(lock, send_at);
             } else {
                 send_at = Clock::now() + send(lock);
-                beat_at = Clock::now() + options_.heartbeat;
+                heartbeat_at = Clock::now() + heartbeat_;
             }
         }
     }
 
-    // One batch; gives how long to wait before the next.
+    // Sends one batch; returns the pause before the next.
     std::chrono::milliseconds send(std::unique_lock<std::mutex> &lock) {
         const std::size_t count = std::min(batch_, queue_.size());
         const std::uint64_t last = queue_[count - 1].first;
         std::string body;
         for (std::size_t index = 0; index < count; ++index) body += (index ? "," : "[") + queue_[index].second;
         lock.unlock();
-        const Answer answer = options_.post(body + "]");
+        const Answer answer = post(body + "]");
         lock.lock();
-        // Whatever stands between may answer 200 as well; only the server itself says how many it took.
-        const bool taken = answer.status == 200 && answer.body.find("\"accepted\"") != std::string::npos;
-        if (!taken && (answer.status == 400 || answer.status == 413) && count > 1) {
-            batch_ = (count + 1) / 2; // half of it may pass; what is refused all alone will be refused for ever
+        const bool accepted = handle_answer(answer);
+        if (!accepted && (answer.status == 400 || answer.status == 413) && count > 1) {
+            batch_ = (count + 1) / 2; // half may pass; an event refused alone is refused for ever
             return gather;
         }
-        if (taken || answer.status == 400 || answer.status == 413) {
-            if (!taken) ++dropped_;
+        if (accepted || answer.status == 400 || answer.status == 413) {
+            if (!accepted) refused(std::to_string(answer.status), 1);
             while (!queue_.empty() && queue_.front().first <= last) queue_.pop_front();
             save();
             failures_ = 0;
@@ -305,18 +292,21 @@ class Reporter {
 
     const Options options_;
     const std::string client_id_;
+    std::chrono::milliseconds heartbeat_;
     std::mutex mutex_;
     std::condition_variable wake_, idle_;
-    std::deque<std::pair<std::uint64_t, std::string>> queue_; // by number, so that a sent batch is found again
+    std::deque<std::pair<std::uint64_t, std::string>> queue_; // numbered, to find a sent batch again
     std::uint64_t pushed_ = 0, seq_ = 0;
     std::size_t dropped_ = 0, batch_ = batch_events;
     int failures_ = 0, state_ = -1;
-    Login session_; // of the newest login that may be under way; stays in place after its end
+    std::string last_; // of the last callback
+    bool refusal_logged_ = false;
+    Login session_; // of the latest login; stays set after its end
     bool stopping_ = false;
     std::thread sender_;
 };
 
-// Your handler, with the reporter in front of it. It takes the reporter and then whatever your handler's constructor takes.
+// Your handler, after the reporter. Takes the reporter, then the arguments of your handler's constructor.
 template <class Handler> class Watched : public Handler {
   public:
     template <class... Given>
@@ -330,7 +320,7 @@ template <class Handler> class Watched : public Handler {
     }
 
     void onTokenWillExpire(zim::ZIM *zim, unsigned int second) override {
-        reporter_->token_will_expire(static_cast<int>(second)); // negative for a token that has ended
+        reporter_->token_will_expire(static_cast<int>(second)); // negative for an expired token
         Handler::onTokenWillExpire(zim, second);
     }
 

@@ -1,4 +1,4 @@
-// Reports what the ZIM Flutter SDK says about its connection to a Zimwatch server: wire version 1. For Android, iOS, macOS and
+// Reports the connection events of the ZIM Flutter SDK to a Zimwatch server: wire version 1. For Android, iOS, macOS and
 // Windows. NOT COMPILED OR RUN by this project: there was no Dart on its machines. Needs Dart 2.15 or newer (Enum.name).
 //
 //   final reporter = ZimwatchReporter(ZimwatchOptions(...));      // once a process, before ZIM.create()
@@ -7,9 +7,10 @@
 //   await reporter.login(zim, userID, config);                    // for zim.login(userID, config)
 //   reporter.logout(zim);                                         // for zim.logout()
 //   await reporter.renewToken(zim, token);                        // for zim.renewToken(token)
+//   reporter.loggedIn(userID);                                    // after a login by a UI kit
 //
-// Events are recorded before your handler or the SDK's call runs, go out in batches, and wait in a file while the server
-// is away. Of a token its expiry alone is read; tokens and names are never sent.
+// Events are recorded before your handler or the SDK's call runs, are sent in batches, and wait in a file while the server
+// is unreachable. Of a token only the expiry is read; tokens and names are never sent.
 import 'dart:async';
 import 'dart:collection';
 import 'dart:convert';
@@ -29,31 +30,34 @@ class ZimwatchOptions {
     this.ingestToken,
     this.sdkVersion,
     this.appVersion,
-    this.deviceID,
+    this.deviceId,
     this.mostEvents = 2000,
     this.heartbeat = const Duration(seconds: 15),
   });
 
   final String endpoint; // the server's address: https://zimwatch.example.com
   final int appID;
-  final String platform; // a ZIMPlatformType by its name: Android, IPhoneOS, MacOS, Win
-  final File queueFile; // of this process alone, in getApplicationSupportDirectory()
-  final String? ingestToken, sdkVersion, appVersion, deviceID;
-  final int mostEvents; // past that the oldest go
-  final Duration heartbeat; // zero: none
+  final String platform; // the name of a ZIMPlatformType: Android, IPhoneOS, MacOS, Win
+  final File queueFile; // used by this process alone, in getApplicationSupportDirectory()
+  final String? ingestToken, sdkVersion, appVersion, deviceId;
+  final int mostEvents; // past this the oldest are dropped
+  final Duration heartbeat; // until the server requests another interval; zero: none
 }
 
-/// What a call of login belongs to, from the call to DISCONNECTED.
-class _Session {
-  _Session(this.userID);
+/// One login, from the call to DISCONNECTED, or to a logout unless CONNECTED follows.
+class ZimwatchSession {
+  ZimwatchSession._(this.userID);
 
   final String id = _uuid();
   final String userID;
-  bool ended = false;
+  bool _ended = false;
+  bool _left = false; // logout was called: the SDK gives no callback for it while reconnecting
+
+  bool get _live => !_ended && !_left;
 }
 
 class _Answer {
-  const _Answer(this.status, this.body, this.retryAfter); // status 0: the server was not reached
+  const _Answer(this.status, this.body, this.retryAfter); // status 0: no connection
 
   final int status;
   final String body;
@@ -62,28 +66,34 @@ class _Answer {
 
 class ZimwatchReporter {
   ZimwatchReporter(this._options) {
+    _heartbeat = _options.heartbeat;
     _disk = _load();
     _disk.then((_) => _schedule(Duration.zero));
-    if (_options.heartbeat > Duration.zero) _heart = Timer.periodic(_options.heartbeat, (_) => _beat());
+    if (_heartbeat > Duration.zero) _scheduleHeartbeat();
   }
 
   static const _batchEvents = 100;
-  static const _gather = Duration(milliseconds: 50); // a call and the callbacks inside it travel together
+  static const _gather = Duration(milliseconds: 50); // batches a call with the callbacks inside it
   static const _answerWithin = Duration(seconds: 10);
   static const _firstRetryMs = 1000, _longestRetryMs = 30000, _refusedRetryMs = 300000;
-  static const _longestText = 65536;
+  static const _longestText = 65536, _longestHeartbeatS = 3600;
+  static const _version = '0.1.0'; // of Zimwatch, at the time of copying
 
   final ZimwatchOptions _options;
   final String _clientID = _uuid();
   final Queue<String> _queue = Queue(); // JSON; the file holds the same
   final Random _random = Random();
-  late Future<void> _disk; // what is still to be written, one after the other
+  late Future<void> _disk; // pending writes, in order
   Timer? _heart, _next;
   bool _sending = false;
-  _Session? _session; // of the newest login that may be under way; stays in place after its end
+  ZimwatchSession? _session; // of the latest login; stays set after its end
   String? _state;
+  Map<String, Object?> _last = {}; // of the last callback
+  late Duration _heartbeat;
+  bool _refusalLogged = false;
   int _seq = 0, _inFlight = 0, _batch = _batchEvents, _failures = 0, _dropped = 0;
 
+  /// What the disk holds from before counts once it is read.
   int get waiting => _queue.length;
   int get dropped => _dropped;
 
@@ -92,14 +102,15 @@ class ZimwatchReporter {
     _next?.cancel();
   }
 
-  /// Your handler, with the reporter in front of it. Names, not `.index`: the Dart enums begin with `unknown`.
+  /// Your handler, called after the reporter. Names, not `.index`: the Dart enums begin with `unknown`.
   void Function(ZIM, ZIMConnectionState, ZIMConnectionEvent, Map) connectionStateChanged(
       [void Function(ZIM, ZIMConnectionState, ZIMConnectionEvent, Map)? handler]) {
     return (zim, state, event, extendedData) {
       _state = state.name;
-      _record(_session, 'connection_state_changed',
-          {'state': state.name, 'event': event.name, 'extended_data': _text(_encoded(extendedData))});
-      if (state == ZIMConnectionState.disconnected) _session?.ended = true;
+      _last = {'state': state.name, 'event': event.name, 'extended_data': _text(_encoded(extendedData))};
+      _record(_session, 'connection_state_changed', _last);
+      if (state == ZIMConnectionState.disconnected) _session?._ended = true;
+      if (state == ZIMConnectionState.connected) _session?._left = false; // the logout had no effect
       handler?.call(zim, state, event, extendedData);
     };
   }
@@ -112,19 +123,40 @@ class ZimwatchReporter {
   }
 
   Future<void> login(ZIM zim, String userID, ZIMLoginConfig config) async {
-    final of = _loginCalled(userID, config.token, config.isOfflineLogin);
+    final of = loginCalled(userID, config.token, config.isOfflineLogin);
     try {
       await zim.login(userID, config);
-      _loginEnded(of, 0, '');
+      loginEnded(of, 0, '');
     } on PlatformException catch (error) {
-      _loginEnded(of, int.tryParse(error.code) ?? -1, error.message);
+      loginEnded(of, int.tryParse(error.code) ?? -1, error.message);
       rethrow;
     }
   }
 
   void logout(ZIM zim) {
-    _record(_session, 'logout', {});
+    logoutCalled();
     zim.logout();
+  }
+
+  /// Records a login that was not made through here, as by a UI kit, and repeats the last callback for this user.
+  /// Does nothing while that login lasts.
+  void loggedIn(String userID) {
+    final known = _session;
+    if (known != null && known._live && known.userID == userID) return;
+    final of = _session = ZimwatchSession._(userID);
+    _record(of, 'login', {'offline_login': false, 'token_expires_at': null});
+    _record(of, 'login_result', {'code': 0, 'message': ''});
+    if (_state != null && _state != 'disconnected') {
+      _record(of, 'connection_state_changed', _last);
+    } else {
+      _state = null;
+    }
+  }
+
+  /// Call it before a logout that is not made through here.
+  void logoutCalled() {
+    _record(_session, 'logout', {});
+    _session?._left = true;
   }
 
   Future<ZIMTokenRenewedResult> renewToken(ZIM zim, String token) async {
@@ -143,11 +175,11 @@ class ZimwatchReporter {
         {'method': method, 'code': int.tryParse(error.code) ?? -1, 'message': _text(error.message)});
   }
 
-  /// A second login of the same user joins the first; the SDK refuses one for another user, which has no callbacks.
-  _Session _loginCalled(String userID, String token, bool offline) {
+  /// A second login of the same user joins the first; the SDK rejects one for another user.
+  ZimwatchSession loginCalled(String userID, String token, bool offline) {
     final known = _session;
-    final live = known != null && !known.ended;
-    final of = live && known.userID == userID ? known : _Session(userID);
+    final live = known != null && known._live;
+    final of = live && known.userID == userID ? known : ZimwatchSession._(userID);
     if (!live) {
       _session = of;
       _state = null;
@@ -156,19 +188,56 @@ class ZimwatchReporter {
     return of;
   }
 
-  void _loginEnded(_Session of, int code, String? message) {
+  void loginEnded(ZimwatchSession of, int code, String? message) {
     _record(of, 'login_result', {'code': code, 'message': _text(message)});
-    if (code != 0 && _state != 'connected' && _state != 'reconnecting') of.ended = true;
+    if (code != 0 && _state != 'connected' && _state != 'reconnecting') of._ended = true;
   }
 
-  void _beat() {
+  void _scheduleHeartbeat() {
+    _heart = Timer(_heartbeat, () {
+      _sendHeartbeat();
+      _scheduleHeartbeat();
+    });
+  }
+
+  void _sendHeartbeat() {
     final session = _session;
-    // What waits will be a sign of life when it goes.
-    if (session == null || session.ended || _state == null || _queue.isNotEmpty) return;
-    _post('[${_made(session, 'heartbeat', {'state': _state})}]'); // one that is lost is no loss: another follows
+    // A queued event serves as a sign of life.
+    if (session == null || !session._live || _state == null || _queue.isNotEmpty) return;
+    _post('[${_json(session, 'heartbeat', {'state': _state})}]').then(_handleAnswer); // not retried: another follows
   }
 
-  String _made(_Session? of, String type, Map<String, Object?> fields) => jsonEncode({
+  /// Handles the answer; false if the server did not accept the request.
+  bool _handleAnswer(_Answer answer) {
+    // A proxy may answer 200 too; only the server itself returns how many it accepted.
+    if (answer.status != 200) return false;
+    try {
+      final result = jsonDecode(answer.body);
+      if (result is! Map || result['accepted'] is! int) return false;
+      final after = result['heartbeat_after_s'];
+      if (after is num && after >= 1 && after <= _longestHeartbeatS) {
+        _heartbeat = Duration(milliseconds: (after * 1000).round());
+      }
+      final rejected = result['rejected'], more = result['rejected_more'];
+      if (rejected is List && rejected.isNotEmpty) {
+        final first = rejected.first;
+        _refused(first is Map ? first['error'] : null, rejected.length + (more is int ? more : 0));
+      }
+      return true;
+    } on FormatException {
+      return false;
+    }
+  }
+
+  /// Counts events that are refused for good, and logs the first.
+  void _refused(Object? why, int count) {
+    _dropped += count;
+    // ignore: avoid_print
+    if (!_refusalLogged) print('Zimwatch: the server refused an event ($why)');
+    _refusalLogged = true;
+  }
+
+  String _json(ZimwatchSession? of, String type, Map<String, Object?> fields) => jsonEncode({
         'id': _uuid(),
         'type': type,
         'occurred_at': _time(DateTime.now()),
@@ -180,12 +249,13 @@ class ZimwatchReporter {
         'platform': _options.platform,
         'sdk': {'name': 'zego_zim', 'version': _options.sdkVersion},
         'app_version': _options.appVersion,
-        'device_id': _options.deviceID,
+        'device_id': _options.deviceId,
+        'reporter': {'name': 'zimwatch-flutter', 'version': _version},
         ...fields,
       });
 
-  void _record(_Session? of, String type, Map<String, Object?> fields) {
-    _queue.add(_made(of, type, fields));
+  void _record(ZimwatchSession? of, String type, Map<String, Object?> fields) {
+    _queue.add(_json(of, type, fields));
     if (_queue.length > _options.mostEvents) {
       _queue.removeFirst();
       _inFlight = max(0, _inFlight - 1);
@@ -209,20 +279,19 @@ class ZimwatchReporter {
     });
   }
 
-  /// One batch; gives how long to wait before the next.
+  /// Sends one batch; returns the pause before the next.
   Future<Duration> _send() async {
     final some = _queue.take(_batch).toList();
-    _inFlight = some.length; // what overflow drops meanwhile is taken off
+    _inFlight = some.length; // minus what overflow drops meanwhile
     final answer = await _post('[${some.join(',')}]');
-    // Whatever stands between may answer 200 as well; only the server itself says how many it took.
-    final taken = answer.status == 200 && answer.body.contains('"accepted"');
+    final accepted = _handleAnswer(answer);
     final never = answer.status == 400 || answer.status == 413;
     if (never && some.length > 1) {
-      _batch = (some.length + 1) ~/ 2; // half of it may pass; what is refused all alone will be refused for ever
+      _batch = (some.length + 1) ~/ 2; // half may pass; an event refused alone is refused for ever
       return _gather;
     }
-    if (taken || never) {
-      if (never) _dropped++;
+    if (accepted || never) {
+      if (never) _refused(answer.status, 1);
       for (; _inFlight > 0; _inFlight--) {
         _queue.removeFirst();
       }
@@ -240,11 +309,13 @@ class ZimwatchReporter {
   Future<_Answer> _post(String body) async {
     final client = HttpClient()..connectionTimeout = _answerWithin;
     try {
-      final request = await client.postUrl(Uri.parse('${_options.endpoint}/v1/events'));
-      request.followRedirects = false; // a redirect is no delivery
+      // From sent_at the server corrects the times of a wrong clock.
+      final address = '${_options.endpoint}/v1/events?sent_at=${_time(DateTime.now())}';
+      final request = await client.postUrl(Uri.parse(address));
+      request.followRedirects = false; // a redirect is not a delivery
       request.headers.contentType = ContentType.json;
       if (_options.ingestToken != null) request.headers.set('Authorization', 'Bearer ${_options.ingestToken}');
-      request.add(utf8.encode(body)); // half a surrogate pair becomes U+FFFD
+      request.add(utf8.encode(body)); // a lone surrogate becomes U+FFFD
       final response = await request.close().timeout(_answerWithin);
       final text = await response.transform(const Utf8Decoder(allowMalformed: true)).join().timeout(_answerWithin);
       final after = int.tryParse(response.headers.value('Retry-After') ?? '') ?? 0;
@@ -259,7 +330,7 @@ class ZimwatchReporter {
   Future<void> _load() async {
     try {
       final lines = await _options.queueFile.readAsLines();
-      // In front of what was recorded meanwhile; not one that was cut off.
+      // Before events recorded meanwhile; complete lines only.
       lines.where((line) => line.startsWith('{') && line.endsWith('}')).toList().reversed.forEach(_queue.addFirst);
     } on FileSystemException {
       // The first start.
@@ -270,12 +341,12 @@ class ZimwatchReporter {
     final all = _queue.map((line) => '$line\n').join();
     _onDisk(() async {
       final fresh = await File('${_options.queueFile.path}.new').writeAsString(all);
-      await fresh.rename(_options.queueFile.path); // whole or not at all
+      await fresh.rename(_options.queueFile.path); // atomic
     });
   }
 
   void _onDisk(Future<Object?> Function() work) {
-    _disk = _disk.then((_) => work()).then((_) {}, onError: (_) {}); // a full disk: what waits is still in memory
+    _disk = _disk.then((_) => work()).then((_) {}, onError: (_) {}); // on a full disk the queue is still in memory
   }
 }
 
@@ -301,12 +372,12 @@ String _uuid() {
   final bytes = List.generate(10, (_) => random.nextInt(256));
   bytes[0] = 0x70 | (bytes[0] & 0x0f);
   bytes[2] = 0x80 | (bytes[2] & 0x3f);
-  final ms = DateTime.now().millisecondsSinceEpoch.toRadixString(16).padLeft(12, '0');
+  final ms = max(0, DateTime.now().millisecondsSinceEpoch).toRadixString(16).padLeft(12, '0');
   final hex = ms + bytes.map((byte) => byte.toRadixString(16).padLeft(2, '0')).join();
   return [hex.substring(0, 8), hex.substring(8, 12), hex.substring(12, 16), hex.substring(16, 20), hex.substring(20)].join('-');
 }
 
-/// A Token04 is "04" and base64, whose first eight bytes are the expiry in Unix seconds, big-endian, in the clear.
+/// A Token04 is "04" and base64; the first eight bytes are the expiry in Unix seconds, big-endian, unencrypted.
 String? _expiryOf(String token) {
   if (token.length < 14 || !token.startsWith('04')) return null;
   try {

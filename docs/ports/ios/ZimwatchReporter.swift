@@ -1,4 +1,4 @@
-// Reports what the ZIM iOS and macOS SDK says about its connection to a Zimwatch server: wire version 1.
+// Reports the connection events of the ZIM iOS and macOS SDK to a Zimwatch server: wire version 1.
 // NOT COMPILED OR RUN by this project: there was no Swift on its machines.
 //
 //   let reporter = ZimwatchReporter(options)                            // once a process, before ZIM.create
@@ -7,9 +7,10 @@
 //   reporter.login(zim, userID: userID, config: config) { error in … }  // for zim.login(withUserID:config:callback:)
 //   reporter.logout(zim)                                                // for zim.logout()
 //   reporter.renewToken(zim, token) { token, error in … }               // for zim.renewToken(_:callback:)
+//   reporter.loggedIn(userID)                                           // after a login by a UI kit
 //
-// Events are recorded before your handler or the SDK's call runs, go out in batches, and wait in a file while the server
-// is away. Of a token its expiry alone is read; tokens and names are never sent. Nothing here throws.
+// Events are recorded before your handler or the SDK's call runs, are sent in batches, and wait in a file while the server
+// is unreachable. Of a token only the expiry is read; tokens and names are never sent. Nothing here throws.
 import Foundation
 import ZIM
 
@@ -17,14 +18,14 @@ public final class ZimwatchReporter {
     public struct Options {
         public var endpoint: URL // the server's address: https://zimwatch.example.com
         public var appID: UInt32
-        public var platform = "IPhoneOS" // a ZIMPlatformType by its name: IPhoneOS, IPadOS, MacOS
-        public var queueFile: URL // of this process alone, in Application Support
+        public var platform = "IPhoneOS" // the name of a ZIMPlatformType: IPhoneOS, IPadOS, MacOS
+        public var queueFile: URL // used by this process alone, in Application Support
         public var ingestToken: String?
         public var sdkVersion: String?
         public var appVersion: String?
-        public var deviceID: String?
-        public var mostEvents = 2000 // past that the oldest go
-        public var heartbeat: TimeInterval = 15 // 0: none
+        public var deviceId: String?
+        public var mostEvents = 2000 // past this the oldest are dropped
+        public var heartbeat: TimeInterval = 15 // until the server requests another interval; 0: none
 
         public init(endpoint: URL, appID: UInt32, queueFile: URL) {
             self.endpoint = endpoint
@@ -33,11 +34,13 @@ public final class ZimwatchReporter {
         }
     }
 
-    /// What a call of login belongs to, from the call to DISCONNECTED.
-    private final class Session {
+    /// One login, from the call to DISCONNECTED, or to a logout unless CONNECTED follows.
+    public final class Session {
         let id = ZimwatchReporter.uuid()
         let userID: String
         var ended = false
+        var left = false // logout was called: the SDK gives no callback for it while reconnecting
+        var live: Bool { !ended && !left }
 
         init(_ userID: String) {
             self.userID = userID
@@ -47,21 +50,27 @@ public final class ZimwatchReporter {
     private enum Limits {
         static let batch = 100, text = 65_536
         static let gather = 0.05, answer = 10.0, firstRetry = 1.0, longestRetry = 30.0, refusedRetry = 300.0 // seconds
+        static let longestHeartbeat = 3600.0 // seconds
+        static let version = "0.1.0" // of Zimwatch, at the time of copying
     }
 
     private let options: Options
     private let clientID = ZimwatchReporter.uuid()
-    private let work = DispatchQueue(label: "zimwatch") // everything below belongs to it
+    private let work = DispatchQueue(label: "zimwatch") // guards everything below
     private let network: URLSession
     private var queue: [Data] = [] // JSON; the file holds the same, a line each
-    private var session: Session? // of the newest login that may be under way; stays in place after its end
+    private var session: Session? // of the latest login; stays set after its end
     private var state: Int?
+    private var last: [String: Any] = [:] // of the last callback
+    private var refusalLogged = false
+    private var heartbeat: TimeInterval
     private var seq = 0, inFlight = 0, batch = Limits.batch, failures = 0, droppedEvents = 0
     private var scheduled = false
     private var heart: DispatchSourceTimer?
 
     public init(_ options: Options) {
         self.options = options
+        heartbeat = options.heartbeat
         let settings = URLSessionConfiguration.ephemeral
         settings.timeoutIntervalForRequest = Limits.answer
         network = URLSession(configuration: settings, delegate: NoRedirects(), delegateQueue: nil)
@@ -69,7 +78,7 @@ public final class ZimwatchReporter {
         guard options.heartbeat > 0 else { return }
         let timer = DispatchSource.makeTimerSource(queue: work)
         timer.schedule(deadline: .now() + options.heartbeat, repeating: options.heartbeat)
-        timer.setEventHandler { [weak self] in self?.beat() }
+        timer.setEventHandler { [weak self] in self?.sendHeartbeat() }
         timer.resume()
         heart = timer
     }
@@ -77,7 +86,7 @@ public final class ZimwatchReporter {
     public var waiting: Int { work.sync { queue.count } }
     public var dropped: Int { work.sync { droppedEvents } }
 
-    // MARK: What the SDK says
+    // MARK: Callbacks of the SDK
 
     public func connectionStateChanged(_ state: Int, _ event: Int, _ extendedData: [AnyHashable: Any]) {
         let at = Date()
@@ -86,36 +95,73 @@ public final class ZimwatchReporter {
         let extended = given ?? String(describing: extendedData)
         work.async {
             self.state = state
-            let fields: [String: Any] = ["state": state, "event": event, "extended_data": String(extended.prefix(Limits.text))]
-            self.record(self.session, "connection_state_changed", at, fields)
+            self.last = ["state": state, "event": event, "extended_data": String(extended.prefix(Limits.text))]
+            self.record(self.session, "connection_state_changed", at, self.last)
             if state == 0 { self.session?.ended = true }
+            if state == 2 { self.session?.left = false } // the logout had no effect
         }
     }
 
-    public func tokenWillExpire(_ second: UInt32) { // negative for a token that has ended
+    public func tokenWillExpire(_ second: UInt32) { // negative for an expired token
         let at = Date()
         work.async { self.record(self.session, "token_will_expire", at, ["second": Int(Int32(bitPattern: second))]) }
     }
 
-    // MARK: What the app calls
+    // MARK: Calls of the app
 
     public func login(_ zim: ZIM, userID: String, config: ZIMLoginConfig, callback: @escaping (ZIMError) -> Void) {
-        let at = Date(), token = config.token, offline = config.isOfflineLogin
-        let of = work.sync { self.loginCalled(userID, token, offline, at) }
+        let of = loginCalled(userID, config.token, config.isOfflineLogin)
         zim.login(withUserID: userID, config: config) { error in
-            let at = Date(), code = Int(error.code.rawValue), message = error.message
-            self.work.async {
-                self.record(of, "login_result", at, ["code": code, "message": String(message.prefix(Limits.text))])
-                if code != 0 && self.state != 2 && self.state != 3 { of.ended = true }
-            }
+            self.loginEnded(of, Int(error.code.rawValue), error.message)
             callback(error)
         }
     }
 
     public func logout(_ zim: ZIM) {
-        let at = Date()
-        work.sync { self.record(self.session, "logout", at, [:]) }
+        logoutCalled()
         zim.logout()
+    }
+
+    /// Records a login that was not made through here, as by a UI kit, and repeats the last callback for this user.
+    /// Does nothing while that login lasts.
+    public func loggedIn(_ userID: String) {
+        let at = Date()
+        work.async {
+            if let known = self.session, known.live, known.userID == userID { return }
+            let of = Session(userID)
+            self.session = of
+            self.record(of, "login", at, ["offline_login": false, "token_expires_at": NSNull()])
+            self.record(of, "login_result", at, ["code": 0, "message": ""])
+            if let state = self.state, state != 0 {
+                self.record(of, "connection_state_changed", at, self.last)
+            } else {
+                self.state = nil
+            }
+        }
+    }
+
+    /// Call it before a login that is not made through here.
+    public func loginCalled(_ userID: String, _ token: String, _ offline: Bool) -> Session {
+        let at = Date()
+        return work.sync { self.begin(userID, token, offline, at) }
+    }
+
+    /// In its callback.
+    public func loginEnded(_ of: Session, _ code: Int, _ message: String) {
+        let at = Date()
+        work.async {
+            self.record(of, "login_result", at, ["code": code, "message": String(message.prefix(Limits.text))])
+            if code != 0 && self.state != 2 && self.state != 3 { of.ended = true }
+        }
+    }
+
+    /// Call it before a logout that is not made through here.
+    public func logoutCalled() {
+        let at = Date()
+        work.sync {
+            self.record(self.session, "logout", at, [:])
+            self.session?.left = true
+        }
     }
 
     public func renewToken(_ zim: ZIM, _ token: String, callback: @escaping (String, ZIMError) -> Void) {
@@ -135,9 +181,9 @@ public final class ZimwatchReporter {
 
     // MARK: Events; from here on everything runs on `work`
 
-    /// A second login of the same user joins the first; the SDK refuses one for another user, which has no callbacks.
-    private func loginCalled(_ userID: String, _ token: String, _ offline: Bool, _ at: Date) -> Session {
-        let live = session.map { !$0.ended } ?? false
+    /// A second login of the same user joins the first; the SDK rejects one for another user.
+    private func begin(_ userID: String, _ token: String, _ offline: Bool, _ at: Date) -> Session {
+        let live = session.map { $0.live } ?? false
         let of = session.flatMap { live && $0.userID == userID ? $0 : nil } ?? Session(userID)
         if !live {
             session = of
@@ -147,28 +193,51 @@ public final class ZimwatchReporter {
         return of
     }
 
-    private func beat() {
-        // What waits will be a sign of life when it goes.
-        guard let of = session, !of.ended, let state = state, queue.isEmpty,
-              let event = made(of, "heartbeat", Date(), ["state": state]) else { return }
-        post([event]) { _, _, _ in } // one that is lost is no loss: another follows
+    private func sendHeartbeat() {
+        // A queued event serves as a sign of life.
+        guard let of = session, of.live, let state = state, queue.isEmpty,
+              let event = json(of, "heartbeat", Date(), ["state": state]) else { return }
+        post([event]) { status, body, _ in _ = self.handleAnswer(status, body) } // not retried: another follows
     }
 
-    private func made(_ of: Session?, _ type: String, _ at: Date, _ fields: [String: Any]) -> Data? {
+    /// Handles the answer; false if the server did not accept the request.
+    private func handleAnswer(_ status: Int, _ body: String) -> Bool {
+        // A proxy may answer 200 too; only the server itself returns how many it accepted.
+        guard status == 200, let result = (try? JSONSerialization.jsonObject(with: Data(body.utf8))) as? [String: Any],
+              result["accepted"] is Int else { return false }
+        if let after = result["heartbeat_after_s"] as? Double, after >= 1, after <= Limits.longestHeartbeat, after != heartbeat {
+            heartbeat = after
+            heart?.schedule(deadline: .now() + after, repeating: after)
+        }
+        if let rejected = result["rejected"] as? [[String: Any]], let first = rejected.first {
+            refused("\(first["error"] ?? "")", rejected.count + (result["rejected_more"] as? Int ?? 0))
+        }
+        return true
+    }
+
+    /// Counts events that are refused for good, and logs the first.
+    private func refused(_ why: String, _ count: Int) {
+        droppedEvents += count
+        if !refusalLogged { NSLog("Zimwatch: the server refused an event (%@)", why) }
+        refusalLogged = true
+    }
+
+    private func json(_ of: Session?, _ type: String, _ at: Date, _ fields: [String: Any]) -> Data? {
         seq += 1
         var event: [String: Any] = [
             "id": Self.uuid(), "type": type, "occurred_at": Self.time(at), "client_id": clientID, "seq": seq,
             "session_id": of?.id ?? NSNull(), "app_id": Int(options.appID), "platform": options.platform,
             "user_id": of.flatMap { $0.userID.isEmpty ? nil : $0.userID } ?? NSNull(),
             "sdk": ["name": "zim-ios", "version": options.sdkVersion ?? NSNull()] as [String: Any],
-            "app_version": options.appVersion ?? NSNull(), "device_id": options.deviceID ?? NSNull(),
+            "app_version": options.appVersion ?? NSNull(), "device_id": options.deviceId ?? NSNull(),
+            "reporter": ["name": "zimwatch-ios", "version": Limits.version],
         ]
         event.merge(fields) { _, own in own }
         return try? JSONSerialization.data(withJSONObject: event)
     }
 
     private func record(_ of: Session?, _ type: String, _ at: Date, _ fields: [String: Any]) {
-        guard let event = made(of, type, at, fields) else { return }
+        guard let event = json(of, type, at, fields) else { return }
         queue.append(event)
         if queue.count > options.mostEvents {
             queue.removeFirst()
@@ -176,7 +245,7 @@ public final class ZimwatchReporter {
             droppedEvents += 1
         }
         save()
-        schedule(after: Limits.gather) // a call and the callbacks inside it travel together
+        schedule(after: Limits.gather) // batches a call with the callbacks inside it
     }
 
     // MARK: Delivery
@@ -189,24 +258,23 @@ public final class ZimwatchReporter {
 
     private func send() {
         let some = Array(queue.prefix(batch))
-        inFlight = some.count // what overflow drops meanwhile is taken off
+        inFlight = some.count // minus what overflow drops meanwhile
         post(some) { status, body, retryAfter in
             self.scheduled = false
             self.schedule(after: self.settle(some.count, status, body, retryAfter))
         }
     }
 
-    /// What becomes of a batch that was answered; gives how long to wait before the next.
+    /// Handles the answer to a batch; returns the pause before the next.
     private func settle(_ sent: Int, _ status: Int, _ body: String, _ retryAfter: TimeInterval) -> TimeInterval {
-        // Whatever stands between may answer 200 as well; only the server itself says how many it took.
-        let taken = status == 200 && body.contains("\"accepted\"")
+        let accepted = handleAnswer(status, body)
         let never = status == 400 || status == 413
         if never && sent > 1 {
-            batch = (sent + 1) / 2 // half of it may pass; what is refused all alone will be refused for ever
+            batch = (sent + 1) / 2 // half may pass; an event refused alone is refused for ever
             return Limits.gather
         }
-        if taken || never {
-            if never { droppedEvents += 1 }
+        if accepted || never {
+            if never { self.refused(String(status), 1) }
             queue.removeFirst(inFlight)
             save()
             failures = 0
@@ -221,19 +289,21 @@ public final class ZimwatchReporter {
     }
 
     private func post(_ events: [Data], done: @escaping (_ status: Int, _ body: String, _ retryAfter: TimeInterval) -> Void) {
-        var request = URLRequest(url: options.endpoint.appendingPathComponent("v1/events"))
+        // From sent_at the server corrects the times of a wrong clock.
+        let path = options.endpoint.appendingPathComponent("v1/events").absoluteString
+        var request = URLRequest(url: URL(string: path + "?sent_at=" + Self.time(Date()))!)
         request.httpMethod = "POST"
         request.setValue("application/json", forHTTPHeaderField: "Content-Type")
         if let token = options.ingestToken { request.setValue("Bearer \(token)", forHTTPHeaderField: "Authorization") }
         request.httpBody = Data("[".utf8) + Data(events.joined(separator: Data(",".utf8))) + Data("]".utf8)
         network.dataTask(with: request) { data, response, _ in
-            let http = response as? HTTPURLResponse // nil: the server was not reached
+            let http = response as? HTTPURLResponse // nil: no connection
             let after = http?.value(forHTTPHeaderField: "Retry-After").flatMap(TimeInterval.init) ?? 0
             self.work.async { done(http?.statusCode ?? 0, data.flatMap { String(data: $0, encoding: .utf8) } ?? "", after) }
         }.resume()
     }
 
-    private final class NoRedirects: NSObject, URLSessionTaskDelegate { // a redirect is no delivery
+    private final class NoRedirects: NSObject, URLSessionTaskDelegate { // a redirect is not a delivery
         func urlSession(_: URLSession, task _: URLSessionTask, willPerformHTTPRedirection _: HTTPURLResponse,
                         newRequest _: URLRequest, completionHandler: @escaping (URLRequest?) -> Void) {
             completionHandler(nil)
@@ -248,7 +318,7 @@ public final class ZimwatchReporter {
         schedule(after: 0)
     }
 
-    private func save() { // whole or not at all; a full disk: what waits is still in memory
+    private func save() { // atomic; on a full disk the queue is still in memory
         try? Data(queue.map { $0 + Data("\n".utf8) }.joined()).write(to: options.queueFile, options: .atomic)
     }
 
@@ -262,13 +332,13 @@ public final class ZimwatchReporter {
 
     /// UUID version 7 (RFC 9562): milliseconds first, so that ids sort by time.
     private static func uuid() -> String {
-        let ms = UInt64(Date().timeIntervalSince1970 * 1000)
+        let ms = UInt64(max(0, Date().timeIntervalSince1970) * 1000) // a clock may be before 1970
         let first = UInt16.random(in: 0...0xfff) | 0x7000, second = UInt16.random(in: 0...0x3fff) | 0x8000
         let last = UInt64.random(in: 0...0xffff_ffff_ffff)
         return String(format: "%08llx-%04llx-%04x-%04x-%012llx", ms >> 16, ms & 0xffff, first, second, last)
     }
 
-    /// A Token04 is "04" and base64, whose first eight bytes are the expiry in Unix seconds, big-endian, in the clear.
+    /// A Token04 is "04" and base64; the first eight bytes are the expiry in Unix seconds, big-endian, unencrypted.
     private static func expiry(of token: String) -> String? {
         guard token.hasPrefix("04"), token.count >= 14,
               let bytes = Data(base64Encoded: String(token.dropFirst(2).prefix(12))) else { return nil }
@@ -278,7 +348,7 @@ public final class ZimwatchReporter {
     }
 }
 
-/// Sits in the SDK's one place for a handler, and passes everything on to yours.
+/// The SDK's handler, which forwards everything to yours.
 public final class ZimwatchEventHandler: NSObject, ZIMEventHandler {
     private let reporter: ZimwatchReporter
     private weak var next: (NSObject & ZIMEventHandler)?
@@ -299,7 +369,7 @@ public final class ZimwatchEventHandler: NSObject, ZIMEventHandler {
         next?.zim?(zim, tokenWillExpire: second)
     }
 
-    // The protocol's other methods are optional, and the SDK asks first.
+    // The protocol's other methods are optional; the SDK checks for them.
     override public func responds(to selector: Selector!) -> Bool {
         super.responds(to: selector) || next?.responds(to: selector) ?? false
     }

@@ -1,26 +1,30 @@
 /*
- * Reports what the ZIM React Native SDK says about its connection to a Zimwatch server: wire version 1, no dependency.
+ * Reports the connection events of the ZIM React Native SDK to a Zimwatch server: wire version 1, no dependencies.
  *
  *   import { watch } from "./zimwatch-reporter";
  *   const zim = ZIM.create({ appID, appSign });
  *   const reporter = watch(zim, { endpoint, appID, platform: "Android", storage: AsyncStorage });   // before zim.on()
  *
- * Nothing else changes: `on`, `off`, `login`, `logout` and `renewToken` of this instance do what they did. Events are
- * recorded before your handler or the SDK's call runs, go out in batches, and wait in the storage while the server is
- * away. Of a token its expiry alone is read; tokens and names are never sent. An error in here never reaches the app.
+ * Nothing else changes: `on`, `off`, `login`, `logout` and `renewToken` of this instance work as before. Events are
+ * recorded before your handler or the SDK's call runs, are sent in batches, and wait in the storage while the server is
+ * unreachable. Of a token only the expiry is read; tokens and names are never sent. An error of the reporter never reaches the app.
  */
 
+const VERSION = "0.1.0"; // of Zimwatch, at the time of copying
 const KEY = "zimwatch-queue";
 const CALLBACKS = ["connectionStateChanged", "tokenWillExpire"];
 const DISCONNECTED = 0;
 const CONNECTED = 2;
 const RECONNECTING = 3;
 const BATCH_EVENTS = 100;
-const GATHER_MS = 50; // a call and the callbacks inside it travel together
+const GATHER_MS = 50; // batches a call with the callbacks inside it
 const ANSWER_MS = 10000;
 const LONGEST_RETRY_MS = 30000;
 const REFUSED_RETRY_MS = 300000;
 const LONGEST_TEXT = 65536;
+const LONGEST_HEARTBEAT_S = 3600;
+const OPTIONS = `endpoint appID platform storage ingestToken sdkName sdkVersion appVersion deviceId mostEvents heartbeatMs
+  firstRetryMs`.split(/\s+/);
 const BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 function quietly(work) {
@@ -38,44 +42,45 @@ function uuid() {
   bytes[0] = 0x70 | (bytes[0] & 0x0f);
   bytes[2] = 0x80 | (bytes[2] & 0x3f);
   const hex = bytes.map((byte) => byte.toString(16).padStart(2, "0")).join("");
-  const all = Date.now().toString(16).padStart(12, "0") + hex;
+  const all = Math.max(0, Date.now()).toString(16).padStart(12, "0") + hex;
   return [all.slice(0, 8), all.slice(8, 12), all.slice(12, 16), all.slice(16, 20), all.slice(20)].join("-");
 }
 
-/** A string that can be sent: half a surrogate pair is no UTF-8. */
+/** A string within the limit and without lone surrogates, which are not UTF-8. */
 function text(value) {
   if (value === null || value === undefined) return null;
   return String(value).slice(0, LONGEST_TEXT).replace(/[\uD800-\uDFFF]/gu, "\uFFFD");
 }
 
-/** A Token04 is "04" and base64, whose first eight bytes are the expiry in Unix seconds, big-endian, in the clear. */
+/** A Token04 is "04" and base64; the first eight bytes are the expiry in Unix seconds, big-endian, unencrypted. */
 function expiryOf(token) {
   if (typeof token !== "string" || !/^04[A-Za-z0-9+/]{11}/.test(token)) return null;
   let seconds = 0;
   for (let at = 2; at < 12; at += 1) seconds = seconds * 64 + BASE64.indexOf(token[at]);
-  seconds = seconds * 16 + (BASE64.indexOf(token[12]) >> 2); // eleven digits are 66 bits: two are of the ninth byte
+  seconds = seconds * 16 + (BASE64.indexOf(token[12]) >> 2); // eleven digits are 66 bits: drop two
   const likely = seconds >= 946684800 && seconds < 7258118400; // the years 2000 to 2199
   return likely ? new Date(seconds * 1000).toISOString() : null;
 }
 
-/** What waits, in memory and in the storage, and how it goes out. */
-function createSender({ endpoint, ingestToken, storage, mostEvents, firstRetryMs }) {
+/** The queue, in memory and in the storage, and its delivery. */
+function createSender({ endpoint, ingestToken, storage, mostEvents, firstRetryMs, onHeartbeatAfter }) {
   const queue = []; // JSON
   let dropped = 0;
   let inFlight = 0;
   let batch = BATCH_EVENTS;
   let failures = 0;
   let timer = null;
-  let loaded = false; // until then the storage must not be written
+  let loaded = false; // before that the storage must not be written
   let saving = false;
   let unsaved = false;
+  let refusalLogged = false;
 
   async function load() {
     try {
       const lines = ((await storage?.getItem(KEY)) ?? "").split("\n");
       queue.unshift(...lines.filter((line) => line.startsWith("{") && line.endsWith("}")));
     } catch {
-      // A storage that cannot be read keeps nothing back.
+      // An unreadable storage counts as empty.
     }
     loaded = true;
     if (queue.length > 0) save();
@@ -91,7 +96,7 @@ function createSender({ endpoint, ingestToken, storage, mostEvents, firstRetryMs
       try {
         await storage?.setItem(KEY, queue.map((line) => `${line}\n`).join(""));
       } catch {
-        // A full disk: what waits is still in memory.
+        // On a full disk the queue is still in memory.
       }
     }
     saving = false;
@@ -123,7 +128,9 @@ function createSender({ endpoint, ingestToken, storage, mostEvents, firstRetryMs
     try {
       const headers = { "Content-Type": "application/json" };
       if (ingestToken) headers.Authorization = `Bearer ${ingestToken}`;
-      const response = await fetch(`${endpoint}/v1/events`, { method: "POST", headers, body, signal: abort.signal });
+      // From sent_at the server corrects the times of a wrong clock.
+      const url = `${endpoint}/v1/events?sent_at=${new Date().toISOString()}`;
+      const response = await fetch(url, { method: "POST", headers, body, signal: abort.signal });
       const after = Number(response.headers.get("Retry-After"));
       return { status: response.status, body: await response.text(), retryAfterMs: after > 0 ? after * 1000 : 0 };
     } catch {
@@ -133,69 +140,101 @@ function createSender({ endpoint, ingestToken, storage, mostEvents, firstRetryMs
     }
   }
 
-  /** One batch; gives how long to wait before the next, in ms. Never rejects. */
+  /** Handles the answer; false if the server did not accept the request. */
+  function handleAnswer({ status, body }) {
+    const result = status === 200 && quietly(() => JSON.parse(body));
+    // A proxy may answer 200 too; only the server itself returns how many it accepted.
+    if (!Number.isInteger(result?.accepted)) return false;
+    if (result.heartbeat_after_s >= 1 && result.heartbeat_after_s <= LONGEST_HEARTBEAT_S) onHeartbeatAfter(result.heartbeat_after_s);
+    const count = result.rejected?.length ?? 0;
+    if (count > 0) refused(result.rejected[0]?.error, count + (Number(result.rejected_more) || 0));
+    return true;
+  }
+
+  /** Counts events that are refused for good, and logs the first. */
+  function refused(why, count) {
+    dropped += count;
+    if (!refusalLogged) console.warn(`Zimwatch: the server refused an event (${why})`);
+    refusalLogged = true;
+  }
+
+  /** Sends one batch; returns the pause before the next, in ms. Never rejects. */
   async function send() {
     const some = queue.slice(0, batch);
-    inFlight = some.length; // what overflow drops meanwhile is taken off
+    inFlight = some.length; // minus what overflow drops meanwhile
     const answer = await post(`[${some.join(",")}]`);
-    // Whatever stands between may answer 200 as well; only the server itself says how many it took.
-    const taken = answer.status === 200 && answer.body.includes('"accepted"');
+    const accepted = handleAnswer(answer);
     const never = answer.status === 400 || answer.status === 413;
     if (never && some.length > 1) {
-      batch = Math.ceil(some.length / 2); // half of it may pass; what is refused all alone will be refused for ever
+      batch = Math.ceil(some.length / 2); // half may pass; an event refused alone is refused for ever
       return GATHER_MS;
     }
-    if (taken || never) {
-      if (never) dropped += 1;
+    if (accepted || never) {
+      if (never) refused(answer.status, 1);
       queue.splice(0, inFlight);
       save();
       failures = 0;
       batch = Math.min(BATCH_EVENTS, batch * 2);
       return GATHER_MS;
     }
-    const refused = answer.status > 400 && answer.status < 500 && answer.status !== 429;
-    const full = Math.min(firstRetryMs * 2 ** Math.min(failures, 20), refused ? REFUSED_RETRY_MS : LONGEST_RETRY_MS);
+    const isRefused = answer.status > 400 && answer.status < 500 && answer.status !== 429;
+    const full = Math.min(firstRetryMs * 2 ** Math.min(failures, 20), isRefused ? REFUSED_RETRY_MS : LONGEST_RETRY_MS);
     failures += 1;
     return Math.max(full * (0.5 + Math.random() / 2), Math.min(answer.retryAfterMs, REFUSED_RETRY_MS));
   }
 
   load();
-  return { push, post, waiting: () => queue.length, dropped: () => dropped };
+  return { push, post: async (body) => handleAnswer(await post(body)), waiting: () => queue.length, dropped: () => dropped };
 }
 
 /**
- * Options: endpoint (the server's address), appID, platform (a ZIMPlatformType by its name), storage (AsyncStorage, or
- * anything with its getItem and setItem); ingestToken, sdkVersion, appVersion, deviceID, mostEvents, heartbeatMs.
- * Gives waiting(), dropped(), apiError(method, code, message) and stop(), which ends the heartbeats.
+ * Options: endpoint (the server's address), appID, platform (the name of a ZIMPlatformType), storage (AsyncStorage, or
+ * anything with its getItem and setItem); ingestToken, sdkName, sdkVersion, appVersion, deviceId, mostEvents, heartbeatMs
+ * (until the server requests another interval; 0: none), firstRetryMs.
+ * Gives waiting() (what the storage holds from before counts once it is read), dropped(),
+ * apiError(method, code, message), loggedIn(userID) and logoutCalled() for what was not called on this instance, as by a
+ * UI kit, and stop(), which ends the heartbeats.
  */
 export function watch(zim, options) {
-  const { appID, platform, sdkVersion, appVersion, deviceID } = options;
+  const { appID, platform, sdkVersion, appVersion, deviceId } = options;
+  const unknown = Object.keys(options).filter((name) => !OPTIONS.includes(name));
+  if (unknown.length > 0) console.warn(`Zimwatch: unknown options: ${unknown.join(", ")}`);
   const { mostEvents = 2000, heartbeatMs = 15000, firstRetryMs = 1000 } = options;
   const endpoint = options.endpoint.replace(/\/+$/, "");
-  const sender = createSender({ ...options, endpoint, mostEvents, firstRetryMs });
+  let heart = null;
+  let heartbeatAfterMs = heartbeatMs;
+  const onHeartbeatAfter = (seconds) => {
+    heartbeatAfterMs = seconds * 1000;
+  };
+  const sender = createSender({ ...options, endpoint, mostEvents, firstRetryMs, onHeartbeatAfter });
   const sdk = { name: options.sdkName ?? "zego-zim-react-native", version: text(sdkVersion) };
-  const common = { platform, sdk, app_version: text(appVersion), device_id: text(deviceID) };
+  const reporter = { name: "zimwatch-react-native", version: VERSION };
+  const common = { platform, sdk, app_version: text(appVersion), device_id: text(deviceId), reporter };
   const clientId = uuid();
-  const handlers = new Map(); // the app's own, by type
+  const handlers = new Map(); // the app's, by type
   const original = {};
   for (const name of ["on", "off", "login", "logout", "renewToken"]) original[name] = zim[name].bind(zim);
   let seq = 0;
-  let session = null; // of the newest login that may be under way; stays in place after its end
+  let session = null; // of the latest login; stays set after its end
   let state = null;
+  let last = null; // of the last callback
 
-  function made(type, fields, of = session) {
+  // The SDK gives no callback for a logout while reconnecting, so the call itself also ends a login.
+  const isLive = () => session !== null && !session.ended && !session.left;
+
+  function createEvent(type, fields, of = session) {
     seq += 1;
     const who = { session_id: of?.id ?? null, app_id: appID, user_id: of?.userID || null };
     const when = { occurred_at: new Date().toISOString(), client_id: clientId, seq };
     return { id: uuid(), type, ...when, ...who, ...common, ...fields };
   }
 
-  const record = (type, fields, of) => quietly(() => sender.push(made(type, fields, of)));
+  const record = (type, fields, of) => quietly(() => sender.push(createEvent(type, fields, of)));
 
-  /** A second login of the same user joins the first; the SDK refuses one for another user, which has no callbacks. */
+  /** A second login of the same user joins the first; the SDK rejects one for another user. */
   function loginCalled(userID, config) {
-    const live = session !== null && !session.ended;
-    const of = live && session.userID === userID ? session : { id: uuid(), userID, ended: false };
+    const live = isLive();
+    const of = live && session.userID === userID ? session : { id: uuid(), userID, ended: false, left: false };
     if (!live) [session, state] = [of, null];
     record("login", { offline_login: Boolean(config?.isOfflineLogin), token_expires_at: expiryOf(config?.token) }, of);
     return of;
@@ -206,21 +245,38 @@ export function watch(zim, options) {
     if (code !== 0 && state !== CONNECTED && state !== RECONNECTING) of.ended = true;
   }
 
+  /** Records a login by a UI kit, and repeats the last callback, which preceded the user ID, for this user. */
+  function loggedIn(userID) {
+    if (isLive() && session.userID === userID) return;
+    session = { id: uuid(), userID, ended: false, left: false };
+    record("login", { offline_login: false, token_expires_at: null });
+    record("login_result", { code: 0, message: "" });
+    if (last !== null && state !== null && state !== DISCONNECTED) record("connection_state_changed", last);
+    else state = null;
+  }
+
+  function logoutCalled() {
+    record("logout", {});
+    if (session !== null) session.left = true;
+  }
+
   const codeOf = (error) => (Number.isSafeInteger(error?.code) ? error.code : -1);
 
   const seen = {
     connectionStateChanged(data) {
       state = data.state;
       const extended = typeof data.extendedData === "string" ? data.extendedData : JSON.stringify(data.extendedData);
-      record("connection_state_changed", { state, event: data.event, extended_data: text(extended) });
+      last = { state, event: data.event, extended_data: text(extended) };
+      record("connection_state_changed", last);
       if (state === DISCONNECTED && session !== null) session.ended = true;
+      if (state === CONNECTED && session !== null) session.left = false; // the logout had no effect
     },
     tokenWillExpire(data) {
       record("token_will_expire", { second: data.second });
     },
   };
 
-  function occupy(type) {
+  function register(type) {
     original.on(type, (from, data) => {
       quietly(() => seen[type](data));
       handlers.get(type)?.(from, data);
@@ -249,7 +305,7 @@ export function watch(zim, options) {
     );
   };
   zim.logout = (...given) => {
-    record("logout", {});
+    quietly(logoutCalled);
     return original.logout(...given);
   };
   zim.renewToken = (token) =>
@@ -263,18 +319,29 @@ export function watch(zim, options) {
         throw error;
       },
     );
-  CALLBACKS.forEach(occupy);
+  CALLBACKS.forEach(register);
 
-  const heart = heartbeatMs > 0 && setInterval(() => {
-    // What waits will be a sign of life when it goes.
-    if (session === null || session.ended || state === null || sender.waiting() > 0) return;
-    sender.post(JSON.stringify([made("heartbeat", { state })])); // one that is lost is no loss: another follows
-  }, heartbeatMs);
+  function scheduleHeartbeat() {
+    heart = setTimeout(() => {
+      quietly(sendHeartbeat);
+      scheduleHeartbeat();
+    }, heartbeatAfterMs);
+  }
+
+  function sendHeartbeat() {
+    // A queued event serves as a sign of life.
+    if (!isLive() || state === null || sender.waiting() > 0) return;
+    sender.post(JSON.stringify([createEvent("heartbeat", { state })])); // not retried: another follows
+  }
+
+  if (heartbeatMs > 0) scheduleHeartbeat();
 
   return {
     waiting: sender.waiting,
     dropped: sender.dropped,
     apiError: (method, code, message) => record("api_error", { method, code, message: text(message) }),
-    stop: () => clearInterval(heart),
+    loggedIn: (userID) => quietly(() => loggedIn(text(userID))),
+    logoutCalled: () => quietly(logoutCalled),
+    stop: () => clearTimeout(heart),
   };
 }

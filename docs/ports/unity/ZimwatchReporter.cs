@@ -1,25 +1,25 @@
-// Reports what the ZIM Unity SDK says about its connection to a Zimwatch server: wire version 1, no dependency.
+// Reports the connection events of the ZIM Unity SDK to a Zimwatch server: wire version 1, no dependencies.
 //
 //   var reporter = new ZimwatchReporter(options);   // once a process, before ZIM.Create()
 //   zim.onConnectionStateChanged = (from, state, connectionEvent, extendedData) =>
-//   {
-//       reporter.ConnectionStateChanged(state.ToString(), connectionEvent.ToString(), extendedData);
-//       // and what your app does
-//   };
+//       reporter.ConnectionStateChanged(state.ToString(), connectionEvent.ToString(), extendedData); // then your app's code
 //   zim.onTokenWillExpire = (from, second) => reporter.TokenWillExpire(second);
 //   var login = reporter.LoginCalled(userInfo.userID, token, false);
 //   zim.Login(userInfo, token, error => reporter.LoginEnded(login, (int)error.code, error.message));
+//   reporter.LoggedIn(userID);   // after a login by a UI kit
 //
-// Events are recorded before your handler or the SDK's call runs, go out in batches on a thread of their own, and wait in
-// a file while the server is away. Of a token its expiry alone is read; tokens and names are never sent.
-// Nothing here needs UnityEngine, so that it can be compiled and tried without the editor.
+// Events are recorded before your handler or the SDK's call runs, are sent in batches by a thread, and wait in a file while
+// the server is unreachable. Of a token only the expiry is read; tokens and names are never sent.
+// Nothing here needs UnityEngine, so that it compiles without the editor.
 using System;
 using System.Collections.Generic;
 using System.Globalization;
 using System.IO;
+using System.Linq;
 using System.Net;
 using System.Security.Cryptography;
 using System.Text;
+using System.Text.RegularExpressions;
 using System.Threading;
 
 public sealed class ZimwatchReporter : IDisposable
@@ -27,35 +27,37 @@ public sealed class ZimwatchReporter : IDisposable
     public sealed class Options
     {
         public string Endpoint; // the server's address: https://zimwatch.example.com
-        public string IngestToken;
+        public string IngestToken, SdkVersion, AppVersion, DeviceId;
         public ulong AppId;
-        public string Platform; // a ZIMPlatformType by its name: Android, IPhoneOS, Win, MacOS
-        public string SdkVersion;
-        public string AppVersion;
-        public string DeviceId;
-        public string QueueFile; // of this process alone, in Application.persistentDataPath
-        public int MostEvents = 2000; // past that the oldest go
-        public int HeartbeatMs = 15000; // 0: none
+        public string Platform; // the name of a ZIMPlatformType: Android, IPhoneOS, Win, MacOS
+        public string QueueFile; // used by this process alone, in Application.persistentDataPath
+        public int MostEvents = 2000; // past this the oldest are dropped
+        public int HeartbeatMs = 15000; // until the server requests another interval; 0: none
+        public Action<string> Log = Console.Error.WriteLine; // called once, when an event is refused for good
         public int FirstRetryMs = 1000;
     }
 
-    // What a call of Login belongs to, from the call to Disconnected.
+    // One login, from the call to Disconnected, or to a Logout unless Connected follows.
     public sealed class Session
     {
         internal readonly string Id = Uuid();
         internal string UserId;
-        internal bool Ended;
+        internal bool Ended, Left; // Left: Logout was called, without a callback while reconnecting
+
+        internal bool Live => !Ended && !Left;
     }
 
     struct Answer
     {
-        public int Status; // 0: the server was not reached
+        public int Status; // 0: no connection
         public string Body;
         public int RetryAfterMs;
     }
 
     const int BatchEvents = 100, GatherMs = 50, AnswerMs = 10000, LongestRetryMs = 30000, RefusedRetryMs = 300000;
-    const int LongestText = 65536;
+    const int LongestText = 65536, LongestHeartbeatS = 3600;
+    const string Version = "0.1.0"; // of Zimwatch, at the time of copying
+    static readonly DateTime Epoch = new DateTime(1970, 1, 1, 0, 0, 0, DateTimeKind.Utc);
 
     readonly Options options;
     readonly string clientId = Uuid();
@@ -63,8 +65,11 @@ public sealed class ZimwatchReporter : IDisposable
     readonly LinkedList<string> queue = new LinkedList<string>(); // JSON; the file holds the same
     readonly Random random = new Random();
     readonly Thread sender;
-    Session session; // of the newest login that may be under way; stays in place after its end
+    Session session; // of the latest login; stays set after its end
     string state;
+    object[] last; // of the last callback
+    bool refusalLogged;
+    volatile int heartbeatMs;
     long seq;
     int inFlight, batch = BatchEvents, failures, dropped;
     volatile bool stopping;
@@ -72,10 +77,11 @@ public sealed class ZimwatchReporter : IDisposable
     public ZimwatchReporter(Options options)
     {
         this.options = options;
+        heartbeatMs = options.HeartbeatMs;
         Quietly(() =>
         {
             foreach (var line in File.ReadAllLines(options.QueueFile))
-                if (line.StartsWith("{") && line.EndsWith("}")) queue.AddLast(line); // not one that was cut off
+                if (line.StartsWith("{") && line.EndsWith("}")) queue.AddLast(line); // complete lines only
         });
         sender = new Thread(Run) { IsBackground = true, Name = "Zimwatch" };
         sender.Start();
@@ -96,44 +102,40 @@ public sealed class ZimwatchReporter : IDisposable
         lock (mutex)
         {
             this.state = state;
-            Record(session, "connection_state_changed", "state", state, "event", connectionEvent, "extended_data", extendedData ?? "");
+            last = new object[] { "state", state, "event", connectionEvent, "extended_data", extendedData ?? "" };
+            Record(session, "connection_state_changed", last);
             if (session != null && state == "Disconnected") session.Ended = true;
+            if (session != null && state == "Connected") session.Left = false; // the logout had no effect
         }
     }
 
-    // A dictionary is what the SDK hands over; it is sent as the JSON object that it came from.
+    // The SDK passes a dictionary, which is sent as a JSON object.
     public void ConnectionStateChanged(string state, string connectionEvent, IDictionary<string, string> extendedData)
     {
-        var parts = new List<string>();
-        if (extendedData != null)
-            foreach (var pair in extendedData) parts.Add(Json(pair.Key) + ":" + Json(pair.Value));
+        var parts = extendedData?.Select(pair => Json(pair.Key) + ":" + Json(pair.Value)) ?? new string[0];
         ConnectionStateChanged(state, connectionEvent, "{" + string.Join(",", parts) + "}");
     }
 
-    // The SDK's uint is negative for a token that has ended.
+    // The SDK's uint is negative for an expired token.
     public void TokenWillExpire(uint second)
     {
         lock (mutex) Record(session, "token_will_expire", "second", unchecked((int)second));
     }
 
-    // Before the call of Login. A second login of the same user joins the first; the SDK refuses one for another user.
+    // Before the call of Login. A second login of the same user joins the first; the SDK rejects one for another user.
     public Session LoginCalled(string userId, string token, bool isOfflineLogin)
     {
         lock (mutex)
         {
-            var live = session != null && !session.Ended;
+            var live = session != null && session.Live;
             var of = live && session.UserId == userId ? session : new Session { UserId = userId };
-            if (!live)
-            {
-                session = of;
-                state = null;
-            }
+            if (!live) { session = of; state = null; }
             Record(of, "login", "offline_login", isOfflineLogin, "token_expires_at", ExpiryOf(token));
             return of;
         }
     }
 
-    // In its callback: code is (int)errorInfo.code.
+    // In the callback of Login: code is (int)errorInfo.code.
     public void LoginEnded(Session of, int code, string message)
     {
         lock (mutex)
@@ -146,7 +148,26 @@ public sealed class ZimwatchReporter : IDisposable
     // Before the call of Logout.
     public void LogoutCalled()
     {
-        lock (mutex) Record(session, "logout");
+        lock (mutex)
+        {
+            Record(session, "logout");
+            if (session != null) session.Left = true;
+        }
+    }
+
+    // Records a login that was not made through here, as by a UI kit, and repeats the last callback for this user.
+    // Does nothing while that login lasts.
+    public void LoggedIn(string userId)
+    {
+        lock (mutex)
+        {
+            if (session != null && session.Live && session.UserId == userId) return;
+            session = new Session { UserId = userId };
+            Record(session, "login", "offline_login", false, "token_expires_at", null);
+            Record(session, "login_result", "code", 0, "message", "");
+            if (state != null && state != "Disconnected") Record(session, "connection_state_changed", last);
+            else state = null;
+        }
     }
 
     // In the callback of RenewToken, with the token that it was called with.
@@ -161,10 +182,9 @@ public sealed class ZimwatchReporter : IDisposable
     }
 
     public int Waiting { get { lock (mutex) return queue.Count; } }
-
     public int Dropped { get { lock (mutex) return dropped; } }
 
-    string Made(Session of, string type, params object[] fields)
+    string EventJson(Session of, string type, params object[] fields)
     {
         var all = new List<object>
         {
@@ -175,13 +195,14 @@ public sealed class ZimwatchReporter : IDisposable
         };
         all.AddRange(fields);
         var text = new StringBuilder("{\"sdk\":{\"name\":\"zim-unity\",\"version\":" + Json(options.SdkVersion) + "}");
+        text.Append(",\"reporter\":{\"name\":\"zimwatch-unity\",\"version\":" + Json(Version) + "}");
         for (var at = 0; at < all.Count; at += 2) text.Append(',').Append(Json(all[at])).Append(':').Append(Json(all[at + 1]));
         return text.Append('}').ToString();
     }
 
     void Record(Session of, string type, params object[] fields)
     {
-        queue.AddLast(Made(of, type, fields));
+        queue.AddLast(EventJson(of, type, fields));
         if (queue.Count > options.MostEvents)
         {
             queue.RemoveFirst();
@@ -195,22 +216,19 @@ public sealed class ZimwatchReporter : IDisposable
 
     void Run()
     {
-        var idleMs = options.HeartbeatMs > 0 ? options.HeartbeatMs : Timeout.Infinite;
         while (!stopping)
         {
-            string beat = null;
+            string heartbeat = null;
+            var idleMs = options.HeartbeatMs > 0 ? heartbeatMs : Timeout.Infinite;
             lock (mutex)
             {
                 var quiet = queue.Count == 0 && !Monitor.Wait(mutex, idleMs) && queue.Count == 0;
-                if (quiet && session != null && !session.Ended && state != null) beat = Made(session, "heartbeat", "state", state);
-                if (queue.Count == 0 && beat == null) continue;
+                if (quiet && session != null && session.Live && state != null) heartbeat = EventJson(session, "heartbeat", "state", state);
+                if (queue.Count == 0 && heartbeat == null) continue;
             }
-            if (beat != null) Post("[" + beat + "]"); // one that is lost is no loss: another follows
-            else
-            {
-                Thread.Sleep(GatherMs); // a call and the callbacks inside it travel together
-                Pause(Send());
-            }
+            if (heartbeat == null) Thread.Sleep(GatherMs); // batches a call with the callbacks inside it
+            if (heartbeat == null) Pause(Send());
+            else HandleAnswer(Post("[" + heartbeat + "]")); // not retried: another follows
         }
     }
 
@@ -222,29 +240,57 @@ public sealed class ZimwatchReporter : IDisposable
                 Monitor.Wait(mutex, left);
     }
 
-    // One batch; gives how long to wait before the next.
-    int Send()
+    // Handles the answer; false if the server did not accept the request.
+    bool HandleAnswer(Answer answer)
     {
-        var some = new List<string>();
+        // A proxy may answer 200 too; only the server itself returns how many it accepted.
+        if (answer.Status != 200 || !answer.Body.Contains("\"accepted\"")) return false;
         lock (mutex)
         {
-            foreach (var each in queue) if (some.Count < batch) some.Add(each);
-            inFlight = some.Count; // what overflow drops meanwhile is taken off
+            var afterS = Number(answer.Body, "heartbeat_after_s");
+            if (afterS >= 1 && afterS <= LongestHeartbeatS) heartbeatMs = (int)(afterS * 1000);
+            var count = Regex.Matches(answer.Body, "\"index\"\\s*:").Count + (int)Number(answer.Body, "rejected_more");
+            if (count > 0) Refused(Regex.Match(answer.Body, "\"error\"\\s*:\\s*\"((?:[^\"\\\\]|\\\\.)*)\"").Groups[1].Value, count);
+        }
+        return true;
+    }
+
+    static double Number(string json, string name)
+    {
+        var text = Regex.Match(json, "\"" + name + "\"\\s*:\\s*([0-9.]{1,9})").Groups[1].Value;
+        return double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var number) ? number : 0;
+    }
+
+    // Counts events that are refused for good, and logs the first.
+    void Refused(string why, int count)
+    {
+        dropped += count;
+        if (!refusalLogged) Quietly(() => options.Log("Zimwatch: the server refused an event (" + why + ")"));
+        refusalLogged = true;
+    }
+
+    // Sends one batch; returns the pause before the next.
+    int Send()
+    {
+        string[] some;
+        lock (mutex)
+        {
+            some = queue.Take(batch).ToArray();
+            inFlight = some.Length; // minus what overflow drops meanwhile
         }
         var answer = Post("[" + string.Join(",", some) + "]");
         lock (mutex)
         {
-            // Whatever stands between may answer 200 as well; only the server itself says how many it took.
-            var taken = answer.Status == 200 && answer.Body.Contains("\"accepted\"");
+            var accepted = HandleAnswer(answer);
             var never = answer.Status == 400 || answer.Status == 413;
-            if (never && some.Count > 1)
+            if (never && some.Length > 1)
             {
-                batch = (some.Count + 1) / 2; // half of it may pass; what is refused all alone will be refused for ever
+                batch = (some.Length + 1) / 2; // half may pass; an event refused alone is refused for ever
                 return 0;
             }
-            if (taken || never)
+            if (accepted || never)
             {
-                if (never) dropped++;
+                if (never) Refused(answer.Status.ToString(), 1);
                 for (; inFlight > 0; inFlight--) queue.RemoveFirst();
                 Save();
                 failures = 0;
@@ -263,13 +309,15 @@ public sealed class ZimwatchReporter : IDisposable
         HttpWebResponse response = null;
         Quietly(() =>
         {
-            var request = (HttpWebRequest)WebRequest.Create(options.Endpoint + "/v1/events");
+            // From sent_at the server corrects the times of a wrong clock.
+            var url = options.Endpoint + "/v1/events?sent_at=" + Time(DateTime.UtcNow);
+            var request = (HttpWebRequest)WebRequest.Create(url);
             request.Method = "POST";
             request.ContentType = "application/json";
             request.Timeout = request.ReadWriteTimeout = AnswerMs;
-            request.AllowAutoRedirect = false; // a redirect is no delivery
+            request.AllowAutoRedirect = false; // a redirect is not a delivery
             if (options.IngestToken != null) request.Headers["Authorization"] = "Bearer " + options.IngestToken;
-            var bytes = Encoding.UTF8.GetBytes(body); // half a surrogate pair becomes U+FFFD
+            var bytes = Encoding.UTF8.GetBytes(body); // a lone surrogate becomes U+FFFD
             using (var stream = request.GetRequestStream()) stream.Write(bytes, 0, bytes.Length);
             response = (HttpWebResponse)request.GetResponse();
         }, error => response = error.Response as HttpWebResponse);
@@ -277,14 +325,13 @@ public sealed class ZimwatchReporter : IDisposable
         using (response)
         {
             answer.Status = (int)response.StatusCode;
-            int seconds;
-            if (int.TryParse(response.Headers["Retry-After"], out seconds)) answer.RetryAfterMs = Math.Min(seconds, 300) * 1000;
+            if (int.TryParse(response.Headers["Retry-After"], out var seconds)) answer.RetryAfterMs = Math.Min(seconds, 300) * 1000;
             Quietly(() => answer.Body = new StreamReader(response.GetResponseStream()).ReadToEnd());
         }
         return answer;
     }
 
-    void Save() // whole or not at all
+    void Save() // atomic
     {
         Quietly(() =>
         {
@@ -295,19 +342,16 @@ public sealed class ZimwatchReporter : IDisposable
         });
     }
 
-    // An error of the reporter's own never reaches the app: with a full disk what waits is still in memory.
+    // An error of the reporter never reaches the app; on a full disk the queue is still in memory.
     static void Quietly(Action work, Action<WebException> onAnswer = null)
     {
         try
         {
             work();
         }
-        catch (WebException error)
+        catch (Exception error)
         {
-            if (onAnswer != null) onAnswer(error);
-        }
-        catch (Exception)
-        {
+            if (error is WebException refusal) onAnswer?.Invoke(refusal);
         }
     }
 
@@ -320,17 +364,14 @@ public sealed class ZimwatchReporter : IDisposable
         var quoted = new StringBuilder("\"");
         foreach (var sign in text.Length > LongestText ? text.Substring(0, LongestText) : text)
         {
-            if (sign == '"' || sign == '\\') quoted.Append('\\').Append(sign);
-            else if (sign < ' ') quoted.Append("\\u").Append(((int)sign).ToString("x4"));
-            else quoted.Append(sign);
+            if (sign < ' ') quoted.Append("\\u").Append(((int)sign).ToString("x4"));
+            else quoted.Append(sign == '"' || sign == '\\' ? "\\" : "").Append(sign);
         }
         return quoted.Append('"').ToString();
     }
 
-    static string Time(DateTime utc) // RFC 3339
-    {
-        return utc.ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", CultureInfo.InvariantCulture);
-    }
+    // RFC 3339.
+    static string Time(DateTime utc) => utc.ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", CultureInfo.InvariantCulture);
 
     // UUID version 7 (RFC 9562): milliseconds first, so that ids sort by time.
     static string Uuid()
@@ -339,26 +380,21 @@ public sealed class ZimwatchReporter : IDisposable
         using (var source = RandomNumberGenerator.Create()) source.GetBytes(bytes);
         bytes[0] = (byte)(bytes[0] & 0x0f | 0x70);
         bytes[2] = (byte)(bytes[2] & 0x3f | 0x80);
-        var ms = (long)(DateTime.UtcNow - new DateTime(1970, 1, 1, 0, 0, 0, DateTimeKind.Utc)).TotalMilliseconds;
-        var hex = ms.ToString("x12") + BitConverter.ToString(bytes).Replace("-", "").ToLowerInvariant();
+        var ms = (long)(DateTime.UtcNow - Epoch).TotalMilliseconds;
+        var hex = Math.Max(0, ms).ToString("x12") + BitConverter.ToString(bytes).Replace("-", "").ToLowerInvariant();
         return hex.Insert(20, "-").Insert(16, "-").Insert(12, "-").Insert(8, "-");
     }
 
-    // A Token04 is "04" and base64, whose first eight bytes are the expiry in Unix seconds, big-endian, in the clear.
+    // A Token04 is "04" and base64; the first eight bytes are the expiry in Unix seconds, big-endian, unencrypted.
     static string ExpiryOf(string token)
     {
         if (token == null || token.Length < 14 || !token.StartsWith("04", StringComparison.Ordinal)) return null;
-        try
+        var seconds = 0L;
+        Quietly(() =>
         {
-            var seconds = 0L;
-            var bytes = Convert.FromBase64String(token.Substring(2, 12));
-            for (var at = 0; at < 8; at++) seconds = seconds << 8 | bytes[at];
-            var likely = seconds >= 946684800 && seconds < 7258118400; // the years 2000 to 2199
-            return likely ? Time(new DateTime(1970, 1, 1, 0, 0, 0, DateTimeKind.Utc).AddSeconds(seconds)) : null;
-        }
-        catch (FormatException)
-        {
-            return null;
-        }
+            foreach (var each in Convert.FromBase64String(token.Substring(2, 12)).Take(8)) seconds = seconds << 8 | each;
+        });
+        var likely = seconds >= 946684800 && seconds < 7258118400; // the years 2000 to 2199
+        return likely ? Time(Epoch.AddSeconds(seconds)) : null;
     }
 }
