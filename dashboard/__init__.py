@@ -1,55 +1,73 @@
-"""The dashboard's pages, for support staff and whoever looks over their shoulder."""
+"""The dashboard: pages for support staff and engineers.
+
+To add a page: a module in ``pages`` that declares a ``PAGE``, named in ``PAGES``; its templates ``x.html`` and
+``live/x.html``; and a line in ``navigation``.
+"""
 
 from __future__ import annotations
 
-import msgspec
+from typing import Final
+
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
-from dashboard import export, language, live, static_files
-from dashboard.errors import error_page
-from dashboard.export import UserView
-from dashboard.language import middleware
-from dashboard.views import alerts, hand_off, overview, settings, several, silences, user, users
-from dashboard.views.overview import CanaryOf
-from dashboard.views.settings import InForce, Shown
-from dashboard.views.user import EventView
-from dashboard.visitor import Visitor
-from sidecar.alerting import Engine
-from sidecar.clock import Clock
-from sidecar.store import Store
+from dashboard import (
+    export,
+    live,
+    root,
+    static_files,
+)
+from dashboard.error_page import error_page
+from dashboard.pages import (
+    alerts,
+    bulk_actions,
+    overview,
+    rejected,
+    settings,
+    share_link,
+    sign_in,
+    silences,
+    user,
+    users,
+)
+from dashboard.site import InForce, Shown, Site
+from dashboard.text import language
 
-__all__ = ["Around", "InForce", "Shown", "Visitor", "error_page", "middleware", "routes"]
+__all__ = ["InForce", "Shown", "Site", "error_page", "middleware", "routes"]
+
+PAGES: Final = (
+    overview.PAGE,
+    users.PAGE,
+    user.PAGE,
+    alerts.PAGE,
+    bulk_actions.PAGE,
+    silences.PAGE,
+    settings.PAGE,
+    rejected.PAGE,
+    share_link.PAGE,
+    sign_in.PAGE,
+)
 
 
-class Around(msgspec.Struct, frozen=True, kw_only=True):
-    """What the pages need of the rest: whose request it is, how the API writes things, and the settings as shown."""
+def middleware(path: str) -> Middleware:
+    """Sets the language of each request, and the ``path`` that the dashboard is reached under."""
 
-    visitor: Visitor
-    user_view: UserView
-    event_view: EventView
-    in_force: InForce
-    trace_url_template: str | None
-    canary: CanaryOf
+    @web.middleware
+    async def prepare(request: web.Request, handler: Handler) -> web.StreamResponse:
+        language.set_language(language.wanted(request))
+        root.set_root(path)
+        return await handler(request)
+
+    return prepare
 
 
-def routes(store: Store, engine: Engine, clock: Clock, around: Around) -> list[web.AbstractRouteDef]:
-    """Every page over an open store."""
-    pages = {
-        **overview.pages(store, clock, around.canary),
-        **users.pages(store, clock),
-        **user.pages(store, clock, event_view=around.event_view, trace_url_template=around.trace_url_template),
-        **settings.pages(store, clock, around.in_force),
-        **alerts.pages(store, engine, clock),
-        **silences.pages(store, clock),
-    }
+def routes(site: Site) -> list[web.AbstractRouteDef]:
+    """Every page, the exports and the static files."""
+    views = {path: load for page in PAGES for path, load in page.views(site).items()}
     return [
-        *live.routes(store, pages, around.visitor.app_of),
-        *export.routes(store, clock, around.visitor.app_of, around.user_view),
-        *hand_off.routes(store),
-        *alerts.routes(store, engine, clock, around.visitor),
-        *several.routes(store, engine, clock, around.visitor),
-        *settings.routes(store, clock, around.in_force, around.visitor),
-        *silences.routes(store, engine, clock, around.visitor),
+        *live.routes(site.store, views, site.server, site.hub),
+        *export.routes(site),
+        *(route for page in PAGES for route in page.routes(site)),
         web.get("/language", language.choose),
         *static_files.routes(),
     ]

@@ -1,59 +1,67 @@
-"""Renders a page: templates with autoescape, a strict Content-Security-Policy, and links that survive any user id."""
+"""Rendering of pages: templates with autoescape, and a strict Content-Security-Policy."""
 
 from __future__ import annotations
 
-import secrets
+import secrets  # noqa: TID251 - a nonce of a page is a secret of it
 from typing import Any, Final
-from urllib.parse import quote, urlencode
 
 from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from dashboard import language, times
-from dashboard.alert_words import (
-    GROUP_WORDS,
-    HELD_REASONS,
-    HELD_WORDS,
-    KIND_WORDS,
-    SEVERITY_WORDS,
-    STATE_WORDS,
-    STORY_WORDS,
-    TOLD_WORDS,
+from dashboard import navigation
+from dashboard.root import root, rooted
+from dashboard.text import language, times
+from dashboard.text.alert_texts import (
+    GROUP_TEXTS,
+    HISTORY_TEXTS,
+    KIND_TEXTS,
+    NOTIFICATION_TEXTS,
+    SEVERITY_TEXTS,
+    STATE_TEXTS,
+    SUPPRESSION_REASONS,
+    SUPPRESSION_TEXTS,
     label,
     label_value,
+    person,
 )
-from dashboard.language import gettext as _
-from dashboard.said import said
-from dashboard.words import LOSS_WORDS, REASONS, SERVER_WORDS, STATUS_WORDS, os_words, words_for, words_of
+from dashboard.text.language import gettext as _
+from dashboard.text.status_texts import (
+    LOSS_TEXTS,
+    REASON_TEXTS,
+    SERVER_TEXTS,
+    STATUS_TEXTS,
+    os_name,
+    texts_for,
+    texts_of,
+)
+from dashboard.text.translate import translate
+from sidecar import access
+from sidecar.domain.moment import wrong_by_us
+from sidecar.domain.outside_text import one_line
+from sidecar.domain.paths import user_path
 
-# Every character that ends a line, hides, or turns the direction of what follows (UAX #9): shown as a mark, so that an
-# id is what it seems, and a sentence about it stays readable.
-_TURNS: Final = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
-_SHOWN_AS: Final = dict.fromkeys((*range(0x20), 0x7F, *_TURNS), "\N{REPLACEMENT CHARACTER}")
 _SHORT: Final = 120
 _STOPS: Final = (".", "!", "?", "。", "！", "？", "…")
 
 
-def user_path(app_id: int, user_id: str) -> str:
-    """Where a user's page is. Browsers resolve "." and ".." away even when encoded: those go in the query."""
-    if user_id in {".", ".."}:
-        return f"/users/{app_id}/?{urlencode({'id': user_id})}"
-    return f"/users/{app_id}/{quote(user_id, safe='')}"
-
-
 def shown(text: str) -> str:
-    """Text of a stranger's as it is shown: control characters, which HTML cannot carry, become a mark."""
-    return text.translate(_SHOWN_AS)
+    """Untrusted text as shown: control characters, which HTML cannot carry, are replaced."""
+    return one_line(text)
 
 
 def short(text: str) -> str:
-    """The same, cut where it is only meant to recognise something by."""
+    """The same, cut to a length that is enough to recognise something by."""
     return shown(text if len(text) <= _SHORT else f"{text[:_SHORT]}…")
 
 
+def capital(text: str) -> str:
+    """``text`` with a capital first letter."""
+    return f"{text[:1].upper()}{text[1:]}"
+
+
 def sentence(text: str) -> str:
-    """Text that may begin small and end without a stop, as a sentence."""
-    begun = f"{text[:1].upper()}{text[1:]}"
+    """``text`` with a capital first letter and a full stop."""
+    begun = capital(text)
     return begun if text.endswith(_STOPS) else _("%(sentence)s.") % {"sentence": begun}
 
 
@@ -69,26 +77,29 @@ def _environment() -> Environment:
     # The extension adds this method at run time.
     environment.install_gettext_callables(language.gettext, language.ngettext, newstyle=True)  # type: ignore[attr-defined]
     environment.globals.update(
+        NAVIGATION=navigation.ENTRIES,
         user_path=user_path,
-        words_for=words_for,
-        words_of=words_of,
-        os_words=os_words,
-        SERVER_WORDS=SERVER_WORDS,
-        KIND_WORDS=KIND_WORDS,
-        SEVERITY_WORDS=SEVERITY_WORDS,
-        ALERT_STATES=STATE_WORDS,
-        GROUP_WORDS=GROUP_WORDS,
-        HELD_WORDS=HELD_WORDS,
-        HELD_REASONS=HELD_REASONS,
-        LOSS_WORDS=LOSS_WORDS,
-        STORY_WORDS=STORY_WORDS,
-        TOLD_WORDS=TOLD_WORDS,
+        texts_for=texts_for,
+        texts_of=texts_of,
+        os_name=os_name,
+        SERVER_TEXTS=SERVER_TEXTS,
+        KIND_TEXTS=KIND_TEXTS,
+        SEVERITY_TEXTS=SEVERITY_TEXTS,
+        ALERT_STATES=STATE_TEXTS,
+        GROUP_TEXTS=GROUP_TEXTS,
+        SUPPRESSION_TEXTS=SUPPRESSION_TEXTS,
+        SUPPRESSION_REASONS=SUPPRESSION_REASONS,
+        LOSS_TEXTS=LOSS_TEXTS,
+        HISTORY_TEXTS=HISTORY_TEXTS,
+        NOTIFICATION_TEXTS=NOTIFICATION_TEXTS,
         label=label,
         label_value=label_value,
-        STATUS_WORDS=STATUS_WORDS,
-        REASONS=REASONS,
+        STATUS_TEXTS=STATUS_TEXTS,
+        REASON_TEXTS=REASON_TEXTS,
         LANGUAGES=language.LANGUAGES,
         language=language.current,
+        root=root,
+        principal_of_request=access.current,
     )
     environment.filters.update(
         iso=times.iso,
@@ -97,11 +108,13 @@ def _environment() -> Environment:
         ago=times.ago,
         lasted=times.lasted,
         shown=shown,
-        said=said,
+        translate=translate,
+        person=person,
         sentence=sentence,
         short=short,
         grouped="{:,}".format,
         field=getattr,
+        wrong_clock=wrong_by_us,
     )
     return environment
 
@@ -110,7 +123,7 @@ _templates: Final = _environment()
 
 
 def fill(name: str, /, **values: Any) -> str:  # noqa: ANN401 - a template's own names
-    """The text of the template ``name``."""
+    """The template ``name``, rendered."""
     return _templates.get_template(name).render(**values)
 
 
@@ -119,6 +132,7 @@ def render(name: str, status: int = 200, /, **values: Any) -> web.Response:  # n
     nonce = secrets.token_urlsafe(16)
     policy = (
         f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
+        "worker-src 'self'; "
         "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     )
     headers = {
@@ -128,5 +142,5 @@ def render(name: str, status: int = 200, /, **values: Any) -> web.Response:  # n
         "Referrer-Policy": "same-origin",
         "Cache-Control": "no-store",
     }
-    text = fill(name, nonce=nonce, **values)
+    text = rooted(fill(name, nonce=nonce, **values))
     return web.Response(text=text, status=status, content_type="text/html", headers=headers)

@@ -1,6 +1,6 @@
-"""The composition root: puts store, relay, API and dashboard together, and takes them down in the right order.
+"""The composition root: builds store, relay, alerting, API and dashboard, and closes them in the right order.
 
-On the way down: stop accepting, let what is being answered finish, commit what was accepted, hand over spans.
+The stop: no new connections, requests in progress finish, accepted events are committed, pending spans are exported.
 """
 
 from __future__ import annotations
@@ -9,40 +9,64 @@ import asyncio
 import contextlib
 import errno
 import gc
-import ipaddress
-import signal
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from typing import Any, Final, TypeVar
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from random import Random
+from typing import TYPE_CHECKING, Final
 
-import aiohttp
 import msgspec
 import structlog
 from aiohttp import web
 
 import dashboard
-from sidecar import alerting, api, telemetry
-from sidecar.alerting.trial import try_receiver
-from sidecar.canary import CanaryStatus, canary_beside
+from sidecar import alerting, memory, telemetry, web_application
+from sidecar.access.proxies import is_loopback
+from sidecar.alerting import alert_metrics
+from sidecar.canary import canary_beside
+from sidecar.checks import no_token
 from sidecar.clock import Clock, now_us, steady_us
+from sidecar.domain.units import SECOND_US
 from sidecar.errors import StoreUnavailableError, ZimwatchError
+from sidecar.http_client import HttpClient
 from sidecar.ingest.server_query import ServerQuery
+from sidecar.lifecycle import Background, Task, stop_signal
 from sidecar.settings import Settings, duration_us, secrets_by_app
-from sidecar.settings.alerts import RECEIVERS
 from sidecar.store import Limits, Retention, Store
+from sidecar.system import listening, processes
+from sidecar.system.chance import CHANCE
+from sidecar.system.files import FILES, Files
+from sidecar.system.processes import Start
+from sidecar.system.threads import THREADS, Threads
+from sidecar.web.prefix import strip_prefix
+from sidecar.web.server import Runner
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from sidecar.telemetry.otlp.exporter import Exporter
+    from sidecar.telemetry.relay import SpanRelay
 
 log = structlog.stdlib.get_logger(__name__)
 
 # Both together stay well under the ten seconds within which a stop is promised.
 ANSWERS_FINISH_S: Final = 2.0
 SPANS_FLUSH_S: Final = 3.0
-RECEIVER_TYPES: Final = {struct: name for name, struct in RECEIVERS.items()}
-ZEGO_ANSWERS_S: Final = 10.0
 TEND_EVERY_S: Final = 1.0
-# Objects made before the garbage collector looks for cycles among them. A commit makes tens of thousands that have
-# none, and at Python's own 700 a tenth of the time would go into looking.
-GC_THRESHOLDS: Final = (50_000, 20, 20)
+
+
+class System(msgspec.Struct, frozen=True, kw_only=True):
+    """All that Zimwatch uses of its machine; each default is the real one.
+
+    With ``exporter`` this process exports the spans itself; without it a child does.
+    """
+
+    clock: Clock = now_us
+    steady: Clock = steady_us
+    chance: Random = CHANCE
+    threads: Threads = THREADS
+    files: Files = FILES
+    start: Start = processes.start
+    listen: Callable[[web.AppRunner, str, int], web.BaseSite] = listening.site
+    http: Callable[[Sequence[str]], HttpClient] = HttpClient
+    exporter: Callable[[], Exporter] | None = None
 
 
 class Running(msgspec.Struct, frozen=True):
@@ -52,93 +76,60 @@ class Running(msgspec.Struct, frozen=True):
     store: Store
 
 
-def build(
-    settings: Settings,
-    store: Store,
-    engine: alerting.Engine,
-    clock: Clock,
-    *,
-    metrics_text: api.MetricsText,
-    canary: Callable[[], CanaryStatus | None] = lambda: None,
-    in_force: dashboard.Shown = (),
-) -> web.Application:
-    """The web application over an open store; starts nothing. ``canary`` tells how it stands.
-
-    ``in_force`` is what a page may show of the settings: key, value and source.
-    """
-    application = web.Application(
-        middlewares=[dashboard.middleware, *api.middlewares(store, settings, dashboard.error_page)]
-    )
-    application.add_routes(api.routes(store, engine, settings, clock, metrics_text=metrics_text))
-    around = dashboard.Around(
-        visitor=dashboard.Visitor(api.app_of, api.who, api.is_own_origin),
-        user_view=api.user_view,
-        event_view=api.event_view,
-        in_force=dashboard.InForce(
-            in_force,
-            [(one.name, RECEIVER_TYPES[type(one)]) for one in settings.alerts.receivers],
-            lambda name, base: try_receiver(
-                settings.alerts, name, settings.alerts.public_url.rstrip("/") or base, clock()
-            ),
-        ),
-        trace_url_template=settings.dashboard.trace_url_template,
-        canary=canary,
-    )
-    application.add_routes(dashboard.routes(store, engine, clock, around))
-    return application
-
-
 @contextlib.asynccontextmanager
 async def running(
-    settings: Settings,
-    environ: Mapping[str, str],
-    *,
-    clock: Clock = now_us,
-    steady: Clock = steady_us,
-    in_force: dashboard.Shown = (),
+    settings: Settings, environ: Mapping[str, str], *, system: System | None = None, in_force: dashboard.Shown = ()
 ) -> AsyncIterator[Running]:
     """Serves for as long as the context is open. ZimwatchError where it cannot, with nothing left open."""
     export_spans = telemetry.exporting(environ)
     if export_spans:
         telemetry.refuse_unusable(environ)
     telemetry.start(environ)
-    engine = alerting.engine_of(settings)
-    store = Store.open(
-        settings.database.url,
-        clock=clock,
-        steady=steady,
-        leases=settings.leases.leases(),
-        export_spans=export_spans,
-        limits=Limits.of(settings),
-        retention=Retention.of(settings),
-        reactions=[engine],
-    )
+    system = system or System()
+    reaction = alerting.reaction_of(settings, system.chance)
+    store = open_store(settings, system, reaction, export_spans=export_spans)
+    background = Background()
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(store.close)
-        _refuse_an_open_door(settings, store)
-        await stack.enter_async_context(_background(_tend(store), "tending the store"))
+        metrics = telemetry.Metrics(store, system.clock, alert_metrics.GAUGES)
+        _require_a_token(settings, store)
+        await alerting.begin(settings, store, reaction, system.clock)
+        await stack.enter_async_context(tending(store, background))
+        await stack.enter_async_context(_freeing_memory(system, background))
         if settings.zego.server_secrets:
-            await stack.enter_async_context(_asking_zego(settings, store, clock))
-        metrics = telemetry.Metrics(store, clock)
+            await stack.enter_async_context(_querying_zego(settings, system, store, background))
         if export_spans:
-            outbox = telemetry.StoreOutbox(store, metrics)
-            relay = telemetry.RelayProcess(outbox, store.path, environ, settings.logs)
-            task = asyncio.create_task(relay.run(), name="span relay")
-            task.add_done_callback(_told)
-            stack.push_async_callback(_stopped, relay, task)
-        canary = await stack.enter_async_context(canary_beside(settings.canary, environ, store, clock))
-        runner = web.AppRunner(
-            build(settings, store, engine, clock, metrics_text=metrics.text, canary=canary, in_force=in_force),
-            access_log=None,
-            handle_signals=False,
-            shutdown_timeout=ANSWERS_FINISH_S,
-            **api.SERVER_OPTIONS,
+            await stack.enter_async_context(
+                exporting_spans(settings, environ, system, store, background, metrics=metrics)
+            )
+        canary = await stack.enter_async_context(
+            canary_beside(
+                settings.canary,
+                environ,
+                store,
+                system.clock,
+                background,
+                allowed_hosts=settings.alerts.allowed_hosts,
+                http=system.http,
+            )
         )
-        stack.push_async_callback(runner.cleanup)
-        await runner.setup()
-        url = await _listen(runner, settings)
-        engine.serve_at(url)
-        await stack.enter_async_context(alerting.running(settings, store, engine, clock, exports_spans=export_spans))
+        application = web_application.build(
+            settings,
+            store,
+            reaction,
+            system.clock,
+            metrics_text=metrics.text,
+            canary=canary,
+            background=background,
+            http=system.http,
+            in_force=in_force,
+        )
+        url = await stack.enter_async_context(_serving(application, settings, system))
+        reaction.serve_at(url)
+        await stack.enter_async_context(
+            alerting_beside(settings, system, store, reaction, background, exports_spans=export_spans)
+        )
+        stack.callback(store.hurry)
         log.info("serving", url=url, database=settings.database.url, exports_spans=export_spans)
         yield Running(url, store)
         log.info("stopping")
@@ -152,112 +143,135 @@ async def until_stopped(
     *,
     in_force: dashboard.Shown = (),
 ) -> None:
-    """Serves until SIGTERM or SIGINT; ``started`` is called once it answers."""
+    """Serves until SIGTERM or SIGINT; ``started`` is called once it answers requests."""
     stop = stop_signal()
     async with running(settings, environ, in_force=in_force) as served:
-        # What is loaded by now stays: the collector would go through it for some 40 ms, while nobody is answered.
+        # What is loaded by now stays: a collection would go through it for some 40 ms, in which no request is answered.
         gc.freeze()
         started(served)
         await stop.wait()
 
 
-def stop_signal() -> asyncio.Event:
-    """Set by SIGTERM or SIGINT, which then do nothing else. Call it in the running event loop."""
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    return stop
+def open_store(settings: Settings, system: System, reaction: alerting.AlertReaction, *, export_spans: bool) -> Store:
+    """The store of the settings, followed by the alert rules."""
+    return Store.open(
+        settings.database.url,
+        clock=system.clock,
+        steady=system.steady,
+        threads=system.threads,
+        files=system.files,
+        leases=settings.leases.leases(),
+        export_spans=export_spans,
+        limits=Limits.of(settings),
+        retention=Retention.of(settings),
+        expiring=[alerting.AlertRetention.of(settings)],
+        followers=[reaction],
+    )
 
 
-def run(main: Coroutine[object, object, T]) -> T:
-    """Runs ``main`` to its end in a new event loop, uvloop's where that is installed, as suits a server."""
-    gc.set_threshold(*GC_THRESHOLDS)
-    new_event_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
-    with contextlib.suppress(ImportError):  # it has no build for Windows
-        import uvloop  # noqa: PLC0415
-
-        new_event_loop = uvloop.new_event_loop
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        return runner.run(main)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a server that listens there."""
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
+def tending(store: Store, background: Background) -> AbstractAsyncContextManager[None]:
+    """Leases and retention, for as long as the context is open."""
+    return background.running(Task(name="tending the store", run=lambda: _tend(store)))
 
 
 @contextlib.asynccontextmanager
-async def _background(work: Coroutine[object, object, object], name: str) -> AsyncIterator[None]:
-    """Runs ``work`` until the context ends; it says so where it fails before."""
-    task = asyncio.create_task(work, name=name)
-    task.add_done_callback(_told)
-    try:
+async def exporting_spans(
+    settings: Settings,
+    environ: Mapping[str, str],
+    system: System,
+    store: Store,
+    background: Background,
+    *,
+    metrics: telemetry.Metrics,
+) -> AsyncIterator[None]:
+    """The span relay, for as long as the context is open; then pending spans are exported once more."""
+    outbox = telemetry.StoreOutbox(store, metrics)
+    relay: telemetry.RelayParent | SpanRelay
+    if system.exporter is None:
+        relay = telemetry.RelayParent(outbox, store.path, environ, settings.logs, system.start)
+    else:
+        from sidecar.telemetry.relay import SpanRelay  # noqa: PLC0415 - large, and else in the child alone
+
+        resource = telemetry.resource_from(environ)
+        relay = SpanRelay(outbox, system.exporter(), system.clock, resource=resource, chance=system.chance)
+    task = Task(name="span relay", run=relay.run, stop=relay.stop)
+    async with background.running(task, finish_s=SPANS_FLUSH_S):
         yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
-@contextlib.asynccontextmanager
-async def _asking_zego(settings: Settings, store: Store, clock: Clock) -> AsyncIterator[None]:
-    zego = settings.zego
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ZEGO_ANSWERS_S)) as http:
-        query = ServerQuery(store, http, zego.server_url, secrets_by_app(zego.server_secrets), clock)
-        async with _background(query.run(duration_us(zego.query_every) / 1_000_000), "ZEGO query"):
-            yield
+def alerting_beside(
+    settings: Settings,
+    system: System,
+    store: Store,
+    reaction: alerting.AlertReaction,
+    background: Background,
+    *,
+    exports_spans: bool,
+) -> AbstractAsyncContextManager[None]:
+    """The alert rules and the dispatchers, for as long as the context is open."""
+    return alerting.running(
+        settings,
+        store,
+        reaction,
+        system.clock,
+        background,
+        exports_spans=exports_spans,
+        http=system.http,
+        chance=system.chance,
+    )
 
 
 async def _tend(store: Store) -> None:
-    """Leases and retention, for as long as it is not cancelled. A database that fails is tried again."""
     while True:
         try:
             await store.tend()
         except StoreUnavailableError as error:
             log.warning("the store could not be tended", problem=str(error))
-        except Exception:
-            log.exception("the store could not be tended")
         await asyncio.sleep(TEND_EVERY_S)
 
 
-async def _ended(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+def _freeing_memory(system: System, background: Background) -> AbstractAsyncContextManager[None]:
+    task = Task(name="memory", run=lambda: memory.give_back(threads=system.threads), is_needed=False)
+    return background.running(task)
 
 
-async def _stopped(relay: telemetry.RelayProcess, task: asyncio.Task[None]) -> None:
-    relay.stop()
-    await asyncio.wait([task], timeout=SPANS_FLUSH_S)
-    await _ended(task)
+@contextlib.asynccontextmanager
+async def _querying_zego(
+    settings: Settings, system: System, store: Store, background: Background
+) -> AsyncIterator[None]:
+    zego = settings.zego
+    async with system.http(settings.alerts.allowed_hosts) as http:
+        query = ServerQuery(store, http, zego.server_url, secrets_by_app(zego.server_secrets), system.clock)
+        every_s = duration_us(zego.query_every) / SECOND_US
+        task = Task(name="ZEGO query", run=lambda: query.run(every_s), is_needed=False)
+        async with background.running(task):
+            yield
 
 
-def _told(task: asyncio.Task[Any]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.error(
-            "a background task has failed, and runs again from the next start", task=task.get_name(), exc_info=error
-        )
-
-
-def _refuse_an_open_door(settings: Settings, store: Store) -> None:
-    host = settings.server.host
-    if not is_loopback(host) and not store.has_tokens:
-        raise ZimwatchError(
-            f"Zimwatch does not listen on {host} while there is no token, because anyone could read and write there. "
-            "Make one with `zimwatch token create --scope ingest`, or listen on 127.0.0.1."
-        )
-
-
-async def _listen(runner: web.AppRunner, settings: Settings) -> str:
-    host, port = settings.server.host, settings.server.port
+@contextlib.asynccontextmanager
+async def _serving(application: web.Application, settings: Settings, system: System) -> AsyncIterator[str]:
+    """Answers requests for as long as the context is open; gives the URL. ZimwatchError where it cannot listen."""
+    server, host = settings.server, settings.server.host.strip("[]")
+    runner = Runner(application, server, shutdown_timeout=ANSWERS_FINISH_S)
     try:
-        await web.TCPSite(runner, host.strip("[]"), port).start()
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise ZimwatchError(
-                f"Port {port} on {host} is taken by another program; stop that one or choose another with --port."
-            ) from None
-        raise ZimwatchError(f"Zimwatch cannot listen on {host}, port {port}: {error.strerror or error}.") from None
-    bound = runner.addresses[0][1]
-    return f"http://{f'[{host}]' if ':' in host.strip('[]') and not host.startswith('[') else host}:{bound}"
+        await runner.setup()
+        strip_prefix(runner.server, server.path)
+        try:
+            await system.listen(runner, host, server.port).start()
+        except OSError as error:
+            raise ZimwatchError(_cannot_listen(server.host, server.port, error)) from None
+        port = runner.addresses[0][1]
+        yield f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    finally:
+        await runner.cleanup()
+
+
+def _cannot_listen(host: str, port: int, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"Port {port} on {host} is taken by another program; stop that one or choose another with --port."
+    return f"Zimwatch cannot listen on {host}, port {port}: {error.strerror or error}."
+
+
+def _require_a_token(settings: Settings, store: Store) -> None:
+    if not is_loopback(settings.server.host) and not store.tokens.any_ever():
+        raise ZimwatchError(no_token(settings.server.host))

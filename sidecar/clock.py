@@ -1,4 +1,4 @@
-"""The only place that reads a clock. Everything else is told the time, so that tests can tell it another."""
+"""The only module that reads a clock. All other code gets the time passed in, so that tests can choose it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 Clock = Callable[[], int]
-"""Gives microseconds: since the Unix epoch, UTC, unless it is a steady one, which only goes forward."""
+"""Returns microseconds: since the Unix epoch, UTC, or of a steady clock since some beginning."""
 
 
 def now_us() -> int:
@@ -15,5 +15,5 @@ def now_us() -> int:
 
 
 def steady_us() -> int:
-    """Microseconds from some beginning, by a clock that nobody sets and that only goes forward."""
+    """Microseconds since some beginning, by a clock that is never set and only increases."""
     return time.monotonic_ns() // 1_000

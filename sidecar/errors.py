@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from sidecar.domain.texts import Text, verbatim
+
 
 class ZimwatchError(Exception):
-    """Its text is a sentence that a person can act on."""
+    """An error with a sentence that a person can act on; :attr:`text` is the same for pages, which translate it."""
+
+    def __init__(self, message: str | Text) -> None:
+        super().__init__(str(message))
+        self.text = message if isinstance(message, Text) else verbatim(message)
 
 
 class SettingsError(ZimwatchError):
-    """A setting is wrong or unknown. ``problems`` names each, one sentence each."""
+    """Settings are wrong or unknown. ``problems`` has one sentence for each."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
@@ -16,12 +22,12 @@ class SettingsError(ZimwatchError):
 
 
 class DatabaseRefusedError(ZimwatchError):
-    """The database file is not ours, newer than us, in use or broken; nothing was written to it."""
+    """The database is not Zimwatch's, newer, in use or damaged; nothing was written to it."""
 
 
 class StoreUnavailableError(ZimwatchError):
-    """Nothing of this was kept; the same call may succeed after ``retry_after_s`` seconds."""
+    """Nothing of this was stored; the same call may succeed after ``retry_after_s`` seconds."""
 
-    def __init__(self, message: str, *, retry_after_s: int = 1) -> None:
+    def __init__(self, message: str | Text, *, retry_after_s: int = 1) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s

@@ -1,21 +1,28 @@
-"""Logs to stderr: one line an event, JSON unless a person is watching, each with the ids of the trace it belongs to."""
+"""Logs to stderr: one line an event, JSON unless stderr is a terminal, with the ids of the current trace."""
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
-from typing import TYPE_CHECKING, TextIO
+import traceback
+from typing import TYPE_CHECKING, Final, TextIO
 
 import structlog
 from opentelemetry import trace
 
+from sidecar.domain.outside_text import one_line
+from sidecar.domain.units import MINUTE_US
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from structlog.typing import EventDict, Processor, WrappedLogger
 
     from sidecar.settings import LogSettings
 
 
-# Without the local variables: a token may be among them.
+# Without local variables: a token may be among them.
 _traceback = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
 
 
@@ -28,8 +35,32 @@ def add_trace_ids(_logger: WrappedLogger, _method: str, event: EventDict) -> Eve
     return event
 
 
+def in_one_line(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Escapes all text of a line, which may come from a sender, a receiver or another program."""
+    return {name: value if name == "exc_info" else _safe(value) for name, value in event.items()}
+
+
+def _safe(value: object) -> object:
+    if isinstance(value, str):
+        return one_line(value)
+    if isinstance(value, dict):
+        return {_safe(name): _safe(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_safe(one) for one in value]
+    return value
+
+
+def _plain_traceback(stream: TextIO, error: structlog.typing.ExcInfo) -> None:
+    """A traceback in lines for a terminal; line breaks in the error's message are escaped."""
+    written = io.StringIO()
+    structlog.dev.plain_traceback(written, error)
+    message = "".join(traceback.format_exception_only(error[1])).rstrip("\n")
+    text = written.getvalue().replace(message, one_line(message)) if message else written.getvalue()
+    stream.write("\n".join(one_line(line) for line in text.split("\n")))
+
+
 def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
-    """Sends structlog's and the standard library's records alike to ``stream`` (default: stderr)."""
+    """Sends the records of structlog and of the standard library to ``stream`` (default: stderr)."""
     stream = stream or sys.stderr
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -39,10 +70,14 @@ def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
         add_trace_ids,
     ]
     as_json = settings.format == "json" or (settings.format == "auto" and not stream.isatty())
+    # The console's own traceback shows local variables where rich is installed, and with them tokens and secrets.
     rendering: list[Processor] = (
-        [_traceback, structlog.processors.JSONRenderer(ensure_ascii=False)]
+        [_traceback, in_one_line, structlog.processors.JSONRenderer(ensure_ascii=False)]
         if as_json
-        else [structlog.dev.ConsoleRenderer(colors=stream.isatty())]
+        else [
+            in_one_line,
+            structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=_plain_traceback),
+        ]
     )
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
@@ -54,7 +89,7 @@ def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.level.upper())
-    logging.getLogger("alembic").setLevel(max(root.level, logging.WARNING))  # it tells each start what is usual
+    logging.getLogger("alembic").setLevel(max(root.level, logging.WARNING))  # its INFO at each start says nothing
     logging.captureWarnings(capture=True)
     structlog.configure(
         processors=[
@@ -68,3 +103,23 @@ def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
+
+
+class Bounded:
+    """Limits a log line that a sender can cause to one a minute, by ``clock`` in microseconds."""
+
+    EVERY_US: Final = MINUTE_US
+
+    def __init__(self, clock: Callable[[], int]) -> None:
+        self._clock = clock
+        self._written_us: int | None = None
+        self._unwritten = 0
+
+    def more(self) -> int | None:
+        """The number of lines suppressed since the last one; None if this one is to be suppressed too."""
+        now_us = self._clock()
+        if self._written_us is not None and 0 <= now_us - self._written_us < self.EVERY_US:
+            self._unwritten += 1
+            return None
+        unwritten, self._unwritten, self._written_us = self._unwritten, 0, now_us
+        return unwritten

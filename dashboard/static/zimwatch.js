@@ -1,20 +1,53 @@
-// What a page gains with JavaScript; without it every page is whole. No library but htmx, nothing stored, no eval.
+// Enhances the pages, which work without it. No library but htmx, no storage, no eval.
 (() => {
   "use strict";
   const root = document.documentElement;
   root.classList.add("js");
-  const words = () => document.getElementById("words").dataset;
+  const texts = () => document.getElementById("texts").dataset;
   const language = root.lang;
 
-  // Times: the viewer's zone, UTC in the tip, and "3 minutes ago" that goes on.
+  // Times are in the viewer's zone; each has its offset, so that it can be pasted anywhere.
   const two = (number) => String(number).padStart(2, "0");
+  const offset = (moment) => {
+    const minutes = -moment.getTimezoneOffset(), size = Math.abs(minutes);
+    return minutes ? `${minutes < 0 ? "-" : "+"}${two(Math.floor(size / 60))}:${two(size % 60)}` : "UTC";
+  };
   const local = (moment) =>
     `${moment.getFullYear()}-${two(moment.getMonth() + 1)}-${two(moment.getDate())} ` +
-    `${two(moment.getHours())}:${two(moment.getMinutes())}:${two(moment.getSeconds())}`;
+    `${two(moment.getHours())}:${two(moment.getMinutes())}:${two(moment.getSeconds())} ${offset(moment)}`;
+  // A moment as the server writes it into titles, labels and sentences.
+  const WRITTEN = /\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC/g;
+  const here = (text) => text.replace(WRITTEN, (found) => local(new Date(found.replace(" UTC", "Z").replace(" ", "T"))));
+  const moveWritten = (part) => {
+    for (const element of part.querySelectorAll("[title*=' UTC']:not(.id), [aria-label*=' UTC']")) {
+      for (const name of ["title", "aria-label"]) {
+        if (element.hasAttribute(name)) element.setAttribute(name, here(element.getAttribute(name)));
+      }
+    }
+    const nodes = document.createTreeWalker(part, NodeFilter.SHOW_TEXT);
+    while (nodes.nextNode()) {
+      const node = nodes.currentNode;
+      if (node.data.includes(" UTC") && !node.parentElement?.closest("pre, code, bdi, script, template")) node.data = here(node.data);
+    }
+    for (const input of part.querySelectorAll("input[name=as_of]")) {
+      const moment = new Date(input.defaultValue), ms = moment.getMilliseconds();
+      const exact = ms ? `.${String(ms).padStart(3, "0")}` : "";
+      if (input.defaultValue.endsWith("Z") && !isNaN(moment)) input.value = local(moment).replace(/ (?=\S+$)/, `${exact} `);
+    }
+  };
+  // A moment typed without an offset is in the viewer's zone.
+  const zoned = (text) => {
+    const [, day, time = "00:00"] = text.match(/^\s*(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d+)?)?))?\s*$/) ?? [];
+    const moment = new Date(`${day}T${time}`);
+    return day && !isNaN(moment) ? `${day} ${time} ${offset(moment)}` : text;
+  };
+  document.addEventListener("submit", (event) => {
+    for (const input of event.target.querySelectorAll("input[name=as_of]")) input.value = zoned(input.value);
+  });
   const counted = new Intl.RelativeTimeFormat(language, { numeric: "always" });
   const now = new Intl.RelativeTimeFormat(language, { numeric: "auto" }).format(0, "second");
   const UNITS = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
-  // A page of the past counts from its own moment.
+  // A page as of a past moment counts from that moment.
   const past = document.getElementById("live")?.dataset.asOf;
   const ago = (moment) => {
     const seconds = Math.floor(((past ? new Date(past) : Date.now()) - moment) / 1000);
@@ -23,7 +56,7 @@
     return counted.format(-Math.sign(seconds) * Math.floor(Math.abs(seconds) / size), unit);
   };
   const put = (element, text) => { if (element.textContent !== text) element.textContent = text; };
-  const tellTimes = (part) => {
+  const updateTimes = (part) => {
     for (const time of part.querySelectorAll("time[data-ago]")) put(time, ago(new Date(time.dateTime)));
     for (const time of part.querySelectorAll("time[data-at]")) put(time, local(new Date(time.dateTime)));
     for (const time of part.querySelectorAll("[data-clock]")) {
@@ -34,74 +67,143 @@
     }
   };
 
-  // A list never moves under the pointer: rows that are there change in place, what is new or elsewhere waits.
-  const held = new Map();
+  // A list does not move under the pointer: its rows change in place; new and moved rows wait for a click.
+  const waitingRows = new Map();
   const keyOf = (row) => row.dataset.key;
   const newest = (rows) => Math.max(0, ...rows.map((row) => Number(row.dataset.at)));
-  const hold = (fresh) => {
+  const keepRows = (fresh) => {
     for (const next of fresh.querySelectorAll("tbody[data-hold]")) {
       const shown = document.getElementById(next.id);
       if (!shown || !shown.rows.length) continue;
       const rows = [...shown.rows], coming = [...next.rows];
       if (coming.length === rows.length && coming.every((row, place) => keyOf(row) === keyOf(rows[place]))) {
-        held.delete(next.id);
+        waitingRows.delete(next.id);
         continue;
       }
-      const seen = held.get(next.id)?.seen ?? newest(rows);
+      const seen = waitingRows.get(next.id)?.seen ?? newest(rows);
       const count = coming.filter((row) => Number(row.dataset.at) > seen).length;
-      held.set(next.id, { seen, rows: coming.map((row) => row.cloneNode(true)) });
+      waitingRows.set(next.id, { seen, rows: coming.map((row) => row.cloneNode(true)) });
       const byKey = new Map(coming.map((row) => [keyOf(row), row]));
       next.replaceChildren(...rows.map((row) => byKey.get(keyOf(row)) ?? row.cloneNode(true)));
       const button = fresh.querySelector(`[data-show="${next.id}"]`);
       if (button && count) {
-        button.textContent = count === 1 ? words().waitingOne : words().waiting.replace("{count}", count);
+        button.textContent = count === 1 ? texts().waitingOne : texts().waiting.replace("{count}", count);
         button.hidden = false;
       }
     }
   };
   const show = (button) => {
-    const body = document.getElementById(button.dataset.show), waiting = held.get(body?.id);
+    const body = document.getElementById(button.dataset.show), waiting = waitingRows.get(body?.id);
     if (!waiting) return;
-    held.delete(body.id);
+    waitingRows.delete(body.id);
     body.replaceChildren(...waiting.rows);
-    tellTimes(body);
+    updateTimes(body);
     button.hidden = true;
     body.querySelector("a")?.focus({ preventScroll: true });
   };
 
-  document.addEventListener("htmx:sse:before:message", (event) => {
-    const message = event.detail.message;
+  const live = document.getElementById("live");
+  const prepared = (html) => {
     const fresh = document.createElement("template");
-    fresh.innerHTML = message.data;
-    const live = document.getElementById("live");
-    // Someone reads or points at a list whose rows are places, not people: it stands still until they leave.
+    fresh.innerHTML = html;
+    // A list without row keys stays unchanged while it is hovered or focused.
     for (const still of fresh.content.querySelectorAll("[data-still]")) {
       const shown = document.getElementById(still.id);
       if (shown?.matches(":hover, :focus-within")) still.replaceWith(shown.cloneNode(true));
     }
-    hold(fresh.content);
-    tellTimes(fresh.content);
-    const focused = live?.contains(document.activeElement) && document.activeElement.id;
-    message.data = fresh.innerHTML;
+    keepRows(fresh.content);
+    moveWritten(fresh.content);
+    updateTimes(fresh.content);
+    const focused = live.contains(document.activeElement) && document.activeElement.id;
     if (focused) setTimeout(() => document.getElementById(focused)?.focus({ preventScroll: true }));
     connection(true);
+    return fresh.innerHTML;
+  };
+  document.addEventListener("htmx:sse:before:message", ({ detail: { message } }) => {
+    if (message.event === "end") return signedOut(`${JSON.parse(message.data).reason}`);
+    message.data = prepared(message.data);
+    part = message.id || part;
   });
   const connection = (well) => {
-    const told = document.getElementById("connection");
-    if (told.hidden !== well) told.hidden = well;
-    if (!well) told.textContent = words().lost;
+    const banner = document.getElementById("connection");
+    if (banner.hidden !== well) banner.hidden = well;
+    if (!well) banner.textContent = texts().lost;
   };
-  document.addEventListener("htmx:sse:error", () => connection(false));
-  document.addEventListener("htmx:sse:after:connection", () => connection(true));
+  // The token or session of the stream has ended: keep the content, and link to the sign-in.
+  const signedOut = (reason) => {
+    const banner = document.getElementById("connection"), link = document.createElement("a");
+    const below = texts().root;
+    link.href = `${below}/sign-in?next=${encodeURIComponent(location.pathname.slice(below.length) + location.search)}`;
+    link.textContent = texts().signIn;
+    banner.replaceChildren(reason ? `${texts().ended.replace("{reason}", reason)} ` : "", link);
+    banner.hidden = false;
+  };
+  const refused = (status) => {
+    // Each attempt is refused until somebody signs in, perhaps in another window.
+    if (status !== 401) connection(false);
+    else if (document.getElementById("connection").hidden) signedOut("");
+  };
 
-  // Buttons, by what they are for.
+  // A few windows hold a stream (streams.js decides which); the others poll, as does one whose stream is down. Over
+  // HTTP/2 every window has a stream.
+  const POLL_MS = 3000, RESTART_MS = 30000, REPORT_MS = 10000;
+  const address = live?.getAttribute("hx-sse:connect");
+  let part = address && JSON.parse(live.getAttribute("hx-headers"))["Last-Event-ID"];
+  let mayStream = false, streams = false, started = -RESTART_MS;
+  const start = () => {
+    if (!mayStream || streams || performance.now() - started < RESTART_MS) return;
+    started = performance.now();
+    htmx.trigger(live, "stream");
+  };
+  const allow = (yes) => {
+    if (yes && !mayStream) started = -RESTART_MS;
+    mayStream = yes;
+    start();
+  };
+  const poll = async () => {
+    try {
+      const answer = await fetch(address, { headers: { Accept: "text/html", "Last-Event-ID": part } });
+      if (answer.status === 200) {
+        part = answer.headers.get("Last-Event-ID");
+        await htmx.swap({ sourceElement: live, target: live, swap: "innerMorph", text: prepared(await answer.text()) });
+      }
+      if (!answer.ok) return refused(answer.status);
+      connection(true);
+      start();
+    } catch {
+      connection(false);
+    }
+  };
+  document.addEventListener("htmx:sse:error", ({ detail }) => { streams = false; refused(detail.status); });
+  document.addEventListener("htmx:sse:close", () => { streams = false; });
+  document.addEventListener("htmx:sse:before:connection", ({ detail }) => { if (!mayStream) detail.connection.cancelled = true; });
+  document.addEventListener("htmx:sse:after:connection", () => { streams = true; connection(true); });
+  // The extension listens after "load".
+  if (address) addEventListener("load", () => {
+    const protocol = performance.getEntriesByType("navigation")[0]?.nextHopProtocol;
+    if (window.SharedWorker && !/^h[23]/.test(protocol)) {
+      const port = new SharedWorker(`${texts().root}/static/streams.js`).port;
+      const report = (visible) => {
+        if (!visible) mayStream = false;
+        port.postMessage(visible);
+      };
+      port.onmessage = ({ data }) => { if (!document.hidden) allow(data); };
+      document.addEventListener("visibilitychange", () => report(!document.hidden));
+      addEventListener("pagehide", () => report(false));
+      addEventListener("pageshow", () => report(!document.hidden));
+      setInterval(() => report(!document.hidden), REPORT_MS);
+    } else allow(true);
+    setInterval(() => { if (!document.hidden && !streams) poll(); }, POLL_MS);
+  });
+
+  // Buttons.
   const copied = async (button) => {
     const source = document.getElementById(button.dataset.copy);
     const text = source.value ?? source.textContent.trim();
     try {
       await navigator.clipboard.writeText(text);
     } catch {
-      // Without TLS a browser has no clipboard for scripts; the old way works there.
+      // Without TLS scripts have no clipboard; execCommand works there.
       const range = document.createRange();
       range.selectNodeContents(source);
       getSelection().removeAllRanges();
@@ -109,7 +211,7 @@
       document.execCommand("copy");
     }
     const before = button.textContent;
-    button.textContent = words().copied;
+    button.textContent = texts().copied;
     setTimeout(() => { button.textContent = before; }, 1500);
   };
   document.addEventListener("click", (event) => {
@@ -120,7 +222,7 @@
     if (event.target.tagName === "DIALOG") event.target.close();
   });
 
-  // A list's head chooses all of it; a row that comes later is not chosen by that.
+  // The checkbox in the head selects the rows that are there now.
   document.addEventListener("change", (event) => {
     const list = event.target.closest("table"), all = list?.querySelector("[data-chooses]");
     if (!all) return;
@@ -129,13 +231,13 @@
     all.checked = rows.length > 0 && rows.every((one) => one.checked);
   });
 
-  // Keys: / finds, ? helps, . shows what waits, g goes.
-  const GO = { o: "/", u: "/users", s: "/settings", a: "/alerts" };
+  // Keys: / find, ? help, . show waiting rows, g and a key of the navigation.
   let going = false;
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.target.closest?.("input, textarea, select, dialog[open]")) return;
-    if (going && GO[event.key]) location.assign(GO[event.key]);
+    const path = going && texts()[`go${event.key.toUpperCase()}`];
+    if (path) location.assign(texts().root + path);
     going = event.key === "g";
     if (event.key === "/") {
       event.preventDefault();
@@ -148,10 +250,11 @@
     }
   });
 
-  // A picture that is wider than the screen begins with what is newest.
+  // A timeline wider than the screen starts scrolled to its newest end.
   for (const picture of document.querySelectorAll(".picture")) picture.scrollLeft = picture.scrollWidth;
-  tellTimes(document);
+  moveWritten(document.body);
+  updateTimes(document);
   const zone = document.querySelector("[data-zone]");
-  if (zone) zone.textContent = words().local.replace("{zone}", Intl.DateTimeFormat().resolvedOptions().timeZone);
-  setInterval(() => { if (!document.hidden) tellTimes(document); }, 1000);
+  if (zone) zone.textContent = texts().local.replace("{zone}", Intl.DateTimeFormat().resolvedOptions().timeZone);
+  setInterval(() => { if (!document.hidden) updateTimes(document); }, 1000);
 })();

@@ -1,43 +1,44 @@
-"""Alerts: whom to call for what events say, and the calling itself."""
+"""Alerts: the rules applied to events, the alert log, and the notification of receivers."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
+from random import Random
 from typing import Final
 
-import structlog
-
-from sidecar.alerting.dispatcher import Dispatcher
-from sidecar.alerting.engine import Engine, Policy
-from sidecar.alerting.heartbeat import Heartbeat
-from sidecar.alerting.outgoing import Outgoing
-from sidecar.alerting.receivers import TAKES_ACKNOWLEDGEMENTS, receiver
-from sidecar.alerting.ticker import Ticker
+from sidecar.alerting.alert_reaction import AlertReaction, Policy
+from sidecar.alerting.notify.dispatcher import Dispatcher
+from sidecar.alerting.notify.heartbeat import Heartbeat
+from sidecar.alerting.notify.resend import Resender
+from sidecar.alerting.receivers import RECEIVERS, VolatileReceiver, receiver_of
+from sidecar.alerting.tables import notifications
+from sidecar.alerting.tables.alert_retention import AlertRetention
+from sidecar.alerting.timer import Ticker
 from sidecar.clock import Clock
+from sidecar.domain.units import SECOND_US
+from sidecar.http_client import HttpClient
+from sidecar.lifecycle import Background, Task
 from sidecar.settings import Settings, duration_us, wait_us
-from sidecar.store import Store, notifications
+from sidecar.store import Store
+from sidecar.system.chance import CHANCE
 
-__all__ = ["Engine", "Policy", "engine_of", "policy_of", "running"]
+__all__ = ["AlertReaction", "AlertRetention", "Policy", "begin", "policy_of", "reaction_of", "running"]
 
-# What is being sent when Zimwatch stops gets this long.
+# How long messages that are being sent when Zimwatch stops may take.
 FINISH_S: Final = 2.0
-# The rules may miss this many seconds before the heartbeat says so by its silence.
-_MISSED_US: Final = 30_000_000
-_SECOND_US: Final = 1_000_000
-
-_log = structlog.stdlib.get_logger(__name__)
+# After so long without a tick of the rules no heartbeat is sent.
+_MISSED_US: Final = 30 * SECOND_US
 
 
 def policy_of(settings: Settings) -> Policy:
-    """What the settings say, in the units of the domain."""
+    """The settings in the units of the domain."""
     alerts = settings.alerts
     return Policy(
         thresholds=alerts.thresholds(),
         receivers={one.name: one.most_per_minute for one in alerts.receivers},
         takes_acknowledgements=frozenset(
-            one.name for one in alerts.receivers if isinstance(one, TAKES_ACKNOWLEDGEMENTS)
+            one.name for one in alerts.receivers if RECEIVERS[one.type_name].takes_acknowledgements
         ),
         routes=tuple(route.route() for route in alerts.routes),
         group_by=alerts.group_by,
@@ -47,70 +48,63 @@ def policy_of(settings: Settings) -> Policy:
         repeat_us=wait_us(alerts.repeat_interval),
         most_per_minute=alerts.most_per_minute,
         grace_us=duration_us(settings.leases.heartbeat),
-        base=alerts.public_url.rstrip("/"),
+        base=settings.server.public_url.rstrip("/"),
     )
 
 
-def engine_of(settings: Settings) -> Engine:
-    """The rules and the ledger under these settings: hand it to the store when it is opened."""
-    return Engine(policy_of(settings))
+def reaction_of(settings: Settings, chance: Random = CHANCE) -> AlertReaction:
+    """The alert reaction under these settings: to be handed to the store when that is opened."""
+    return AlertReaction(policy_of(settings), chance)
+
+
+async def begin(settings: Settings, store: Store, reaction: AlertReaction, clock: Clock) -> None:
+    """Brings what the rules watch and the notification outbox in line with the settings: before anything is served."""
+    await store.write(reaction.begin, clock())
+    await store.write(notifications.abandon, [one.name for one in settings.alerts.receivers], clock())
 
 
 @contextlib.asynccontextmanager
 async def running(
-    settings: Settings, store: Store, engine: Engine, clock: Clock, *, exports_spans: bool
+    settings: Settings,
+    store: Store,
+    reaction: AlertReaction,
+    clock: Clock,
+    background: Background,
+    *,
+    exports_spans: bool,
+    http: Callable[[Sequence[str]], HttpClient] = HttpClient,
+    chance: Random = CHANCE,
 ) -> AsyncIterator[None]:
-    """Tells the rules the time and sends what is owed, for as long as the context is open."""
+    """Ticks the rules and sends messages for as long as the context is open; after :func:`begin`."""
     alerts = settings.alerts
-    outgoing = Outgoing(alerts.allowed_hosts)
-    try:
+    async with contextlib.AsyncExitStack() as stack:
+        calls = await stack.enter_async_context(http(alerts.allowed_hosts))
+        receivers = {one.name: receiver_of(one, calls) for one in alerts.receivers}
+        give_up_after_us = duration_us(alerts.give_up_after)
         dispatchers = [
-            Dispatcher(
-                one.name,
-                receiver(one, outgoing),
-                store,
-                engine,
-                clock,
-                give_up_after_us=duration_us(alerts.give_up_after),
-            )
-            for one in alerts.receivers
+            Dispatcher(name, one, store, reaction, clock, give_up_after_us=give_up_after_us, chance=chance)
+            for name, one in receivers.items()
         ]
-        await store.write(lambda c: notifications.abandon(c, [one.name for one in alerts.receivers], clock()))
-        ticker = Ticker(store, engine, dispatchers, clock, exports_spans=exports_spans)
-        sending = [asyncio.create_task(one.run(), name=f"alerts to {one.name}") for one in dispatchers]
-        telling = [asyncio.create_task(ticker.run(), name="alert rules")]
+        store.when_clock_is_set(reaction.clock_set)
+        ticker = Ticker(store, reaction, dispatchers, clock, exports_spans=exports_spans)
+        tasks = [Task(name="alert rules", run=ticker.run)]
         if alerts.heartbeat_url:
             heartbeat = Heartbeat(
                 alerts.heartbeat_url,
-                duration_us(alerts.heartbeat_interval) / _SECOND_US,
-                outgoing,
+                duration_us(alerts.heartbeat_interval) / SECOND_US,
+                calls,
                 lambda: (
                     store.problem is None
                     and clock() - ticker.last_us < _MISSED_US
-                    and not any(t.done() for t in sending)
+                    and not background.problems(of_needed=True)
                 ),
             )
-            telling.append(asyncio.create_task(heartbeat.run(), name="heartbeat"))
-        for task in (*sending, *telling):
-            task.add_done_callback(_told)
-        try:
-            yield
-        finally:
-            for one in dispatchers:
-                one.stop()
-            if sending:
-                await asyncio.wait(sending, timeout=FINISH_S)
-            for task in (*sending, *telling):
-                task.cancel()
-            await asyncio.gather(*sending, *telling, return_exceptions=True)
-    finally:
-        await outgoing.close()
-
-
-def _told(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        _log.error(
-            "a part of the alerts has ended; what is owed waits for the next start",
-            part=task.get_name(),
-            exc_info=error,
-        )
+            tasks.append(Task(name="heartbeat", run=heartbeat.run, is_needed=False))
+        tasks += [Task(name=f"alerts to {one.name}", run=one.run, stop=one.stop) for one in dispatchers]
+        tasks += [
+            Task(name=f"resending to {name}", run=Resender(name, one, store, clock).run)
+            for name, one in receivers.items()
+            if isinstance(one, VolatileReceiver)
+        ]
+        await stack.enter_async_context(background.running(*tasks, finish_s=FINISH_S))
+        yield

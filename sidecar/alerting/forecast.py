@@ -1,23 +1,22 @@
-"""How many users' tokens end soon, of those whose tokens live long enough for that to say something.
+"""Counts the users whose tokens end soon, of those with tokens of more than twice the forecast's span.
 
-Of tokens that live for two hours one half ends within the next hour, at any time, and of shorter ones more: they are
-left out. Such a token that is still good was told less than two hours ago, so that only that much of the log is read,
-each event once.
+With a span of one hour, half of the tokens that live for two hours end within it at any time: such short ones are left
+out. One that is still valid was reported within two spans, so that only that much of the log is read, each event once.
 """
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 
-from sidecar.domain.alerting.token_rules import Ending
-from sidecar.store import alert_log
+from sidecar.alerting.tables import rule_reads
+from sidecar.domain.alerts.rules.token_expiring import Ending
 
-# A token that lives for no more than so many times the forecast's span is left out.
+# A token that lives for no more spans than this is left out.
 _SHORT = 2
 
 
 class Forecast:
-    """One call at a time; each learns from the events since the last one."""
+    """For one call at a time; each reads the events since the last one."""
 
     def __init__(self, span_us: int) -> None:
         self._span_us = span_us
@@ -27,8 +26,8 @@ class Forecast:
     def ending(self, connection: sa.Connection, now_us: int) -> dict[int, Ending]:
         """By app: how many users' tokens end within the span, of how many."""
         short_us = _SHORT * self._span_us
-        found = alert_log.tokens_beyond(connection, now_us + short_us)
-        soon = alert_log.tokens_ending(connection, now_us, now_us + short_us)
+        found = rule_reads.tokens_beyond(connection, now_us + short_us)
+        soon = rule_reads.tokens_ending(connection, now_us, now_us + short_us)
         if soon:
             self._learn(connection, now_us, short_us)
         counted = {app_id: [0, count] for app_id, count in found.items()}
@@ -41,7 +40,7 @@ class Forecast:
 
     def _learn(self, connection: sa.Connection, now_us: int, short_us: int) -> None:
         self._short = {token for token in self._short if token[2] > now_us}
-        self._position, told = alert_log.tokens_told(connection, self._position, now_us - short_us)
-        for app_id, user_id, expires_us, told_us in told:
-            if now_us < expires_us <= told_us + short_us:
+        self._position, reported = rule_reads.reported_tokens(connection, self._position, now_us - short_us)
+        for app_id, user_id, expires_us, reported_us in reported:
+            if now_us < expires_us <= reported_us + short_us:
                 self._short.add((app_id, user_id, expires_us))

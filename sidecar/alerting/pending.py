@@ -1,7 +1,7 @@
-"""What is about to fire: the condition of a rule holds, and has not held for as long as the rule wants.
+"""Pending alerts: the condition of a rule holds, but not yet for as long as the rule requires.
 
-It is worked out from what the rules themselves go by, the users that are offline and what does not deliver, so that
-nothing has to be kept and a restart loses nothing of it. An id, a row and a story it gets when it fires.
+They are computed from what the rules read, the users that are offline and the parts that do not deliver. Nothing is
+stored: an alert gets its id, row and history when it fires.
 """
 
 from __future__ import annotations
@@ -9,58 +9,61 @@ from __future__ import annotations
 import msgspec
 import sqlalchemy as sa
 
-from sidecar.alerting.engine import Engine
-from sidecar.domain.alerting import kinds, words
-from sidecar.domain.alerting.alert import Subject, fingerprint
-from sidecar.domain.alerting.kinds import SEVERITY, Kind, Severity
-from sidecar.store import alert_log
-from sidecar.store.alert_records import AlertFilter
+from sidecar.alerting.alert_reaction import AlertReaction
+from sidecar.alerting.tables import rule_reads
+from sidecar.alerting.tables.alert_values import AlertFilter
+from sidecar.domain.alerts.alert import Kind, Severity, Subject, fingerprint
+from sidecar.domain.alerts.rules import KINDS
+from sidecar.domain.alerts.rules.export_stalled import ExportStalled
+from sidecar.domain.alerts.rules.offline_too_long import OfflineTooLong
+from sidecar.domain.texts import Text
 
 PENDING = "pending"
 
 
 class Pending(msgspec.Struct, frozen=True, kw_only=True):
-    """``started_at_us`` is since when the condition holds, ``fires_at_us`` when it will have held for long enough."""
+    """The condition holds since ``started_at_us``; the alert fires at ``fires_at_us``."""
 
     kind: Kind
     subject: Subject
     started_at_us: int
     fires_at_us: int
-    summary: str
+    summary: Text
     labels: dict[str, str] = {}
 
     @property
     def fingerprint(self) -> str:
-        """The one that the alert will have."""
+        """That of the alert that will fire."""
         return fingerprint(self.kind, self.subject)
 
     @property
     def severity(self) -> Severity:
-        """The one that the alert will have."""
-        return SEVERITY[self.kind]
+        """That of the alert that will fire."""
+        return KINDS[self.kind].severity
 
 
 class PendingPage(msgspec.Struct, frozen=True):
-    """Parts of Zimwatch first, then users, who went offline last first; ``next_cursor`` goes on from here."""
+    """Parts of Zimwatch first, then users, the last to go offline first. ``next_cursor``: that of the next page."""
 
     pending: list[Pending]
     next_cursor: int | None
 
 
-def page(connection: sa.Connection, engine: Engine, wanted: AlertFilter, now_us: int) -> PendingPage:
-    """A page of what is about to fire; the filter's ``state`` is passed over."""
+def page(connection: sa.Connection, reaction: AlertReaction, wanted: AlertFilter, now_us: int) -> PendingPage:
+    """A page of pending alerts; the filter's ``state`` is ignored."""
 
     def is_wanted(kind: Kind) -> bool:
-        off = kind in engine.policy.thresholds.off
-        return not off and wanted.kind in {None, kind} and wanted.severity in {None, SEVERITY[kind]}
+        rule = KINDS[kind]
+        is_on = rule.is_on(reaction.policy.thresholds)
+        return is_on and wanted.kind in {None, kind} and wanted.severity in {None, rule.severity}
 
     found: list[Pending] = []
     of_a_part = wanted.app_id is None and wanted.user_id is None and wanted.cursor is None
-    if of_a_part and is_wanted(kinds.EXPORT_STALLED):
-        found += _parts(engine, now_us)
+    if of_a_part and is_wanted(ExportStalled.kind):
+        found += _parts(reaction, now_us)
     following = None
-    if is_wanted(kinds.OFFLINE_TOO_LONG):
-        users = _users(connection, engine, wanted, now_us)
+    if is_wanted(OfflineTooLong.kind):
+        users = _users(connection, reaction, wanted, now_us)
         if len(users) > wanted.limit:
             users = users[: wanted.limit]
             following = users[-1][0]
@@ -68,36 +71,36 @@ def page(connection: sa.Connection, engine: Engine, wanted: AlertFilter, now_us:
     return PendingPage(found, following)
 
 
-def _parts(engine: Engine, now_us: int) -> list[Pending]:
-    limit_us = engine.policy.thresholds.stalled_after_us
+def _parts(reaction: AlertReaction, now_us: int) -> list[Pending]:
+    limit_us = reaction.policy.thresholds.stalled_after_us
     return [
         Pending(
-            kind=kinds.EXPORT_STALLED,
+            kind=ExportStalled.kind,
             subject=Subject(other=part),
             started_at_us=since_us,
             fires_at_us=since_us + limit_us,
-            summary=words.stalled(part, now_us - since_us, why),
+            summary=ExportStalled.summary(part, now_us - since_us, why),
             labels={"part": part},
         )
-        for part, (since_us, why) in engine.stalled.items()
+        for part, (since_us, why) in reaction.stalled.items()
         if since_us is not None and now_us < since_us + limit_us
     ]
 
 
-def _users(connection: sa.Connection, engine: Engine, wanted: AlertFilter, now_us: int) -> list[tuple[int, Pending]]:
-    """By the key of the user; one more than is wanted where there are more."""
-    limit_us = engine.policy.thresholds.offline_too_long_us
-    if not limit_us:
-        return []
+def _users(
+    connection: sa.Connection, reaction: AlertReaction, wanted: AlertFilter, now_us: int
+) -> list[tuple[int, Pending]]:
+    """By the key of the user; one more than the limit where there are more."""
+    limit_us = reaction.policy.thresholds.offline_too_long_us
     found = []
-    for user_key, who, since_us in alert_log.offline_since(connection, now_us - limit_us, wanted):
+    for user_key, who, since_us in rule_reads.offline_since(connection, now_us - limit_us, wanted):
         started_us = min(since_us, now_us)
         pending = Pending(
-            kind=kinds.OFFLINE_TOO_LONG,
+            kind=OfflineTooLong.kind,
             subject=Subject(*who),
             started_at_us=started_us,
             fires_at_us=started_us + limit_us,
-            summary=words.offline(who[1], now_us - started_us),
+            summary=OfflineTooLong.summary(who[1], now_us - started_us),
         )
         found.append((user_key, pending))
     return found

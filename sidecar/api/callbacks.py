@@ -1,68 +1,99 @@
-"""``POST /v1/callbacks/zego``: what ZEGO's server says of users. Its signature is the proof; no token is asked for.
+"""``POST /v1/callbacks/zego``: callbacks of ZEGO's server, authenticated by their signature instead of a token.
 
-ZEGO takes any 2xx for success, and sends again after 2, 4, 8, 16 and 32 seconds for anything else: one that was not
-committed is then taken, and one that was is answered with success and stored once.
+ZEGO retries after 2, 4, 8, 16 and 32 seconds unless the response is a 2xx. A retry of a callback that was not committed
+is stored, one of a committed callback is answered with success.
 """
 
 from __future__ import annotations
 
+import msgspec
 import structlog
 from aiohttp import web
 from opentelemetry import metrics
 
-from sidecar.api import json
-from sidecar.api.problem import Problem
+from sidecar.api import json_views
 from sidecar.clock import Clock
-from sidecar.ingest import body, callback
+from sidecar.ingest import callback
 from sidecar.ingest.wire import REJECTED_BODY_BYTES, BodyError
+from sidecar.logs import Bounded
 from sidecar.settings import Settings, duration_us, secrets_by_app
 from sidecar.store import Store
-from sidecar.store.records import Rejected
+from sidecar.store.access import signed_requests
+from sidecar.store.log import log_reads
+from sidecar.store.values import Rejected
+from sidecar.web import request_body
+from sidecar.web.problem import Problem
+from sidecar.web.signed_request import Repeat, repeat_of
 
 PATH = "/v1/callbacks/zego"
-BODY_BYTES = 65_536
+_RESULTS = ("accepted", "duplicate", "ignored", "refused")
+_USED_BEFORE = "this timestamp and nonce were used before, with other contents"
 
 _log = structlog.stdlib.get_logger(__name__)
-_taken = metrics.get_meter("zimwatch").create_counter(
-    "zimwatch.callbacks", description="Callbacks of ZEGO's server, by what became of them"
+_received = metrics.get_meter("zimwatch").create_counter(
+    "zimwatch.callbacks", description="Callbacks of ZEGO's server, by result"
 )
+
+
+def _create_series() -> None:
+    for result in _RESULTS:
+        _received.add(0, {"result": result})  # so that the first callback is a rise
 
 
 def routes(store: Store, settings: Settings, clock: Clock) -> list[web.AbstractRouteDef]:
     """The callback of ZEGO's server."""
+    _create_series()
     secrets = secrets_by_app(settings.zego.callback_secrets)
     window_us = duration_us(settings.zego.callback_window)
 
-    async def take(request: web.Request) -> web.Response:
+    async def answer(request: web.Request) -> web.Response:
         if not secrets:
-            raise Problem(404, "no callback is expected here: zego.callback_secrets is not set")
+            raise Problem(404, "callbacks are not accepted: zego.callback_secrets is not set")
         try:
-            result = await _taken_in(request)
+            result = await receive(request)
         except callback.CallbackRefusedError as error:
-            _taken.add(1, {"result": "refused"})
-            _log.warning("callback refused", reason=str(error))
+            _received.add(1, {"result": "refused"})
+            if (more := refusals.more()) is not None:
+                _log.warning("callback refused", reason=str(error), unlogged=more)
             raise Problem(403, str(error)) from None
-        _taken.add(1, {"result": result})
-        return json.response({"result": result})
+        _received.add(1, {"result": result})
+        return json_views.response({"result": result})
 
-    async def _taken_in(request: web.Request) -> str:
-        raw = await body.read(request.content.iter_chunked(BODY_BYTES), gzipped=False, limit=BODY_BYTES)
+    refusals = Bounded(clock)
+
+    async def receive(request: web.Request) -> str:
+        # The signature is in the body, which is not unpacked before it is checked.
+        raw = await request_body.read(request, may_be_packed=False)
         now_us = clock()
         given = callback.read(raw)
         app_id = callback.check(given, secrets, now_us=now_us, window_us=window_us)
+        await _refuse_other_contents(
+            store, given, app_id, now_us=now_us, valid_until_us=now_us + window_us + callback.AHEAD_US
+        )
         if given.event != callback.USER_ACTION:
             return "ignored"
         try:
             event = callback.event_of(given, app_id, now_us=now_us)
         except BodyError as error:
             kept = raw[:REJECTED_BODY_BYTES].decode("utf-8", "ignore")
-            await store.append([], [Rejected(now_us, 0, None, str(error), kept)])
+            await store.append([], [Rejected(now_us, 0, None, str(error), kept, app_id)])
             raise
         if (await store.append([event])).accepted:
             return "accepted"
-        kept_event = await store.event(event.id)
+        kept_event = await store.read(log_reads.event_by_id, app_id, event.id)
         if kept_event is None or not callback.same(kept_event.event, event):
-            raise callback.CallbackRefusedError("this timestamp and nonce were used before, with other contents")
+            raise callback.CallbackRefusedError(_USED_BEFORE)
         return "duplicate"
 
-    return [web.post(PATH, take)]
+    return [web.post(PATH, answer)]
+
+
+async def _refuse_other_contents(
+    store: Store, given: callback.Callback, app_id: int, *, now_us: int, valid_until_us: int
+) -> None:
+    """CallbackRefusedError where the timestamp and nonce came with other contents, which the signature leaves open."""
+    key = signed_requests.digest("zego", str(app_id), str(given.timestamp).strip(), str(given.nonce))
+    contents = msgspec.json.encode(given)
+    repeat = await repeat_of(store, key, contents, now_us=now_us, valid_until_us=valid_until_us)
+    if repeat is Repeat.OTHER_CONTENTS:
+        raise callback.CallbackRefusedError(_USED_BEFORE)

@@ -1,60 +1,90 @@
-"""``POST /v1/events``: takes events in, and answers after they are committed."""
+"""``POST /v1/events``: accepts events, and responds after the commit."""
 
 from __future__ import annotations
 
+import re
+import uuid
+from typing import Any, Final, Literal
+
+import msgspec
+import structlog
 from aiohttp import web
 from opentelemetry import metrics
 
-from sidecar.api import guard, json
-from sidecar.api.problem import Problem
+from sidecar import access
+from sidecar.api import json_views
 from sidecar.clock import Clock
-from sidecar.ingest import body, wire
+from sidecar.domain import rfc3339
+from sidecar.domain.units import SECOND_US
+from sidecar.ingest import wire
+from sidecar.ingest.apps import Apps
+from sidecar.logs import Bounded
 from sidecar.settings import Settings
 from sidecar.store import Store
+from sidecar.store.log import event_log
+from sidecar.store.values import Appended, Rejected, StoredEvent
+from sidecar.web import origin, request_body
+from sidecar.web.params import FLAGS
+from sidecar.web.problem import Problem
 
 _KINDS = {"application/json": "json", "text/plain": "json", "application/x-ndjson": "ndjson"}
-_DRY_RUN = {"0": False, "1": True, "false": False, "true": True}
-_READ_BYTES = 65_536
+REJECTED_NAMED = 100
+_UNESCAPED_PLUS = re.compile(r"^ (?=\d)|(?<=\d) (?=\d\d:?\d\d$)")
 
+_log = structlog.stdlib.get_logger(__name__)
 _meter = metrics.get_meter("zimwatch")
+BEATS_IN_A_LEASE: Final = 3
 _RESULTS = ("accepted", "duplicate", "rejected")
-_taken = _meter.create_counter("zimwatch.events", description="Events that arrived, by what became of them")
+_received = _meter.create_counter("zimwatch.events", description="Events received, by result")
 
 
 def routes(store: Store, settings: Settings, clock: Clock) -> list[web.AbstractRouteDef]:
     """The ingest call and its preflight."""
     for result in _RESULTS:
-        _taken.add(0, {"result": result})  # series that are there from the start, so that the first event is a rise
+        _received.add(0, {"result": result})  # creates the series, so that the first event is a rise
 
-    async def take(request: web.Request) -> web.Response:
+    apps = Apps(settings, store)
+    refusals = Bounded(clock)
+    pace = {"heartbeat_after_s": _heartbeat_after_s(settings)}
+
+    async def accept(request: web.Request) -> web.Response:
+        principal = access.current()
+        origin.check_page_of_no_origin(request, has_token=principal is not None and bool(principal.proof))
         kind = _KINDS.get(request.content_type)
         if kind is None:
             raise Problem(415, f"Content-Type must be one of {', '.join(_KINDS)}", {"Accept-Post": ", ".join(_KINDS)})
-        encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
-        if encoding not in {"identity", "gzip"}:
-            raise Problem(415, "Content-Encoding must be gzip or none", {"Accept-Encoding": "gzip"})
-        dry = _DRY_RUN.get(request.query.get("dry_run", "0"))
+        dry = FLAGS.get(request.query.get("dry_run", "0"))
         if dry is None:
-            raise Problem(400, f"dry_run must be one of {', '.join(_DRY_RUN)}")
-        chunks = request.content.iter_chunked(_READ_BYTES)
-        raw = await body.read(chunks, gzipped=encoding == "gzip", limit=settings.ingest.max_body_bytes)
-        decoded = wire.decode(raw, "ndjson" if kind == "ndjson" else "json", clock())
+            raise Problem(400, f"dry_run must be one of {', '.join(FLAGS)}")
+        sent_at_us = _sent_at_us(request.query.get("sent_at"))
+        raw = await request_body.read(request, settings.ingest.max_body_bytes)
+        own = access.app_of(request)
+        admission = await apps.admission()
+        # The app of a bound token is allowed; that the events are of this app is checked below.
+        check_app = admission.check if own is None else lambda _: None
+        shape: Literal["json", "ndjson"] = "ndjson" if kind == "ndjson" else "json"
+        decoded = wire.decode(raw, shape, clock(), sent_at_us=sent_at_us, check_app=check_app)
         events = [event for _, event in decoded.events]
-        own = guard.app_of(request)
         if own is not None and (others := {event.app_id for event in events} - {own}):
             raise Problem(403, f"the token is bound to app {own}; the batch has events of app {min(others)}")
+        # The app of a bound token may see them, whatever app they name.
+        rejected = [one if own is None else msgspec.structs.replace(one, app_id=own) for one in decoded.rejected]
         if dry:
-            answer = await store.would_append(events)
+            answer = await store.read(event_log.would_append, events, store.now().leases)
+            rejected += _refused(answer, decoded)
         else:
-            answer = await store.append(events, decoded.rejected, size_bytes=len(raw))
-            _count(answer.accepted, answer.duplicates, len(decoded.rejected))
-        rejected = [{"index": one.index, "id": one.event_id, "error": one.error} for one in decoded.rejected]
-        return json.response({"accepted": answer.accepted, "duplicates": answer.duplicates, "rejected": rejected})
+            admission.keep()
+            answer = await store.append(events, rejected, size_bytes=len(raw))
+            if refused := _refused(answer, decoded):
+                await store.append([], refused)
+                rejected += refused
+            _count(answer.accepted, answer.duplicates, len(rejected))
+            _log_rejected(rejected, refusals)
+        return json_views.response(_answer(answer, sorted(rejected, key=lambda one: one.index)) | pace)
 
     async def preflight(request: web.Request) -> web.Response:
-        """What a browser asks before a page on another origin may send (https://fetch.spec.whatwg.org/#http-cors-protocol)."""
-        if not guard.origin_is_allowed(request.headers.get("Origin", ""), settings):
-            raise Problem(403, "pages of this origin may not send here; name it in ingest.allowed_origins if they may")
+        """A browser's request before a page on another origin sends (https://fetch.spec.whatwg.org/#http-cors-protocol)."""
+        origin.check_sender(request, settings)
         allowed = {
             "Access-Control-Allow-Methods": "POST",
             "Access-Control-Allow-Headers": "Authorization, Content-Type, Content-Encoding",
@@ -62,11 +92,65 @@ def routes(store: Store, settings: Settings, clock: Clock) -> list[web.AbstractR
         }
         return web.Response(status=204, headers=allowed)
 
-    return [web.post("/v1/events", take), web.options("/v1/events", preflight)]
+    return [
+        web.post("/v1/events", accept),
+        web.options("/v1/events", preflight),
+    ]
+
+
+def _heartbeat_after_s(settings: Settings) -> int:
+    """The interval for clients' heartbeats; a lease outlasts two lost ones."""
+    return max(1, settings.leases.leases().heartbeat_us // (BEATS_IN_A_LEASE * SECOND_US))
+
+
+def _refused(appended: Appended, decoded: wire.Decoded) -> list[Rejected]:
+    """Valid events that the store could not append."""
+    refused = []
+    for place, error in appended.refused:
+        index, event = decoded.events[place]
+        body = msgspec.json.encode(json_views.event_view(StoredEvent(0, event))).decode()
+        refused.append(
+            Rejected(
+                received_at_us=event.received_at_us,
+                index=index,
+                event_id=str(uuid.UUID(bytes=event.id)),
+                error=error,
+                body=body.encode()[: wire.REJECTED_BODY_BYTES].decode("utf-8", "ignore"),
+                app_id=event.app_id,
+            )
+        )
+    return refused
+
+
+def _answer(appended: Appended, rejected: list[Rejected]) -> dict[str, Any]:
+    named = [{"index": one.index, "id": one.event_id, "error": one.error} for one in rejected[:REJECTED_NAMED]]
+    return {
+        "accepted": appended.accepted,
+        "duplicates": appended.duplicates,
+        "rejected": named,
+        "rejected_more": len(rejected) - len(named),
+    }
+
+
+def _log_rejected(rejected: list[Rejected], refusals: Bounded) -> None:
+    """Logs a line at a limited rate; the sender gets each error in the response."""
+    if rejected and (more := refusals.more()) is not None:
+        first = rejected[0]
+        _log.warning("events rejected", events=len(rejected), error=first.error, app_id=first.app_id, unlogged=more)
+
+
+def _sent_at_us(text: str | None) -> int | None:
+    """The sender's clock when it sent. A plus that was not escaped arrives as a space."""
+    if text is None:
+        return None
+    try:
+        return rfc3339.microseconds(_UNESCAPED_PLUS.sub("+", text))
+    except ValueError as error:
+        raise Problem(400, f"sent_at is {error}") from None
 
 
 def _count(*events: int) -> None:
-    """How many events came to each of ``_RESULTS``, in their order."""
+    """Counts events by ``_RESULTS``, in their order."""
     for result, count in zip(_RESULTS, events, strict=True):
         if count:
-            _taken.add(count, {"result": result})
+            _received.add(count, {"result": result})

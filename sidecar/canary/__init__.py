@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 import structlog
 
 from sidecar.canary.canary import Canary
-from sidecar.canary.status import CanaryStatus
-from sidecar.canary.token import TokenError, token_source
+from sidecar.canary.canary_status import CanaryStatus
+from sidecar.canary.canary_token import TokenError, token_source
 from sidecar.clock import Clock
+from sidecar.http_client import HttpClient
 from sidecar.ingest import StoreSink
+from sidecar.lifecycle import Background, Task
 from sidecar.sdk import Sink, ZimClient, create
 from sidecar.settings import CanarySettings
 from sidecar.store import Store
@@ -27,48 +28,51 @@ def canary_from(
     environ: Mapping[str, str],
     *,
     clock: Clock,
+    allowed_hosts: Sequence[str] = (),
+    http: Callable[[Sequence[str]], HttpClient] = HttpClient,
     sink: Sink | None = None,
     changed: Callable[[CanaryStatus], None] = lambda _status: None,
 ) -> Canary:
-    """The canary of the settings, which must be on, through the real SDK; its events go into ``sink``."""
+    """The canary of the settings, which must be on, with the real SDK; its events go into ``sink``.
+
+    ``allowed_hosts``: private hosts that ``token_url`` may have.
+    """
 
     async def client(app_id: int) -> ZimClient:
         return await create(app_id, network=settings.network, environ=environ)
 
-    return Canary(
-        settings, client=client, token=token_source(settings, environ), clock=clock, sink=sink, changed=changed
-    )
+    token = token_source(settings, environ, allowed_hosts, http)
+    return Canary(settings, client=client, token=token, clock=clock, sink=sink, changed=changed)
 
 
 @contextlib.asynccontextmanager
 async def canary_beside(
-    settings: CanarySettings, environ: Mapping[str, str], store: Store, clock: Clock
+    settings: CanarySettings,
+    environ: Mapping[str, str],
+    store: Store,
+    clock: Clock,
+    background: Background,
+    *,
+    allowed_hosts: Sequence[str] = (),
+    http: Callable[[Sequence[str]], HttpClient] = HttpClient,
 ) -> AsyncIterator[Callable[[], CanaryStatus | None]]:
-    """Runs the canary beside a server, where it is on, its events going into ``store``; gives what tells how it stands.
+    """Runs the canary, if it is on, beside the server; its events go into ``store``. Gives a function for its status.
 
-    Whatever becomes of the canary, the server goes on.
+    An error of the canary never stops the server.
     """
     if not settings.is_on:
         yield lambda: None
         return
 
     def changed(status: CanaryStatus) -> None:
-        log.info("canary", reachable=status.reachable, problem=status.problem)
+        log.info("canary", reachable=status.reachable, problem=status.problem and str(status.problem))
 
     sink = StoreSink(store, clock)
-    canary = canary_from(settings, environ, clock=clock, sink=sink, changed=changed)
-    events = asyncio.create_task(sink.run(), name="canary events")
-    life = asyncio.create_task(canary.run(), name="canary")
-    for task in (events, life):
-        task.add_done_callback(_told)
-    try:
+    canary = canary_from(
+        settings, environ, clock=clock, allowed_hosts=allowed_hosts, http=http, sink=sink, changed=changed
+    )
+    events = Task(name="canary events", run=sink.run, is_needed=False)
+    logins = Task(name="canary", run=canary.run, is_needed=False)
+    # The last events of the canary are stored after it has logged out.
+    async with background.running(events), background.running(logins):
         yield lambda: canary.status
-    finally:
-        for task in (life, events):  # the last events of the canary are stored after it has logged out
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-
-
-def _told(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.error("the canary has failed, and stays away until the next start", exc_info=error)

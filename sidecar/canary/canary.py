@@ -1,7 +1,7 @@
-"""Keeps one account logged in through the SDK, and says whether ZIM answers.
+"""Keeps one account logged in through the SDK, and derives from that whether ZIM can be reached.
 
-It logs in **online**: an offline login reports CONNECTED without any server, and would prove nothing. A login may stay
-pending for ever, so one that has no answer by ``login_timeout`` is "not reachable" until the answer comes.
+The logins are **online**: an offline login reports CONNECTED without any server, and proves nothing. A login may stay
+pending for ever, so without an answer within ``login_timeout`` ZIM is not reachable until the answer comes.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from typing import Any, Final
 
 import msgspec
 
-from sidecar.canary.status import CanaryStatus, publish
-from sidecar.canary.token import TokenError, TokenSource
+from sidecar.canary.canary_status import CanaryStatus, publish
+from sidecar.canary.canary_token import TokenError, TokenSource
 from sidecar.clock import Clock
-from sidecar.domain import connection
-from sidecar.domain.sentences import Sentence
+from sidecar.domain import sdk_words
+from sidecar.domain.texts import Sentence, Text, verbatim
+from sidecar.domain.units import SECOND_US
 from sidecar.sdk import (
     ConnectionStateChanged,
     ErrorInfo,
@@ -29,29 +30,32 @@ from sidecar.sdk import (
     ZimError,
     observe,
 )
-from sidecar.sdk.client import ANSWER_TIMEOUT, NETWORK_ERROR, SdkLostError
+from sidecar.sdk.client.zim_client import ANSWER_TIMEOUT, NETWORK_ERROR, SdkLostError
 from sidecar.sdk.token04 import expires_at_us
 from sidecar.settings import CanarySettings, duration_us
 
-_SECOND_US: Final = 1_000_000
 _FROM_THE_NETWORK: Final = frozenset({NETWORK_ERROR, ANSWER_TIMEOUT})
 _ANSWER_FOLLOWS_S: Final = 1.0  # DISCONNECTED may come before the answer that it belongs to
 _LOGOUT_S: Final = 1.0
 DEVICE_ID: Final = "zimwatch-canary"
 
-NO_ANSWER: Final = Sentence("the login has had no answer within %(seconds)s s")
-OVER_AT_ONCE: Final = Sentence("the login was over as soon as it began; the token may have expired")
-RECONNECTING: Final = Sentence("the connection was lost, and the SDK is trying again")
-GIVEN_UP: Final = Sentence("the SDK has given up reconnecting")
-KICKED_OUT: Final = Sentence("another device logged in with the canary's account and kicked it out")
-UNREGISTERED: Final = Sentence("the canary's account was unregistered")
-REFUSED: Final = Sentence("the login was refused: %(why)s")
+NO_ANSWER: Final = Sentence("canary.no_answer", "the login has had no answer within %(seconds)s s")
+OVER_AT_ONCE: Final = Sentence(
+    "canary.over_at_once", "the login was over as soon as it began; the token may have expired"
+)
+RECONNECTING: Final = Sentence("canary.reconnecting", "the connection was lost, and the SDK is trying again")
+GIVEN_UP: Final = Sentence("canary.given_up", "the SDK has given up reconnecting")
+KICKED_OUT: Final = Sentence(
+    "canary.kicked_out", "another device logged in with the canary's account and kicked it out"
+)
+UNREGISTERED: Final = Sentence("canary.unregistered", "the canary's account was unregistered")
+REFUSED: Final = Sentence("canary.refused", "the login was refused: %(why)s")
 
 Sleep = Callable[[float], Coroutine[Any, Any, None]]
 
 
 class Canary:
-    """:meth:`run` is its life; ``changed`` is told each new status. ``sink`` gets its events like any user's."""
+    """``changed`` is called with each new status. ``sink`` gets the events of the account, like any user's."""
 
     def __init__(
         self,
@@ -65,8 +69,8 @@ class Canary:
         sleep: Sleep = asyncio.sleep,
     ) -> None:
         self.status = CanaryStatus(app_id=settings.app_id or 0, user_id=settings.user_id or "")
-        self._login_timeout_s = duration_us(settings.login_timeout) / _SECOND_US
-        self._retry_s = duration_us(settings.retry) / _SECOND_US
+        self._login_timeout_s = duration_us(settings.login_timeout) / SECOND_US
+        self._retry_s = duration_us(settings.retry) / SECOND_US
         self._make_client = client
         self._token = token
         self._clock = clock
@@ -79,7 +83,7 @@ class Canary:
         self._began_us = 0
 
     async def run(self) -> None:
-        """Until cancelled; then the account is logged out."""
+        """Runs until cancelled, then logs the account out."""
         publish(self.status)
         try:
             client = await self._client()
@@ -103,26 +107,26 @@ class Canary:
             try:
                 return await self._make_client(self.status.app_id)
             except SdkUnavailableError as error:
-                self._know(None, str(error))
+                self._update(None, error.text)
                 await self._sleep(self._retry_s)
 
     async def _one_login(self, client: ZimClient) -> None:
-        """From the question for a token to the end of the login."""
+        """One login: from its token to its end."""
         self._at_once = self._logged_in = False
         self._out.clear()
         try:
             token = await self._token()
         except TokenError as error:
-            self._know(None, str(error))
+            self._update(None, error.text)
             return
         self._began_us = self._clock()
         login = asyncio.create_task(client.login(self.status.user_id, LoginConfig(token=token)))
         out = asyncio.create_task(self._out.wait())
         try:
             if not await self._first({login, out}, self._login_timeout_s):
-                self._know(False, NO_ANSWER(seconds=f"{self._login_timeout_s:g}"))
+                self._update(False, NO_ANSWER(seconds=f"{self._login_timeout_s:g}"))
                 left_us = (expires_at_us(token) or 0) - self._clock()
-                await self._first({login, out}, max(left_us / _SECOND_US, self._retry_s))
+                await self._first({login, out}, max(left_us / SECOND_US, self._retry_s))
             if out.done() and not login.done():
                 await self._first({login}, _ANSWER_FOLLOWS_S)
             if not login.done():
@@ -141,17 +145,17 @@ class Canary:
         except ZimError as error:
             self._refused(error)
             return False
-        if self._out.is_set():  # with a token that had expired the SDK resolves, and nobody is logged in
+        if self._out.is_set():  # with an expired token the SDK's login succeeds, but nobody is logged in
             self._at_once = False
-            self._know(None, OVER_AT_ONCE())
+            self._update(None, OVER_AT_ONCE())
             return False
         self._logged_in = True
         self._set(login_duration_us=self._clock() - self._began_us, logins=self.status.logins + 1)
-        self._know(True)
+        self._update(True)
         return True
 
     async def _first(self, tasks: set[asyncio.Task[Any]], within_s: float) -> bool:
-        """Whether one of them is done by then."""
+        """Waits for one of the tasks; whether one was done in time."""
         deadline = asyncio.create_task(self._sleep(within_s))
         try:
             done, _ = await asyncio.wait({*tasks, deadline}, return_when=asyncio.FIRST_COMPLETED)
@@ -166,40 +170,40 @@ class Canary:
                 await client.logout()
 
     def _connection(self, changed: ConnectionStateChanged) -> None:
-        state, event = connection.connection_state(changed.state), connection.connection_event(changed.event)
-        if state == connection.DISCONNECTED:
+        state, event = sdk_words.connection_state(changed.state), sdk_words.connection_event(changed.event)
+        if state == sdk_words.DISCONNECTED:
             self._ended(event)
         elif not self._logged_in:
             return
-        elif state == connection.RECONNECTING and self.status.reachable:
-            self._know(False, RECONNECTING())
-        elif state == connection.CONNECTED and not self.status.reachable:
+        elif state == sdk_words.RECONNECTING and self.status.reachable:
+            self._update(False, RECONNECTING())
+        elif state == sdk_words.CONNECTED and not self.status.reachable:
             self._set(reconnects=self.status.reconnects + 1)
-            self._know(True)
+            self._update(True)
 
     def _ended(self, event: str) -> None:
         self._logged_in = False
         self._out.set()
-        if event == connection.TOKEN_EXPIRED:
-            self._at_once = self._clock() - self._began_us >= self._retry_s * _SECOND_US
-        elif event == connection.LOGIN_TIMEOUT:
-            self._know(False, GIVEN_UP())
-        elif event == connection.KICKED_OUT:
-            self._know(None, KICKED_OUT())
-        elif event == connection.UNREGISTERED:
-            self._know(None, UNREGISTERED())
+        if event == sdk_words.TOKEN_EXPIRED:
+            self._at_once = self._clock() - self._began_us >= self._retry_s * SECOND_US
+        elif event == sdk_words.LOGIN_TIMEOUT:
+            self._update(False, GIVEN_UP())
+        elif event == sdk_words.KICKED_OUT:
+            self._update(None, KICKED_OUT())
+        elif event == sdk_words.UNREGISTERED:
+            self._update(None, UNREGISTERED())
 
     def _lost(self, lost: SdkLost) -> None:
         self._logged_in = False
         self._out.set()
-        self._know(None, lost.reason)
+        self._update(None, verbatim(lost.reason))
 
     def _refused(self, error: ZimError) -> None:
         if isinstance(error, SdkLostError):
-            self._know(None, error.message)
+            self._update(None, verbatim(error.message))
             return
         self._count(error.code)
-        self._know(False if error.code in _FROM_THE_NETWORK else None, REFUSED(why=error))
+        self._update(False if error.code in _FROM_THE_NETWORK else None, REFUSED(why=error))
 
     def _error(self, error: ErrorInfo) -> None:
         self._count(error.code)
@@ -207,8 +211,8 @@ class Canary:
     def _count(self, code: int) -> None:
         self._set(errors=self.status.errors | {code: self.status.errors.get(code, 0) + 1})
 
-    def _know(self, reachable: bool | None, problem: str | None = None) -> None:  # noqa: FBT001 - three values
-        """Says it where it is new."""
+    def _update(self, reachable: bool | None, problem: Text | None = None) -> None:  # noqa: FBT001 - three values
+        """Updates the status if this is new."""
         before = self.status
         if before.since_us is not None and (before.reachable, before.problem) == (reachable, problem):
             return

@@ -1,4 +1,4 @@
-"""The command ``zimwatch``. Errors of ours are one sentence on stderr: exit 2 for the settings, 1 for the rest."""
+"""The command ``zimwatch``. An expected error is one sentence on stderr: exit 2 for settings, 1 for all others."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EXIT_SETTINGS: Final = 2
 
 
 class _Sentences(click.Group):
-    """Turns errors of ours into sentences, so that nobody meets a traceback for a wrong setting or a taken port."""
+    """Prints expected errors, as for a wrong setting or a port in use, as sentences instead of tracebacks."""
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's signature
         try:

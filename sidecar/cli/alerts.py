@@ -1,7 +1,8 @@
-"""``zimwatch alerts``: tries the rules out on what has happened already."""
+"""``zimwatch alerts``: tests the rules on past events."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,42 +12,47 @@ import click
 import msgspec
 
 from sidecar.alerting import policy_of
-from sidecar.alerting.replay import Told, replay, told
-from sidecar.alerting.views import time_text
+from sidecar.alerting.payloads import time_text
+from sidecar.alerting.replay import Replayed, replay, replayed
+from sidecar.alerting.tables import message_rows
 from sidecar.cli.options import Duration, existing, load, settings_options, with_store
 from sidecar.clock import now_us
-from sidecar.domain.alerting.kinds import CLIENT_LOST
+from sidecar.domain.alerts.rules.client_lost import ClientLost
+from sidecar.domain.outside_text import one_line
 from sidecar.settings import Settings
-from sidecar.store import Store, history
-from sidecar.store.records import StoredEvent
+from sidecar.store import Store
+from sidecar.store.log import log_reads
+from sidecar.store.values import StoredEvent
 
 _WIDTH: Final = 100
-# Nobody is named in the settings: then what is shown is what one receiver of everything would get.
+# The receiver of everything that is assumed where the settings have none.
 _ANYBODY: Final = "(anybody)"
 
 
 @click.group()
 def alerts() -> None:
-    """Try the rules of alerts out."""
+    """Test the alert rules."""
 
 
 @alerts.command("replay")
 @click.option("--since", type=Duration(), default="24h", show_default=True, help="How far to look back.")
 @settings_options
 def replay_(since: int, config: Path | None, database_url: str | None) -> None:
-    """Run the rules over past events, send nothing, and print what would have been sent beside what was.
+    """Run the rules on past events, send nothing, and print what would have been sent beside what was.
 
-    With --config NEW.toml the rules, routes and receivers are those of that file, so that a change can be tried first.
-    The rules begin with no memory: what users were doing before is not known to them.
+    With --config NEW.toml the rules, routes and receivers are those of that file, so that a change can be tested first.
+    The rules start without state: the status of users before the replayed period is unknown to them.
     """
     loaded = existing(load(config, database_url))
     until_us = now_us()
     since_us = until_us - since
 
-    async def work(store: Store) -> tuple[list[Told], list[Told]]:
-        sent = await store.read(history.messages_since, since_us)
-        was = [told(message, message.sent_at_us or message.created_at_us) for message in sent]
-        last: list[Told] = await store.read(lambda c: _would(history.events_since(c, since_us), settings, until_us))
+    async def work(store: Store) -> tuple[list[Replayed], list[Replayed]]:
+        sent = await store.read(message_rows.sent_since, since_us)
+        was = [replayed(message, message.sent_at_us or message.created_at_us) for message in sent]
+        last: list[Replayed] = await store.read(
+            lambda c: _would(log_reads.events_since(c, since_us), settings, until_us)
+        )
         return last, was
 
     settings = loaded.settings
@@ -56,24 +62,24 @@ def replay_(since: int, config: Path | None, database_url: str | None) -> None:
     _print_difference(would, was)
 
 
-def _would(events: Iterator[list[StoredEvent]], settings: Settings, until_us: int) -> list[Told]:
+def _would(events: Iterator[list[StoredEvent]], settings: Settings, until_us: int) -> list[Replayed]:
     policy = policy_of(settings)
-    # The log holds no heartbeats, so that it cannot tell who was lost.
-    thresholds = msgspec.structs.replace(policy.thresholds, off=policy.thresholds.off | {CLIENT_LOST})
+    # The log has no heartbeats, so lost clients cannot be recognised.
+    thresholds = dataclasses.replace(policy.thresholds, off=policy.thresholds.off | {ClientLost.kind})
     policy = msgspec.structs.replace(policy, thresholds=thresholds)
     if not policy.receivers:
         policy.receivers[_ANYBODY] = 1_000_000
     return replay(events, policy, settings.leases.leases(), until_us)
 
 
-def _print(title: str, messages: list[Told]) -> None:
+def _print(title: str, messages: list[Replayed]) -> None:
     click.echo(f"{title}: {len(messages)}")
     for one in messages:
-        line = f"  {time_text(one.at_us)}  {one.receiver:<12} {one.what:<9} {one.summary}"
+        line = f"  {time_text(one.at_us)}  {one.receiver:<12} {one.what:<9} {one_line(one.summary)}"
         click.echo(line if len(line) <= _WIDTH else f"{line[: _WIDTH - 1]}…")
 
 
-def _print_difference(would: list[Told], was: list[Told]) -> None:
+def _print_difference(would: list[Replayed], was: list[Replayed]) -> None:
     counts = [Counter((one.receiver, one.kind, one.what) for one in side) for side in (would, was)]
     changed = sorted(key for key in counts[0] | counts[1] if counts[0][key] != counts[1][key])
     click.echo("Difference: none" if not changed else "Difference:")

@@ -1,4 +1,4 @@
-"""``zimwatch db``: looks after the database."""
+"""``zimwatch db``: upkeep of the database."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from pathlib import Path
 
 import click
 
-from sidecar.cli.options import existing, load, settings_options, with_store
-from sidecar.errors import ZimwatchError
-from sidecar.store import Store, backups
-from sidecar.store.engine import path_of
+from sidecar.cli.options import existing, load, settings_options, with_database, with_store
+from sidecar.domain.units import DAY_US
+from sidecar.errors import DatabaseRefusedError, StoreUnavailableError, ZimwatchError
+from sidecar.store import Store, engines
+from sidecar.store.care import pruning_hold
 
 
 async def _path(store: Store) -> Path:
@@ -18,13 +19,13 @@ async def _path(store: Store) -> Path:
 
 @click.group()
 def db() -> None:
-    """Look after the database."""
+    """Check, copy and maintain the database."""
 
 
 @db.command()
 @settings_options
 def upgrade(config: Path | None, database_url: str | None) -> None:
-    """Bring the tables up to date, or make them."""
+    """Create the tables, or bring them up to date."""
     path = with_store(load(config, database_url), _path, attach=False)
     click.echo(f"{path} is up to date.")
 
@@ -32,11 +33,11 @@ def upgrade(config: Path | None, database_url: str | None) -> None:
 @db.command()
 @settings_options
 def check(config: Path | None, database_url: str | None) -> None:
-    """Look for damage, also while it is being served; exits 1 and says what is broken."""
-    problems = with_store(existing(load(config, database_url)), Store.check)
+    """Look for damage, also while it is being served; exits 1 and names what is damaged."""
+    problems = engines.problems(existing(load(config, database_url)).settings.database.url)
     if problems:
-        raise ZimwatchError("\n".join(["The database is broken; restore a backup.", *problems]))
-    click.echo("The database is sound.")
+        raise ZimwatchError("\n".join(["The database is damaged; restore a backup.", *problems]))
+    click.echo("The database is intact.")
 
 
 @db.command()
@@ -44,32 +45,57 @@ def check(config: Path | None, database_url: str | None) -> None:
 @settings_options
 def backup(file: Path, config: Path | None, database_url: str | None) -> None:
     """Copy the database to FILE, also while it is being served."""
-    with_store(existing(load(config, database_url)), lambda store: store.backup(file))
-    click.echo(f"The database is copied to {file}.")
+    engines.backup(existing(load(config, database_url)).settings.database.url, file)
+    click.echo(f"Copied the database to {file}.")
 
 
 @db.command()
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @settings_options
 def restore(file: Path, config: Path | None, database_url: str | None) -> None:
-    """Put the backup FILE in the place of the database; not while it is being served."""
-    replaced = backups.restore(file, path_of(load(config, database_url).settings.database.url))
-    click.echo(f"The database is restored from {file}.")
+    """Replace the database by the backup FILE; not while it is being served."""
+    replaced = engines.restore(file, load(config, database_url).settings.database.url)
+    click.echo(f"Restored the database from {file}.")
     if replaced is not None:
-        click.echo(f"What was there is now {replaced}.")
+        click.echo(f"The previous database is now {replaced}.")
 
 
 @db.command()
+@click.option("--now", is_flag=True, help="The clock is right: prune although it differs by days from the last run.")
 @settings_options
-def prune(config: Path | None, database_url: str | None) -> None:
-    """Remove what retention no longer keeps; not while it is being served, which does that by itself."""
-    count = with_store(existing(load(config, database_url)), Store.prune, attach=False)
+def prune(config: Path | None, database_url: str | None, *, now: bool) -> None:
+    """Delete what is past its retention; not while it is being served, which does that itself.
+
+    On a full disk it works on a copy in the folder for temporary files (TMPDIR).
+    """
+
+    async def pruned(store: Store) -> int:
+        removed = await store.make_room(despite_jump=now)
+        hold = await store.read(pruning_hold.current, store.now())
+        if hold is not None:
+            days = hold.by_us / DAY_US
+            click.echo(
+                f"Nothing was deleted for its age: the clock differs by {days:+.1f} days from when Zimwatch ran last."
+                " If it is right, run `zimwatch db prune --now`."
+            )
+        return removed
+
+    loaded = existing(load(config, database_url))
+    url = loaded.settings.database.url
+    try:
+        count = with_store(loaded, pruned, attach=False)
+    except (DatabaseRefusedError, StoreUnavailableError):
+        if not engines.is_full(url):
+            raise
+        with engines.elsewhere(url) as copy:
+            click.echo(f"The disk is full, so a copy is pruned: {engines.location(copy)}", err=True)
+            count = with_store(with_database(loaded, copy), pruned, attach=False)
     click.echo(f"Pruned: {count} rows and free pages.")
 
 
 @db.command()
 @settings_options
 def rebuild(config: Path | None, database_url: str | None) -> None:
-    """Make users, clients and counts anew from the event log; not while it is being served."""
+    """Rebuild users, clients and counts from the event log; not while it is being served."""
     count = with_store(existing(load(config, database_url)), Store.rebuild, attach=False)
-    click.echo(f"All is made anew from {count} events.")
+    click.echo(f"Rebuilt from {count} events.")

@@ -1,4 +1,4 @@
-"""What the commands share: their options, the settings those give, and an open store."""
+"""Shared parts of the commands: options, the settings from them, and an open store."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+import msgspec
 
+from sidecar import checks
+from sidecar.alerting import AlertRetention
+from sidecar.alerting.receivers import RECEIVER_SETTINGS
 from sidecar.clock import now_us
-from sidecar.errors import ZimwatchError
-from sidecar.settings import Loaded, duration_us
+from sidecar.errors import SettingsError, ZimwatchError
+from sidecar.settings import DatabaseSettings, Loaded, duration_us
 from sidecar.settings import load as load_settings
-from sidecar.store import Retention, Store
-from sidecar.store.engine import path_of
+from sidecar.settings import read as read_settings
+from sidecar.store import Retention, Store, engines
 
 T = TypeVar("T")
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -34,7 +38,7 @@ class Duration(click.ParamType[int]):
 
 
 def settings_options(command: Command) -> Command:
-    """Adds where the settings and the database are."""
+    """Adds the options of the settings file and the database."""
     for option in (
         click.option("--database-url", help="sqlite:/// and the path of a file; default sqlite:///zimwatch.db."),
         click.option("--config", type=click.Path(path_type=Path), help="Settings file; default ./zimwatch.toml."),
@@ -44,7 +48,7 @@ def settings_options(command: Command) -> Command:
 
 
 def server_options(command: Command) -> Command:
-    """Adds where to listen."""
+    """Adds the options of the address to listen on."""
     for option in (
         click.option("--port", type=int, help="Port to listen on; default 8790, 0 for any free one."),
         click.option("--host", help="Address to listen on; default 127.0.0.1."),
@@ -54,21 +58,37 @@ def server_options(command: Command) -> Command:
 
 
 def load(config: Path | None, database_url: str | None, **server: object) -> Loaded:
-    """The settings from every source; what is None on the command line was not given there."""
+    """The settings from every source; None stands for an option that was not given."""
     overrides = {"database.url": database_url, **{f"server.{key}": value for key, value in server.items()}}
-    return load_settings(config, os.environ, overrides)
+    return load_settings(config, os.environ, overrides, RECEIVER_SETTINGS)
+
+
+def load_to_serve(config: Path | None, database_url: str | None, **server: object) -> Loaded:
+    """Like :func:`load`, with the checks of serving: SettingsError names all problems at once."""
+    overrides = {"database.url": database_url, **{f"server.{key}": value for key, value in server.items()}}
+    loaded, problems = read_settings(config, os.environ, overrides, RECEIVER_SETTINGS)
+    problems += checks.problems(loaded.settings, os.environ)
+    if problems:
+        raise SettingsError(problems)
+    return loaded
 
 
 def existing(loaded: Loaded) -> Loaded:
-    """Refuses a database that is not there, where opening it would make an empty one."""
-    path = path_of(loaded.settings.database.url)
+    """Refuses a database that does not exist, which opening would create."""
+    path = engines.location(loaded.settings.database.url)
     if not path.exists():
         raise ZimwatchError(f"There is no database {path}.")
     return loaded
 
 
+def with_database(loaded: Loaded, url: str) -> Loaded:
+    """The same settings with another database."""
+    settings = msgspec.structs.replace(loaded.settings, database=DatabaseSettings(url=url))
+    return msgspec.structs.replace(loaded, settings=settings)
+
+
 def with_store(loaded: Loaded, work: Callable[[Store], Coroutine[Any, Any, T]], *, attach: bool = True) -> T:
-    """What ``work`` gives. With ``attach`` another process may be serving the file meanwhile."""
+    """Runs ``work`` on the store. With ``attach`` another process may be serving the database."""
 
     async def run() -> T:
         settings = loaded.settings
@@ -77,6 +97,7 @@ def with_store(loaded: Loaded, work: Callable[[Store], Coroutine[Any, Any, T]], 
             clock=now_us,
             leases=settings.leases.leases(),
             retention=Retention.of(settings),
+            expiring=[AlertRetention.of(settings)],
             export_spans=None,
             attach=attach,
         )

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import click
 
-from sidecar import app, logs
-from sidecar.cli.options import load, server_options, settings_options
+from sidecar import app, lifecycle, logs
+from sidecar.cli.options import load_to_serve, server_options, settings_options
 from sidecar.settings import MASK, without_password
+from sidecar.store import engines
 
 
 @click.command()
@@ -17,9 +18,9 @@ from sidecar.settings import MASK, without_password
 @server_options
 def serve(config: Path | None, database_url: str | None, host: str | None, port: int | None) -> None:
     """Serve the sidecar and its dashboard."""
-    loaded = load(config, database_url, host=host, port=port)
+    loaded = load_to_serve(config, database_url, host=host, port=port)
     logs.configure(loaded.settings.logs)
-    app.run(
+    lifecycle.run(
         app.until_stopped(
             loaded.settings,
             os.environ,
@@ -34,13 +35,13 @@ def serve(config: Path | None, database_url: str | None, host: str | None, port:
 @click.option("--users", type=click.IntRange(0, 5_000), default=200, show_default=True, help="How many users.")
 @click.option("--sdk/--no-sdk", "with_sdk", default=True, help="Run the real Web SDK for alice, if Node.js is there.")
 def demo_(port: int | None, users: int, *, with_sdk: bool) -> None:
-    """Show it at work: a throw-away database and a live fleet of clients."""
-    # No other command needs the fleet in its memory.
+    """Serve a throw-away database with a simulated fleet of clients."""
+    # No other command needs the fleet in memory.
     from sidecar import demo  # noqa: PLC0415
 
     loaded = demo.settings(os.environ, port=port)
     logs.configure(loaded.settings.logs)
-    app.run(demo.live(loaded, users=users, with_sdk=with_sdk, environ=os.environ, say=click.echo))
+    lifecycle.run(demo.live(loaded, users=users, with_sdk=with_sdk, environ=os.environ, say=click.echo))
 
 
 @click.command("check-config")
@@ -48,8 +49,11 @@ def demo_(port: int | None, users: int, *, with_sdk: bool) -> None:
 @server_options
 def check_config(config: Path | None, database_url: str | None, host: str | None, port: int | None) -> None:
     """Check the settings and print what is in force, secrets masked."""
-    for key, value, source in load(config, database_url, host=host, port=port).shown():
+    loaded = load_to_serve(config, database_url, host=host, port=port)
+    for key, value, source in loaded.shown():
         click.echo(f"{key} = {value}  # {source}")
+    for warning in engines.warnings(loaded.settings.database.url):
+        click.echo(f"zimwatch: warning: {warning}", err=True)
     for name in sorted(name for name in os.environ if name.startswith("OTEL_")):
         value = MASK if "HEADERS" in name else without_password(os.environ[name])
         click.echo(f"# {name}={value}")

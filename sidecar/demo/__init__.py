@@ -1,4 +1,4 @@
-"""``zimwatch demo``: everything, on a throw-away database, with a fleet of clients that live while one watches."""
+"""``zimwatch demo``: the server on a throw-away database, with a simulated fleet of clients."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from typing import Any
 
 import msgspec
 
-from sidecar import app
+from sidecar import app, lifecycle
+from sidecar.alerting.receivers import RECEIVER_SETTINGS
 from sidecar.clock import now_us
 from sidecar.demo import fleet, personas, real_sdk
 from sidecar.sdk import SdkUnavailableError
-from sidecar.sdk.simulator import SimulatedUser
+from sidecar.sdk.simulator.simulated_app import SimulatedUser
 from sidecar.settings import DatabaseSettings, Loaded, load
 
 Say = Callable[[str], None]
 
 
 def settings(environ: Mapping[str, str], *, port: int | None) -> Loaded:
-    """What is set, but for where the demo listens and stores; and quiet, unless a log level was asked for."""
-    loaded = load(None, environ, {"server.host": "127.0.0.1", "server.port": port})
+    """The given settings, but for the address and the database; warnings only, unless a log level is set."""
+    loaded = load(None, environ, {"server.host": "127.0.0.1", "server.port": port}, RECEIVER_SETTINGS)
     if loaded.sources["logs.level"] != "default":
         return loaded
     quiet = msgspec.structs.replace(loaded.settings.logs, level="warning")
@@ -31,13 +32,13 @@ def settings(environ: Mapping[str, str], *, port: int | None) -> Loaded:
 
 
 async def live(loaded: Loaded, *, users: int, with_sdk: bool, environ: Mapping[str, str], say: Say) -> None:
-    """Serves the demo until SIGTERM or SIGINT, and leaves nothing behind. ``say`` prints a line for the reader."""
-    stop = app.stop_signal()
+    """Serves the demo until SIGTERM or SIGINT, then deletes its database. ``say`` prints a line."""
+    stop = lifecycle.stop_signal()
     with tempfile.TemporaryDirectory(prefix="zimwatch-demo-") as folder:
         database = DatabaseSettings(url=f"sqlite:///{Path(folder) / 'demo.db'}")
         own = msgspec.structs.replace(loaded, settings=msgspec.structs.replace(loaded.settings, database=database))
         async with app.running(own.settings, environ, in_force=tuple(own.shown())) as served:
-            say(f"The dashboard is at {served.url}/ (Ctrl-C ends the demo, and its database is thrown away)")
+            say(f"The dashboard is at {served.url}/ (Ctrl-C ends the demo and deletes its database)")
             crowd = personas.people(users - with_sdk, start_us=now_us(), rng=Random(), with_alice=not with_sdk)  # noqa: S311
             work = [asyncio.create_task(fleet.live(crowd, f"{served.url}/v1/events", clock=now_us), name="fleet")]
             if with_sdk:
@@ -51,7 +52,7 @@ async def live(loaded: Loaded, *, users: int, with_sdk: bool, environ: Mapping[s
 
 
 async def _until(stop: asyncio.Event, work: Sequence[asyncio.Task[None]]) -> None:
-    """Waits for ``stop``; an error in ``work`` ends the wait with that error."""
+    """Waits for ``stop``; raises an error of ``work``."""
     stopped = asyncio.create_task(stop.wait(), name="stop")
     waiting: set[asyncio.Task[Any]] = {stopped, *work}
     try:
@@ -64,7 +65,7 @@ async def _until(stop: asyncio.Event, work: Sequence[asyncio.Task[None]]) -> Non
 
 
 async def _alice(crowd: list[SimulatedUser], url: str, folder: Path, environ: Mapping[str, str], say: Say) -> None:
-    """The real SDK under alice's name, and a simulated alice from the moment that it cannot run."""
+    """The real SDK as alice, or a simulated alice once it cannot run."""
     try:
         await real_sdk.live(
             url,

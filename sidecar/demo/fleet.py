@@ -1,4 +1,4 @@
-"""Keeps the simulated users going and sends what they report to ``POST /v1/events``, as any client would."""
+"""Runs the simulated users and sends their events to ``POST /v1/events``, like any client."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ import msgspec
 import structlog
 
 from sidecar.clock import Clock
-from sidecar.sdk.recorder import WireEvent
-from sidecar.sdk.simulator import SimulatedUser
+from sidecar.sdk.recording.recorder import WireEvent
+from sidecar.sdk.simulator.simulated_app import SimulatedUser
 
 log = structlog.stdlib.get_logger(__name__)
 
 TICK_S: Final = 0.25
 BATCH_EVENTS: Final = 200
-# While Zimwatch cannot be reached, this much waits to be sent again; beyond it the oldest is given up.
-HELD_EVENTS: Final = 20_000
+# Events kept while Zimwatch cannot be reached; the oldest beyond that are dropped.
+QUEUED_EVENTS: Final = 20_000
 
 
 async def live(users: Sequence[SimulatedUser], endpoint: str, *, clock: Clock) -> None:
-    """Runs until cancelled. A batch that got no 200 is sent again as it was: the ids make it count once."""
-    held: list[WireEvent] = []
+    """Runs until cancelled. A batch without a 200 is sent again unchanged: by its ids it is stored once."""
+    queue: list[WireEvent] = []
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session:
         while True:
             now_us = clock()
             for user in users:
-                held += user.advance(now_us)
-            held.sort(key=lambda event: str(event["occurred_at"]))
-            del held[:-HELD_EVENTS]
-            while held and await _sent(session, endpoint, held[:BATCH_EVENTS]):
-                del held[:BATCH_EVENTS]
+                queue += user.advance(now_us)
+            queue.sort(key=lambda event: str(event["occurred_at"]))
+            del queue[:-QUEUED_EVENTS]
+            while queue and await _sent(session, endpoint, queue[:BATCH_EVENTS]):
+                del queue[:BATCH_EVENTS]
             await asyncio.sleep(TICK_S)
 
 
@@ -41,12 +41,12 @@ async def _sent(session: aiohttp.ClientSession, endpoint: str, batch: list[WireE
     headers = {"Content-Type": "application/json"}
     try:
         async with session.post(endpoint, data=msgspec.json.encode(batch), headers=headers) as answer:
-            if answer.status == 200:  # noqa: PLR2004 - the one answer that says it was kept
-                told = await answer.json()
-                if told["rejected"]:
-                    log.warning("demo events were rejected", rejected=told["rejected"][:3])
+            if answer.status == 200:  # noqa: PLR2004 - the one status of success
+                result = await answer.json()
+                if result["rejected"]:
+                    log.warning("demo events were rejected", rejected=result["rejected"][:3])
                 return True
-            log.warning("demo events were not taken", status=answer.status)
+            log.warning("demo events were not accepted", status=answer.status)
     except (aiohttp.ClientError, TimeoutError) as error:
         log.warning("demo events could not be sent", error=str(error))
     return False

@@ -1,20 +1,20 @@
-"""Who lives in the demo: a few people to follow by name, and a crowd around them."""
+"""The users of the demo: a few to follow by name, and a crowd."""
 
 from __future__ import annotations
 
 from random import Random
 from typing import Final
 
-from sidecar.sdk.recorder import Device
-from sidecar.sdk.simulator import Habits, SimulatedClient, SimulatedUser
+from sidecar.sdk.recording.recorder import Device
+from sidecar.sdk.simulator.simulated_app import Behaviour, SimulatedClient, SimulatedUser
 
 APP_ID: Final = 1_234_567_890
 """A made-up AppID."""
 
 REAL_USER: Final = "alice"
-"""Who is the real SDK where Node.js is there, and simulated where it is not."""
+"""The user of the real SDK where Node.js is installed; else simulated."""
 
-# Names from many places, because user ids are free text and a page has to show them all.
+# Names in many scripts, because user ids are free text and pages have to show them all.
 _GIVEN: Final = (
     "amélie", "björn", "chidi", "dmitri", "elif", "fatima", "grzegorz", "hana", "ines", "jürgen", "kofi", "leila",
     "małgorzata", "nguyễn", "oluwaseun", "priya", "quentin", "rosa", "søren", "tomás", "uma", "valentina", "wei",
@@ -34,7 +34,7 @@ WEB, ANDROID, IPHONE, WINDOWS = range(4)
 
 
 def device(kind: int, rng: Random) -> Device:
-    """One of the platforms, with a device id of its own."""
+    """A device of one of the platforms, with an id of its own."""
     platform, name, version, as_integers = _DEVICES[kind]
     return Device(
         platform=platform,
@@ -47,56 +47,56 @@ def device(kind: int, rng: Random) -> Device:
 
 
 def people(count: int, *, start_us: int, rng: Random, with_alice: bool) -> list[SimulatedUser]:
-    """``count`` users at most, the ones with a story first. ``with_alice``: she is simulated too."""
-    story = [_bob(start_us, rng), _carol(start_us, rng), _dave(start_us, rng)]
+    """``count`` users at most, the named ones first. ``with_alice``: she is simulated too."""
+    named = [_bob(start_us, rng), _carol(start_us, rng), _dave(start_us, rng)]
     if with_alice:
-        story.insert(0, alice(start_us, rng))
-    crowd = [_passer_by(number, start_us, rng) for number in range(max(0, count - len(story)))]
-    return (story + crowd)[: max(count, 0)]
+        named.insert(0, alice(start_us, rng))
+    crowd = [_one_of_the_crowd(number, start_us, rng) for number in range(max(0, count - len(named)))]
+    return (named + crowd)[: max(count, 0)]
 
 
 def alice(start_us: int, rng: Random) -> SimulatedUser:
-    """All is well with her, but for a network that goes now and then."""
-    habits = Habits(first_login=0.1, first_outage=20.0, outage_every=60.0, stays=None)
-    return SimulatedUser([client(REAL_USER, WEB, habits, start_us, rng)])
+    """Online, but for short network outages."""
+    behaviour = Behaviour(first_login=0.1, first_outage=20.0, outage_every=60.0, stays=None)
+    return SimulatedUser([client(REAL_USER, WEB, behaviour, start_us, rng)])
 
 
-def client(user_id: str, kind: int, habits: Habits, start_us: int, rng: Random) -> SimulatedClient:
+def client(user_id: str, kind: int, behaviour: Behaviour, start_us: int, rng: Random) -> SimulatedClient:
     """A client on one of the platforms."""
     return SimulatedClient(
-        app_id=APP_ID, user_id=user_id, device=device(kind, rng), habits=habits, start_us=start_us, rng=rng
+        app_id=APP_ID, user_id=user_id, device=device(kind, rng), behaviour=behaviour, start_us=start_us, rng=rng
     )
 
 
 def _bob(start_us: int, rng: Random) -> SimulatedUser:
-    """Two devices at once: his phone loses the network often, and he stays online by the other."""
-    phone = Habits(first_login=0.1, first_outage=5.0, outage_every=30.0, outage_lasts=(5.0, 40.0), stays=None)
-    desk = Habits(first_login=0.4, outage_every=120.0, outage_lasts=(2.0, 20.0), stays=None)
+    """Two devices: the phone often loses the network, and the user stays online by the other."""
+    phone = Behaviour(first_login=0.1, first_outage=5.0, outage_every=30.0, outage_lasts=(5.0, 40.0), stays=None)
+    desk = Behaviour(first_login=0.4, outage_every=120.0, outage_lasts=(2.0, 20.0), stays=None)
     return SimulatedUser([client("bob", ANDROID, phone, start_us, rng), client("bob", WINDOWS, desk, start_us, rng)])
 
 
 def _carol(start_us: int, rng: Random) -> SimulatedUser:
-    """Logs in on a second device, which kicks the first one out."""
-    phone = Habits(first_login=0.1, outage_every=None, stays=None, away=40.0)
-    browser = Habits(first_login=8.0, outage_every=None, first_logout=15.0, stays=20.0, away=50.0)
+    """Logs in on a second device, which kicks out the first one."""
+    phone = Behaviour(first_login=0.1, outage_every=None, stays=None, away=40.0)
+    browser = Behaviour(first_login=8.0, outage_every=None, first_logout=15.0, stays=20.0, away=50.0)
     clients = [client("carol", IPHONE, phone, start_us, rng), client("carol", WEB, browser, start_us, rng)]
     return SimulatedUser(clients, one_device=True)
 
 
 def _dave(start_us: int, rng: Random) -> SimulatedUser:
-    """His app never renews its token of 45 s."""
-    habits = Habits(first_login=0.2, outage_every=None, stays=None, away=15.0, token_lives=45.0, renews=False)
-    return SimulatedUser([client("dave", WEB, habits, start_us, rng)])
+    """An app that never renews its token of 45 s."""
+    behaviour = Behaviour(first_login=0.2, outage_every=None, stays=None, away=15.0, token_lives=45.0, renews=False)
+    return SimulatedUser([client("dave", WEB, behaviour, start_us, rng)])
 
 
-def _passer_by(number: int, start_us: int, rng: Random) -> SimulatedUser:
+def _one_of_the_crowd(number: int, start_us: int, rng: Random) -> SimulatedUser:
     given = _GIVEN[number % len(_GIVEN)]
     family = _FAMILY[number // len(_GIVEN) % len(_FAMILY)]
     lap = number // (len(_GIVEN) * len(_FAMILY))
     user_id = f"{given}.{family}" + (str(lap + 1) if lap else "")
-    habits = Habits(
+    behaviour = Behaviour(
         first_login=rng.uniform(0.0, 1.2),
-        # By the third second some have lost the network and some have left, so that every status is on the page.
+        # Within three seconds some lose the network and some log out, so that the page has every status.
         first_outage=rng.uniform(0.2, 1.0) if number % 9 == 1 else None,
         first_logout=rng.uniform(0.2, 1.0) if number % 6 == 2 else None,  # noqa: PLR2004 - one in six
         outage_lasts=(1.0, 90.0),
@@ -106,4 +106,4 @@ def _passer_by(number: int, start_us: int, rng: Random) -> SimulatedUser:
         refused=0.03,
         gives_up=300.0 if number % 20 == 0 else None,
     )
-    return SimulatedUser([client(user_id, rng.randrange(len(_DEVICES)), habits, start_us, rng)])
+    return SimulatedUser([client(user_id, rng.randrange(len(_DEVICES)), behaviour, start_us, rng)])

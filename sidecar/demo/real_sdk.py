@@ -1,6 +1,6 @@
-"""One client that is not simulated: the real Web SDK, observed as any app's would be.
+"""The one client of the demo that is not simulated: the real Web SDK, observed like that of any app.
 
-It goes online, loses the network that it never had, runs into the end of its token, and logs in anew.
+Offline logins without any network: it is CONNECTED, loses the network, its token expires, and it logs in again.
 """
 
 from __future__ import annotations
@@ -12,21 +12,22 @@ from random import SystemRandom
 from typing import Final
 
 from sidecar.clock import Clock
-from sidecar.domain import connection
+from sidecar.domain import sdk_words
+from sidecar.domain.units import MINUTE_US
 from sidecar.sdk import NOWHERE, Bridge, LoginConfig, RemoteSink, ZimError, observe
-from sidecar.sdk.client import ConnectionStateChanged
-from sidecar.sdk.install import SdkUnavailableError, find, install
+from sidecar.sdk.client.install import SdkUnavailableError, find, install
+from sidecar.sdk.client.zim_client import ConnectionStateChanged
 from sidecar.sdk.token04 import made_up
 
-TOKEN_US: Final = 60_000_000
+TOKEN_US: Final = MINUTE_US
 AWAY_S: Final = 4.0
-_DISCONNECTED: Final = connection.STATES.index(connection.DISCONNECTED)
+_DISCONNECTED: Final = sdk_words.STATES.index(sdk_words.DISCONNECTED)
 
 
 async def live(
     endpoint: str, *, app_id: int, user_id: str, folder: Path, clock: Clock, environ: Mapping[str, str]
 ) -> None:
-    """Runs until cancelled; ``folder`` is for what waits to be sent. SdkUnavailableError where it cannot be run."""
+    """Runs until cancelled; ``folder`` is for the queue of events. SdkUnavailableError where the SDK cannot run."""
     try:
         installed = await find(environ)
     except SdkUnavailableError:
@@ -51,6 +52,6 @@ async def live(
             try:
                 await client.login(user_id, LoginConfig(token=token, is_offline_login=True))
                 await out.wait()
-            except ZimError:  # the SDK's process died meanwhile
+            except ZimError:  # the SDK's process has ended meanwhile
                 pass
             await asyncio.sleep(AWAY_S)

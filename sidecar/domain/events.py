@@ -1,4 +1,4 @@
-"""One event as a client reported it: the unit of everything that Zimwatch stores, shows and exports."""
+"""An event as a client reported it: the unit that Zimwatch stores, shows and exports."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
+# Types that code refers to; sidecar/ingest/wire_types.py has all that clients may send.
 CONNECTION_STATE_CHANGED: Final = "connection_state_changed"
 TOKEN_WILL_EXPIRE: Final = "token_will_expire"  # noqa: S105 - the SDK's callback, not a password
 TOKEN_RENEWED: Final = "token_renewed"  # noqa: S105
@@ -14,27 +15,17 @@ LOGIN_RESULT: Final = "login_result"
 LOGOUT: Final = "logout"
 API_ERROR: Final = "api_error"
 HEARTBEAT: Final = "heartbeat"
-# What ZEGO's server said, not a client: it is on the record, and no client may send it.
+# Reported by ZEGO's server; clients may not send it.
 SERVER_USER_ACTION: Final = "server_user_action"
-
-# The types that clients send.
-TYPES: Final = (
-    CONNECTION_STATE_CHANGED,
-    TOKEN_WILL_EXPIRE,
-    TOKEN_RENEWED,
-    LOGIN,
-    LOGIN_RESULT,
-    LOGOUT,
-    API_ERROR,
-    HEARTBEAT,
-)
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
-    """What one client said happened, at one moment of its own clock.
+    """One event of one client.
 
     ``id``, ``client_id`` and ``session_id`` are a UUID's 16 bytes. ``*_us`` are microseconds since the Unix epoch, UTC.
-    ``connection_state`` and ``connection_event`` are canonical names (see :mod:`sidecar.domain.connection`) and are
+    ``occurred_at_us`` is by the sender's clock; ``moment_us`` is by ours (see :mod:`sidecar.domain.moment`), and is the
+    one that is compared and shown.
+    ``connection_state`` and ``connection_event`` are canonical names (see :mod:`sidecar.domain.sdk_words`) and are
     set for ``connection_state_changed`` (a heartbeat sets the state alone). ``details`` holds the type's other
     fields by their wire names; a time among them is ``token_expires_at_us``.
     """
@@ -43,6 +34,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     type: str
     occurred_at_us: int
     received_at_us: int
+    moment_us: int
     client_id: bytes
     seq: int
     app_id: int
@@ -57,8 +49,10 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     connection_event: str | None = None
     extended_data: str | None = None
     details: dict[str, Any] = {}
+    reporter_name: str | None = None
+    reporter_version: str | None = None
 
     @property
     def order(self) -> tuple[int, bytes]:
-        """Where the event stands among its client's: by ``seq``; the id breaks the tie of a faulty sender."""
+        """Its place among its client's events: by ``seq``, then by id for a faulty sender that repeats one."""
         return (self.seq, self.id)

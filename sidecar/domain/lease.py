@@ -1,19 +1,132 @@
-"""How long a client may be silent before its last word is no longer taken as confirmed.
+"""Leases: how long a client may be silent before it counts as unconfirmed, and the clock that measures it.
 
-The SDK gives no callback when a process dies, so silence is all there is to go by.
+The SDK gives no callback when a process dies, so silence is the only sign. A lease runs in *lease time*: it counts only
+while Zimwatch accepts events, because nobody could have reported in the meantime, and it never jumps when the machine's
+clock is set. Times in the database are the machine's; a *stretch* is a period with a constant offset between the two.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from typing import Final
+
 import msgspec
+
+from sidecar.domain.units import DAY_US, SECOND_US
+
+# A synchronised clock drifts by less than this between two comparisons; a larger difference: the clock was set.
+SET_BY_US: Final = SECOND_US
+STRETCHES_KEPT: Final = 128
 
 
 class Leases(msgspec.Struct, frozen=True):
-    """How long one sign of life lasts: for a client that sends heartbeats, and for one that never has."""
+    """The duration of a lease: of a client that sends heartbeats, and of one that never has."""
 
-    heartbeat_us: int = 45_000_000
-    silent_us: int = 86_400_000_000
+    heartbeat_us: int = 45 * SECOND_US
+    silent_us: int = DAY_US
 
     def until_us(self, last_seen_at_us: int, *, sends_heartbeats: bool) -> int:
-        """When a client last seen at ``last_seen_at_us`` (by the server's clock) becomes unconfirmed."""
+        """When the lease of a client last seen at ``last_seen_at_us`` ends, by the machine's clock."""
         return last_seen_at_us + (self.heartbeat_us if sends_heartbeats else self.silent_us)
+
+
+class Stretch(msgspec.Struct, frozen=True):
+    """From ``begins_us`` on, by the machine's clock, lease time is ``skipped_us`` behind that clock."""
+
+    begins_us: int
+    skipped_us: int
+
+
+class LeaseTime(msgspec.Struct, frozen=True):
+    """A moment in lease time, and the stretches up to it: oldest first, at least one."""
+
+    now_us: int
+    stretches: tuple[Stretch, ...]
+
+    @classmethod
+    def without_skips(cls, now_us: int) -> LeaseTime:
+        """Lease time that always equals the machine's clock."""
+        return cls(now_us, (Stretch(0, 0),))
+
+    @property
+    def machine_us(self) -> int:
+        """The machine's clock at this moment, apart from a change that was not noticed yet."""
+        return self.now_us + self.stretches[-1].skipped_us
+
+    def skipped_us(self, at_us: int) -> int:
+        """How far lease time was behind the machine's clock when that showed ``at_us``."""
+        newest = self.stretches[-1]
+        if newest.begins_us <= at_us <= self.now_us + newest.skipped_us:  # the usual case, on the path of every event
+            return newest.skipped_us
+        for one, ends_us in self.newest_first():
+            if one.begins_us <= at_us <= ends_us:
+                return one.skipped_us
+        # Received in the last seconds before a crash, which were not recorded; or before the oldest stretch kept.
+        begun = (one.skipped_us for one in reversed(self.stretches) if one.begins_us <= at_us)
+        return next(begun, self.stretches[0].skipped_us)
+
+    def newest_first(self) -> Iterator[tuple[Stretch, int]]:
+        """Each stretch with its end by the machine's clock. They overlap where the clock was set back."""
+        lease_us = self.now_us
+        for one in reversed(self.stretches):
+            yield one, lease_us + one.skipped_us
+            lease_us = one.begins_us - one.skipped_us
+
+    def is_past(self, until_us: int, *, begun_us: int) -> bool:
+        """Whether a lease from ``begun_us`` to ``until_us`` has ended; both by the machine's clock."""
+        return until_us - self.skipped_us(begun_us) < self.now_us
+
+
+class Now(msgspec.Struct, frozen=True):
+    """The present, for reads that judge leases: the moment in lease time, and the durations of leases."""
+
+    time: LeaseTime
+    leases: Leases
+
+
+class LeaseClock:
+    """Measures lease time. ``steady_us`` is always a monotonic clock, with any origin."""
+
+    def __init__(self, kept: Sequence[Stretch], alive_us: int | None, *, machine_us: int, steady_us: int) -> None:
+        """Continues from ``kept``; ``alive_us`` is when Zimwatch was last known to run, by the machine's clock."""
+        self._begun_steady_us = self._compared_at_us = steady_us
+        self._paused_at_us: int | None = None
+        if alive_us is None or not kept:
+            self._begun_us = machine_us
+            self.stretches: tuple[Stretch, ...] = (Stretch(0, 0),)
+        else:
+            self._begun_us = alive_us - kept[-1].skipped_us
+            begun = Stretch(machine_us, machine_us - self._begun_us)
+            self.stretches = (*kept, begun)[-STRETCHES_KEPT:]
+
+    def pause(self, steady_us: int) -> None:
+        """Stops lease time, because events are refused from now on. Idempotent."""
+        if self._paused_at_us is None:
+            self._paused_at_us = steady_us
+
+    def compare(self, *, machine_us: int, steady_us: int, accepts: bool = True) -> Stretch | None:
+        """Compares the clocks; the new stretch where the machine's was set since the last time, or after a pause.
+
+        ``accepts``: events are accepted. Else lease time is paused until it is called with True again.
+        """
+        passed_us, self._compared_at_us = steady_us - self._compared_at_us, steady_us
+        if not accepts:
+            self.pause(steady_us)
+            return None
+        now = self.at(steady_us)
+        if self._paused_at_us is not None:
+            self._begun_steady_us += steady_us - self._paused_at_us
+            self._paused_at_us = None
+        set_by_us = machine_us - now.machine_us
+        if abs(set_by_us) <= SET_BY_US:
+            return None
+        # When exactly the clock was set is unknown: everything received since the last comparison counts as later.
+        begun = Stretch(machine_us - passed_us, self.stretches[-1].skipped_us + set_by_us)
+        self.stretches = (*self.stretches, begun)[-STRETCHES_KEPT:]
+        return begun
+
+    def at(self, steady_us: int) -> LeaseTime:
+        """The lease time when the steady clock shows ``steady_us``."""
+        if self._paused_at_us is not None:
+            steady_us = self._paused_at_us
+        return LeaseTime(self._begun_us + steady_us - self._begun_steady_us, self.stretches)

@@ -1,7 +1,7 @@
-"""What ZEGO's server says of a user, beside what the user's devices say, and where the two disagree.
+"""The presence of a user by ZEGO's server, and where it disagrees with what the user's devices report.
 
 Source: ZEGOCLOUD, In-app Chat, Server APIs, "Login and logout callback" and "QueryUserOnlineState". The status of a
-user follows from the devices alone; the server's view stands beside it and changes nothing.
+user follows from the devices alone; the server's view is shown beside it and changes nothing.
 """
 
 from __future__ import annotations
@@ -11,42 +11,48 @@ from typing import Final, Literal
 
 import msgspec
 
-from sidecar.domain.lease_time import LeaseTime
+from sidecar.domain.lease import LeaseTime
 from sidecar.domain.status import NOT_LOGGED_IN, OFFLINE, ONLINE, Status
+from sidecar.domain.units import HOUR_US
 
 LOGGED_OUT: Final = "logged_out"
-# SubCode 660200001 of QueryUserOnlineState: logged out, or no such user; the server does not tell which.
+# SubCode 660200001 of QueryUserOnlineState: logged out, or no such user; the answer is the same for both.
 UNKNOWN: Final = "unknown"
 ServerStatus = Literal["online", "offline", "logged_out", "unknown"]
 
 # Position is the callback's ``action``.
 ACTIONS: Final[tuple[ServerStatus, ...]] = (ONLINE, LOGGED_OUT, OFFLINE)
-# The session under which an answer to a question is kept: it was about all of the user's sessions.
-ASKED: Final = ""
-# A callback is retried for about a minute; what ended longer ago than this decides nothing any more.
-_ENDED_KEPT_US: Final = 3_600_000_000
-_WORDS_KEPT: Final = 64
+# The session id of a query's answer, which covers all sessions of the user.
+QUERIED: Final = ""
+# A callback is retried for about a minute; a session that ended longer ago than this decides nothing any more.
+_ENDED_KEPT_US: Final = HOUR_US
+_REPORTS_KEPT: Final = 64
 
 
-class ServerWord(msgspec.Struct, frozen=True, kw_only=True):
-    """The server's last word on one of its sessions. ``said_us`` is when it said so; ``at_us`` when it happened."""
+class ServerReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The server's latest report on one session. ``at_us`` is when it happened, ``reported_us`` when it was reported.
+
+    Both are by the server's clock, so that reports can be put in order; ``moment_us`` is when it happened by ours.
+    """
 
     session_id: str
     status: ServerStatus
     at_us: int
-    said_us: int
+    reported_us: int = msgspec.field(name="said_us")
     again: bool = False
     reason: str | None = None
     os: str | None = None
+    moment_us: int | None = None
 
     @property
-    def order(self) -> tuple[int, int, int]:
-        """Where it stands among the words on its session. In one second a login comes before its end, not a relogin."""
-        return (self.at_us, self.said_us, (2 if self.again else 0) if self.status == ONLINE else 1)
+    def order(self) -> tuple[int, int, bool, bool]:
+        """Its place among the session's reports. Within one second: a login, its end, then a relogin."""
+        is_online = self.status == ONLINE
+        return (self.at_us, self.reported_us, is_online and self.again, not is_online)
 
 
 class ServerView(msgspec.Struct, frozen=True, kw_only=True):
-    """The server's view of a user. ``asked``: it answered a question, and did not tell by itself."""
+    """The server's view of a user. ``asked``: from the answer to a query, not from a callback."""
 
     status: ServerStatus
     since_us: int
@@ -56,7 +62,7 @@ class ServerView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Disagreement(msgspec.Struct, frozen=True, kw_only=True):
-    """Devices and server have said different things since ``since_us``; ``reason`` is a sentence."""
+    """Devices and server have reported different things since ``since_us``; ``reason`` is a sentence."""
 
     since_us: int
     client: Status
@@ -64,42 +70,46 @@ class Disagreement(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
-def heard(words: Iterable[ServerWord], word: ServerWord) -> tuple[ServerWord, ...]:
-    """``words`` with one more: the newest on each session, whatever the order they are heard in."""
-    newest = {one.session_id: one for one in words}
-    before = newest.get(word.session_id)
-    if before is None or word.order > before.order:
-        newest[word.session_id] = word
+def add_report(reports: Iterable[ServerReport], report: ServerReport) -> tuple[ServerReport, ...]:
+    """``reports`` with one more: the newest of each session, in whatever order they are added."""
+    newest = {one.session_id: one for one in reports}
+    before = newest.get(report.session_id)
+    if before is None or report.order > before.order:
+        newest[report.session_id] = report
     kept = sorted(newest.values(), key=lambda one: one.order)
     last_us = kept[-1].at_us
-    return tuple(one for one in kept[-_WORDS_KEPT:] if one.status == ONLINE or one.at_us >= last_us - _ENDED_KEPT_US)
+    return tuple(one for one in kept[-_REPORTS_KEPT:] if one.status == ONLINE or one.at_us >= last_us - _ENDED_KEPT_US)
 
 
-def server_view(words: Iterable[ServerWord]) -> ServerView | None:
-    """Online if any session is, else the newest word. An answer to a question overrules the older words it denies."""
-    told = sorted(words, key=lambda one: one.order)
-    asked = next((one for one in told if one.session_id == ASKED), None)
-    if asked is not None:
-        told.remove(asked)
-        newer = [one for one in told if one.order > asked.order]
-        if asked.status != ONLINE:
-            told = newer
-        if not newer and not any(one.status == ONLINE for one in told):
-            told = [asked]
-    if not told:
+def server_view(reports: Iterable[ServerReport]) -> ServerView | None:
+    """Online if any session is, else the newest report. A query's answer overrules the older reports it denies."""
+    counting = sorted(reports, key=lambda one: one.order)
+    answer = next((one for one in counting if one.session_id == QUERIED), None)
+    if answer is not None:
+        counting.remove(answer)
+        newer = [one for one in counting if one.order > answer.order]
+        if answer.status != ONLINE:
+            counting = newer
+        if not newer and not any(one.status == ONLINE for one in counting):
+            counting = [answer]
+    if not counting:
         return None
-    decides = next((one for one in told if one.status == ONLINE), told[-1])
+    decides = next((one for one in counting if one.status == ONLINE), counting[-1])
     return ServerView(
-        status=decides.status, since_us=decides.at_us, reason=decides.reason, os=decides.os, asked=decides is asked
+        status=decides.status,
+        since_us=decides.at_us if decides.moment_us is None else decides.moment_us,
+        reason=decides.reason,
+        os=decides.os,
+        asked=decides is answer,
     )
 
 
 def differ(client: Status, server: ServerStatus) -> bool:
-    """Whether devices and server differ in the one thing that both can tell: whether the user is connected."""
+    """Whether devices and server differ in the one thing that both know: whether the user is connected."""
     return (client == ONLINE) != (server == ONLINE)
 
 
-_SAYS: Final[dict[tuple[Status, ServerStatus], str]] = {
+_REASONS: Final[dict[tuple[Status, ServerStatus], str]] = {
     (ONLINE, OFFLINE): "A device says that it is connected, but ZEGO's server has lost its heartbeats.",
     (ONLINE, LOGGED_OUT): "A device says that it is connected, but ZEGO's server has seen the user log out.",
     (ONLINE, UNKNOWN): "A device says that it is connected, but ZEGO's server knows of no login by this user.",
@@ -120,13 +130,13 @@ def disagreement(
     time: LeaseTime,
     lease_us: int,
 ) -> Disagreement | None:
-    """What devices and server disagree in, once that has lasted for longer than the lease.
+    """The disagreement between devices and server, once it has lasted for longer than the lease.
 
-    ``since_us``: from when on the two differed, by the machine's clock and the order in which they were heard here.
+    ``since_us``: when they began to differ, by the machine's clock and in the order in which reports arrived here.
     """
     if server is None or since_us is None or not differ(client, server.status):
         return None
     if not time.is_past(since_us + lease_us, begun_us=since_us):
         return None
-    reason = _SAYS[client, server.status] + (_SILENT if unconfirmed and client == ONLINE else "")
+    reason = _REASONS[client, server.status] + (_SILENT if unconfirmed and client == ONLINE else "")
     return Disagreement(since_us=since_us, client=client, server=server.status, reason=reason)

@@ -1,4 +1,4 @@
-"""The status words, and the rule from the SDK's page that leads to them.
+"""The statuses, and the rule of the SDK's documentation that maps connection states to them.
 
 Source: ZEGOCLOUD, In-app Chat, "Manage user login", section "Determine user login status".
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final, Literal, get_args
 
-from sidecar.domain import connection
+from sidecar.domain import sdk_words
 
 Status = Literal["online", "offline", "not_logged_in"]
 
@@ -16,9 +16,9 @@ OFFLINE: Final = "offline"
 NOT_LOGGED_IN: Final = "not_logged_in"
 STATUSES: Final[tuple[Status, ...]] = get_args(Status)
 
-# CONNECTING is in no row of the page's table, and its sample code leaves the status as it was. So do we.
+# CONNECTING is missing: the page's table has no row for it, and its sample code leaves the status unchanged.
 STATUS_OF_STATE: Final[dict[str, Status]] = {
-    connection.CONNECTED: ONLINE,
-    connection.RECONNECTING: OFFLINE,
-    connection.DISCONNECTED: NOT_LOGGED_IN,
+    sdk_words.CONNECTED: ONLINE,
+    sdk_words.RECONNECTING: OFFLINE,
+    sdk_words.DISCONNECTED: NOT_LOGGED_IN,
 }

@@ -1,4 +1,4 @@
-"""From the bytes of a request to events."""
+"""Decodes requests into events."""
 
 from sidecar.ingest.sink import StoreSink
 from sidecar.ingest.wire import BodyError, Decoded, decode

@@ -1,8 +1,8 @@
-"""ZEGO's server callback ``user_action``: from the bytes of a request to an event, once it is proven to be ZEGO's.
+"""ZEGO's server callback ``user_action``: parses and authenticates it, and turns it into an event.
 
 Sources: ZEGOCLOUD, In-app Chat, Server APIs, "Authenticating server-to-server callbacks" and "Login and logout
-callback". The signature is over the callback secret, the timestamp and the nonce **and not over the rest**: so a
-timestamp and a nonce are taken once, in the event's id, and whatever comes again under them must be the same.
+callback". The signature covers the callback secret, the timestamp and the nonce **and not the rest**: so the event's id
+is made from timestamp and nonce, and a repeat of them must have the same contents.
 """
 
 from __future__ import annotations
@@ -17,28 +17,32 @@ from urllib.parse import parse_qsl, unquote_plus
 import msgspec
 
 from sidecar.domain.events import SERVER_USER_ACTION, Event
+from sidecar.domain.moment import moment_us
 from sidecar.domain.server_view import ACTIONS, ServerStatus
+from sidecar.domain.units import SECOND_US
 from sidecar.errors import ZimwatchError
-from sidecar.ingest.wire import USER_ID_BYTES, BodyError
+from sidecar.ingest.wire import BYTE_ORDER_MARK, BodyError
+from sidecar.ingest.wire_events import USER_ID_BYTES
 
 USER_ACTION: Final = "user_action"
-_SECOND_US: Final = 1_000_000
+# How far a signer's clock may be ahead of this machine's.
+AHEAD_US: Final = 60 * SECOND_US
 _LATEST_S: Final = 7_258_118_400  # the year 2200 in seconds, and above every AppID
 _DIGITS: Final = 10
 _NAMESPACE: Final = uuid.uuid5(uuid.NAMESPACE_URL, "urn:zimwatch:zego-server")
 
-# ZEGO's documents call some numbers strings, advise to convert them, and a form has text alone.
+# ZEGO's documents describe some numbers as strings, and a form has only text.
 Scalar = Annotated[str, msgspec.Meta(max_length=1024)] | int
 _ONLINE, _LOGOUT, _OFFLINE = range(3)
 _OWN_TIME: Final = {_ONLINE: "login_time", _LOGOUT: "logout_time", _OFFLINE: "offline_time"}
 
 
 class CallbackRefusedError(ZimwatchError):
-    """The request is not proven to be ZEGO's, is too old, or comes again with other contents."""
+    """The request is not authentic, too old, or a repeat with other contents."""
 
 
 class Callback(msgspec.Struct, kw_only=True):
-    """The fields of a callback, as they came."""
+    """The fields of a callback, as received."""
 
     appid: Scalar
     event: str
@@ -59,7 +63,7 @@ class Callback(msgspec.Struct, kw_only=True):
 def read(body: bytes) -> Callback:
     """A callback from JSON, URL-encoded JSON or a form; BodyError where it is none of these or lacks a field."""
     try:
-        text = body.decode().strip()
+        text = body.removeprefix(BYTE_ORDER_MARK).decode().strip()
         if text[:3].lower() == "%7b":
             text = unquote_plus(text, errors="strict")
         if text.startswith("{"):
@@ -79,42 +83,43 @@ def signature(secret: str, timestamp: str, nonce: str) -> str:
 
 
 def check(callback: Callback, secrets: Mapping[int, tuple[str, ...]], *, now_us: int, window_us: int) -> int:
-    """The AppID, once the callback is proven to be ZEGO's and of this time; CallbackRefusedError else."""
+    """The AppID of an authentic and recent callback; CallbackRefusedError for any other.
+
+    Neither the error nor its timing reveals whether an app has a secret here.
+    """
     app_id = _number("appid", callback.appid)
+    sent_s = _number("timestamp", callback.timestamp)
+    given = callback.signature.lower().encode(errors="replace")
     own = secrets.get(app_id, ())
-    given = callback.signature.lower().encode()
-    # Every secret is compared, and one that is none of ours too, so that how long it takes tells nothing.
-    made = [signature(secret, str(callback.timestamp), str(callback.nonce)) for secret in own or ("",)]
-    matches = [hmac.compare_digest(one.encode(), given) for one in made]
-    if not own:
-        raise CallbackRefusedError(f"there is no callback secret for app {app_id}")
-    if not any(matches):
-        raise CallbackRefusedError("the signature is not one of this app's callback secret")
-    age_us = now_us - _number("timestamp", callback.timestamp) * _SECOND_US
-    if abs(age_us) > window_us:
-        way = "old" if age_us > 0 else "ahead"
-        raise CallbackRefusedError(
-            f"the timestamp is {abs(age_us) // _SECOND_US} seconds {way}, more than zego.callback_window allows"
-        )
+    # As many comparisons for every app, whether it has one secret, several or none.
+    tried = [*own, *[""] * (max(map(len, secrets.values()), default=1) - len(own))]
+    expected = [signature(secret, str(callback.timestamp), str(callback.nonce)) for secret in tried]
+    matches = [hmac.compare_digest(one.encode(), given) for one in expected]
+    if not any(matches[: len(own)]):
+        raise CallbackRefusedError("the signature matches no callback secret of this app")
+    age_us = now_us - sent_s * SECOND_US
+    if not -AHEAD_US <= age_us <= window_us:
+        way, most = ("old", "zego.callback_window allows") if age_us > 0 else ("ahead", f"{AHEAD_US // SECOND_US} s")
+        raise CallbackRefusedError(f"the timestamp is {abs(age_us) // SECOND_US} seconds {way}, more than {most}")
     return app_id
 
 
 def event_of(callback: Callback, app_id: int, *, now_us: int) -> Event:
-    """The event of a checked ``user_action``; the same callback gives the same event but for when it was received."""
+    """The event of a checked ``user_action``; a repeat gives the same event, except for the time of receipt."""
     user_id = "" if callback.user_id is None else str(callback.user_id)
     if not 0 < len(user_id.encode()) <= USER_ID_BYTES:
         raise BodyError(f"user_id must have 1 to {USER_ID_BYTES} bytes")
     if callback.action is None:
         raise BodyError("action is missing")
-    said_s = _number("timestamp", callback.timestamp)
+    sent_s = _number("timestamp", callback.timestamp)
     action = _number("action", callback.action)
     status = ACTIONS[action] if action < len(ACTIONS) else None
     relogin = str(callback.relogin or "0").strip() == "1"
-    at_s = said_s
-    # A relogin may carry the time of the first login: then the callback's own time is the nearest.
+    at_s = sent_s
+    # A relogin may carry the time of the first login, so that the callback's own time is closer.
     if (name := _OWN_TIME.get(action)) and not (action == _ONLINE and relogin):
-        at_s = _number(name, getattr(callback, name) or 0) or said_s
-    details: dict[str, Any] = {"action": status or str(action), "status": status, "said_at_us": said_s * _SECOND_US}
+        at_s = _number(name, getattr(callback, name) or 0) or sent_s
+    details: dict[str, Any] = {"action": status or str(action), "status": status, "said_at_us": sent_s * SECOND_US}
     for name in ("os", "session_id", "logout_reason"):
         value = getattr(callback, name)
         if value is not None and str(value).strip():
@@ -123,20 +128,21 @@ def event_of(callback: Callback, app_id: int, *, now_us: int) -> Event:
         details["relogin"] = True
     for name in _OWN_TIME.values():
         if seconds := _number(name, getattr(callback, name) or 0):
-            details[f"{name}_us"] = seconds * _SECOND_US
-    key = f"{app_id}/{said_s}/{callback.nonce}"
-    return server_event(key, app_id, user_id, at_us=at_s * _SECOND_US, now_us=now_us, seq=said_s, details=details)
+            details[f"{name}_us"] = seconds * SECOND_US
+    key = f"{app_id}/{sent_s}/{callback.nonce}"
+    return server_event(key, app_id, user_id, at_us=at_s * SECOND_US, now_us=now_us, seq=sent_s, details=details)
 
 
 def server_event(
     key: str, app_id: int, user_id: str, *, at_us: int, now_us: int, seq: int, details: dict[str, Any]
 ) -> Event:
-    """What the server said of a user. ``key`` makes the id; all that it says of one user has one ``client_id``."""
+    """A report of ZEGO's server about a user. ``key`` gives the id; all events of a user share a ``client_id``."""
     return Event(
         id=uuid.uuid5(_NAMESPACE, f"event/{key}").bytes,
         type=SERVER_USER_ACTION,
         occurred_at_us=at_us,
         received_at_us=now_us,
+        moment_us=moment_us(at_us, now_us),
         client_id=uuid.uuid5(_NAMESPACE, f"user/{app_id}/{user_id}").bytes,
         seq=max(seq, 1),
         app_id=app_id,
@@ -146,15 +152,16 @@ def server_event(
 
 
 def answer_event(app_id: int, user_id: str, status: ServerStatus, *, now_us: int) -> Event:
-    """The event of an answer to ``QueryUserOnlineState``: as of now, and about all of the user's sessions."""
+    """The event of an answer to ``QueryUserOnlineState``, about all sessions of the user."""
     details = {"action": status, "status": status, "said_at_us": now_us, "asked": True}
     key = f"asked/{app_id}/{user_id}/{now_us}"
-    return server_event(key, app_id, user_id, at_us=now_us, now_us=now_us, seq=now_us // _SECOND_US, details=details)
+    return server_event(key, app_id, user_id, at_us=now_us, now_us=now_us, seq=now_us // SECOND_US, details=details)
 
 
 def same(one: Event, other: Event) -> bool:
-    """Whether two events say the same, whenever each was received."""
-    return msgspec.structs.replace(one, received_at_us=0) == msgspec.structs.replace(other, received_at_us=0)
+    """Whether two events are equal, except for the time of receipt."""
+    receipt = {"received_at_us": 0, "moment_us": 0}
+    return msgspec.structs.replace(one, **receipt) == msgspec.structs.replace(other, **receipt)
 
 
 def _number(name: str, value: Scalar) -> int:

@@ -1,4 +1,4 @@
-"""Asks ZEGO's server about users that nothing is known of any more: ``QueryUserOnlineState``. Off by default.
+"""Queries ZEGO's server for the status of unconfirmed users: ``QueryUserOnlineState``. Off by default.
 
 Source: ZEGOCLOUD, In-app Chat, Server APIs, "Accessing Server APIs" and "QueryUserOnlineState" (100 users a call, 20
 calls a second). Tried against a stand-in of the documented shape, not against ZEGO.
@@ -9,27 +9,32 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-import secrets
+import secrets  # noqa: TID251 - what is signed must not be guessed
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Final, NoReturn
 
-import aiohttp
 import msgspec
 import structlog
 
 from sidecar.clock import Clock
 from sidecar.domain.events import Event
+from sidecar.domain.outside_text import one_line
 from sidecar.domain.server_view import UNKNOWN, ServerStatus
 from sidecar.domain.status import OFFLINE, ONLINE
+from sidecar.domain.units import SECOND_US
 from sidecar.errors import StoreUnavailableError, ZimwatchError
+from sidecar.http_client import DeliveryError, HttpClient
 from sidecar.ingest.callback import answer_event
 from sidecar.store import Store
-from sidecar.store.records import UserFilter, UserRow
+from sidecar.store.users import user_list
+from sidecar.store.users.user_query import UserQuery
+from sidecar.store.values import UserRow
 
 ACTION: Final = "QueryUserOnlineState"
 USERS_A_CALL: Final = 100
-# Half of what ZEGO allows: the app's own server calls it too.
+# Half of ZEGO's limit, because the app's own server shares it.
 CALLS_A_SECOND: Final = 10
+_LONGEST_ANSWER: Final = 1 << 20
 NOT_LOGGED_IN_CODE: Final = 660200001
 _STATUSES: Final[dict[str, ServerStatus]] = {"online": ONLINE, "offline": OFFLINE}
 # "userID: a string of up to 32 bytes", of these characters; ZEGO cannot know any other.
@@ -40,7 +45,7 @@ _log = structlog.stdlib.get_logger(__name__)
 
 
 class QueryFailedError(ZimwatchError):
-    """ZEGO did not answer, or refused; nothing is known anew."""
+    """ZEGO did not answer, or returned an error."""
 
 
 class _Of(msgspec.Struct, rename="pascal"):
@@ -69,12 +74,12 @@ def signed(app_id: int, secret: str, *, nonce: str, timestamp_s: int) -> dict[st
 
 
 class ServerQuery:
-    """Asks about the unconfirmed users of each app that has a server secret, and records what is new."""
+    """Queries the unconfirmed users of each app that has a server secret, and records changes."""
 
     def __init__(
         self,
         store: Store,
-        http: aiohttp.ClientSession,
+        http: HttpClient,
         url: str,
         server_secrets: Mapping[int, tuple[str, ...]],
         clock: Clock,
@@ -89,70 +94,72 @@ class ServerQuery:
         self._pause = pause
 
     async def run(self, every_s: float) -> NoReturn:
-        """A round every ``every_s`` seconds, until cancelled. A failure is told once, until a round succeeds."""
-        told = False
+        """A round every ``every_s`` seconds, until cancelled. Repeated failures are logged once."""
+        logged = False
         while True:
             try:
                 await self.round()
-                told = False
+                logged = False
             except (QueryFailedError, StoreUnavailableError) as error:
-                (_log.debug if told else _log.warning)("ZEGO's server was not asked", reason=str(error))
-                told = True
+                (_log.debug if logged else _log.warning)("query of ZEGO's server failed", reason=str(error))
+                logged = True
             await self._pause(every_s)
 
     async def round(self) -> int:
-        """Asks about every unconfirmed user once; how many of them the server sees otherwise than before."""
+        """Queries every unconfirmed user once; returns for how many the server's view changed."""
         changed = 0
         for app_id, own in self._secrets.items():
-            cursor: int | None = None
+            cursor: str | None = None
             while True:
-                wanted = UserFilter(app_id=app_id, unconfirmed=True, cursor=cursor, limit=USERS_A_CALL)
-                page = await self._store.users(wanted)
-                asked = [row for row in page.users if _USER_ID.fullmatch(row.user_id)]
-                if asked:
-                    answers = await self.ask(app_id, own[0], [row.user_id for row in asked])
-                    changed += await self._record(asked, answers)
+                wanted = UserQuery(app_id=app_id, unconfirmed=True, cursor=cursor, limit=USERS_A_CALL)
+                page = await self._store.read(user_list.list_users, wanted, self._store.now())
+                queried = [row for row in page.users if _USER_ID.fullmatch(row.user_id)]
+                if queried:
+                    answers = await self.query(app_id, own[0], [row.user_id for row in queried])
+                    changed += await self._record(queried, answers)
                     await self._pause(1 / CALLS_A_SECOND)
                 if page.next_cursor is None:
                     break
                 cursor = page.next_cursor
         return changed
 
-    async def ask(self, app_id: int, secret: str, user_ids: Sequence[str]) -> dict[str, ServerStatus]:
-        """What the server answers for up to 100 users; those that it cannot tell of are left out."""
-        nonce, now_s = secrets.token_hex(8), self._clock() // 1_000_000
-        query = [("Action", ACTION), *signed(app_id, secret, nonce=nonce, timestamp_s=now_s).items()]
-        query += [("UserId[]", user_id) for user_id in user_ids]
+    async def query(self, app_id: int, secret: str, user_ids: Sequence[str]) -> dict[str, ServerStatus]:
+        """The statuses of up to 100 users; users without an answer are left out."""
+        nonce, now_s = secrets.token_hex(8), self._clock() // SECOND_US
+        parameters = [("Action", ACTION), *signed(app_id, secret, nonce=nonce, timestamp_s=now_s).items()]
+        parameters += [("UserId[]", user_id) for user_id in user_ids]
         try:
-            # A redirect would carry the signature elsewhere.
-            async with self._http.get(self._url, params=query, allow_redirects=False) as response:
-                if response.status != 200:  # noqa: PLR2004 - HTTP's OK
-                    raise QueryFailedError(f"ZEGO's server answered {response.status}")
-                answer = msgspec.json.decode(await response.read(), type=_Answer)
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise QueryFailedError(f"ZEGO's server cannot be reached: {type(error).__name__}") from None
+            response = await self._http.request("GET", self._url, params=parameters, most_bytes=_LONGEST_ANSWER)
+        except DeliveryError as error:
+            raise QueryFailedError(f"ZEGO's server cannot be reached: {error}") from None
+        if response.status != 200:  # noqa: PLR2004 - HTTP's OK
+            raise QueryFailedError(f"ZEGO's server answered {response.status}")
+        if not response.is_whole:
+            raise QueryFailedError(f"ZEGO's server answered more than {_LONGEST_ANSWER} bytes")
+        try:
+            answer = msgspec.json.decode(response.body, type=_Answer)
         except msgspec.MsgspecError as error:
-            raise QueryFailedError(f"ZEGO's server gave an answer that cannot be read: {error}") from None
+            raise QueryFailedError(f"ZEGO's server gave an unreadable answer: {error}") from None
         if answer.code != 0:
-            raise QueryFailedError(f"ZEGO's server refused: {answer.message[:200]} ({answer.code})")
-        return dict(_told(answer, frozenset(user_ids)))
+            raise QueryFailedError(f"ZEGO's server refused: {one_line(answer.message[:200])} ({answer.code})")
+        return dict(_statuses(answer, frozenset(user_ids)))
 
-    async def _record(self, asked: Sequence[UserRow], answers: Mapping[str, ServerStatus]) -> int:
-        """Only an answer that differs from the view so far is an event: the rest would fill the log with the same."""
+    async def _record(self, queried: Sequence[UserRow], answers: Mapping[str, ServerStatus]) -> int:
+        """Appends an event for each answer that differs from the known view; repeats would only fill the log."""
         now_us = self._clock()
         news: list[Event] = []
-        for row in asked:
+        for row in queried:
             status = answers.get(row.user_id)
             if status is not None and (row.server is None or row.server.status != status):
                 news.append(answer_event(row.app_id, row.user_id, status, now_us=now_us))
         return (await self._store.append(news)).accepted
 
 
-def _told(answer: _Answer, asked: frozenset[str]) -> Iterator[tuple[str, ServerStatus]]:
+def _statuses(answer: _Answer, queried: frozenset[str]) -> Iterator[tuple[str, ServerStatus]]:
     for one in answer.result or ():
         status = _STATUSES.get(one.status.lower())
-        if status is not None and one.user_id in asked:
+        if status is not None and one.user_id in queried:
             yield one.user_id, status
     for one in answer.error_list or ():
-        if one.sub_code == NOT_LOGGED_IN_CODE and one.user_id in asked:
+        if one.sub_code == NOT_LOGGED_IN_CODE and one.user_id in queried:
             yield one.user_id, UNKNOWN

@@ -1,4 +1,4 @@
-"""A sink for what is observed in the server's own process: events go through the same checks as those from outside."""
+"""A sink for events observed in the server's own process, with the same checks as for events from outside."""
 
 from __future__ import annotations
 
@@ -19,10 +19,7 @@ MOST_EVENTS: Final = 10_000
 
 
 class StoreSink:
-    """Appends to ``store`` in the order of :meth:`put`. What cannot be committed now is tried again, in memory.
-
-    :meth:`run` does the work for as long as it runs.
-    """
+    """Appends events to ``store`` in order, while :meth:`run` runs. Failed commits are retried, from memory."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
@@ -31,13 +28,13 @@ class StoreSink:
         self._pushed = asyncio.Event()
 
     def put(self, event: dict[str, Any]) -> None:
-        """Takes an event of wire version 1. Past the bound the oldest goes."""
+        """Adds an event of wire version 1; past ``MOST_EVENTS`` the oldest is dropped."""
         self._waiting.append(msgspec.json.encode(event))
         del self._waiting[:-MOST_EVENTS]
         self._pushed.set()
 
     async def run(self) -> None:
-        """Appends until cancelled; what waits at that moment is appended first."""
+        """Appends until cancelled, and then once more."""
         try:
             while True:
                 await self._pushed.wait()
@@ -50,7 +47,7 @@ class StoreSink:
             await self._append()
 
     async def _append(self) -> float | None:
-        """One attempt; how many seconds to rest before the next, None where nothing waits."""
+        """One attempt; returns the seconds to wait before the next, None where nothing is waiting."""
         batch, self._waiting = self._waiting, []
         if not batch:
             return None
@@ -58,7 +55,7 @@ class StoreSink:
         try:
             await self._store.append([event for _, event in decoded.events], decoded.rejected)
         except BaseException as error:
-            self._waiting = (batch + self._waiting)[-MOST_EVENTS:]  # its ids make a second attempt harmless
+            self._waiting = (batch + self._waiting)[-MOST_EVENTS:]  # its ids make another attempt safe
             if not isinstance(error, StoreUnavailableError):
                 raise
             log.warning("observed events wait for the database", error=str(error), events=len(batch))

@@ -1,7 +1,13 @@
-"""The ZIM client SDK, wrapped: the real one in Node.js, a simulated one, and what records either of them."""
+"""The ZIM client SDK for Python: the real one in Node.js, a simulated one, and the recording of events from both."""
 
-from sidecar.sdk.bridge import NOWHERE, Bridge, BridgeClient, create
-from sidecar.sdk.client import (
+from sidecar.sdk.client.bridge import (
+    NOWHERE,
+    Bridge,
+    BridgeClient,
+    create,
+)
+from sidecar.sdk.client.install import SdkUnavailableError
+from sidecar.sdk.client.zim_client import (
     Call,
     CallEnded,
     ConnectionStateChanged,
@@ -13,10 +19,9 @@ from sidecar.sdk.client import (
     ZimClient,
     ZimError,
 )
-from sidecar.sdk.install import SdkUnavailableError
-from sidecar.sdk.observing import Sink, observe
-from sidecar.sdk.remote_sink import RemoteSink, SinkStatus
-from sidecar.sdk.simulator_client import SimulatorClient
+from sidecar.sdk.recording.observing import Sink, observe
+from sidecar.sdk.recording.remote_sink import RemoteSink, SinkStatus
+from sidecar.sdk.simulator.simulator_client import SimulatorClient
 
 __all__ = [
     "NOWHERE",

@@ -1,8 +1,8 @@
-"""The settings: what there is to set, where it is read from, and what is wrong with what was given."""
+"""The settings: their definitions, their sources, and the problems of given values."""
 
-from sidecar.settings.alerts import AlertSettings
+from sidecar.settings.alert_settings import AlertSettings
 from sidecar.settings.convert import MASK, without_password
-from sidecar.settings.load import KEYS, Loaded, environment_name, load, value_of
+from sidecar.settings.load import KEYS, Loaded, environment_name, load, read, value_of
 from sidecar.settings.sections import (
     CanarySettings,
     DashboardSettings,
@@ -14,9 +14,10 @@ from sidecar.settings.sections import (
     RetentionSettings,
     ServerSettings,
     Settings,
+    SignInSettings,
     ZegoSettings,
 )
-from sidecar.settings.values import duration_us, secrets_by_app, wait_us
+from sidecar.settings.value_kinds import duration_us, secrets_by_app, wait_us
 
 __all__ = [
     "KEYS",
@@ -33,10 +34,12 @@ __all__ = [
     "RetentionSettings",
     "ServerSettings",
     "Settings",
+    "SignInSettings",
     "ZegoSettings",
     "duration_us",
     "environment_name",
     "load",
+    "read",
     "secrets_by_app",
     "value_of",
     "wait_us",

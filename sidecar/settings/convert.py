@@ -1,33 +1,40 @@
-"""From a value as it was given to the setting it means, or to the sentence that names what is wrong with it."""
+"""Converts given values to settings, with a sentence for each problem."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, get_origin, get_type_hints
-from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfoNotFoundError, available_timezones
 
 import jinja2
 import msgspec
 from msgspec import Meta
 
-from sidecar.settings.alerts import RECEIVERS, ReceiverSettings, RouteSettings
+from sidecar.domain.alerts.alert import SEVERITIES
+from sidecar.domain.alerts.routing import MATCHED, fits, zone
+from sidecar.domain.alerts.rules import KINDS
+from sidecar.settings.alert_settings import (
+    ReceiverSettings,
+    ReceiverTypes,
+    RouteSettings,
+    signing_secret_problem,
+)
 from sidecar.settings.sections import Settings
 
 MASK: Final = "********"
 WRONG: Final = object()
-"""In the place of a value that cannot be had: a problem says why."""
+"""The result for an invalid value, for which there is a problem."""
 
-_URL_PASSWORD: Final = re.compile(r"(?<=://)([^/@\s:]*):[^/@\s]*@")
+_URL: Final = re.compile(r"(?<=://)[^\s\"']+")
+_MATCHED_VALUES: Final = {"kind": KINDS, "severity": SEVERITIES, "flapping": ("true",)}
+RECEIVERS: Final = "alerts.receivers"
 # Settings that are lists of tables: [[alerts.receivers]].
-_TABLES: Final = {"alerts.receivers": None, "alerts.routes": RouteSettings}
+_TABLES: Final = frozenset({RECEIVERS, "alerts.routes"})
 
 
 class Given(msgspec.Struct, frozen=True):
-    """A value before it is checked. ``as_text``: it was text to begin with (environment), so "8790" is a number."""
+    """A value before its check. ``as_text``: it was text in its source (environment), so that "8790" is a number."""
 
     value: object
     source: str
@@ -43,99 +50,136 @@ def _hints() -> dict[str, Any]:
 
 
 HINTS: Final = _hints()
-"""The kind of every setting, by ``section.key``."""
+"""The type of every setting, by ``section.key``."""
 
 
 def _metas(hint: Any) -> Iterator[Meta]:  # noqa: ANN401 - a type hint may be anything
-    """The Metas of an annotated type, also inside of ``… | None``."""
+    """The Metas of an annotated type, also within ``… | None``."""
     yield from (meta for meta in getattr(hint, "__metadata__", ()) if isinstance(meta, Meta))
     for inner in getattr(hint, "__args__", ()):
         yield from _metas(inner)
 
 
 def masked(hint: Any, value: object) -> object:  # noqa: ANN401 - same
-    """The value of a setting of this kind as it may be shown."""
+    """The value of a setting of this type as it may be shown; an empty one unmasked."""
     secret = next((found for meta in _metas(hint) if (found := (meta.extra or {}).get("secret"))), None)
-    if value is None or secret is None:
+    if value in (None, "", ()) or secret is None:
         return _tables(value)
-    if secret == "path":  # noqa: S105 - what of it is secret
-        url = urlsplit(str(value))
-        return f"{url.scheme}://{url.netloc.rpartition('@')[2]}/{MASK}" if url.netloc else value
+    if secret == "path":  # noqa: S105 - the part that is secret
+        scheme, _, rest = str(value).partition("://")
+        host = re.split(r"[/?#]", _without_password(rest), maxsplit=1)[0].rpartition("@")[2]
+        return f"{scheme}://{host}/{MASK}"
     return MASK
 
 
 def _tables(value: object) -> object:
-    """The same for the tables of a list; what is not set in them is left out."""
+    """The same for the tables of a list, without their unset keys."""
+    if isinstance(value, str):
+        return without_password(value)
     if isinstance(value, tuple):
         return [_tables(one) for one in value]
+    if isinstance(value, dict):
+        return {name: _tables(one) for name, one in value.items()}
     if not isinstance(value, msgspec.Struct):
         return value
-    told: dict[str, object] = {}
+    shown: dict[str, object] = {}
     if isinstance(value, ReceiverSettings):
-        told["type"] = next(name for name, struct in RECEIVERS.items() if type(value) is struct)
+        shown["type"] = value.type_name
     for name, hint in get_type_hints(type(value), include_extras=True).items():
         if (own := getattr(value, name)) is not None:
-            told[name] = masked(hint, own)
-    return told
+            shown[name] = masked(hint, own)
+    return shown
 
 
 def without_password(text: str) -> str:
-    """The text with the password of a URL in it masked."""
-    return _URL_PASSWORD.sub(rf"\1:{MASK}@", text)
+    """The text with the credentials of URLs masked."""
+    return _URL.sub(lambda found: _without_password(found[0]), text)
 
 
-def setting(key: str, found: Given, problems: list[str]) -> object:
-    """The value of ``section.key``; WRONG, and a problem for each thing that is wrong with it."""
+def _without_password(rest: str) -> str:
+    """The same for what follows ``://``. A password that was not encoded may hold ``@`` and ``/``."""
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    user, at, _ = authority.partition("@")
+    if not at:
+        host, colon, port = authority.rpartition(":")
+        if not colon or port.isdigit() or port.endswith("]") or host.startswith("[") or "@" not in rest:
+            before, mark, inner = rest.partition("://")  # of a URL in the path or the query
+            return before + mark + _without_password(inner) if mark else rest
+        user = authority
+    name, colon, _ = user.partition(":")
+    if not colon:
+        return f"{MASK}@{rest.partition('@')[2]}"
+    return f"{name}:{MASK}@{rest.rpartition('@')[2]}"
+
+
+def setting(key: str, found: Given, problems: list[str], receivers: ReceiverTypes) -> object:
+    """The value of ``section.key``; with problems, which are appended, WRONG or the valid parts of tables."""
     if key in _TABLES:
-        return _list_of_tables(key, found, problems)
+        return _list_of_tables(key, found, problems, receivers)
     value = found.value
     if found.as_text and isinstance(value, str) and get_origin(getattr(HINTS[key], "__origin__", None)) is tuple:
         value = [part.strip() for part in value.split(",") if part.strip()]
     return _value(key, HINTS[key], msgspec.structs.replace(found, value=value), problems)
 
 
-def contradictions(alerts: Mapping[str, Any]) -> list[str]:
-    """What is wrong with settings that are right each by itself."""
+def contradictions(alerts: Mapping[str, Any], *, knows_receivers: bool = True) -> list[str]:
+    """Problems of settings that are valid each by itself. Not ``knows_receivers``: these could not be read."""
     problems = []
     receivers: tuple[Any, ...] = alerts.get("receivers", ())
     names = [one.name for one in receivers]
     for number, one in enumerate(receivers):
         where = f"alerts.receivers[{number}]"
-        if one.name in names[:number]:
+        if one.name and one.name in names[:number]:
             problems.append(f"{where}.name is {one.name}, which is the name of another receiver.")
-        problems += _of_receiver(where, one)
+        problems += _of_template(f"{where}.template", one.template)
+        problems += [f"{where}.{problem}" for problem in one.problems()]
     for number, route in enumerate(alerts.get("routes", ())):
         where = f"alerts.routes[{number}]"
-        problems += [
-            f"{where}.receivers names {name}, which is no receiver." for name in route.receivers if name not in names
-        ]
-        try:
-            ZoneInfo(route.timezone)
-        except (ZoneInfoNotFoundError, ValueError):
-            problems.append(f"{where}.timezone must be the name of a time zone such as Europe/Berlin.")
+        if knows_receivers:
+            unknown = [name for name in route.receivers if name not in names]
+            problems += [f"{where}.receivers names {name}, which is no receiver." for name in unknown]
+        problems += _of_match(where, route.match)
+        problems += _of_timezone(where, route.timezone)
+    if (why := signing_secret_problem(alerts.get("chatops_secret"))) is not None:
+        problems.append(f"alerts.chatops_secret {why}")
     return problems
 
 
-def _of_receiver(where: str, one: Any) -> Iterator[str]:  # noqa: ANN401 - any kind of receiver
-    if one.template is not None:
-        try:
-            jinja2.Environment(autoescape=True).parse(one.template)
-        except jinja2.TemplateSyntaxError as error:
-            yield f"{where}.template is no Jinja2 template: {error.message}, line {error.lineno}."
-    secret = getattr(one, "secret", None)
-    if secret is not None and secret.startswith("whsec_"):
-        try:
-            base64.b64decode(secret.removeprefix("whsec_"), validate=True)
-        except binascii.Error:
-            yield f"{where}.secret must be whsec_ and base64, or any text without whsec_."
-    if getattr(one, "username", None) is not None:
-        if one.password is None:
-            yield f"{where}.password is missing: there is a username."
-        if one.tls == "none":
-            yield f"{where}.tls must not be none where there is a username."
+def _of_match(where: str, match: Mapping[str, Any]) -> Iterator[str]:
+    """Values that no alert can have: a route with one of them would silently match nothing."""
+    for name, given in match.items():
+        for value in given if isinstance(given, tuple) else (given,):
+            text = str(value)
+            known = _MATCHED_VALUES.get(name)
+            if known is not None and not any(fits(one, text) for one in known):
+                yield f"{where}.match.{name} has {text!r}, which is none of {', '.join(known)}."
+            elif name == "app_id" and not text.replace("*", "").isdigit() and text != "*":
+                yield f"{where}.match.app_id has {text!r}, which is no AppID."
 
 
-def _list_of_tables(key: str, found: Given, problems: list[str]) -> object:
+def _of_timezone(where: str, name: str) -> Iterator[str]:
+    try:
+        zone(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        if available_timezones():
+            yield f"{where}.timezone must be the name of a time zone such as Europe/Berlin."
+        else:
+            yield (
+                f"{where}.timezone is {name}, and this machine has no time zone data: install tzdata (a package of the "
+                "system, or of Python), or use UTC."
+            )
+
+
+def _of_template(where: str, template: str | None) -> Iterator[str]:
+    if template is None:
+        return
+    try:
+        jinja2.Environment(autoescape=True).parse(template)
+    except jinja2.TemplateSyntaxError as error:
+        yield f"{where} is no Jinja2 template: {(error.message or '').rstrip('.')}, line {error.lineno}."
+
+
+def _list_of_tables(key: str, found: Given, problems: list[str], receivers: ReceiverTypes) -> object:
     value = found.value
     if found.as_text and isinstance(value, str):
         try:
@@ -146,28 +190,43 @@ def _list_of_tables(key: str, found: Given, problems: list[str]) -> object:
         form = "a list of objects in JSON" if found.as_text else f"a list of tables, each written [[{key}]]"
         problems.append(f"{key} must be {form} ({found.source}).")
         return WRONG
-    made = [_table(f"{key}[{number}]", _TABLES[key], one, found.source, problems) for number, one in enumerate(value)]
-    return WRONG if WRONG in made else tuple(made)
+    return tuple(
+        _receiver(f"{key}[{number}]", one, found.source, problems, receivers)
+        if key == RECEIVERS
+        else _table(f"{key}[{number}]", RouteSettings, one, found.source, problems)
+        for number, one in enumerate(value)
+    )
+
+
+def _receiver(where: str, given: dict[str, Any], source: str, problems: list[str], receivers: ReceiverTypes) -> object:
+    rest = dict(given)
+    struct = receivers.get(str(rest.pop("type", None)))
+    if struct is None:
+        problems.append(f"{where}.type must be one of {', '.join(receivers)} ({source}).")
+        struct = ReceiverSettings
+        rest = {name: value for name, value in rest.items() if name in struct.__struct_fields__}
+    return _table(where, struct, rest, source, problems)
 
 
 def _table(where: str, struct: Any, given: dict[str, Any], source: str, problems: list[str]) -> object:  # noqa: ANN401
+    """The table with empty values for invalid and missing ones, so that the others are checked further."""
     rest = dict(given)
-    if struct is None:
-        struct = RECEIVERS.get(str(rest.pop("type", None)))
-        if struct is None:
-            problems.append(f"{where}.type must be one of {', '.join(RECEIVERS)} ({source}).")
-            return WRONG
     hints = get_type_hints(struct, include_extras=True)
-    before = len(problems)
-    problems += [f"{where}.{name} is not a setting ({source})." for name in rest if name not in hints]
-    missing = {field.name for field in msgspec.structs.fields(struct) if field.required} - rest.keys()
-    problems += [f"{where}.{name} is missing ({source})." for name in sorted(missing)]
+    problems += [f"Unknown setting {where}.{name} ({source})." for name in rest if name not in hints]
+    if isinstance(rest.get("match"), dict) and "match" in hints:
+        wrong = [name for name in rest["match"] if name not in MATCHED]
+        known = ", ".join(MATCHED)
+        problems += [f"{where}.match must be a table of {known}; {name} is none of them ({source})." for name in wrong]
+        rest["match"] = {name: value for name, value in rest["match"].items() if name not in wrong}
+    required = {field.name for field in msgspec.structs.fields(struct) if field.required}
+    problems += [f"{where}.{name} is missing ({source})." for name in sorted(required - rest.keys())]
     values = {
         name: _value(f"{where}.{name}", hints[name], Given(value, source), problems)
         for name, value in rest.items()
         if name in hints
     }
-    return WRONG if len(problems) > before else struct(**values)
+    right = {name: value for name, value in values.items() if value is not WRONG}
+    return struct(**(dict.fromkeys(required, "") | right))
 
 
 def _value(key: str, hint: Any, found: Given, problems: list[str]) -> object:  # noqa: ANN401 - same

@@ -1,6 +1,7 @@
 """Reads the settings, weakest source first: defaults, a TOML file, the environment, the command line.
 
-A wrong or unknown setting is never passed over: :func:`load` names every one of them in a single error.
+A wrong or unknown setting is never ignored: :func:`load` names all of them in one error. Only receivers are left out
+where the caller knows none of their types.
 """
 
 from __future__ import annotations
@@ -20,31 +21,35 @@ from sidecar.settings.sections import Settings
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from sidecar.settings.alert_settings import ReceiverTypes
+
 DEFAULT_FILE: Final = "zimwatch.toml"
 PREFIX: Final = "ZIMWATCH_"
 
-# A Kubernetes Service called "zimwatch" puts these into every pod's environment; they are nobody's settings.
+# A Kubernetes Service called "zimwatch" puts these into every pod's environment; they are no settings.
 _KUBERNETES: Final = re.compile(
     r"ZIMWATCH_(SERVICE_(HOST|PORT)(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
 )
 
 
 class Loaded(msgspec.Struct, frozen=True):
-    """The settings in force, and the source of each ``section.key``. Those in ``secret`` came from files of secrets."""
+    """The settings in force, and the source of each ``section.key``. Those in ``secret`` come from secret files."""
 
     settings: Settings
     sources: dict[str, str]
     secret: frozenset[str] = frozenset()
 
     def shown(self) -> Iterator[tuple[str, str, str]]:
-        """Key, value as TOML would have it, source; fit to be printed: what is secret is masked."""
+        """Key, value as JSON, and source of each setting, with secrets masked."""
         for key, source in self.sources.items():
             value = MASK if key in self.secret else convert.masked(HINTS[key], value_of(self.settings, key))
-            yield key, convert.without_password(msgspec.json.encode(value).decode()), source
+            yield key, msgspec.json.encode(value).decode(), source
 
 
 KEYS: Final = tuple(HINTS)
 """Every setting as ``section.key``."""
+ALIASES: Final = {"alerts.public_url": "server.public_url"}
+"""Former names of settings, which are still read."""
 
 
 def environment_name(key: str) -> str:
@@ -58,34 +63,56 @@ def value_of(settings: Settings, key: str) -> object:
     return getattr(getattr(settings, section), name)
 
 
-def load(path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, object]) -> Loaded:
+def load(
+    path: Path | None,
+    environ: Mapping[str, str],
+    overrides: Mapping[str, object],
+    receivers: ReceiverTypes | None = None,
+) -> Loaded:
     """Settings from every source; ``path`` None means ``./zimwatch.toml`` if there is one.
 
-    ``overrides`` is the command line, by ``section.key``; None there means not given. Raises SettingsError that
-    names each wrong or unknown key, and gives no value away.
+    ``overrides`` is the command line, by ``section.key``; None there means not given. Without ``receivers``, the types
+    of receivers that there are, ``alerts.receivers`` is left out. Raises SettingsError that names each wrong or unknown
+    key, and gives no value away.
     """
+    loaded, problems = read(path, environ, overrides, receivers)
+    if problems:
+        raise SettingsError(problems)
+    return loaded
+
+
+def read(
+    path: Path | None,
+    environ: Mapping[str, str],
+    overrides: Mapping[str, object],
+    receivers: ReceiverTypes | None = None,
+) -> tuple[Loaded, list[str]]:
+    """The same, and all that is wrong. A wrong value is its default or ``""`` there: fit for further checks only."""
     problems: list[str] = []
     secret: set[str] = set()
     given: dict[str, Given] = {}
-    given |= _from_file(path, problems)
-    given |= _from_environment(environ, problems, secret)
+    given |= _by_present_names(_from_file(path, problems), problems)
+    given |= _by_present_names(_from_environment(environ, problems, secret), problems)
     given |= {key: Given(value, "command line") for key, value in overrides.items() if value is not None}
+    if receivers is None:
+        given.pop(convert.RECEIVERS, None)
     values: dict[str, dict[str, Any]] = {section: {} for section in get_type_hints(Settings)}
     for key, found in given.items():
         section, name = key.split(".")
-        converted = convert.setting(key, found, problems)
+        converted = convert.setting(key, found, problems, receivers or {})
         if converted is not convert.WRONG:
             values[section][name] = converted
-    if not problems:
-        problems += convert.contradictions(values["alerts"])
-    if problems:
-        raise SettingsError(problems)
+    wrong = {key for key in given if key.split(".")[1] not in values[key.split(".")[0]]}
+    problems += convert.contradictions(
+        values["alerts"], knows_receivers=receivers is not None and convert.RECEIVERS not in wrong
+    )
     sources = {key: given[key].source if key in given else "default" for key in KEYS}
     sections = {section: struct(**values[section]) for section, struct in get_type_hints(Settings).items()}
     settings = Settings(**sections)
-    if problems := settings.canary.problems():
-        raise SettingsError(problems)
-    return Loaded(settings, sources, frozenset(secret))
+    problems += settings.server.problems()
+    if not any(key.startswith("canary.") for key in wrong):
+        problems += settings.canary.problems()
+    return Loaded(settings, sources, frozenset(secret)), problems
 
 
 def _from_file(path: Path | None, problems: list[str]) -> dict[str, Given]:
@@ -94,7 +121,7 @@ def _from_file(path: Path | None, problems: list[str]) -> dict[str, Given]:
         if not path.exists():
             return {}
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        tables = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         problems.append(f"The settings file {path} cannot be read: {error.strerror}.")
         return {}
@@ -104,36 +131,48 @@ def _from_file(path: Path | None, problems: list[str]) -> dict[str, Given]:
     given: dict[str, Given] = {}
     for section, table in tables.items():
         if section not in get_type_hints(Settings):
-            problems.append(f"{section} is not a section of the settings ({path}).")
+            problems.append(f"Unknown section {section} ({path}).")
         elif not isinstance(table, dict):
             problems.append(f"{section} must be a table, written [{section}] ({path}).")
         else:
             given |= {f"{section}.{name}": Given(value, str(path)) for name, value in table.items()}
-    for key in [key for key in given if key not in HINTS]:
-        problems.append(f"{key} is not a setting ({path}).")
+    for key in [key for key in given if key not in HINTS and key not in ALIASES]:
+        problems.append(f"Unknown setting {key} ({path}).")
         del given[key]
     return given
 
 
+def _by_present_names(given: dict[str, Given], problems: list[str]) -> dict[str, Given]:
+    """The settings of one source under their present names; under a former name the value must be the same."""
+    renamed = {key: found for key, found in given.items() if key not in ALIASES}
+    for former in given.keys() & ALIASES.keys():
+        present = ALIASES[former]
+        if renamed.setdefault(present, given[former]).value != given[former].value:
+            problems.append(
+                f"{present} and its former name {former} differ ({given[present].source}, {given[former].source})."
+            )
+    return renamed
+
+
 def _from_environment(environ: Mapping[str, str], problems: list[str], secret: set[str]) -> dict[str, Given]:
-    names = {environment_name(key): key for key in KEYS}
+    names = {environment_name(key): key for key in (*KEYS, *ALIASES)}
     files = {f"{name}_FILE": key for name, key in names.items()}
     given: dict[str, Given] = {}
     for name, text in environ.items():
         if not name.startswith(PREFIX) or _KUBERNETES.fullmatch(name):
             continue
         if name in names:
-            given[names[name]] = Given(text, name, as_text=True)
+            given[names[name]] = Given(text.rstrip("\r\n"), name, as_text=True)
         elif name in files and name.removesuffix("_FILE") in environ:
             problems.append(f"{files[name]} is given twice: by {name} and by {name.removesuffix('_FILE')}.")
         elif name in files:
             try:
-                content = Path(text).read_text(encoding="utf-8").rstrip("\r\n")
+                content = Path(text).read_text(encoding="utf-8-sig").rstrip("\r\n")
             except (OSError, UnicodeDecodeError) as error:
                 problems.append(f"{files[name]} cannot be read from the file in {name}: {error}.")
             else:
                 given[files[name]] = Given(content, name, as_text=True)
-                secret.add(files[name])
+                secret.add(ALIASES.get(files[name], files[name]))
         else:
-            problems.append(f"{name} is not a setting of the environment; their names are {PREFIX}SECTION__KEY.")
+            problems.append(f"Unknown setting {name}; the environment has {PREFIX}SECTION__KEY.")
     return given

@@ -1,16 +1,21 @@
-"""The sections of the settings, but for the alerts': what there is to set, of which kind, and its default."""
+"""The sections of the settings but ``alerts``: each setting with its type and default."""
 
 from __future__ import annotations
+
+import ipaddress
+from urllib.parse import urlsplit
 
 import msgspec
 
 from sidecar.domain.lease import Leases
-from sidecar.settings.alerts import AlertSettings
-from sidecar.settings.values import (
+from sidecar.settings.alert_settings import AlertSettings
+from sidecar.settings.value_kinds import (
     AppId,
+    AppIds,
     AppSecrets,
     BodyBytes,
     CapabilityUrl,
+    Connections,
     DatabaseUrl,
     Duration,
     FileBytes,
@@ -19,8 +24,10 @@ from sidecar.settings.values import (
     Hosts,
     HttpUrl,
     Level,
+    Networks,
     Origins,
     Port,
+    PublicUrl,
     Secret,
     SocketUrl,
     TraceUrl,
@@ -31,11 +38,48 @@ from sidecar.settings.values import (
 
 
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Where Zimwatch listens. ``allowed_hosts``: names it answers to beside loopback and ``host`` itself."""
+    """Where Zimwatch listens, and how people reach it.
+
+    ``allowed_hosts``: accepted values of Host beside loopback, ``host`` and the host of ``public_url``.
+    ``trusted_proxies``: the peers whose headers about the client are used. Beyond ``max_connections`` idle ones are
+    closed; ``max_connections_per_client`` counts only with trusted proxies, by which clients are known.
+    """
 
     host: Host = "127.0.0.1"
     port: Port = 8790
+    public_url: PublicUrl = ""
     allowed_hosts: Hosts = ()
+    trusted_proxies: Networks = ()
+    max_connections: Connections = 2_000
+    max_connections_per_client: Connections = 256
+    header_timeout: Duration = "10s"
+    body_timeout: Duration = "30s"
+
+    @property
+    def path(self) -> str:
+        """The path of ``public_url`` without a slash at its end; empty for the root of a host."""
+        return urlsplit(self.public_url).path.rstrip("/")
+
+    def problems(self) -> list[str]:
+        """What a pattern cannot check."""
+        problems = []
+        try:
+            urlsplit(self.public_url).port  # noqa: B018 - reading it is what checks it
+        except ValueError:
+            problems.append("server.public_url must have an IPv6 address in its brackets and a port up to 65535.")
+        for text in self.trusted_proxies:
+            try:
+                ipaddress.ip_network(text, strict=False)
+            except ValueError:
+                problems.append(f"server.trusted_proxies must be IP addresses and networks, and {text} is neither.")
+        return problems
+
+
+class SignInSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How long a browser stays signed in: without a request, and at most."""
+
+    idle: Duration = "12h"
+    lifetime: Duration = "7d"
 
 
 class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,14 +89,16 @@ class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class IngestSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``POST /v1/events`` takes. The limit holds after decompression.
+    """What ``POST /v1/events`` accepts. ``max_body_bytes`` counts after decompression.
 
-    Past ``max_waiting_bytes`` of bodies that wait for their commit, or when the oldest has waited for ``max_waiting``,
-    senders are told to come back.
+    With ``max_waiting_bytes`` of bodies in the queue for a commit, or once the oldest has waited for ``max_waiting``,
+    requests get 503. ``apps``: the apps whose events are accepted, beside those that tokens and other settings name;
+    while it is empty, the first 100 are learned.
     """
 
     max_body_bytes: BodyBytes = 1_048_576
     allowed_origins: Origins = ()
+    apps: AppIds = ()
     max_waiting_bytes: WaitingBytes = 67_108_864
     max_waiting: Duration = "5s"
 
@@ -64,12 +110,12 @@ class LeaseSettings(msgspec.Struct, frozen=True, kw_only=True):
     silent: Duration = "24h"
 
     def leases(self) -> Leases:
-        """The same in microseconds."""
+        """The leases in microseconds."""
         return Leases(heartbeat_us=duration_us(self.heartbeat), silent_us=duration_us(self.silent))
 
 
 class ZegoSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """ZEGO's own server: what it may tell Zimwatch, and what Zimwatch asks it. Secrets name the app they are of."""
+    """ZEGO's server: its callbacks, and the queries to it. A secret names its app."""
 
     callback_secrets: AppSecrets = ()
     callback_window: Duration = "5m"
@@ -79,10 +125,10 @@ class ZegoSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CanarySettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The account that Zimwatch itself logs in, to see whether ZIM can be reached. Off while nothing is given.
+    """The account that Zimwatch itself logs in, to see whether ZIM can be reached. Off without an account.
 
-    ``token_command`` is a program and its arguments, run without a shell. ``network`` stands for every server of
-    ZEGOCLOUD's, for a rehearsal.
+    ``token_command`` is a program and its arguments, run without a shell. ``network`` replaces every server of
+    ZEGOCLOUD's, for tests.
     """
 
     app_id: AppId | None = None
@@ -99,7 +145,7 @@ class CanarySettings(msgspec.Struct, frozen=True, kw_only=True):
         return any((self.app_id, self.user_id, self.token_command, self.token_url))
 
     def problems(self) -> list[str]:
-        """What is missing, or one too many."""
+        """What is missing, and contradictions."""
         if not self.is_on:
             return []
         given = {"canary.app_id": self.app_id, "canary.user_id": self.user_id}
@@ -110,7 +156,7 @@ class CanarySettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RetentionSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How long events, alerts and rejected events are kept, and how large the database may become: the oldest go."""
+    """How long events, alerts and rejected events are kept, and the size above which the oldest are deleted."""
 
     events: Duration = "30d"
     alerts: Duration = "30d"
@@ -119,28 +165,29 @@ class RetentionSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExportSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """For how long a span is offered to a collector that does not take it."""
+    """How long a span is offered to a collector that does not accept it."""
 
     max_age: Duration = "7d"
 
 
 class DashboardSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What the pages are told. The template's ``{trace_id}``, ``{start_ms}`` and ``{end_ms}`` are filled in."""
+    """Settings of the pages. The template has ``{trace_id}``, ``{start_ms}`` and ``{end_ms}``."""
 
     trace_url_template: TraceUrl | None = None
 
 
 class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What goes to stderr. ``auto`` is JSON unless stderr is a terminal."""
+    """Logs to stderr. ``auto`` is JSON unless stderr is a terminal."""
 
     level: Level = "info"
     format: Format = "auto"
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """Every setting of Zimwatch's own. OpenTelemetry's come from its own environment variables."""
+    """All settings, but those of OpenTelemetry, which are its own environment variables."""
 
     server: ServerSettings = ServerSettings()
+    sign_in: SignInSettings = SignInSettings()
     database: DatabaseSettings = DatabaseSettings()
     ingest: IngestSettings = IngestSettings()
     leases: LeaseSettings = LeaseSettings()

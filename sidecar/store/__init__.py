@@ -1,8 +1,10 @@
-"""All SQL: the event log, what follows from it, the alerts, what is owed to others, and the tokens."""
+"""The store: one database and its interface; all SQL but that of the alerts, which is in ``alerting.tables``.
 
-from sidecar.store import alert_tables  # its tables stand beside those of sidecar.store.tables
-from sidecar.store.retention import Retention
+Other packages read and write by functions of a connection, given to :meth:`Store.read` and :meth:`Store.write`.
+"""
+
+from sidecar.store.care.retention import Retention
 from sidecar.store.store import Store
 from sidecar.store.writer import Limits
 
-__all__ = ["Limits", "Retention", "Store", "alert_tables"]
+__all__ = ["Limits", "Retention", "Store"]

@@ -1,123 +1,110 @@
-"""The store as the rest of Zimwatch sees it: what it was given is committed before it answers."""
+"""The store: one open database and its only interface.
+
+Events are appended; everything else is read and written by functions of a connection, given to :meth:`Store.read` and
+:meth:`Store.write`, with the time as an argument. Each call returns after its commit.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import IO, Concatenate, ParamSpec, TypeVar
+from functools import partial
+from typing import Any, Concatenate, ParamSpec, TypeVar, overload
 
 import sqlalchemy as sa
 import structlog
 
-from sidecar.clock import Clock, steady_us
+from sidecar.clock import Clock
 from sidecar.domain.events import Event
-from sidecar.domain.lease import Leases
-from sidecar.domain.lease_time import LeaseClock, LeaseTime, Stretch
+from sidecar.domain.lease import Leases, LeaseTime, Now
+from sidecar.domain.texts import Text
+from sidecar.domain.units import DAY_US
 from sidecar.errors import DatabaseRefusedError, StoreUnavailableError
-from sidecar.store import (
-    backups,
-    engine,
-    event_log,
-    hand_off,
-    lease_time,
-    lookup,
-    outbox,
-    past,
-    queries,
-    rollups,
-    storage,
-)
-from sidecar.store.event_log import Batch
-from sidecar.store.hand_off import HandOff
-from sidecar.store.lookup import Found, Search
-from sidecar.store.past import Then
-from sidecar.store.reactions import Reaction
-from sidecar.store.rebuild import rebuild
-from sidecar.store.records import (
+from sidecar.store import engines, log_positions
+from sidecar.store.access.tokens import TokenLookup
+from sidecar.store.care import pruning_hold
+from sidecar.store.care.clock_watch import ClockFollower, ClockWatch
+from sidecar.store.care.pruning_hold import Hold
+from sidecar.store.care.rebuild import rebuild
+from sidecar.store.care.retention import Expiring, Pruner, Retention
+from sidecar.store.database import Database, Duty
+from sidecar.store.log import span_outbox
+from sidecar.store.log.event_log import Batch
+from sidecar.store.log.followers import Follower
+from sidecar.store.users import user_reads
+from sidecar.store.values import (
     Appended,
-    Backlog,
     Commit,
-    Loss,
-    PendingSpan,
+    Publishing,
     Rejected,
-    StoredEvent,
-    Summary,
-    Token,
-    UserDetail,
-    UserFilter,
-    UserPage,
-    UserRow,
 )
-from sidecar.store.retention import Pruner, Retention
-from sidecar.store.rollups import Bucket
-from sidecar.store.storage import Storage
-from sidecar.store.tokens import Tokens
 from sidecar.store.writer import Limits, Writer
+from sidecar.system.files import FILES, Files
+from sidecar.system.threads import THREADS, Threads, run_in
 
 _log = structlog.get_logger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
 READERS = 3
-# The most of a crash that clients are blamed for, and one small commit.
-ALIVE_EVERY_US = 5_000_000
 SWEEP_USERS = 500
+
+UPKEEP = "leases and retention"
 
 
 class Store:
-    """One database file, open. Made by :meth:`open`; every coroutine may be called from one event loop at a time."""
+    """An open database, created by :meth:`open`. Coroutines may be called from one event loop at a time."""
 
     def __init__(
         self,
-        path: Path,
-        lock: IO[str] | None,
+        database: Database,
         *,
-        writes: sa.Engine,
-        reads: sa.Engine,
+        attached: bool,
         clock: Clock,
         steady: Clock,
+        threads: Threads,
         leases: Leases,
         export_spans: bool | None,
-        reactions: Sequence[Reaction],
+        followers: Sequence[Follower],
         limits: Limits | None,
         retention: Retention | None,
+        expiring: Sequence[Expiring],
     ) -> None:
-        self.path = path
-        self._pruner = Pruner(retention or Retention(), steady_us)
-        self._lock = lock
+        self.path = database.path
+        self._database = database
+        self._is_closed = False
+        self._pruner = Pruner(retention or Retention(), steady, expiring)
         self._clock = clock
         self._steady = steady
         self._leases = leases
         self._listeners: list[tuple[asyncio.AbstractEventLoop, Callable[[Commit], None]]] = []
-        self._write_engine = writes
-        self._read_engine = reads
-        engine.refuse_damaged(writes, path)
-        outdated = engine.migrate(writes, path)
-        self._readers = ThreadPoolExecutor(READERS, "zimwatch-reader")
-        self._tokens = Tokens(self._read_engine, self._write_engine, clock)
+        database.listen(self._publish)
+        outdated = database.migrate()
         self._writer: Writer | None = None
-        self._lease_clock = self._begin_lease_time(attached=lock is None)
-        self._swept = self._lease_clock.at(steady())
-        self._alive_us = clock()
-        self._unsaved: list[Stretch] = []
-        if lock is not None:
-            with self._write_engine.begin() as connection:
+        self._clock_watch = ClockWatch(database, clock=clock, steady=steady, attached=attached)
+        self._lease_time = self._clock_watch.lease_time
+        self._swept = self._lease_time()
+        self._upkeep: Duty | None = None
+        self._pruning_hold: Hold | None = None
+        if not attached:
+            with database.begin() as connection:
                 if outdated:
-                    _log.warning("after this migration all users are made anew from the events; it may take minutes")
+                    _log.warning("after this migration all users are rebuilt from the events; it may take minutes")
                     rebuild(connection, leases, self._lease_time())
                 if export_spans is not None:
-                    outbox.begin(connection, export_spans=export_spans)
+                    span_outbox.begin(connection, export_spans=export_spans)
+        self._readers = threads.pool("zimwatch-reader", READERS)
+        self.tokens = TokenLookup(database, clock)
+        if not attached:
             self._writer = Writer(
-                self._write_engine,
+                database,
                 leases,
-                self._publish,
-                steady=steady_us,
+                threads=threads,
+                steady=steady,
                 lease_time=self._lease_time,
-                export_spans=bool(export_spans),
-                reactions=reactions,
+                refused=self._clock_watch.pause,
+                followers=[*([span_outbox.SpanFollower()] if export_spans else []), *followers],
                 limits=limits,
             )
 
@@ -128,88 +115,110 @@ class Store:
         *,
         clock: Clock,
         steady: Clock | None = None,
+        threads: Threads = THREADS,
+        files: Files = FILES,
         leases: Leases | None = None,
         export_spans: bool | None = False,
         attach: bool = False,
-        reactions: Sequence[Reaction] = (),
+        followers: Sequence[Follower] = (),
         limits: Limits | None = None,
         retention: Retention | None = None,
+        expiring: Sequence[Expiring] = (),
     ) -> Store:
-        """Opens or makes the file, brings its tables up to date and starts the writer.
+        """Opens or creates the database, brings its tables up to date and starts the writer.
 
-        With ``attach`` the file may be served by another process: tokens and reads work, appending does not. Spans
-        are owed only with ``export_spans``; None leaves that as it is. ``reactions`` are called in the transaction of
-        the events. Leases run by ``steady``, or by ``clock`` where there is no other. DatabaseRefusedError where the
-        file is not ours, newer, broken or in use.
+        With ``attach`` another process may serve it: reads and small writes work, appending does not. Spans are
+        recorded for export only with ``export_spans``; None leaves that as it is. ``followers`` handle each event in
+        the transaction that appends it; ``expiring`` is pruned with the store. Leases and pauses use ``steady``, or
+        ``clock`` without one. DatabaseRefusedError where the file is not ours, newer, damaged or in use.
         """
-        path = engine.path_of(database_url)
-        with contextlib.ExitStack() as opened:
-            try:
-                engine.claim(path)
-                lock = None if attach else opened.enter_context(engine.lock(path))
-                writes, reads = engine.connect(path, writes=True), engine.connect(path, writes=False)
-                opened.callback(writes.dispose)
-                opened.callback(reads.dispose)
-                store = cls(
-                    path,
-                    lock,
-                    writes=writes,
-                    reads=reads,
-                    clock=clock,
-                    steady=steady or clock,
-                    leases=leases or Leases(),
-                    export_spans=export_spans,
-                    reactions=reactions,
-                    limits=limits,
-                    retention=retention,
-                )
-            except (sa.exc.DatabaseError, OSError) as error:
-                reason = getattr(error, "orig", error)
-                sentence = f"{path} cannot be opened as a database: {reason}{engine.WHAT_TO_DO}"
-                raise DatabaseRefusedError(sentence) from error
-            opened.pop_all()  # the store closes them from here on
+        with engines.refusing(database_url), contextlib.ExitStack() as opened:
+            database = engines.open_database(database_url, attach=attach, steady=steady or clock, files=files)
+            opened.callback(database.close)
+            store = cls(
+                database,
+                attached=attach,
+                clock=clock,
+                steady=steady or clock,
+                threads=threads,
+                leases=leases or Leases(),
+                export_spans=export_spans,
+                followers=followers,
+                limits=limits,
+                retention=retention,
+                expiring=expiring,
+            )
+            opened.pop_all()  # the store closes it from here on
             return store
 
     async def close(self) -> None:
-        """Commits what was accepted, then lets go of the file."""
+        """Commits what was accepted, then closes the database. Idempotent."""
+        if self._is_closed:
+            return
+        self._is_closed = True
         if self._writer is not None:
-            with contextlib.suppress(StoreUnavailableError):  # then leases lose no more than since the last mark
-                await self._look_at_clocks(closing=True)
-            await asyncio.to_thread(self._writer.close)
-        self._tokens.close()
+            with contextlib.suppress(StoreUnavailableError):  # then leases lose only the time since the last mark
+                await self.notice_clock(closing=True)
+            await run_in(self._readers, self._writer.close)
+        if self._upkeep is not None:
+            self._upkeep.release()
         self._readers.shutdown()
-        self._read_engine.dispose()
-        self._write_engine.dispose()
-        if self._lock is not None:
-            self._lock.close()
+        self._database.close()
 
     @property
-    def problem(self) -> str | None:
+    def problem(self) -> Text | None:
         """Why the last commit failed; None where it did not."""
-        return self._writer.problem if self._writer else None
+        return self._database.care.problem or self._database.care.waits_for()
+
+    def hurry(self) -> None:
+        """To be called when Zimwatch is to stop: from now on no wait for another program is long."""
+        self._database.care.hurry()
 
     async def append(
         self, events: Sequence[Event], rejected: Sequence[Rejected] = (), *, size_bytes: int = 0
     ) -> Appended:
-        """Commits the events that are new; after that they are never lost. StoreUnavailableError: none was kept.
+        """Commits the new events; after that they are never lost. StoreUnavailableError: none was stored.
 
-        ``size_bytes`` is what they took on the wire, by which it is measured how much waits.
+        ``size_bytes`` is their size on the wire, which counts for the limit of waiting bytes.
         """
         if not events and not rejected:
             return Appended(0, 0)
         return await self._writing.append(Batch(events, rejected, size_bytes))
 
-    async def write(self, work: Callable[[sa.Connection], T]) -> T:
-        """Commits what ``work`` does in the writer's thread, and gives its result; it may run again if others fail."""
-        result: T = await self._writing.do(work)
-        return result
+    @overload
+    async def write(
+        self, work: Callable[Concatenate[sa.Connection, P], Publishing[T]], *args: P.args, **kwargs: P.kwargs
+    ) -> T: ...
+
+    @overload
+    async def write(self, work: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T: ...
+
+    async def write(self, work: Callable[Concatenate[sa.Connection, P], Any], *args: P.args, **kwargs: P.kwargs) -> Any:
+        """Runs ``work`` in a transaction of the writer's thread, and returns its result after the commit.
+
+        It may run again where another work of the transaction fails. One that returns a
+        :class:`~sidecar.store.values.Publishing` publishes its changes after the commit, which an attached database
+        cannot do.
+        """
+
+        def run(connection: sa.Connection) -> Any:  # noqa: ANN401 - the result of the work
+            return work(connection, *args, **kwargs)
+
+        if self._writer is None:
+            return await run_in(self._readers, self._write_alone, run)
+        return await self._writer.do(run)
 
     async def read(self, query: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """What a query of :mod:`sidecar.store` gives."""
-        return await self._read(query, *args, **kwargs)
+        """Runs ``query`` on a consistent snapshot, in a reader's thread. StoreUnavailableError if unreadable."""
+
+        def run() -> T:
+            with self._database.reading() as connection:
+                return query(connection, *args, **kwargs)
+
+        return await run_in(self._readers, run)
 
     async def rebuild(self) -> int:
-        """Builds every projection anew from the log; how many events it holds."""
+        """Rebuilds every projection from the log; returns the number of its events."""
         writer = self._writing
 
         def work(connection: sa.Connection) -> int:
@@ -220,200 +229,109 @@ class Store:
         return count
 
     async def tend(self) -> None:
-        """Marks who became unconfirmed, publishes who began to disagree with ZEGO's server, and prunes.
+        """Marks users whose leases ran out, publishes those that now differ from ZEGO's server, and prunes.
 
-        To be called every second or so; it goes in slices, between which commits go on. Notices that the machine's
-        clock was set, and records from time to time that Zimwatch runs, so that a client is not blamed for silence that
-        nobody listened to.
+        To be called every second or so; where another node has this duty, nothing is done. It works in slices, so that
+        commits are not delayed. It also notices that the machine's clock was set, and records regularly that Zimwatch
+        runs, so that the time in which it did not is not counted as a client's silence.
         """
-        await self._look_at_clocks()
+        self._upkeep = self._upkeep or self._database.hold_duty(UPKEEP)
+        if self._upkeep is None:
+            return
+        await self.notice_clock()
         while await self._writing.sweep(SWEEP_USERS) == SWEEP_USERS:
             pass
-        before, self._swept = self._swept, self._lease_time()
-        await self._read(self._tell_apart, before, self._swept)
+        before, now = self._swept, self.now()
+        self._swept = now.time
+        for changes in await self.read(_began_to_disagree, before, now):
+            await self._writing.do(partial(_published, changes))
         await self.prune()
 
-    async def prune(self) -> int:
-        """Removes all that retention no longer keeps; how many rows."""
+    async def prune(self, *, despite_jump: bool = False) -> int:
+        """Deletes what is past its retention; returns the number of rows.
+
+        After the clock jumped only by size, unless the clock was confirmed (``despite_jump``): see
+        :mod:`sidecar.store.care.pruning_hold`.
+        """
         removed = 0
-        while (some := await self._writing.do(lambda c: self._pruner.slice(c, self._clock()))) is not None:
+        while (some := await self._writing.do(lambda c: self._prune_slice(c, despite_jump=despite_jump))) is not None:
             removed += some
         return removed
 
+    async def make_room(self, *, despite_jump: bool = False) -> int:
+        """Like :meth:`prune`, but on a nearly full disk in small slices, after each of which the log is truncated."""
+
+        def work(connection: sa.Connection) -> int | None:
+            return self._prune_slice(connection, despite_jump=despite_jump)
+
+        removed = 0
+        while True:
+            self._database.care.look_for_room()
+            some: int | None = await self._writing.do(work)
+            if some is None:
+                return removed
+            removed += some
+
+    def _prune_slice(self, connection: sa.Connection, *, despite_jump: bool) -> int | None:
+        if despite_jump:
+            pruning_hold.release(connection)
+        before, self._pruning_hold = self._pruning_hold, pruning_hold.current(connection, self.now())
+        hold = self._pruning_hold
+        if hold is not None and (before is None or before.by_us != hold.by_us):
+            _log.warning(
+                "the clock differs by days from when Zimwatch ran last: nothing is deleted for its age for 24 h, or"
+                " until `zimwatch db prune --now`",
+                days=round(hold.by_us / DAY_US, 1),
+            )
+        # The earlier of both: a clock that was just set counts only once that was noticed, and pruning is on hold.
+        now_us = min(self._clock(), self._lease_time().machine_us)
+        return self._pruner.slice(connection, now_us, by_age=hold is None)
+
+    async def notice_clock(self, *, closing: bool = False) -> None:
+        """See :meth:`ClockWatch.notice`; to be called before acting on a moment."""
+        await self._clock_watch.notice(self._writing, lambda: self.problem is not None, closing=closing)
+
+    def when_clock_is_set(self, follow: ClockFollower) -> None:
+        """Calls ``follow`` in the writer's thread whenever the clock was set."""
+        self._clock_watch.followers.append(follow)
+
     def subscribe(self, callback: Callable[[Commit], None]) -> Callable[[], None]:
-        """Calls ``callback`` in this event loop after each commit that touched users or alerts; gives its undoing."""
+        """Calls ``callback`` in this event loop after each commit of users or alerts. Returns a function to stop it."""
         listener = (asyncio.get_running_loop(), callback)
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
-    async def would_append(self, events: Sequence[Event]) -> Appended:
-        """What :meth:`append` would answer for these events; nothing is kept."""
-        return await self._read(event_log.would_append, events)
-
-    async def users(self, wanted: UserFilter) -> UserPage:
-        """A page of users, newest change first."""
-        return await self._read(lookup.users, wanted, self._lease_time(), self._leases)
-
-    async def users_changed_since(self, position: int, limit: int) -> list[UserRow]:
-        """Users whose row changed after ``position``, oldest change first."""
-        return await self._read(queries.users_changed_since, position, limit, self._lease_time(), self._leases)
-
-    async def users_named(self, names: Sequence[tuple[int, str]]) -> list[UserRow]:
-        """Those of the users, by app and id, that are known; in no order."""
-        return await self._read(queries.users_named, names, self._lease_time(), self._leases) if names else []
-
-    async def user(self, app_id: int, user_id: str) -> UserDetail | None:
-        """One user and its clients; None where nobody has heard of it."""
-        return await self._read(queries.user, app_id, user_id, self._lease_time(), self._leases)
-
-    async def event(self, event_id: bytes) -> StoredEvent | None:
-        """The event with this id; None where it is not in the log."""
-        return await self._read(queries.event, event_id)
-
-    async def timeline(self, app_id: int, user_id: str, *, before: int | None, limit: int) -> list[StoredEvent]:
-        """A user's events, newest first, older than the one at position ``before``."""
-        return await self._read(queries.timeline, app_id, user_id, before=before, limit=limit)
-
-    async def summary(self, app_id: int | None = None) -> Summary:
-        """Users as counts, of one app or of all."""
-        return await self._read(queries.summary, app_id)
-
-    async def search(self, wanted: Search) -> Found:
-        """A page of users for people; see :mod:`sidecar.store.lookup`."""
-        return await self._read(lookup.search_users, wanted, self._lease_time(), self._leases)
-
-    async def app_ids(self) -> list[int]:
-        """Every app that has users."""
-        return await self._read(lookup.app_ids)
-
-    async def day(self, app_id: int | None, *, begin_us: int, end_us: int, step_minutes: int) -> list[Bucket]:
-        """Users by status and what happened, in buckets of some minutes; see :func:`sidecar.store.rollups.read`."""
-        return await self._read(rollups.read, app_id, begin_us=begin_us, end_us=end_us, step_minutes=step_minutes)
-
-    async def user_as_of(self, app_id: int, user_id: str, as_of_us: int, *, limit: int) -> Then:
-        """One user as of a past moment, with its newest events by then."""
-        return await self._read(past.user_as_of, app_id, user_id, as_of_us, limit=limit, leases=self._leases)
-
-    async def sign_hand_off(self, given: HandOff) -> str | None:
-        """The text of a link that shows this; None where nobody has heard of the user."""
-        return await self._read(hand_off.sign, given)
-
-    async def hand_off(self, text: str) -> HandOff | None:
-        """What such a link says; None where it is not ours, was changed, or has ended."""
-        return await self._read(hand_off.read, text, self._clock())
-
-    async def storage(self) -> Storage:
-        """How big the database is, how fast it grows and how much room is left."""
-        return await self._read(storage.measure, self.path, self._clock())
-
-    async def users_as_of(self, wanted: Search, as_of_us: int) -> Found:
-        """A page of users as of a past moment; see :func:`sidecar.store.past.users_as_of`."""
-        return await self._read(past.users_as_of, wanted, as_of_us, time=self._lease_time())
-
-    async def newest(self) -> StoredEvent | None:
-        """The newest event of the log."""
-        return await self._read(queries.newest)
-
-    async def position(self) -> int:
-        """The position of the newest event; 0 where there is none."""
-        return await self._read(event_log.next_position) - 1
-
-    async def rejected(self, limit: int) -> list[Rejected]:
-        """What was refused, newest first."""
-        return await self._read(queries.rejected, limit)
-
-    async def claim_spans(self, after: int, limit: int) -> list[PendingSpan]:
-        """The oldest spans that are owed, behind the position ``after``."""
-        return await self._read(outbox.claim, after, limit)
-
-    async def spans_done(self, through: int, spans: int, losses: Sequence[Loss] = ()) -> None:
-        """The ``spans`` owed spans at and before ``through`` are with the collector, but for ``losses``."""
-
-        def work(connection: sa.Connection) -> None:
-            outbox.delivered(connection, through, spans)
-            outbox.lose(connection, losses)
-
-        await self._writing.do(work)
-
-    async def span_losses(self, limit: int) -> list[Loss]:
-        """Spans that the collector will not have, newest first."""
-        return await self._read(outbox.losses, limit)
-
-    async def span_backlog(self) -> Backlog:
-        """How much is owed to the collector."""
-        return await self._read(outbox.backlog)
-
-    async def create_token(self, scope: str, app_id: int | None, expires_at_us: int | None) -> tuple[Token, str]:
-        """A new token and its secret, which cannot be had again."""
-        return await asyncio.to_thread(self._tokens.create, scope, app_id, expires_at_us)
-
-    async def tokens(self) -> list[Token]:
-        """Every token ever made, oldest first."""
-        return await asyncio.to_thread(self._tokens.all)
-
-    async def revoke_token(self, token_id: int) -> bool:
-        """Whether there was such a token that was not revoked before."""
-        return await asyncio.to_thread(self._tokens.revoke, token_id)
-
-    async def token_of(self, secret: str) -> Token | None:
-        """The token with this secret; None where it is unknown, revoked or expired."""
-        return self._tokens.of(secret)
-
-    @property
-    def has_tokens(self) -> bool:
-        """Whether any token is neither revoked nor expired."""
-        return self._tokens.any_valid()
-
-    async def check(self) -> list[str]:
-        """What SQLite's own check finds broken; empty where nothing is."""
-        return await asyncio.to_thread(engine.quick_check, self._read_engine)
-
-    async def backup(self, target: Path) -> None:
-        """Copies the database, as it is at one moment, to a file that does not exist yet; writing goes on."""
-        await asyncio.to_thread(backups.backup, self.path, target)
+    def now(self) -> Now:
+        """The present, for queries that evaluate leases."""
+        return Now(self._lease_time(), self._leases)
 
     @property
     def _writing(self) -> Writer:
         if self._writer is None:
-            raise DatabaseRefusedError(f"{self.path} is only attached; another process may be serving it")
+            raise self._only_attached()
         return self._writer
 
-    def _begin_lease_time(self, *, attached: bool) -> LeaseClock:
-        now_us, steady_us = self._clock(), self._steady()
-        if attached:
-            return LeaseClock((), None, machine_us=now_us, steady_us=steady_us)
-        with self._write_engine.begin() as connection:
-            return lease_time.begin(connection, machine_us=now_us, steady_us=steady_us)
+    def _only_attached(self) -> DatabaseRefusedError:
+        return DatabaseRefusedError(f"{self.path} is only attached; another process may be serving it")
 
-    def _lease_time(self) -> LeaseTime:
-        return self._lease_clock.at(self._steady())
-
-    async def _look_at_clocks(self, *, closing: bool = False) -> None:
-        """Records a clock that was set, and from time to time that Zimwatch runs; what fails is recorded later."""
-        now_us = self._clock()
-        begun = self._lease_clock.look(machine_us=now_us, steady_us=self._steady())
-        if begun is not None:
-            self._unsaved.append(begun)
-        if not (self._unsaved or closing or now_us - self._alive_us >= ALIVE_EVERY_US):
-            return
-        unsaved = tuple(self._unsaved)
-        await self._writing.do(lambda connection: lease_time.alive(connection, now_us, begun=unsaved))
-        del self._unsaved[: len(unsaved)]
-        self._alive_us = now_us
-
-    def _tell_apart(self, connection: sa.Connection, before: LeaseTime, time: LeaseTime) -> None:
-        position = event_log.next_position(connection) - 1
-        for some in queries.users_that_came_apart(connection, before, time, self._leases):
-            self._publish(Commit(position, tuple(some)))
-
-    async def _read(self, query: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        def run() -> T:
-            with self._read_engine.connect() as connection:
-                return query(connection, *args, **kwargs)
-
-        return await asyncio.get_running_loop().run_in_executor(self._readers, run)
+    def _write_alone(self, work: Callable[[sa.Connection], T]) -> T:
+        with self._database.begin() as connection:
+            result = work(connection)
+            if isinstance(result, Publishing):  # its subscribers are in another process
+                raise self._only_attached()
+            return result
 
     def _publish(self, commit: Commit) -> None:
         for loop, callback in tuple(self._listeners):
             if not loop.is_closed():
                 loop.call_soon_threadsafe(callback, commit)
+
+
+def _began_to_disagree(connection: sa.Connection, before: LeaseTime, now: Now) -> list[Commit]:
+    """Users that began to differ from ZEGO's server since ``before``, for which there is no event."""
+    position = log_positions.newest_position(connection)
+    return [Commit(position, tuple(some)) for some in user_reads.users_that_began_to_disagree(connection, before, now)]
+
+
+def _published(changes: Commit, _connection: sa.Connection) -> Publishing[None]:
+    return Publishing(None, changes)

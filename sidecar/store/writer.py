@@ -1,19 +1,18 @@
-"""The one thread that writes: it drains everything that waits into one transaction, and answers after its commit.
+"""The writer: one thread that commits all waiting works in one transaction, and answers their callers after it.
 
-A caller whose work was answered can rely on it; a caller that got StoreUnavailableError knows that nothing of its
-work was kept. What waits is bounded by bytes and by age. The thread outlives whatever the disk does: a commit that
-fails is told to its callers and in :attr:`Writer.problem`, and while nobody sends, it tries by itself whether there is
-room again.
+StoreUnavailableError means that nothing of a caller's work was stored. The queue is bounded by bytes and by age. The
+thread survives any error of the disk: the callers get the error of a failed commit, and without callers the database
+itself retries (:class:`sidecar.store.database.Care`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from itertools import chain
+from threading import Lock
 from typing import Any, Final
 
 import msgspec
@@ -21,28 +20,26 @@ import sqlalchemy as sa
 import structlog
 
 from sidecar.clock import Clock
-from sidecar.domain.lease import Leases
-from sidecar.domain.lease_time import LeaseTime
-from sidecar.domain.sentences import Sentence
+from sidecar.domain.events import Event
+from sidecar.domain.lease import Leases, LeaseTime
 from sidecar.errors import StoreUnavailableError
 from sidecar.settings import Settings, duration_us
-from sidecar.store import event_log
-from sidecar.store.event_log import Batch
-from sidecar.store.projections import Projections
-from sidecar.store.reactions import Reaction
-from sidecar.store.records import Appended, Commit
+from sidecar.store.database import RETRY_AFTER_S, Database
+from sidecar.store.log import event_log
+from sidecar.store.log.event_log import Batch
+from sidecar.store.log.followers import (
+    SLICE,
+    Follower,
+    FollowerFailedError,
+    Followers,
+)
+from sidecar.store.users.per_minute import Minutes
+from sidecar.store.users.projections import Projections
+from sidecar.store.values import Appended, Commit, Publishing
+from sidecar.system.threads import Threads
 
-# A transaction takes no more than this, so that the first in it does not wait for the last.
+# No transaction takes more, so that its first caller does not wait long for its last.
 COMMIT_EVENTS: Final = 5_000
-# The write-ahead log goes back into the file after the callers were answered: when so many events are in it, so that no
-# caller waits for the pages of many, but not more often than this; and where few come, after a while.
-CHECKPOINT_EVENTS: Final = 1_000
-CHECKPOINT_SOONEST_US: Final = 125_000
-CHECKPOINT_LATEST_US: Final = 1_000_000
-# How often a disk that failed is tried while nobody sends.
-RETRY_EVERY_US: Final = 1_000_000
-_RETRY_AFTER_S: Final = 5
-CANNOT_COMMIT: Final = Sentence("the database cannot commit: %(why)s")
 
 _log = structlog.get_logger(__name__)
 
@@ -50,23 +47,26 @@ Work = Callable[[sa.Connection], Any]
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """How much may wait for its commit, and for how long the oldest of it, before callers are told to come back."""
+    """How much may wait for its commit, and how long its oldest, before further batches are refused."""
 
     waiting_bytes: int = 67_108_864
     waiting_us: int = 5_000_000
 
     @classmethod
     def of(cls, settings: Settings) -> Limits:
-        """As the settings have it."""
+        """From the settings."""
         return cls(settings.ingest.max_waiting_bytes, duration_us(settings.ingest.max_waiting))
 
 
 class _Waiting(msgspec.Struct):
-    """What one caller waits for."""
+    """A work in the queue, and its caller's future."""
 
     work: Batch | Work
     answer: Future[Any]
     since_us: int
+    # For a batch committed in parts: the result of the committed part, and the places of the other events in it.
+    before: Appended | None = None
+    places: list[int] | None = None
 
     @property
     def size_bytes(self) -> int:
@@ -78,256 +78,243 @@ class _Waiting(msgspec.Struct):
 
 
 class Writer:
-    """Commits batches and other small works in the order they came; ``published`` gets each commit, in its thread."""
+    """Commits batches and other small works in their order. ``refused`` is called, in any thread, for each refusal."""
 
     def __init__(
         self,
-        engine: sa.Engine,
+        database: Database,
         leases: Leases,
-        published: Callable[[Commit], None],
         *,
+        threads: Threads,
         steady: Clock,
         lease_time: Callable[[], LeaseTime],
-        export_spans: bool = False,
-        reactions: Sequence[Reaction] = (),
+        refused: Callable[[], None] = lambda: None,
+        followers: Sequence[Follower] = (),
         limits: Limits | None = None,
     ) -> None:
-        self._engine = engine
-        self._connection: sa.Connection | None = None
+        self._database = database
         self._leases = leases
-        self._published = published
         self._steady = steady
         self._lease_time = lease_time
-        self._export_spans = export_spans
-        self._reactions = reactions
+        self._on_refused = refused
+        minutes = Minutes(lambda connection: self._projected(connection).counts)
+        self._followers = Followers(minutes, *followers)
+        with database.begin() as connection:
+            self._followers.begin(connection)
         self._limits = limits or Limits()
         self._projections: Projections | None = None
         self._waiting: deque[_Waiting] = deque()
         self._waiting_bytes = 0
-        self._in_hand: list[_Waiting] = []
-        self._changed = threading.Condition()
+        self._in_progress: list[_Waiting] = []
+        self._lock = Lock()  # of the queue
         self._closing = False
-        self._checkpointed_us = steady()
-        self._to_checkpoint = False
-        self._events_in_log = 0
-        self.problem: str | None = None
-        self._thread = threading.Thread(target=self._run, name="zimwatch-writer", daemon=True)
-        self._thread.start()
+        self._refused = False  # see has_taken_all
+        self._worker = threads.worker("zimwatch-writer", self._step)
 
     async def append(self, batch: Batch) -> Appended:
-        """Commits the batch with whatever else waits; see :func:`sidecar.store.event_log.append`."""
+        """Commits the batch with whatever else waits; see :func:`sidecar.store.log.event_log.append`."""
         answer: Appended = await asyncio.wrap_future(self._submit(batch))
         return answer
 
     async def do(self, work: Work) -> Any:  # noqa: ANN401 - the result is the work's own
-        """Commits what ``work`` does on the connection, and gives its result. It may be run again after a failure."""
+        """Commits ``work``, publishes what it returns to be published, and returns its result.
+
+        It may run again after a failure.
+        """
         return await asyncio.wrap_future(self._submit(work))
 
     def forget(self) -> None:
-        """For a work that has changed projections behind the writer's back: they are read anew."""
+        """To be called by a work that changes projections itself: the cached ones are dropped."""
         self._projections = None
 
     async def sweep(self, limit: int) -> int:
-        """Looks at up to ``limit`` users whose lease may have run out, and publishes them; how many that were."""
+        """Marks and publishes up to ``limit`` users whose lease may have run out; returns their number."""
 
-        def work(connection: sa.Connection) -> Commit:
-            if self._projections is None:
-                self._projections = Projections(connection, self._leases)
-            users = self._projections.sweep(connection, self._lease_time(), limit)
-            return Commit(self._projections.next_position - 1, tuple(users))
+        def work(connection: sa.Connection) -> Publishing[int]:
+            projections = self._projected(connection)
+            users = projections.sweep(connection, self._lease_time(), limit)
+            changes = Commit(projections.next_position - 1, tuple(users)) if users else None
+            return Publishing(len(users), changes)
 
-        swept: Commit = await self.do(work)
-        return len(swept.users)
+        count: int = await self.do(work)
+        return count
+
+    def _projected(self, connection: sa.Connection) -> Projections:
+        if self._projections is None:
+            self._projections = Projections(connection, self._leases)
+        return self._projections
 
     def close(self) -> None:
-        """Commits what was taken, then ends the thread. Blocks until then."""
-        with self._changed:
+        """Commits what was accepted, then ends the thread. Blocks until then."""
+        with self._lock:
             self._closing = True
-            self._changed.notify()
-        self._thread.join()
+        self._worker.close()
 
     def waiting(self) -> tuple[int, int]:
-        """Bytes that wait for their commit, and for how many microseconds the oldest of them has waited."""
-        with self._changed:
+        """The bytes in the queue, and the age of the oldest in microseconds."""
+        with self._lock:
             return self._waiting_bytes, self._age_us()
 
+    def has_taken_all(self) -> bool:
+        """Whether nothing was refused since the last call; False also while the disk fails after a refusal."""
+        with self._lock:
+            refused = self._refused
+            self._refused = refused and self._database.care.problem is not None
+        return not refused
+
     def _age_us(self) -> int:
-        waiting = chain(self._in_hand, self._waiting)
+        waiting = chain(self._in_progress, self._waiting)
         oldest = next((one for one in waiting if isinstance(one.work, Batch)), None)
         return 0 if oldest is None else self._steady() - oldest.since_us
 
     def _submit(self, work: Batch | Work) -> Future[Any]:
         waiting = _Waiting(work, Future(), self._steady())
-        with self._changed:
+        with self._lock:
             if self._closing:
                 raise StoreUnavailableError("Zimwatch is shutting down")
             if isinstance(work, Batch):
                 self._refuse_more(waiting.size_bytes)
             self._waiting.append(waiting)
             self._waiting_bytes += waiting.size_bytes
-            self._changed.notify()
+        self._worker.wake()
         return waiting.answer
+
+    def _refuse(self) -> None:
+        self._refused = True
+        self._on_refused()
 
     def _refuse_more(self, size_bytes: int) -> None:
         if self._waiting_bytes and self._waiting_bytes + size_bytes > self._limits.waiting_bytes:
+            self._refuse()
             raise StoreUnavailableError("more events are waiting than the disk can take", retry_after_s=2)
         if self._age_us() > self._limits.waiting_us:
-            raise StoreUnavailableError("events wait too long for the disk", retry_after_s=_RETRY_AFTER_S)
+            self._refuse()
+            raise StoreUnavailableError("events wait too long for the disk", retry_after_s=RETRY_AFTER_S)
 
-    def _run(self) -> None:
-        while True:
-            taken = self._take()
-            if taken:
-                self._commit(taken)
-            elif self._closing:
-                self._let_go()
-                return
-            elif self.problem is not None:
-                self._try_again()
-            if self._to_checkpoint and self._steady() - self._checkpointed_us >= self._checkpoint_after_us:
-                self._checkpoint()
+    def _step(self) -> float | None:
+        """One transaction, and what is due beside it; returns the seconds until something is due again."""
+        works: list[_Waiting] = []
+        try:
+            works = self._take()
+            if works:
+                self._commit(works)
+            if self._has_to_catch_up:
+                self._catch_up(works)
+            self._database.care.tend()
+        except Exception as error:  # noqa: BLE001 - the top of a thread that must not end
+            self._unexpected(works, error)
+        return 0 if self._waiting or self._has_to_catch_up else self._database.care.patience_s()
+
+    @property
+    def _has_to_catch_up(self) -> bool:
+        return self._followers.is_behind and self._database.care.problem is None and not self._closing
+
+    def _catch_up(self, works: Sequence[_Waiting]) -> None:
+        """Gives followers that are behind at least as many events as were just committed."""
+        for _ in range(1 + sum(one.events for one in works) // SLICE):
+            self._followers.catch_up(self._database, self._lease_time().machine_us)
+
+    def _unexpected(self, works: list[_Waiting], error: Exception) -> None:
+        """These callers do not know whether their work was stored; events sent again are stored once."""
+        self._in_progress = []
+        self._projections = None
+        for waiting in works:
+            if not waiting.answer.done():
+                waiting.answer.set_exception(StoreUnavailableError(f"the writer failed: {error}"))
+        _log.error("the writer failed", exc_info=error)
 
     def _take(self) -> list[_Waiting]:
-        """What goes into the next transaction; empty when there is something else to do than to wait."""
-        taken: list[_Waiting] = []
+        """The works of the next transaction; empty where none waits."""
+        works: list[_Waiting] = []
         events = 0
-        with self._changed:
-            if not self._waiting and not self._closing:
-                self._changed.wait(self._patience_s())
+        with self._lock:
             while self._waiting and events < COMMIT_EVENTS:
                 waiting = self._waiting.popleft()
                 self._waiting_bytes -= waiting.size_bytes
-                # A caller that gave up before its work began has not been told that it was kept.
-                if waiting.answer.set_running_or_notify_cancel():
+                # The work of a caller that gave up is dropped, unless a part of it is committed.
+                if waiting.before is not None or waiting.answer.set_running_or_notify_cancel():
                     events += waiting.events
-                    taken.append(waiting)
-        return taken
+                    works.append(waiting)
+        return works
 
-    def _patience_s(self) -> float | None:
-        if self.problem is not None:
-            return RETRY_EVERY_US / 1_000_000
-        return self._checkpoint_after_us / 1_000_000 if self._to_checkpoint else None
-
-    @property
-    def _checkpoint_after_us(self) -> int:
-        return CHECKPOINT_SOONEST_US if self._events_in_log >= CHECKPOINT_EVENTS else CHECKPOINT_LATEST_US
-
-    def _commit(self, taken: list[_Waiting]) -> None:
-        self._in_hand = taken
+    def _commit(self, works: list[_Waiting]) -> None:
+        self._in_progress = works
         try:
-            results, commit = self._transaction(taken)
-        except Exception as error:  # noqa: BLE001 - each caller gets it; the thread lives on
-            self._let_go()
-            self._in_hand = []  # before the callers know: what they send next has not waited
+            results, left = self._transaction(works)
+        except FollowerFailedError:
             self._projections = None
-            self._failed(taken, error)
+            self._commit(works)  # without the followers, which are behind then
             return
-        self._in_hand = []
-        reacted = [done for reaction in self._reactions if (done := reaction.committed()) is not None]
-        for waiting, result in zip(taken, results, strict=True):
-            waiting.answer.set_result(result)
-        for swept in results:
-            # Told before the callers go on: what they do next, such as an alert about it, is told after it.
-            if isinstance(swept, Commit) and swept.users:
-                users = dict.fromkeys((*commit.users, *swept.users) if commit else swept.users)
-                commit = msgspec.structs.replace(commit or swept, users=tuple(users))
-        for done in reacted:
-            commit = msgspec.structs.replace(commit or Commit(0), **msgspec.structs.asdict(done))
-        if commit is not None:
-            self._published(commit)
+        except Exception as error:  # noqa: BLE001 - each caller gets it; the thread must not end
+            self._in_progress = []  # before the callers are answered: what they send next has not waited
+            self._projections = None
+            self._failed(works, error)
+            return
+        self._in_progress = []
+        for waiting, result in zip(works, results, strict=True):
+            self._answer(waiting, result, left)
 
-    def _transaction(self, taken: list[_Waiting]) -> tuple[list[Any], Commit | None]:
-        batches = [one.work for one in taken if isinstance(one.work, Batch)]
-        connection = self._connected()
-        with connection.begin():
-            driver: Any = connection.connection.driver_connection
-            changes = driver.total_changes
+    def _answer(self, waiting: _Waiting, result: Any, left: Collection[int]) -> None:  # noqa: ANN401 - the result of the work
+        """Answers the caller, or queues the part of its batch that is ``left`` again, behind the others."""
+        batch = waiting.work
+        if not isinstance(batch, Batch):
+            waiting.answer.set_result(result)
+            return
+        places = waiting.places or range(len(batch.events))
+        refused = tuple((places[at], why) for at, why in result.refused)
+        done = waiting.before or Appended(0, 0)
+        rest = [at for at, event in enumerate(batch.events) if id(event) in left] if left else []
+        accepted = done.accepted + result.accepted - len(rest)
+        total = Appended(accepted, done.duplicates + result.duplicates, done.refused + refused)
+        if not rest:
+            waiting.answer.set_result(total)
+            return
+        part = Batch([batch.events[at] for at in rest], (), batch.size_bytes)
+        again = _Waiting(part, waiting.answer, self._steady(), total, [places[at] for at in rest])
+        with self._lock:
+            self._waiting.append(again)
+            self._waiting_bytes += again.size_bytes
+
+    def _transaction(self, works: list[_Waiting]) -> tuple[list[Any], set[int]]:
+        """The results of the works, and the ids (in memory) of events left for the next transaction."""
+        batches = [one.work for one in works if isinstance(one.work, Batch)]
+        with self._database.begin() as connection:
             answers: list[Appended] = []
             commit = None
+            left_events: list[Event] = []
             if batches:
-                if self._projections is None:
-                    self._projections = Projections(connection, self._leases)
-                answers, commit = event_log.append(
+                answers, commit, left_events = event_log.append(
                     connection,
                     batches,
-                    self._projections,
+                    self._projected(connection),
                     time=self._lease_time(),
-                    reactions=self._reactions,
-                    export_spans=self._export_spans,
+                    followers=self._followers,
+                    work_most=event_log.WORK_MOST,
                 )
             left = iter(answers)
-            results = [next(left) if isinstance(one.work, Batch) else one.work(connection) for one in taken]
-            has_written = driver.total_changes > changes
-        if has_written:
-            self._events_in_log += sum(len(one.events) for one in batches)
-            self._can_commit()
-        return results, commit
+            results: list[Any] = []
+            changes = [commit]
+            for one in works:
+                result = next(left) if isinstance(one.work, Batch) else one.work(connection)
+                if isinstance(result, Publishing):
+                    changes.append(result.changes)
+                    result = result.result
+                results.append(result)
+            if (changed := Commit.of_all(changes)) is not None:
+                self._database.announce(connection, changed)
+        return results, {id(event) for event in left_events}
 
-    def _connected(self) -> sa.Connection:
-        """The one connection, kept from one transaction to the next: having it made is a fifth of a small one."""
-        if self._connection is None:
-            self._connection = self._engine.connect()
-        return self._connection
-
-    def _let_go(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-    def _can_commit(self) -> None:
-        """A transaction that wrote something is committed. One that did not says nothing of the disk."""
-        if self.problem is not None:
-            _log.info("the database can commit again")
-        self.problem = None
-        self._to_checkpoint = True
-
-    def _failed(self, taken: list[_Waiting], error: Exception) -> None:
-        """Nothing was kept. Works that failed together are tried one by one, so that one cannot hold up the rest."""
-        for reaction in self._reactions:
-            reaction.undone()
-        if _is_of_the_disk(error):
-            self._blame(error)
-            refusal = StoreUnavailableError(str(self.problem), retry_after_s=_RETRY_AFTER_S)
-            for waiting in taken:
+    def _failed(self, works: list[_Waiting], error: Exception) -> None:
+        """Nothing was stored. Works that failed together are retried one by one, so that one cannot block the rest."""
+        if (problem := self._database.care.failed(error)) is not None:
+            refusal = StoreUnavailableError(problem, retry_after_s=RETRY_AFTER_S)
+            if any(isinstance(one.work, Batch) for one in works):
+                self._refuse()
+            for waiting in works:
                 waiting.answer.set_exception(refusal)
-        elif len(taken) == 1:
+        elif len(works) == 1:
             _log.error("work failed", exc_info=error)
-            taken[0].answer.set_exception(error)
+            works[0].answer.set_exception(error)
         else:
-            for one in taken:
+            for one in works:
                 self._commit([one])
-
-    def _blame(self, error: Exception) -> None:
-        reason = str(getattr(error, "orig", error))
-        if self.problem is None:
-            _log.error("commit failed", error=reason)
-        self.problem = CANNOT_COMMIT(why=reason)
-        self._let_go()
-        self._engine.dispose()  # a connection that met an error of the disk may hold on to it
-
-    def _try_again(self) -> None:
-        try:
-            connection = self._connected()
-            with connection.begin():
-                # A real write, of what is there already: reading would also work where there is no room.
-                version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
-                connection.exec_driver_sql(f"PRAGMA user_version = {(int(version) + 1) % 1_000_000}")
-        except Exception as error:  # noqa: BLE001 - it is tried again
-            self._blame(error)
-        else:
-            self._can_commit()
-
-    def _checkpoint(self) -> None:
-        self._checkpointed_us = self._steady()
-        self._to_checkpoint = False
-        self._events_in_log = 0
-        try:
-            driver: Any = self._connected().connection.driver_connection
-            driver.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-        except Exception as error:  # noqa: BLE001 - what was committed is in the log still; it is tried again
-            self._blame(error)
-
-
-def _is_of_the_disk(error: Exception) -> bool:
-    """Whether the file could not be written or read, rather than the work being wrong."""
-    return isinstance(error, sa.exc.OperationalError) or type(error) is sa.exc.DatabaseError

@@ -1,4 +1,4 @@
-"""All OpenTelemetry: the spans of events, and the traces and metrics of Zimwatch itself."""
+"""OpenTelemetry: spans of events, and Zimwatch's own traces and metrics."""
 
 from __future__ import annotations
 
@@ -7,17 +7,26 @@ from collections.abc import Mapping
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 
-from sidecar.telemetry.metrics import Metrics, start_metrics
-from sidecar.telemetry.relay_process import RelayProcess
-from sidecar.telemetry.resource import resource_from
+from sidecar.telemetry.otlp.otlp_settings import exporting, problems, refuse_unusable
+from sidecar.telemetry.otlp.resource import resource_from
+from sidecar.telemetry.relay_parent import RelayParent
+from sidecar.telemetry.self_metrics import Metrics, start_metrics
 from sidecar.telemetry.store_outbox import StoreOutbox
-from sidecar.telemetry.target import exporting, refuse_unusable
 
-__all__ = ["Metrics", "RelayProcess", "StoreOutbox", "exporting", "refuse_unusable", "start"]
+__all__ = [
+    "Metrics",
+    "RelayParent",
+    "StoreOutbox",
+    "exporting",
+    "problems",
+    "refuse_unusable",
+    "resource_from",
+    "start",
+]
 
 
 def start(environ: Mapping[str, str]) -> None:
-    """Sets the global providers, so that requests have trace ids and counts are kept. Idempotent."""
+    """Sets the global providers of traces and metrics. Idempotent."""
     resource = resource_from(environ)
     start_metrics(resource)
     if not isinstance(trace.get_tracer_provider(), TracerProvider):

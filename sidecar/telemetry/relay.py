@@ -1,47 +1,48 @@
-"""Drains the span outbox to the collector: at least once, with the same ids on every attempt.
+"""Exports the span outbox to the collector: at least once, with the same ids on every attempt.
 
-It goes in rounds. A round claims the oldest spans that are owed, spreads them over a few lanes by their trace, exports
-the lanes side by side, and acknowledges the round in the database when the last of its spans is with the collector. So
-the spans of one session leave in order, and a collector that is away, or a restart, loses nothing: what was claimed
-and not acknowledged is claimed again. While one round is being sent the next is claimed.
+It works in rounds. A round claims the oldest pending spans, spreads them over a few lanes by their trace, exports the
+lanes concurrently, and acknowledges the round in the database once the collector has accepted all of it. So the spans
+of one session are exported in order, and neither an outage of the collector nor a restart loses any: what was claimed
+but not acknowledged is claimed again. The next round is claimed while one is being sent.
 
-A request that the collector will never take is halved until the span that it minds stands alone; that one is set aside
-by name, and the others go on.
+A batch that the collector rejects for good is bisected until the rejected span is isolated; that span is recorded as
+lost, and the others are exported.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from random import Random
 from typing import Final, Protocol, Self
+from zlib import crc32
 
 import structlog
 from opentelemetry.sdk.resources import Resource
 
 from sidecar.clock import Clock
+from sidecar.domain.retry import Backoff
+from sidecar.domain.units import MINUTE_US, MS_US, SECOND_US
 from sidecar.errors import ZimwatchError
-from sidecar.store.records import Loss, PendingSpan
-from sidecar.telemetry.exporter import Exporter, NotTakenError, exporter_from
-from sidecar.telemetry.resource import resource_from
-from sidecar.telemetry.spans import Envelope, span_of
+from sidecar.store.values import Loss, PendingSpan
+from sidecar.system.chance import CHANCE
+from sidecar.telemetry.otlp.exporter import Exporter, ExportError, create_exporter
+from sidecar.telemetry.otlp.resource import resource_from
+from sidecar.telemetry.otlp.spans import Envelope, span_of
 
 ROUND_SPANS: Final = 4_000
 LANES: Final = 4
-# A request: collectors take 4 MiB over gRPC, and a span has 80 KB at the very most.
+# Of one request: collectors accept 4 MiB over gRPC, and a span has at most 80 KB.
 BATCH_SPANS: Final = 500
 BATCH_BYTES: Final = 1_048_576
-# Spans encoded in one go, between which the event loop does other work.
+# Spans encoded before the event loop gets a turn.
 SLICE_SPANS: Final = 200
-# A round that would be small waits for company: each one costs a commit.
+# Small rounds linger to be batched: each one costs a commit.
 LINGER_S: Final = 0.1
 POLL_S: Final = 1.0
-FIRST_RETRY_S: Final = 0.5
-LONGEST_RETRY_S: Final = 30.0
-# What a collector may ask for by Retry-After.
-LONGEST_WISH_S: Final = 300.0
-# A request that was answered with an error of the collector's own so often is halved, to see whether a span causes it.
+BACKOFF: Final = Backoff(first_us=500 * MS_US, longest_us=30 * SECOND_US, longest_requested_us=5 * MINUTE_US)
+# Internal errors of the collector about one batch, after which it is bisected: a span may cause them.
 FAULTS: Final = 5
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -49,37 +50,37 @@ _log = structlog.stdlib.get_logger(__name__)
 Encoded = tuple[PendingSpan, bytes]
 
 
-class _StoppingError(Exception):
-    """The relay was stopped while a request waited for its next attempt."""
+class _StoppedError(Exception):
+    """The relay was stopped between two attempts to send a batch."""
 
 
-class _Division:
-    """A batch that is being halved: what had been taken before, and single spans that may be at fault."""
+class _Bisection:
+    """A batch that is being bisected. ``accepted_before`` counts accepted batches; ``suspects`` are single spans."""
 
-    def __init__(self, since: int) -> None:
-        self.since = since
-        self.postponed: list[Sequence[Encoded]] = []
-        self.is_last_resort = False
+    def __init__(self, accepted_before: int) -> None:
+        self.accepted_before = accepted_before
+        self.suspects: list[Sequence[Encoded]] = []
+        self.tries_suspects = False
 
 
 class Outbox(Protocol):
-    """Where spans that are owed come from, and who is told what became of them."""
+    """The source of pending spans, which records their outcome."""
 
     async def claim(self, after: int, limit: int) -> list[PendingSpan]:
-        """The oldest spans that are owed, behind the position ``after``."""
+        """The oldest pending spans behind the position ``after``."""
 
     async def done(self, through: int, spans: int, losses: Sequence[Loss]) -> None:
-        """The ``spans`` owed spans at and before ``through`` are with the collector, but for ``losses``: committed."""
+        """Commits that the ``spans`` pending spans up to ``through`` were accepted, except for ``losses``."""
 
     def failed(self) -> None:
-        """An attempt to export failed."""
+        """Counts a failed attempt to export."""
 
-    def listen(self, heard: Callable[[], None]) -> Callable[[], None]:
-        """Calls ``heard`` when there may be more to claim; gives its undoing."""
+    def listen(self, wake: Callable[[], None]) -> Callable[[], None]:
+        """Calls ``wake`` when there may be more to claim; returns a function that ends this."""
 
 
 class SpanRelay:
-    """Run by :meth:`run` until :meth:`stop`."""
+    """Exports an outbox from :meth:`run` until :meth:`stop`."""
 
     def __init__(
         self,
@@ -88,41 +89,41 @@ class SpanRelay:
         clock: Clock,
         *,
         resource: Resource,
-        chance: random.Random | None = None,
+        chance: Random = CHANCE,
     ) -> None:
         self._outbox = outbox
         self._exporter = exporter
         self._clock = clock
         self._envelope = Envelope(resource)
-        self._chance = chance or random.Random()  # noqa: S311 - jitter
+        self._chance = chance
         self._awake = asyncio.Event()
         self._stop = asyncio.Event()
         self._claimed = 0
         self._failures = 0
-        self._taken = 0
+        self._accepted = 0
 
     @classmethod
     def to(cls, environ: Mapping[str, str], outbox: Outbox, clock: Clock) -> Self:
-        """The relay to the collector that ``environ`` names. To be called in the running event loop."""
-        return cls(outbox, exporter_from(environ, clock), clock, resource=resource_from(environ))
+        """A relay to the collector that ``environ`` names. Call it in the running event loop."""
+        return cls(outbox, create_exporter(environ, clock), clock, resource=resource_from(environ))
 
     async def run(self) -> None:
-        """Exports what is owed, and waits for more; ends when :meth:`stop` was called and all that is owed was tried.
+        """Exports pending spans as they arrive. After :meth:`stop` it returns once each has been tried.
 
-        Neither a collector nor a database that fails ends it: what is owed is tried again, at longest every 30 s, or
-        when the collector asks for it.
+        Failures of the collector or the database do not end it: it retries with a backoff of up to 30 s, and honours
+        the collector's ``Retry-After``.
         """
         unlisten = self._outbox.listen(self._awake.set)
         try:
             while True:
                 try:
                     await self._drain()
-                except _StoppingError:
+                except _StoppedError:
                     pass
-                except Exception as error:  # noqa: BLE001 - the top: whatever went wrong, its spans are still owed
-                    self._tell(error)
+                except Exception as error:  # noqa: BLE001 - the top: whatever failed, the spans are still pending
+                    self._failed(error)
                     if not self._stop.is_set():
-                        await self._pause(self._wait_s(None))
+                        await self._back_off()
                         self._claimed = 0
                         continue
                 return
@@ -131,12 +132,12 @@ class SpanRelay:
             await self._exporter.close()
 
     def stop(self) -> None:
-        """Lets :meth:`run` end once what is owed was tried."""
+        """Lets :meth:`run` return once each pending span has been tried."""
         self._stop.set()
         self._awake.set()
 
     async def _drain(self) -> None:
-        """Round after round, until it is stopped and nothing is owed."""
+        """Sends rounds until it is stopped and no span is pending."""
         acknowledged: asyncio.Task[None] | None = None
         claimed = asyncio.create_task(self._claim())
         try:
@@ -165,7 +166,7 @@ class SpanRelay:
         return pending
 
     async def _more(self) -> list[PendingSpan]:
-        """The next round once there is something for it, or after a while."""
+        """The next round, after a pause in which it may grow; empty when nothing arrived for a while."""
         self._awake.clear()
         await self._pause(LINGER_S)
         pending = await self._claim()
@@ -178,86 +179,80 @@ class SpanRelay:
         await self._outbox.done(pending[-1].position, len(pending), losses)
 
     async def _send(self, pending: list[PendingSpan]) -> list[Loss]:
-        """Sends a round; what of it is lost."""
+        """Sends a round; returns the losses."""
         lanes: list[list[Encoded]] = [[] for _ in range(LANES)]
         few = len(pending) <= BATCH_SPANS
         for start in range(0, len(pending), SLICE_SPANS):
             for one in pending[start : start + SLICE_SPANS]:
-                lanes[0 if few else hash(one.trace_id) % LANES].append((one, span_of(one)))
+                lanes[0 if few else crc32(one.trace_id) % LANES].append((one, span_of(one)))
             await asyncio.sleep(0)
         try:
             async with asyncio.TaskGroup() as group:
                 sent = [group.create_task(self._send_lane(lane)) for lane in lanes if lane]
         except ExceptionGroup as errors:
-            raise errors.exceptions[0] from None  # all lanes have ended; the others' errors are of the same kind
+            raise errors.exceptions[0] from None  # all lanes have ended, with errors of the same kind
         return [loss for task in sent for loss in task.result()]
 
     async def _send_lane(self, lane: list[Encoded]) -> list[Loss]:
         return [loss for batch in batches(lane) for loss in await self._deliver(batch)]
 
-    async def _deliver(self, batch: Sequence[Encoded], division: _Division | None = None) -> list[Loss]:
-        """Sends a batch until it is taken, or until it is known which of its spans never will be."""
-        since = division.since if division else self._taken
+    async def _deliver(self, batch: Sequence[Encoded], bisection: _Bisection | None = None) -> list[Loss]:
+        """Sends a batch until it is accepted, or until the rejected spans in it are known."""
+        accepted_before = bisection.accepted_before if bisection else self._accepted
         request = self._envelope.request(encoded for _, encoded in batch)
         faults = 0
         while True:
             try:
-                taken = await self._exporter.export(request)
-            except NotTakenError as error:
+                result = await self._exporter.export(request)
+            except ExportError as error:
                 self._outbox.failed()
                 faults += error.is_fault
                 if len(batch) > 1 and (error.permanent or faults >= FAULTS):
-                    return await self._divide(batch, division)
-                # One span alone is to blame where others were taken meanwhile; else the collector is.
-                if error.permanent or (faults >= FAULTS and self._taken > since):
-                    return [self._set_aside(batch[0][0], str(error))]
-                self._tell(error)
+                    return await self._bisect(batch, bisection)
+                # A single span is the cause if others were accepted meanwhile; otherwise the collector is.
+                if error.permanent or (faults >= FAULTS and self._accepted > accepted_before):
+                    return [self._refused(batch[0][0], str(error))]
+                self._failed(error)
                 if self._stop.is_set():
-                    raise _StoppingError from None
-                if faults >= FAULTS and division is not None and not division.is_last_resort:
-                    division.postponed.append(batch)
+                    raise _StoppedError from None
+                if faults >= FAULTS and bisection is not None and not bisection.tries_suspects:
+                    bisection.suspects.append(batch)
                     return []
-                await self._pause(self._wait_s(error.retry_after_s))
+                await self._back_off(error.retry_after_us)
             else:
                 self._recovered()
-                self._taken += 1
-                return self._rejected(taken.rejected, taken.problem)
+                self._accepted += 1
+                return self._rejected(result.rejected, result.problem)
 
-    async def _divide(self, batch: Sequence[Encoded], division: _Division | None) -> list[Loss]:
-        within = division or _Division(self._taken)
+    async def _bisect(self, batch: Sequence[Encoded], outer: _Bisection | None) -> list[Loss]:
+        bisection = outer or _Bisection(self._accepted)
         half = len(batch) // 2
-        losses = [*await self._deliver(batch[:half], within), *await self._deliver(batch[half:], within)]
-        if division is None:
-            # All others have been tried; now it shows whether it is these.
-            within.is_last_resort = True
-            for suspect in within.postponed:
-                losses += await self._deliver(suspect, within)
+        losses = [*await self._deliver(batch[:half], bisection), *await self._deliver(batch[half:], bisection)]
+        if outer is None:
+            # All other spans have been tried: if any was accepted, the suspects are at fault.
+            bisection.tries_suspects = True
+            for suspect in bisection.suspects:
+                losses += await self._deliver(suspect, bisection)
         return losses
 
-    def _set_aside(self, span: PendingSpan, problem: str) -> Loss:
-        _log.warning("a span is set aside: the collector does not take it", event_id=span.id.hex(), problem=problem)
+    def _refused(self, span: PendingSpan, problem: str) -> Loss:
+        _log.warning("the collector refuses a span, which is not sent again", event_id=span.id.hex(), problem=problem)
         return Loss(self._clock(), "refused", 1, span.position, span.id, problem)
 
     def _rejected(self, spans: int, problem: str) -> list[Loss]:
-        """A partial success: it must not be sent again, and which spans it was is not said."""
+        """The losses of a partial success, which must not be sent again. The answer does not name the spans."""
         if not spans:
             if problem:
-                _log.warning("the collector has taken spans and has something to say", problem=problem)
+                _log.warning("the collector accepted spans with a warning", problem=problem)
             return []
-        _log.warning("the collector has rejected spans", spans=spans, problem=problem)
+        _log.warning("the collector rejected spans", spans=spans, problem=problem)
         return [Loss(self._clock(), "rejected", spans, None, None, problem)]
 
-    def _wait_s(self, wish_s: float | None) -> float:
-        """Until the next attempt: longer each time, never at the same time as others, and not before it is wished."""
-        longest: float = min(LONGEST_RETRY_S, FIRST_RETRY_S * 2 ** min(self._failures - 1, 16))
-        own = longest * self._chance.uniform(0.5, 1.0)
-        return own if wish_s is None else max(own, min(wish_s, LONGEST_WISH_S))
-
-    def _tell(self, error: Exception) -> None:
+    def _failed(self, error: Exception) -> None:
         if not self._failures:
-            unforeseen = None if isinstance(error, NotTakenError | ZimwatchError) else error
+            unexpected = None if isinstance(error, ExportError | ZimwatchError) else error
             message = "span export is failing; spans wait in the database"
-            _log.warning(message, problem=str(error), exc_info=unforeseen)
+            _log.warning(message, problem=str(error), exc_info=unexpected)
         self._failures += 1
 
     def _recovered(self) -> None:
@@ -265,14 +260,17 @@ class SpanRelay:
             _log.info("span export recovered", failures=self._failures)
         self._failures = 0
 
+    async def _back_off(self, requested_us: int | None = None) -> None:
+        await self._pause(BACKOFF.pause_us(self._failures, self._chance.random(), requested_us) / SECOND_US)
+
     async def _pause(self, seconds: float) -> None:
-        """Waits, unless the relay is stopped meanwhile."""
+        """Waits, or returns early when the relay is stopped."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stop.wait(), seconds)
 
 
 def batches(lane: Sequence[Encoded]) -> Iterator[list[Encoded]]:
-    """The lane in requests bounded by their spans and bytes; one span alone may be larger."""
+    """Splits a lane into batches bounded in spans and bytes; a single span may be larger."""
     batch: list[Encoded] = []
     size = 0
     for one in lane:

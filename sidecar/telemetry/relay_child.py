@@ -1,4 +1,4 @@
-"""``python -m sidecar.telemetry.relay_child DATABASE LOG-SETTINGS``: see :mod:`sidecar.telemetry.relay_process`."""
+"""``python -m sidecar.telemetry.relay_child DATABASE LOG-SETTINGS``: see :mod:`sidecar.telemetry.relay_parent`."""
 
 from __future__ import annotations
 
@@ -15,47 +15,55 @@ from sidecar import logs
 from sidecar.clock import now_us
 from sidecar.errors import ZimwatchError
 from sidecar.settings import LogSettings
-from sidecar.store import engine, outbox
-from sidecar.store.records import Loss, PendingSpan
+from sidecar.store.log import span_outbox
+from sidecar.store.sqlite import connections
+from sidecar.store.values import Loss, PendingSpan
 from sidecar.telemetry.relay import SpanRelay
-from sidecar.telemetry.relay_process import Committed, Done, Failed, Stop, encode, to_child
+from sidecar.telemetry.relay_parent import (
+    Committed,
+    Done,
+    Failed,
+    Stop,
+    encode,
+    to_child,
+)
 
 
 class PipedOutbox:
-    """A :class:`sidecar.telemetry.relay.Outbox` that reads the database, and leaves what is to be written to others."""
+    """A :class:`sidecar.telemetry.relay.Outbox` that reads the database, and has the parent process write to it."""
 
     def __init__(self, path: Path) -> None:
-        self._engine = engine.connect(path, writes=False)
+        self._engine = connections.connect(path, writes=False)
         self._reader = ThreadPoolExecutor(1, "zimwatch-outbox")
-        self._heard: Callable[[], None] = lambda: None
+        self._wake: Callable[[], None] = lambda: None
         self._answer: asyncio.Future[None] | None = None
 
     async def claim(self, after: int, limit: int) -> list[PendingSpan]:
-        """Reads."""
+        """Reads the database."""
 
         def read() -> list[PendingSpan]:
             with self._engine.connect() as connection:
-                return outbox.claim(connection, after, limit)
+                return span_outbox.claim(connection, after, limit)
 
         return await asyncio.get_running_loop().run_in_executor(self._reader, read)
 
     async def done(self, through: int, spans: int, losses: Sequence[Loss]) -> None:
-        """Says so, and waits until it is committed; ZimwatchError where it was not."""
+        """Waits until the parent has committed it; ZimwatchError if the commit failed."""
         self._answer = asyncio.get_running_loop().create_future()
-        _say(Done(through, spans, tuple(losses)))
+        _send(Done(through, spans, tuple(losses)))
         await self._answer
 
     def failed(self) -> None:
-        """Says so."""
-        _say(Failed())
+        """Has the parent count it."""
+        _send(Failed())
 
-    def listen(self, heard: Callable[[], None]) -> Callable[[], None]:
-        """There is one listener, for as long as the process runs."""
-        self._heard = heard
+    def listen(self, wake: Callable[[], None]) -> Callable[[], None]:
+        """Sets the one listener, for the life of the process."""
+        self._wake = wake
         return lambda: None
 
     async def follow(self, lines: asyncio.StreamReader, relay: SpanRelay) -> None:
-        """Hands on what is said from the other side, until nobody is there any more."""
+        """Handles messages of the parent until its end of the pipe is closed."""
         async for line in lines:
             match to_child(line):
                 case Committed(problem):
@@ -67,26 +75,28 @@ class PipedOutbox:
                 case Stop():
                     relay.stop()
                 case _:
-                    self._heard()
+                    self._wake()
 
 
-def _say(message: Done | Failed) -> None:
+def _send(message: Done | Failed) -> None:
     sys.stdout.buffer.write(encode(message) + b"\n")
     sys.stdout.buffer.flush()
 
 
 async def main(path: Path) -> None:
-    """Relays until it was told to stop and has tried all, or until the process that started it is gone."""
+    """Relays until :class:`Stop` is received and each pending span was tried, or until the parent has gone."""
     lines = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
-    owed = PipedOutbox(path)
-    relay = SpanRelay.to(os.environ, owed, now_us)
+    outbox = PipedOutbox(path)
+    relay = SpanRelay.to(os.environ, outbox, now_us)
     work = asyncio.create_task(relay.run())
-    following = asyncio.create_task(owed.follow(lines, relay))
-    await asyncio.wait([work, following], return_when=asyncio.FIRST_COMPLETED)
+    following = asyncio.create_task(outbox.follow(lines, relay))
+    done, _ = await asyncio.wait([work, following], return_when=asyncio.FIRST_COMPLETED)
     for task in (work, following):
         task.cancel()
     await asyncio.gather(work, following, return_exceptions=True)
+    for task in done:
+        task.result()
 
 
 if __name__ == "__main__":

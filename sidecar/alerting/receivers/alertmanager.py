@@ -1,54 +1,89 @@
-"""A Prometheus Alertmanager, API v2: it groups, silences and routes on by its own settings.
+"""A Prometheus Alertmanager, API v2: it groups, silences and routes by its own settings.
 
-It forgets an alert that is not sent again, so that each is sent with an end far off, and with its true end when it
-is over.
+It drops an alert that is not sent again, and all of them when it restarts: :mod:`sidecar.alerting.notify.resend` sends
+the firing ones every 30 s. A firing alert is sent with an end one day ahead, so that none ends while Zimwatch is down.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
+from collections.abc import Collection, Iterable
 from typing import Any, Final
 
 import msgspec
 
-from sidecar.alerting.messages import Words
-from sidecar.alerting.outgoing import Outgoing, Proof
-from sidecar.alerting.views import time_text
-from sidecar.settings.alerts import AlertmanagerSettings
-from sidecar.store.alert_records import Message
+from sidecar.alerting.notify.message_templates import MessageTemplate
+from sidecar.alerting.payloads import time_text
+from sidecar.alerting.receivers.receiver import VolatileReceiver
+from sidecar.alerting.tables.alert_values import Message
+from sidecar.domain.outside_text import one_line
+from sidecar.domain.units import DAY_US
+from sidecar.http_client import HttpClient, Proof
+from sidecar.settings.alert_settings import ReceiverSettings
+from sidecar.settings.value_kinds import Url
 
 _NO_LABEL: Final = re.compile(r"[^a-zA-Z0-9_]")
-_FAR_OFF_US: Final = 30 * 86_400_000_000
+_LIFETIME_US: Final = DAY_US
+_PER_REQUEST: Final = 1_000
 
 
-class Alertmanager:
-    """A digest is sent as the alerts that it is made of."""
+class AlertmanagerSettings(ReceiverSettings, frozen=True, kw_only=True, tag="alertmanager"):
+    """``url`` is where the pages of the Alertmanager are."""
 
-    def __init__(self, settings: AlertmanagerSettings, outgoing: Outgoing) -> None:
+    url: Url
+
+
+class Alertmanager(VolatileReceiver):
+    """A digest is sent as its single alerts."""
+
+    settings_type = AlertmanagerSettings
+    keeps_alerts_open = True
+
+    def __init__(self, settings: AlertmanagerSettings, http: HttpClient) -> None:
         self._url = f"{settings.url.rstrip('/')}/api/v2/alerts"
-        self._words = Words(settings.template)
-        self._outgoing = outgoing
+        self._template = MessageTemplate(settings.template)
+        self._http = http
+        self.sending = asyncio.Lock()
 
     async def send(self, message: Message, _earlier: Proof | None, now_us: int) -> Proof:
-        """See :class:`sidecar.alerting.receivers.Receiver`."""
-        told = [self._alert(one, message, now_us) for one in message.body.get("alerts") or [message.body["alert"]]]
-        status, _ = await self._outgoing.send(
-            self._url, msgspec.json.encode(told), {"Content-Type": "application/json"}
-        )
-        return {"status": status, "alerts": len(told)}
+        """See :class:`sidecar.alerting.receivers.receiver.Receiver`."""
+        alerts = [self._alert(one, message, now_us) for one in _alerts_of(message)]
+        async with self.sending:
+            status = await self._post(alerts)
+        return {"status": status, "alerts": len(alerts)}
+
+    async def resend(self, messages: Iterable[tuple[Message, Collection[int]]], now_us: int) -> None:
+        """See :class:`sidecar.alerting.receivers.receiver.VolatileReceiver`."""
+        alerts = [
+            self._alert(one, message, now_us)
+            for message, alert_ids in messages
+            for one in _alerts_of(message)
+            if one["id"] in alert_ids
+        ]
+        for start in range(0, len(alerts), _PER_REQUEST):
+            await self._post(alerts[start : start + _PER_REQUEST])
+
+    async def _post(self, alerts: list[dict[str, Any]]) -> int:
+        status, _ = await self._http.send(self._url, msgspec.json.encode(alerts), {"Content-Type": "application/json"})
+        return status
 
     def _alert(self, alert: dict[str, Any], message: Message, now_us: int) -> dict[str, Any]:
         labels = {"alertname": alert["kind"], "severity": alert["severity"], "fingerprint": alert["fingerprint"]}
         labels |= {name: str(alert[name]) for name in ("app_id", "user_id") if alert[name] is not None}
         labels |= {_NO_LABEL.sub("_", name): value for name, value in alert["labels"].items() if name != "flapping"}
         return {
-            "labels": {name: value for name, value in labels.items() if value},
+            "labels": {name: one_line(value) for name, value in labels.items() if value},
             "annotations": {
-                "summary": alert["summary"],
-                "description": self._words.text(message) if "alerts" not in message.body else alert["advice"],
+                "summary": one_line(alert["summary"]),
+                "description": self._template.text(message) if "alerts" not in message.body else alert["advice"],
                 "message_id": message.public_id,
             },
             "startsAt": alert["started_at"],
-            "endsAt": alert["ended_at"] or time_text(now_us + _FAR_OFF_US),
+            "endsAt": alert["ended_at"] or time_text(now_us + _LIFETIME_US),
             "generatorURL": alert["url"],
         }
+
+
+def _alerts_of(message: Message) -> list[dict[str, Any]]:
+    return message.body.get("alerts") or [message.body["alert"]]

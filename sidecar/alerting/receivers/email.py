@@ -1,46 +1,77 @@
-"""E-mail over SMTP, with the standard library in a thread: a thread of mails for each alert."""
+"""E-mail over SMTP, sent by the standard library in a worker thread. The mails about one alert form a thread."""
 
 from __future__ import annotations
 
-import asyncio
-import smtplib
-import socket
-import ssl
-from collections.abc import Callable
+from collections.abc import Iterator
 from email.message import EmailMessage
 from email.utils import format_datetime, parseaddr
-from typing import Any, Final
+from typing import Annotated, Final, Literal
 
-from sidecar.alerting.messages import Words
-from sidecar.alerting.outgoing import DeliveryError, Outgoing, Proof, RefusedAddressError
-from sidecar.alerting.views import moment
-from sidecar.settings.alerts import EmailSettings
-from sidecar.store.alert_records import Message
+from msgspec import Meta
 
-_TIMEOUT_S: Final = 10
+from sidecar.address_guard import AddressGuard
+from sidecar.alerting.notify.message_templates import MessageTemplate
+from sidecar.alerting.payloads import moment
+from sidecar.alerting.receivers.receiver import Receiver, refusals
+from sidecar.alerting.tables.alert_values import Message
+from sidecar.http_client import HttpClient, Proof
+from sidecar.settings.alert_settings import ReceiverSettings
+from sidecar.settings.value_kinds import (
+    Addresses,
+    Host,
+    Port,
+    Secret,
+    Text,
+)
+
 _LONGEST_SUBJECT: Final = 200
 
-Addresses = Callable[[str, int], list[str]]
+
+class EmailSettings(ReceiverSettings, frozen=True, kw_only=True, tag="email"):
+    """A mail server. With a user name there must be a password, and TLS."""
+
+    host: Host
+    port: Port = 587
+    sender: Text
+    to: Addresses
+    username: Text | None = None
+    password: Secret | None = None
+    tls: Annotated[Literal["starttls", "tls", "none"], Meta(description="one of starttls, tls, none")] = "starttls"
+
+    def problems(self) -> Iterator[str]:
+        """See :class:`sidecar.settings.alert_settings.ReceiverSettings`."""
+        if self.username is not None:
+            if self.password is None:
+                yield "password is missing: there is a username."
+            if self.tls == "none":
+                yield "tls must not be none where there is a username."
 
 
-class Email:
-    """One mail a message, to all addresses at once."""
+class Email(Receiver):
+    """One mail per message, to all addresses at once."""
 
-    def __init__(self, settings: EmailSettings, outgoing: Outgoing) -> None:
+    settings_type = EmailSettings
+
+    def __init__(self, settings: EmailSettings, http: HttpClient) -> None:
         self._settings = settings
-        self._outgoing = outgoing
-        self._words = Words(settings.template)
+        self._http = http
+        self._template = MessageTemplate(settings.template)
+
+    @classmethod
+    def problems(cls, settings: EmailSettings, guard: AddressGuard) -> Iterator[str]:
+        """See :class:`sidecar.alerting.receivers.receiver.Receiver`."""
+        yield from refusals("host", settings.host and f"smtp://{settings.host}", guard)
 
     async def send(self, message: Message, earlier: Proof | None, now_us: int) -> Proof:
-        """See :class:`sidecar.alerting.receivers.Receiver`."""
+        """See :class:`sidecar.alerting.receivers.receiver.Receiver`."""
         mail = self._mail(message, earlier, now_us)
-        refused = await asyncio.to_thread(self._deliver, mail)
+        refused = await self._http.blocking(self._deliver, mail)
         proof: Proof = {"message_id": str(mail["Message-ID"])}
         return proof | ({"refused": refused} if refused else {})
 
     def _mail(self, message: Message, earlier: Proof | None, now_us: int) -> EmailMessage:
         mail = EmailMessage()
-        mail["Subject"] = self._words.title(message)[:_LONGEST_SUBJECT]
+        mail["Subject"] = self._template.title(message)[:_LONGEST_SUBJECT]
         mail["From"] = self._settings.sender
         mail["To"] = ", ".join(self._settings.to)
         mail["Date"] = format_datetime(moment(now_us))
@@ -49,68 +80,10 @@ class Email:
         if earlier and "message_id" in earlier:
             mail["In-Reply-To"] = mail["References"] = earlier["message_id"]
         mail["Auto-Submitted"] = "auto-generated"
-        mail.set_content(f"{self._words.title(message)}\n\n{self._words.text(message)}\n")
+        mail.set_content(f"{self._template.title(message)}\n\n{self._template.text(message)}\n")
         return mail
 
     def _deliver(self, mail: EmailMessage) -> list[str]:
-        """The addresses that the server refused, where it took the mail for others."""
-        settings = self._settings
-        try:
-            with self._connected() as server:
-                if settings.tls == "starttls":
-                    server.starttls(context=ssl.create_default_context())
-                if settings.username is not None:
-                    server.login(settings.username, settings.password or "")
-                return sorted(server.send_message(mail))
-        except smtplib.SMTPRecipientsRefused as error:
-            codes = {code for code, _ in error.recipients.values()}
-            raise DeliveryError(
-                "the server refused every address", permanent=all(c >= _PERMANENT for c in codes)
-            ) from None
-        except smtplib.SMTPResponseException as error:
-            told = (
-                error.smtp_error.decode(errors="replace") if isinstance(error.smtp_error, bytes) else error.smtp_error
-            )
-            raise DeliveryError(f"SMTP {error.smtp_code}: {told}", permanent=error.smtp_code >= _PERMANENT) from None
-        except smtplib.SMTPNotSupportedError as error:
-            raise DeliveryError(f"the mail server cannot do it: {error}", permanent=True) from None
-        except RefusedAddressError as error:
-            raise DeliveryError(str(error), permanent=True) from None
-        except ssl.SSLCertVerificationError as error:
-            raise DeliveryError(f"its certificate is not good: {error.verify_message}", permanent=True) from None
-        except (smtplib.SMTPException, OSError) as error:
-            raise DeliveryError(
-                f"no connection: {getattr(error, 'strerror', None) or error}", permanent=False
-            ) from None
+        from sidecar.alerting.receivers.smtp import deliver  # noqa: PLC0415 - see there
 
-    def _connected(self) -> smtplib.SMTP:
-        """A connection to an address of the host that was checked; the certificate is the host's all the same."""
-        settings, addresses = self._settings, self._outgoing.addresses
-        if settings.tls == "tls":
-            context = ssl.create_default_context()
-            return _Encrypted(addresses, settings.host, settings.port, timeout=_TIMEOUT_S, context=context)
-        return _Checked(addresses, settings.host, settings.port, timeout=_TIMEOUT_S)
-
-
-# Where smtplib itself looks up the host; SMTP_SSL of the standard library comes in at the same place.
-class _Checked(smtplib.SMTP):
-    def __init__(self, addresses: Addresses, *args: Any, **more: Any) -> None:  # noqa: ANN401 - as smtplib has it
-        self._addresses = addresses
-        super().__init__(*args, **more)
-
-    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
-        failed: OSError | None = None
-        for address in self._addresses(host, port):
-            try:
-                return super()._get_socket(address, port, timeout)  # type: ignore[misc,no-any-return]
-            except OSError as error:
-                failed = error
-        raise failed or OSError("the name has no address")
-
-
-class _Encrypted(_Checked, smtplib.SMTP_SSL):
-    """TLS from the first byte on."""
-
-
-# RFC 5321, section 4.2.1: 4yz may be tried again, 5yz must not.
-_PERMANENT: Final = 500
+        return deliver(self._settings, self._http.addresses, mail)

@@ -1,66 +1,72 @@
-"""A webhook of yours, version 1, signed as Standard Webhooks has it (https://www.standardwebhooks.com/, 1.0.0)."""
+"""Webhooks, version 1, signed as in Standard Webhooks 1.0.0 (https://www.standardwebhooks.com/)."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
+import standardwebhooks
 
-from sidecar.alerting.outgoing import Outgoing, Proof
-from sidecar.alerting.views import time_text
-from sidecar.settings.alerts import WebhookSettings
-from sidecar.store.alert_records import Message
+from sidecar.alerting.payloads import moment, time_text
+from sidecar.alerting.receivers.receiver import Receiver
+from sidecar.alerting.tables.alert_values import Message
+from sidecar.domain.units import SECOND_US
+from sidecar.http_client import HttpClient, Proof
+from sidecar.settings.alert_settings import ReceiverSettings, signing_secret_problem
+from sidecar.settings.value_kinds import CapabilityUrl, Secret
 
 
-class Webhook:
-    """One POST a message. Whoever receives it keeps the ids it has seen: the same id is the same message."""
+class WebhookSettings(ReceiverSettings, frozen=True, kw_only=True, tag="webhook"):
+    """Messages are signed where there is a secret."""
 
-    def __init__(self, settings: WebhookSettings, outgoing: Outgoing) -> None:
+    url: CapabilityUrl
+    secret: Secret | None = None
+
+    def problems(self) -> Iterator[str]:
+        """See :class:`sidecar.settings.alert_settings.ReceiverSettings`."""
+        if (why := signing_secret_problem(self.secret)) is not None:
+            yield f"secret {why}"
+
+
+class Webhook(Receiver):
+    """One POST per message. The same id is the same message: receivers remember the ids they have seen."""
+
+    settings_type = WebhookSettings
+
+    def __init__(self, settings: WebhookSettings, http: HttpClient) -> None:
         self._url = settings.url
-        self._key = None if settings.secret is None else key_of(settings.secret)
-        self._outgoing = outgoing
+        self._signer = None if settings.secret is None else signer(settings.secret)
+        self._http = http
 
     async def send(self, message: Message, _earlier: Proof | None, now_us: int) -> Proof:
-        """See :class:`sidecar.alerting.receivers.Receiver`."""
+        """See :class:`sidecar.alerting.receivers.receiver.Receiver`."""
         body = msgspec.json.encode(payload(message))
-        headers = {"Content-Type": "application/json", "User-Agent": "Zimwatch"}
-        headers |= signature_headers(self._key, message.public_id, now_us // 1_000_000, body)
-        status, _ = await self._outgoing.send(self._url, body, headers)
+        headers = {
+            "Content-Type": "application/json",
+            "User-Agent": "Zimwatch",
+            "webhook-id": message.public_id,
+            "webhook-timestamp": str(now_us // SECOND_US),
+        }
+        if self._signer is not None:
+            headers["webhook-signature"] = self._signer.sign(message.public_id, moment(now_us), body.decode())
+        status, _ = await self._http.send(self._url, body, headers)
         return {"status": status}
 
 
 def payload(message: Message) -> dict[str, Any]:
-    """The body; ``alerts`` holds those of a digest."""
-    told: dict[str, Any] = {
+    """The request body; ``alerts`` has those of a digest."""
+    body: dict[str, Any] = {
         "version": 1,
         "type": "alert.resolved" if message.what == "resolved" else "alert.firing",
         "timestamp": time_text(message.created_at_us),
         "alert": message.body["alert"],
     }
     if "alerts" in message.body:
-        told["alerts"] = message.body["alerts"]
-    return told
+        body["alerts"] = message.body["alerts"]
+    return body
 
 
-def key_of(secret: str) -> bytes:
-    """``whsec_`` and base64, as Standard Webhooks writes it, or the bytes of any other text."""
-    if secret.startswith("whsec_"):
-        return base64.b64decode(secret.removeprefix("whsec_"))
-    return secret.encode()
-
-
-def signature_headers(key: bytes | None, message_id: str, timestamp_s: int, body: bytes) -> dict[str, str]:
-    """The three headers; the signature is left out where there is no key."""
-    headers = {"webhook-id": message_id, "webhook-timestamp": str(timestamp_s)}
-    if key is not None:
-        headers["webhook-signature"] = signature(key, message_id, timestamp_s, body)
-    return headers
-
-
-def signature(key: bytes, message_id: str, timestamp_s: int, body: bytes) -> str:
-    """``v1,`` and the base64 of HMAC-SHA256 over ``id.timestamp.body``."""
-    signed = f"{message_id}.{timestamp_s}.".encode() + body
-    return "v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
+def signer(secret: str) -> standardwebhooks.Webhook:
+    """Signs with ``whsec_`` and base64, as Standard Webhooks writes a secret, or with the bytes of any other text."""
+    return standardwebhooks.Webhook(secret if secret.startswith("whsec_") else secret.encode())

@@ -1,5 +1,5 @@
 /*
- * Runs the real Web SDK for sidecar/sdk/bridge.py. One JSON object a line, both ways; stdout has nothing else on it.
+ * Runs the real Web SDK for sidecar/sdk/client/bridge.py. Each line of stdin and stdout is one JSON object.
  *
  *   in   {"create": client, "appId": n}   {"destroy": client}
  *        {"client": client, "call": id, "method": name, "args": […]}
@@ -7,7 +7,7 @@
  *        {"client": client, "callback": type, "data": {…}}
  *        {"client": client, "call": id, "result": value}   or   …, "error": {"code": n, "message": text}}
  *
- * Ends when its stdin does. Argument: the ws address that stands for every server; none for the servers themselves.
+ * Exits when stdin closes. Argument: a ws address to use in place of every server; none for the real servers.
  */
 "use strict";
 
@@ -15,35 +15,35 @@ const readline = require("node:readline");
 const { anotherZim, loadZim } = require("./zim-environment.cjs");
 
 const CALLBACKS = ["connectionStateChanged", "tokenWillExpire", "error"];
-// These would take the bridge's own handlers away, or the instance from under it.
+// These would remove the bridge's own handlers, or the instance itself.
 const OURS = new Set(["constructor", "on", "off", "destroy"]);
 const NO_CODE = -1;
 
 const ZIM = loadZim({ address: process.argv[2] ?? null });
 const clients = new Map();
-const failed = new Map(); // clients that could not be made, and why
+const failed = new Map(); // clients that could not be created, with the error
 
-function say(what) {
-  process.stdout.write(`${JSON.stringify(what)}\n`);
+function send(message) {
+  process.stdout.write(`${JSON.stringify(message)}\n`);
 }
 
-/* Rejections are {code, message}; what the SDK throws at once is an Error with the same as JSON in its message. */
+/* Rejections are {code, message}; synchronous errors have the same as JSON in their message. */
 function failure(error) {
-  let told = error;
+  let details = error;
   try {
-    told = JSON.parse(error.message) ?? error;
+    details = JSON.parse(error.message) ?? error;
   } catch {
-    // it is no JSON
+    // not JSON
   }
-  if (Number.isSafeInteger(told?.code)) return { code: told.code, message: String(told.message) };
+  if (Number.isSafeInteger(details?.code)) return { code: details.code, message: String(details.message) };
   return { code: NO_CODE, message: String(error?.message ?? error) };
 }
 
 function create(client, appId) {
   const zim = anotherZim().create(appId);
-  if (!zim) throw new Error(`ZIM.create gave no instance for AppID ${appId}`);
+  if (!zim) throw new Error(`ZIM.create returned no instance for AppID ${appId}`);
   zim.setLogConfig({ logLevel: "disable" });
-  for (const callback of CALLBACKS) zim.on(callback, (_zim, data) => say({ client, callback, data }));
+  for (const callback of CALLBACKS) zim.on(callback, (_zim, data) => send({ client, callback, data }));
   clients.set(client, zim);
 }
 
@@ -52,31 +52,31 @@ async function call({ client, call: id, method, args }) {
     if (failed.has(client)) throw failed.get(client);
     const zim = clients.get(client);
     if (!zim || OURS.has(method) || !Object.hasOwn(ZIM.prototype, method)) throw new Error(`ZIM has no method ${method}`);
-    say({ client, call: id, result: (await zim[method](...args)) ?? null });
+    send({ client, call: id, result: (await zim[method](...args)) ?? null });
   } catch (error) {
-    say({ client, call: id, error: failure(error) });
+    send({ client, call: id, error: failure(error) });
   }
 }
 
-function take(line) {
-  const order = JSON.parse(line);
-  if (order.create !== undefined) {
+function handle(line) {
+  const message = JSON.parse(line);
+  if (message.create !== undefined) {
     try {
-      create(order.create, order.appId);
+      create(message.create, message.appId);
     } catch (error) {
-      failed.set(order.create, error);
+      failed.set(message.create, error);
     }
-  } else if (order.destroy !== undefined) {
-    clients.get(order.destroy)?.destroy();
-    clients.delete(order.destroy);
+  } else if (message.destroy !== undefined) {
+    clients.get(message.destroy)?.destroy();
+    clients.delete(message.destroy);
   } else {
-    call(order);
+    call(message);
   }
 }
 
-// An error that the SDK lets slip must not end the logins beside it.
+// An uncaught error of one SDK instance must not end the logins of the others.
 process.on("uncaughtException", (error) => console.error("Error:", failure(error).message));
 process.on("unhandledRejection", (error) => console.error("Error:", failure(error).message));
-process.stdout.on("error", () => process.exit(0)); // nobody listens any more
-readline.createInterface({ input: process.stdin }).on("line", take).on("close", () => process.exit(0));
-say({ ready: ZIM.getVersion() });
+process.stdout.on("error", () => process.exit(0)); // the reader has gone
+readline.createInterface({ input: process.stdin }).on("line", handle).on("close", () => process.exit(0));
+send({ ready: ZIM.getVersion() });

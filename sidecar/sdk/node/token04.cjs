@@ -1,6 +1,6 @@
 /*
- * Makes a Token04 that the SDK reads as well formed and no server accepts: "04" + base64( int64 big-endian expiry in
- * Unix seconds, int16 length, IV, int16 length, cipher ). The cipher is random, so there is no secret in it.
+ * Creates a fake Token04, well formed for the SDK, that no server accepts: "04" + base64( int64 big-endian expiry in
+ * Unix seconds, int16 length, IV, int16 length, cipher ). The cipher is random, so it contains no secret.
  */
 "use strict";
 

@@ -1,11 +1,11 @@
 /*
- * What makes the real Web SDK load in plain Node.js: the few browser objects that it touches. By default there is no
- * way out: every connection goes to a port of this machine where nothing listens, so that a run is the same with and
- * without a network, and no made-up login reaches a server.
+ * The browser objects that the real Web SDK needs in plain Node.js. By default every connection leads to a port of this
+ * machine where nothing listens, so that a run is the same with and without a network, and no fake login reaches a
+ * server.
  */
 "use strict";
 
-require("fake-indexeddb/auto"); // without it an offline login rejects
+require("fake-indexeddb/auto"); // without it an offline login is rejected
 const WebSocket = require("ws");
 
 const SDK = "zego-zim-web";
@@ -15,12 +15,12 @@ function define(name, value) {
   Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
 }
 
-/* `address`: the ws address that stands for every server; null for the servers themselves. */
+/* `address`: a ws address to use in place of every server; null for the real servers. */
 function prepare(address) {
   class QuietWebSocket extends WebSocket {
     constructor(url, protocols) {
       super(address ?? url, protocols);
-      // `ws` emits an error even where the SDK has taken its handlers off, and that would end the process.
+      // `ws` emits an error even after the SDK removed its handlers, which would end the process.
       this.on("error", () => {});
     }
   }
@@ -38,13 +38,13 @@ function prepare(address) {
   define("WebSocket", QuietWebSocket);
 }
 
-/* Loads the SDK once and gives its ZIM class. Its console goes to stderr, so that stdout is the caller's own. */
+/* Loads the SDK and returns its ZIM class. The console writes to stderr, and leaves stdout to the caller. */
 function loadZim({ address = NOWHERE } = {}) {
   prepare(address);
   return require(SDK).ZIM;
 }
 
-/* A copy of the SDK that knows of no other: it allows one instance for each copy. */
+/* A separate copy of the SDK, which allows one instance per copy. */
 function anotherZim() {
   delete require.cache[require.resolve(SDK)];
   return require(SDK).ZIM;

@@ -1,4 +1,4 @@
-"""What each event left its user's status at, so that the past can be told without being worked out again."""
+"""The user's status after each event, so that the past can be read without computing it again."""
 
 from __future__ import annotations
 

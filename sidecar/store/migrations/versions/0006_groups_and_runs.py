@@ -1,6 +1,6 @@
-"""User groups in the place of counts, and a span outbox that is runs of the log.
+"""User groups instead of counts, and a span outbox of runs of the log.
 
-What is derived from the events is dropped here and made anew by the store.
+Projections of the events are dropped here, and rebuilt by the store.
 """
 
 from __future__ import annotations

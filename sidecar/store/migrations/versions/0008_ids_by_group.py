@@ -1,4 +1,4 @@
-"""Ids of users in the index of their groups, so that a search looks at rows only of those that it finds."""
+"""Ids of users in the index of their groups, so that a search reads only the rows of matching users."""
 
 from __future__ import annotations
 

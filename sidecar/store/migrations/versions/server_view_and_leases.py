@@ -1,4 +1,4 @@
-"""What ZEGO's server says of users, and the stretches of lease time."""
+"""The view of users by ZEGO's server, and the stretches of lease time."""
 
 from __future__ import annotations
 

@@ -1,0 +1,120 @@
+"""A page's request and its view as plain values, so that a page can be rendered again without the HTTP request."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+from urllib.parse import unquote, urlencode
+
+import msgspec
+from aiohttp import web
+
+from dashboard.text import language
+from dashboard.text.language import gettext as _
+from dashboard.text.times import from_text
+from sidecar import access
+from sidecar.access.proxies import public_request
+from sidecar.settings import ServerSettings
+from sidecar.web.params import check_app, is_number
+
+LIVE: Final = "/live"
+
+
+# Every query field that a page reads. Others are dropped, so that they do not open another view.
+FIELDS: Final = frozenset(
+    {
+        *("app_id", "as_of", "before", "col", "col_set", "cursor", "disagreement", "group", "hand_off", "id", "ids"),
+        *("kind", "match", "order", "platform", "q", "reason", "sdk", "since", "state", "status", "token"),
+        *("unconfirmed", "version", "window"),
+    }
+)
+
+
+class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """``path`` is percent-encoded, as sent; ``own_app`` is the app that the token is bound to, None for all.
+
+    ``site`` is the address of the dashboard as the browser knows it, without a slash at its end.
+    """
+
+    path: str
+    query: tuple[tuple[str, str], ...]
+    query_string: str
+    own_app: int | None
+    language: str
+    site: str
+
+    @classmethod
+    def of(cls, request: web.Request, server: ServerSettings) -> PageRequest:
+        """From a request for the page or for its live part."""
+        query, query_string = tuple(request.query.items()), request.rel_url.raw_query_string
+        if not FIELDS.issuperset(name for name, _value in query):
+            query = tuple((name, value) for name, value in query if name in FIELDS)
+            query_string = urlencode(query)
+        return cls(
+            path=request.rel_url.raw_path.removeprefix(LIVE) or "/",
+            query=query,
+            query_string=query_string,
+            own_app=access.app_of(request),
+            language=language.wanted(request),
+            site=public_request(request, server).url,
+        )
+
+    @property
+    def here(self) -> str:
+        """The page's own address, without the host."""
+        return f"{self.path}?{self.query_string}" if self.query_string else self.path
+
+    def get(self, name: str) -> str:
+        """The first value of a field of the query, trimmed; empty where there is none."""
+        return next((value.strip() for key, value in self.query if key == name), "")
+
+    def all(self, name: str) -> list[str]:
+        """Every value of a field of the query that is not empty."""
+        return [value.strip() for key, value in self.query if key == name and value.strip()]
+
+    def target(self) -> tuple[int, str]:
+        """The app and the user of the path, which is split before it is decoded: a user id may have slashes (%2F).
+
+        HTTP 404 where the app is no number, 403 where the token is bound to another one.
+        """
+        app, user_id = self.path.split("/", 3)[2:]
+        if not is_number(app):
+            raise web.HTTPNotFound(text=_("There is no such app."))
+        check_app(self.own_app, int(app))
+        return int(app), unquote(user_id, errors="replace") or dict(self.query).get("id", "")
+
+
+class View(msgspec.Struct, frozen=True, kw_only=True):
+    """A page ready to be rendered: the template ``live/<name>`` inside the template ``<name>``.
+
+    ``concerns`` are the users whose changes affect the page; None for all.
+    """
+
+    name: str
+    values: dict[str, Any]
+    status: int = 200
+    concerns: frozenset[tuple[int, str]] | None = None
+    is_live: bool = True
+
+
+Loader = Callable[[PageRequest], Awaitable[View]]
+"""Reads what a page shows."""
+
+
+def past_moment(page_request: PageRequest, name: str, now_us: int) -> int | None:
+    """A past moment of the query, None if absent. MomentError if it is not a moment or lies in the future."""
+    text = page_request.get(name)
+    if not text:
+        return None
+    try:
+        found_us = from_text(text)
+    except (ValueError, OverflowError):
+        problem = _("“%(value)s” is not a moment such as 2026-11-23T14:03:20Z.") % {"value": text[:40]}
+        raise MomentError(problem) from None
+    if found_us > now_us:
+        raise MomentError(_("“%(value)s” is in the future.") % {"value": text[:40]})
+    return found_us
+
+
+class MomentError(Exception):
+    """A moment of the query that is invalid or in the future; its text is shown on the page."""

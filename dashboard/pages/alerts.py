@@ -1,0 +1,223 @@
+"""The alerts, one alert with its history, and the undelivered messages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import msgspec
+from aiohttp import web
+
+from dashboard.live import whole
+from dashboard.page_request import (
+    Loader,
+    PageRequest,
+    View,
+)
+from dashboard.site import Page, Site
+from dashboard.text.alert_texts import (
+    DURATIONS,
+    GROUP_TEXTS,
+    KIND_TEXTS,
+    STATE_TEXTS,
+    advice,
+)
+from dashboard.text.language import gettext as _
+from sidecar import access
+from sidecar.alerting import AlertReaction, pending
+from sidecar.alerting.pending import Pending
+from sidecar.alerting.silence_form import NotPossibleError, SilenceRequest, silence_of
+from sidecar.alerting.tables import alert_log, message_rows, notifications
+from sidecar.alerting.tables.alert_values import AlertFilter
+from sidecar.domain.alerts.alert import FIRING, Alert
+from sidecar.store import Store
+from sidecar.web.forms import form_token, read_form
+from sidecar.web.params import check_every_app, is_number
+
+ROWS: Final = 50
+SHOWN: Final = 200
+
+
+class Group(msgspec.Struct, frozen=True):
+    """Alerts of one group; ``name`` is empty without grouping."""
+
+    name: str
+    alerts: Sequence[Alert | Pending]
+
+
+def _views(site: Site) -> dict[str, Loader]:
+    """``/alerts``, ``/alerts/{id}`` and ``/alerts/undelivered``."""
+    store, reaction, clock = site.store, site.reaction, site.clock
+
+    async def alerts(page_request: PageRequest) -> View:
+        given = {name: page_request.get(name) for name in ("state", "kind", "q", "group")}
+        known = (
+            given["state"] in {"", *STATE_TEXTS}
+            and given["kind"] in {"", *KIND_TEXTS}
+            and given["group"] in GROUP_TEXTS
+        )
+        values: dict[str, Any] = {
+            "tab": "alerts",
+            "now_us": clock(),
+            "given": given,
+            "problem": None if known else _("There is no such state, kind or group."),
+            "counts": await store.read(alert_log.counts, page_request.own_app),
+            "dead": [] if page_request.own_app is not None else await store.read(message_rows.dead, SHOWN),
+            "groups": [],
+            "choosable": False,
+            "older": None,
+        }
+        if not known:
+            return View(name="alerts.html", status=400, values=values, is_live=False)
+        cursor = page_request.get("cursor")
+        wanted = AlertFilter(
+            state=given["state"] or None,
+            kind=given["kind"] or None,
+            user_id=given["q"] or None,
+            app_id=page_request.own_app,
+            cursor=int(cursor) if is_number(cursor) else None,
+            limit=SHOWN if given["group"] else ROWS,
+        )
+        listed: Sequence[Alert | Pending]
+        if wanted.state == pending.PENDING:
+            waiting = await store.read(pending.page, reaction, wanted, values["now_us"])
+            listed, following = waiting.pending, waiting.next_cursor
+        else:
+            page = await store.read(alert_log.page, wanted)
+            listed, following = page.alerts, page.next_cursor
+        if following is not None:
+            kept = {name: value for name, value in given.items() if value}
+            values["older"] = "/alerts?" + urlencode(kept | {"cursor": str(following)})
+        values |= {
+            "groups": _grouped(listed, given["group"]),
+            "choosable": any(isinstance(one, Alert) and one.state == FIRING for one in listed),
+        }
+        return View(name="alerts.html", values=values)
+
+    async def alert(page_request: PageRequest) -> View:
+        found = await _found(store, page_request.path.rsplit("/", 1)[-1], page_request.own_app)
+        return View(name="alert.html", values=await alert_values(store, found, page_request.own_app, clock()))
+
+    async def undelivered(page_request: PageRequest) -> View:
+        check_every_app(page_request.own_app)
+        found = await store.read(message_rows.dead, SHOWN)
+        about = [one.alert_id for one in found if one.alert_id is not None]
+        summaries = {alert.id: alert.summary for alert in await store.read(alert_log.several, about)}
+        values = {"tab": "alerts", "now_us": clock(), "dead": found, "summaries": summaries}
+        return View(name="undelivered.html", values=values, is_live=False)
+
+    return {"/alerts": alerts, "/alerts/undelivered": undelivered, "/alerts/{id:[0-9]+}": alert}
+
+
+def _routes(site: Site) -> list[web.AbstractRouteDef]:
+    """The forms. Each redirects to the page, so that a reload repeats nothing."""
+    store, reaction, clock = site.store, site.reaction, site.clock
+
+    async def acknowledge(request: web.Request) -> web.Response:
+        await read_form(request)
+        found = await _found(store, request.match_info["id"], access.app_of(request))
+        who, own = access.who(request), access.app_of(request)
+        await store.write(reaction.acknowledge, found.id, who, clock(), own)
+        raise web.HTTPSeeOther(f"/alerts/{found.id}")
+
+    async def silence_one(request: web.Request) -> web.Response:
+        given = await read_form(request)
+        found = await _found(store, request.match_info["id"], access.app_of(request))
+        matchers = about(found)
+        if given.get("what") == "user":
+            matchers = {name: value for name, value in matchers.items() if name in {"app_id", "user_id"}}
+        try:
+            await silence(request, store, reaction, clock(), about=matchers)
+        except NotPossibleError as error:
+            values = await alert_values(store, found, access.app_of(request), clock()) | {"problem": error.text}
+            view = View(name="alert.html", status=400, values=values)
+            return whole(
+                view, here=f"/alerts/{found.id}", stream=None, token=form_token(request), trouble=store.problem
+            )
+        raise web.HTTPSeeOther(f"/alerts/{found.id}")
+
+    async def send_again(request: web.Request) -> web.Response:
+        await read_form(request)
+        check_every_app(access.app_of(request))
+        wanted = _id(request.match_info["id"])
+        await store.write(reaction.send_again, wanted, clock())
+        raise web.HTTPSeeOther("/alerts/undelivered")
+
+    return [
+        web.post("/alerts/undelivered/{id:[0-9]+}", send_again),
+        web.post("/alerts/{id:[0-9]+}/ack", acknowledge),
+        web.post("/alerts/{id:[0-9]+}/silence", silence_one),
+    ]
+
+
+PAGE: Final = Page(views=_views, routes=_routes)
+
+
+async def silence(
+    request: web.Request,
+    store: Store,
+    reaction: AlertReaction,
+    now_us: int,
+    *,
+    about: Mapping[str, Any],
+) -> None:
+    """Creates the silence of a form; NotPossibleError says what is wrong with it."""
+    given = await read_form(request)
+    form = SilenceRequest(matchers=dict(about), reason=given.get("reason", ""), duration=given.get("duration", ""))
+    wanted = silence_of(form, access.who(request), now_us, access.app_of(request))
+    await store.write(reaction.silence, wanted)
+
+
+async def alert_values(store: Store, found: Alert, own: int | None, now_us: int) -> dict[str, Any]:
+    """The values of an alert's page."""
+    return {
+        "tab": "alerts",
+        "now_us": now_us,
+        "alert": found,
+        "advice": advice(found.kind, found.summary),
+        "lines": await store.read(alert_log.lines, found.id),
+        "notifications": await store.read(notifications.of_alert, found.id, own),
+        "durations": DURATIONS,
+        "problem": None,
+    }
+
+
+async def _found(store: Store, text: str, own: int | None) -> Alert:
+    """The alert with this id; HTTP 404 if there is none, or it belongs to another app."""
+    found = await store.read(alert_log.one, _id(text))
+    if found is None or own not in {None, found.subject.app_id}:
+        raise web.HTTPNotFound(text=_("There is no such alert."))
+    return found
+
+
+def about(alert: Alert) -> dict[str, Any]:
+    """Matchers for this kind of alert about the same subject."""
+    return {name: alert.matched[name] for name in ("kind", "app_id", "user_id", "part") if name in alert.matched}
+
+
+def _id(text: str) -> int:
+    if not is_number(text):
+        raise web.HTTPNotFound
+    return int(text)
+
+
+def _grouped(alerts: Sequence[Alert | Pending], by: str) -> list[Group]:
+    """The largest group first; within a group the newest first."""
+    if not by:
+        return [Group("", alerts)] if alerts else []
+    groups: dict[str, list[Alert | Pending]] = {}
+    for alert in alerts:
+        groups.setdefault(_group(alert, by), []).append(alert)
+    return sorted((Group(*one) for one in groups.items()), key=lambda group: -len(group.alerts))
+
+
+def _group(alert: Alert | Pending, by: str) -> str:
+    if by == "kind":
+        return _(KIND_TEXTS[alert.kind])
+    if by == "cause":
+        # A release or a platform is behind most alerts that come together.
+        shared = [alert.labels[name] for name in ("platform", "app_version") if name in alert.labels]
+        return " · ".join([_(KIND_TEXTS[alert.kind]), *shared])
+    value = alert.subject.user_id if by == "user" else alert.subject.app_id
+    return str(value) if value is not None else _("neither user nor app")

@@ -1,0 +1,152 @@
+"""The overview and the wall: counts, the last 24 hours, the health of Zimwatch, and the newest changes."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from dashboard.page_request import Loader, PageRequest, View
+from dashboard.parts import chart
+from dashboard.site import Page, Site
+from dashboard.text.language import gettext as _
+from dashboard.text.language import ngettext
+from dashboard.text.times import lasted
+from dashboard.text.translate import translate
+from sidecar.alerting.tables import alert_log, message_rows, notifications
+from sidecar.alerting.tables.alert_values import AlertFilter
+from sidecar.domain.alerts.alert import FIRING, Alert
+from sidecar.domain.alerts.rules import STORMS
+from sidecar.domain.texts import Text
+from sidecar.domain.units import DAY_US, MINUTE_US
+from sidecar.store import Store
+from sidecar.store.care import pruning_hold
+from sidecar.store.care.pruning_hold import Hold
+from sidecar.store.log import log_reads, rejected_events, span_outbox
+from sidecar.store.users import per_minute, user_list, user_reads
+from sidecar.store.users.user_query import UserQuery
+
+_NEWEST = 10
+_NEWEST_ON_WALL = 6
+_LOSSES = 5
+# An event not exported after this time is late.
+_EXPORT_LATE_US = MINUTE_US
+_REJECTED_US = DAY_US
+
+
+class Sign(msgspec.Struct, frozen=True):
+    """One health check of Zimwatch itself."""
+
+    name: str
+    text: str
+    well: bool
+
+
+def _views(site: Site) -> dict[str, Loader]:
+    """``/`` and ``/wall``."""
+    store, clock = site.store, site.clock
+
+    async def overview(page_request: PageRequest) -> View:
+        return View(name="overview.html", values=await _values(page_request, _NEWEST) | {"tab": "overview"})
+
+    async def wall(page_request: PageRequest) -> View:
+        return View(
+            name="wall.html",
+            values=await _values(page_request, _NEWEST_ON_WALL) | {"tab": "", "wall": True, "bare": True},
+        )
+
+    async def _storms(app_id: int | None) -> list[Alert]:
+        """Firing storms; their labels are what their users share."""
+        return [
+            one
+            for kind in STORMS
+            for one in (
+                await store.read(alert_log.page, AlertFilter(state=FIRING, kind=kind, app_id=app_id, limit=5))
+            ).alerts
+        ]
+
+    async def _values(page_request: PageRequest, newest: int) -> dict[str, Any]:
+        now_us, app_id = clock(), page_request.own_app
+        canary = site.canary()
+        buckets = await store.read(
+            per_minute.buckets, app_id, begin_us=now_us - chart.SPAN_US, end_us=now_us, step_minutes=chart.STEP_MINUTES
+        )
+        return {
+            "now_us": now_us,
+            "canary": canary if canary is not None and app_id in {None, canary.app_id} else None,
+            "summary": await store.read(user_reads.summary, app_id),
+            "found": (
+                await store.read(user_list.list_users_with_clients, UserQuery(app_id=app_id, limit=newest), store.now())
+            ).users,
+            "day": chart.day(buckets, now_us),
+            "signs": await signs(store, now_us, site.problems(), app_id=app_id),
+            "rejected": await store.read(rejected_events.count_since, now_us - _REJECTED_US, app_id),
+            "losses": await store.read(span_outbox.newest_losses, _LOSSES) if app_id is None else [],
+            "firing": await store.read(alert_log.counts, app_id),
+            "storms": await _storms(app_id),
+            "address": page_request.site,
+            # A stable id for the example, so that the page does not change.
+            "example_id": uuid.uuid5(uuid.NAMESPACE_URL, page_request.site),
+        }
+
+    return {"/": overview, "/wall": wall}
+
+
+PAGE: Final = Page(views=_views)
+
+
+def _jump(hold: Hold) -> str:
+    values = {"time": lasted(abs(hold.by_us)), "left": lasted(hold.left_us)}
+    jump = _("The clock jumped %(time)s ahead.") if hold.by_us > 0 else _("The clock jumped %(time)s back.")
+    rest = _("Deletion by age is paused for %(left)s, or until zimwatch db prune --now.")
+    return f"{jump} {rest}" % values
+
+
+async def signs(store: Store, now_us: int, problems: Sequence[Text] = (), *, app_id: int | None = None) -> list[Sign]:
+    """Health of ingest, database and exports; for readers of one app, only ingest and database."""
+    found = []
+    newest = await store.read(log_reads.newest_event, app_id)
+    if newest is None:
+        found.append(Sign(_("Events"), _("none yet") if app_id is None else _("none lately"), well=True))
+    else:
+        late_us = newest.event.received_at_us - newest.event.moment_us
+        quiet_us = now_us - newest.event.received_at_us
+        text = _("newest %(quiet)s ago, delay %(late)s") % {
+            "quiet": lasted(quiet_us),
+            "late": lasted(late_us),
+        }
+        found.append(Sign(_("Events"), text, well=True))
+    problem = store.problem
+    found.append(Sign(_("Database"), translate(problem) if problem else _("commits"), well=problem is None))
+    if app_id is not None:
+        return found
+    hold = await store.read(pruning_hold.current, store.now())
+    if hold is not None:
+        found.append(Sign(_("Clock"), _jump(hold), well=False))
+    background = [Sign(_("Background"), translate(one), well=False) for one in problems]
+    return [*found, *background, await _spans(store, now_us), await _channels(store)]
+
+
+async def _spans(store: Store, now_us: int) -> Sign:
+    backlog = await store.read(span_outbox.backlog)
+    if backlog.spans == 0 or backlog.oldest_us is None:
+        return Sign(_("Spans"), _("none waiting"), well=True)
+    age_us = now_us - backlog.oldest_us
+    text = ngettext("%(count)s waits, for %(age)s", "%(count)s wait, the oldest for %(age)s", backlog.spans)
+    values = {"count": f"{backlog.spans:,}", "age": lasted(age_us)}
+    return Sign(_("Spans"), text % values, well=age_us < _EXPORT_LATE_US)
+
+
+async def _channels(store: Store) -> Sign:
+    failing = await store.read(message_rows.failing_receivers)
+    owed, dead = await store.read(notifications.backlog)
+    if failing:
+        text = ", ".join(f"{name}: {translate(error)[:80]}" for name, (_since, error) in sorted(failing.items()))
+        return Sign(_("Channels"), text, well=False)
+    if dead:
+        text = ngettext("%(count)s message not delivered", "%(count)s messages not delivered", dead)
+        return Sign(_("Channels"), text % {"count": f"{dead:,}"}, well=False)
+    text = ngettext("%(count)s message waiting", "%(count)s messages waiting", owed)
+    return Sign(_("Channels"), text % {"count": f"{owed:,}"}, well=True)

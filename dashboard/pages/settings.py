@@ -1,0 +1,100 @@
+"""The settings and their sources, storage, tokens, receivers, and the code to paste into an app."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+
+from dashboard.live import whole
+from dashboard.page_request import Loader, PageRequest, View
+from dashboard.site import InForce, Page, Site
+from dashboard.text.language import gettext as _
+from sidecar import access
+from sidecar.access.proxies import public_request
+from sidecar.alerting.tables import message_rows
+from sidecar.domain.texts import Text
+from sidecar.http_client import DeliveryError
+from sidecar.store import Store
+from sidecar.store.access import tokens
+from sidecar.store.database import size as size_of
+from sidecar.web.forms import form_token, read_form
+from sidecar.web.params import check_every_app
+
+_UNITS: Final = (("GB", 10**9), ("MB", 10**6), ("kB", 10**3))
+
+
+class Tried(msgspec.Struct, frozen=True):
+    """The result of a test message; ``error`` is None if it was delivered."""
+
+    receiver: str
+    error: Text | None
+    proof: Mapping[str, Any]
+
+
+def _views(site: Site) -> dict[str, Loader]:
+    """``/settings``."""
+    store, clock, in_force = site.store, site.clock, site.in_force
+
+    async def settings(page_request: PageRequest) -> View:
+        return await _view(store, clock(), in_force, own_app=page_request.own_app, address=page_request.site)
+
+    return {"/settings": settings}
+
+
+def _routes(site: Site) -> list[web.AbstractRouteDef]:
+    """``/settings/try/{receiver}``."""
+    store, clock, in_force = site.store, site.clock, site.in_force
+
+    async def attempt(request: web.Request) -> web.Response:
+        await read_form(request)
+        check_every_app(access.app_of(request))
+        name, address = request.match_info["receiver"], public_request(request, site.server).url
+        try:
+            tried = Tried(name, None, await in_force.try_receiver(name, address))
+        except KeyError:
+            raise web.HTTPNotFound(text=_("There is no such receiver in the settings.")) from None
+        except DeliveryError as error:
+            tried = Tried(name, error.text, {})
+        view = await _view(store, clock(), in_force, own_app=None, address=address, tried=tried)
+        return whole(view, here="/settings", stream=None, token=form_token(request), trouble=store.problem)
+
+    return [web.post("/settings/try/{receiver}", attempt)]
+
+
+PAGE: Final = Page(views=_views, routes=_routes)
+
+
+async def _view(
+    store: Store, now_us: int, in_force: InForce, *, own_app: int | None, address: str, tried: Tried | None = None
+) -> View:
+    kept = [token for token in await store.read(tokens.list_all) if own_app in {None, token.app_id}]
+    # A token bound to one app sees neither other apps nor the machine.
+    sees_all = own_app is None
+    return View(
+        name="settings.html",
+        is_live=False,
+        values={
+            "tab": "settings",
+            "now_us": now_us,
+            "address": address,
+            "in_force": in_force.shown if sees_all else [],
+            "receivers": in_force.receivers if sees_all else [],
+            "failing": await store.read(message_rows.failing_receivers) if sees_all else {},
+            "next_attempts": await store.read(message_rows.next_attempts) if sees_all else {},
+            "storage": await store.read(size_of, now_us) if sees_all else None,
+            "tokens": [(token, token.state(now_us)) for token in kept],
+            "size": size,
+            "tried": tried,
+        },
+    )
+
+
+def size(count: float) -> str:
+    """Bytes as ``1.5 MB``."""
+    for unit, worth in _UNITS:
+        if count >= worth:
+            return f"{count / worth:.1f} {unit}"
+    return f"{count:.0f} B"

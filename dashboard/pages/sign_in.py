@@ -1,0 +1,71 @@
+"""Sign-in and sign-out: a form, and a cookie for a session in the database."""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import urlencode
+
+from aiohttp import web
+
+from dashboard.page import render
+from dashboard.site import Page, Site
+from dashboard.text.translate import translate
+from sidecar import access
+from sidecar.domain.paths import safe_path
+from sidecar.web.forms import read_open_form
+
+
+def _routes(site: Site) -> list[web.AbstractRouteDef]:
+    """``/sign-in`` and ``/sign-out``.
+
+    Neither form has a token: the origin of a POST is checked before, so that no other site can sign a browser in or out
+    (login CSRF).
+    """
+    authenticator = site.authenticator
+
+    async def form(request: web.Request) -> web.Response:
+        return await _page(authenticator, request, safe_path(request.query.get("next", "")))
+
+    async def sign_in(request: web.Request) -> web.Response:
+        given = await read_open_form(request)
+        name, following = given.get("name", ""), safe_path(given.get("next", request.query.get("next", "")))
+        response = web.Response(status=303, headers={"Location": following})
+        try:
+            await authenticator.sign_in(request, response, name, given.get("password", ""))
+        except access.RefusedError as error:
+            return await _page(authenticator, request, following, problem=error, name=name)
+        return response
+
+    async def sign_out(request: web.Request) -> web.Response:
+        response = web.Response(status=303, headers={"Location": "/sign-in"})
+        await authenticator.sign_out(request, response)
+        return response
+
+    return [web.get("/sign-in", form), web.post("/sign-in", sign_in), web.post("/sign-out", sign_out)]
+
+
+PAGE: Final = Page(routes=_routes)
+
+
+async def _page(
+    authenticator: access.Authenticator,
+    request: web.Request,
+    following: str,
+    *,
+    problem: access.RefusedError | None = None,
+    name: str = "",
+) -> web.Response:
+    response = render(
+        "sign_in.html",
+        problem.status if problem else 200,
+        tab="",
+        here="/sign-in?" + urlencode({"next": following}),
+        following=following,
+        problem=translate(problem.text) if problem else None,
+        ended=await authenticator.why_signed_out(request) if problem is None else None,
+        known=await authenticator.principal_or_none(request),
+        name=name[: access.NAME_CHARACTERS],
+        name_characters=access.NAME_CHARACTERS,
+    )
+    response.headers.extend(problem.headers if problem else ())
+    return response

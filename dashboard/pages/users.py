@@ -1,0 +1,227 @@
+"""The user list; filters, order and columns are in the address, so that a view can be shared."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import msgspec
+
+from dashboard import pasted
+from dashboard.page_request import (
+    Loader,
+    MomentError,
+    PageRequest,
+    View,
+    past_moment,
+)
+from dashboard.parts.export_formats import FORMATS
+from dashboard.parts.user_columns import PAGE_COLUMNS, PageColumn
+from dashboard.site import Page, Site
+from dashboard.text.language import gettext as _
+from dashboard.text.language import marked
+from dashboard.text.status_texts import REASON_TEXTS, STATUS_TEXTS
+from dashboard.text.times import clock_text, from_text
+from sidecar.domain.platforms import PLATFORMS
+from sidecar.domain.status import STATUSES
+from sidecar.domain.units import DAY_US, HOUR_US, MINUTE_US
+from sidecar.store.users import as_of, per_minute, user_list
+from sidecar.store.users.user_query import IDS_MOST, MATCHES, ORDERS, Match, Order, UserQuery
+from sidecar.web.params import FLAGS, is_number
+
+ROWS: Final = 50
+SPANS: Final = {"5m": 5 * MINUTE_US, "15m": 15 * MINUTE_US, "1h": HOUR_US, "24h": DAY_US, "7d": 7 * DAY_US}
+SPAN_TEXTS: Final = {
+    "5m": marked("5 minutes"),
+    "15m": marked("15 minutes"),
+    "1h": marked("1 hour"),
+    "24h": marked("24 hours"),
+    "7d": marked("7 days"),
+}
+MATCH_TEXTS: Final = {"contains": marked("contains"), "prefix": marked("begins with"), "exact": marked("is exactly")}
+ORDER_TEXTS: Final = {
+    "newest": marked("Newest change"),
+    "oldest": marked("Oldest change"),
+    "id": marked("App and id"),
+    "user_id": marked("User id"),
+    "token": marked("Token’s end"),
+}
+# The filters of the address, with their titles as chips.
+FIELDS: Final = {
+    "q": marked("id"),
+    "ids": marked("pasted ids"),
+    "status": marked("status"),
+    "reason": marked("reason"),
+    "app_id": marked("app"),
+    "platform": marked("platform"),
+    "sdk": marked("SDK version"),
+    "version": marked("app version"),
+    "since": marked("changed within"),
+    "token": marked("token ends within"),
+    "unconfirmed": marked("unconfirmed"),
+    "disagreement": marked("server disagrees"),
+    "as_of": marked("as of"),
+}
+
+
+_FLAG_TEXTS: Final = {"true": marked("only those"), "false": marked("without those")}
+# The titles of filter values.
+_WORDS: Final[dict[str, dict[str, str]]] = {
+    "status": {**STATUS_TEXTS},
+    "reason": REASON_TEXTS,
+    "since": SPAN_TEXTS,
+    "token": SPAN_TEXTS,
+    "unconfirmed": _FLAG_TEXTS,
+    "disagreement": _FLAG_TEXTS,
+}
+
+
+class FilterError(Exception):
+    """An invalid filter in the address; its text is shown on the page."""
+
+
+class Chip(msgspec.Struct, frozen=True):
+    """One filter in force, and the address without it."""
+
+    name: str
+    value: str
+    without: str
+
+
+def _views(site: Site) -> dict[str, Loader]:
+    """``/users``."""
+    store, clock = site.store, site.clock
+
+    async def users(page_request: PageRequest) -> View:
+        now_us = clock()
+        values: dict[str, Any] = {
+            "tab": "users",
+            "now_us": now_us,
+            "given": {
+                **{name: page_request.get(name) for name in (*FIELDS, "match", "order")},
+                "ids": "\n".join(pasted.ids(page_request.get("ids"))),
+            },
+            "columns": columns(page_request),
+            "chips": _chips(page_request),
+            "spans": SPAN_TEXTS,
+            "matches": MATCH_TEXTS,
+            "orders": ORDER_TEXTS,
+            "all_columns": PAGE_COLUMNS,
+            "platforms": PLATFORMS,
+            "found": [],
+            "further": None,
+            "ended_early": False,
+            "export": export_query(page_request),
+            "formats": FORMATS,
+            "problem": None,
+            "missing": [],
+            "as_of_us": None,
+            "then": None,
+        }
+        try:
+            wanted, as_of_us = search_of(page_request, now_us), past_moment(page_request, "as_of", now_us)
+        except (FilterError, MomentError) as error:
+            return View(name="users.html", status=400, values=values | {"problem": str(error)}, is_live=False)
+        if as_of_us is None:
+            found = await store.read(user_list.list_users_with_clients, wanted, store.now())
+        else:
+            found = await store.read(as_of.users_as_of, wanted, as_of_us, store.now())
+            counts = await store.read(
+                per_minute.buckets, wanted.app_id, begin_us=as_of_us, end_us=as_of_us, step_minutes=1
+            )
+            values |= {"as_of_us": as_of_us, "now_us": as_of_us, "then": counts[0] if counts else None}
+            values["columns"] = [column for column in values["columns"] if column.in_past]
+        if found.next_cursor is not None:
+            kept = [(name, value) for name, value in page_request.query if name != "cursor" and value]
+            values["further"] = "/users?" + urlencode([*kept, ("cursor", found.next_cursor)])
+        values |= {
+            "found": found.users,
+            "ended_early": found.ended_early,
+            "missing": found.unknown_ids if wanted.ids else (),
+        }
+        return View(name="users.html", values=values, is_live=as_of_us is None)
+
+    return {"/users": users}
+
+
+PAGE: Final = Page(views=_views)
+
+
+def columns(page_request: PageRequest) -> list[PageColumn]:
+    """The columns beside user, status, since and why."""
+    chosen = [PAGE_COLUMNS[key] for key in page_request.all("col") if key in PAGE_COLUMNS]
+    return chosen if chosen or page_request.get("col_set") else [one for one in PAGE_COLUMNS.values() if one.usual]
+
+
+def export_query(page_request: PageRequest) -> str:
+    """The filters as the query of an export."""
+    return urlencode([(name, value) for name, value in page_request.query if name != "cursor" and value])
+
+
+def search_of(page_request: PageRequest, now_us: int) -> UserQuery:
+    """The search of the address. FilterError if a filter is invalid."""
+    status = _one_of(page_request, "status", STATUSES)
+    match: Match = _one_of(page_request, "match", MATCHES) or "contains"
+    order: Order = _one_of(page_request, "order", ORDERS) or "newest"
+    since, token = _one_of(page_request, "since", SPANS), _one_of(page_request, "token", SPANS)
+    unconfirmed = _one_of(page_request, "unconfirmed", FLAGS)
+    disagreement = _one_of(page_request, "disagreement", FLAGS)
+    app = page_request.get("app_id")
+    if app and not is_number(app):
+        raise FilterError(_("“%(value)s” is not an AppID, which is a whole number.") % {"value": app[:40]})
+    app_id = int(app) if app else None
+    if page_request.own_app is not None and app_id not in {None, page_request.own_app}:
+        raise FilterError(_("The token is bound to app %(app)s.") % {"app": page_request.own_app})
+    ids = pasted.ids(page_request.get("ids"))
+    if len(ids) > IDS_MOST:
+        problem = _("%(count)s ids are given; at most %(most)s are allowed.")
+        raise FilterError(problem % {"count": len(ids), "most": IDS_MOST})
+    return UserQuery(
+        q=page_request.get("q") or None,
+        match=match,
+        ids=ids,
+        app_id=page_request.own_app if page_request.own_app is not None else app_id,
+        status=status,
+        reason=page_request.get("reason") or None,
+        platform=page_request.get("platform") or None,
+        sdk_version=page_request.get("sdk") or None,
+        app_version=page_request.get("version") or None,
+        changed_after_us=now_us - SPANS[since] if since else None,
+        token_ends_before_us=now_us + SPANS[token] if token else None,
+        unconfirmed=None if unconfirmed is None else FLAGS[unconfirmed],
+        disagreement=None if disagreement is None else FLAGS[disagreement],
+        order=order,
+        cursor=page_request.get("cursor") or None,
+        limit=ROWS,
+    )
+
+
+def _one_of(page_request: PageRequest, name: str, known: Any) -> Any:  # noqa: ANN401 - one of ``known``, whose type it has
+    value = page_request.get(name)
+    if value and value not in known:
+        raise FilterError(
+            _("There is no %(name)s “%(value)s”.") % {"name": _(FIELDS.get(name, name)), "value": value[:40]}
+        )
+    return value or None
+
+
+def _chips(page_request: PageRequest) -> list[Chip]:
+    chips = []
+    for name, text in FIELDS.items():
+        value = page_request.get(name)
+        if value:
+            kept = [(key, one) for key, one in page_request.query if key not in {name, "cursor"} and one]
+            value = _chip_value(name, value)
+            word = _(_WORDS[name][value]) if value in _WORDS.get(name, ()) else value
+            chips.append(Chip(_(text), word, "/users?" + urlencode(kept)))
+    return chips
+
+
+def _chip_value(name: str, value: str) -> str:
+    if name == "ids":
+        return ", ".join(pasted.ids(value))
+    if name == "as_of":
+        with contextlib.suppress(ValueError, OverflowError):
+            return clock_text(from_text(value))
+    return value

@@ -1,0 +1,113 @@
+"""The chart of the last 24 hours: users by status as stacked areas, and events as bars. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import msgspec
+
+from sidecar.domain.status import NOT_LOGGED_IN, OFFLINE, ONLINE
+from sidecar.domain.units import DAY_US, HOUR_US, MINUTE_US
+from sidecar.store.users.per_minute import COUNTED, Bucket
+
+STEP_MINUTES: Final = 10
+STEP_US: Final = STEP_MINUTES * MINUTE_US
+SPAN_US: Final = DAY_US
+COLUMNS: Final = SPAN_US // STEP_US
+HEIGHT: Final = 100
+# A bar that is lower than this cannot be seen.
+_LEAST_HEIGHT: Final = 4.0
+_STACK: Final = (ONLINE, OFFLINE, NOT_LOGGED_IN)
+_TICK_US: Final = 4 * HOUR_US
+
+
+class Area(msgspec.Struct, frozen=True):
+    """One status; ``points`` are those of an SVG polygon."""
+
+    status: str
+    points: str
+
+
+class Beat(msgspec.Struct, frozen=True):
+    """Counts of one kind of event, a bar per column; ``most`` is the highest."""
+
+    name: str
+    bars: list[tuple[int, float, int, int]]  # column, height, count, begin_us
+    total: int
+    most: int
+
+
+class Hour(msgspec.Struct, frozen=True):
+    """A row of the table below the chart: users at the end of the hour, and the events in it."""
+
+    begin_us: int
+    bucket: Bucket
+
+
+class Day(msgspec.Struct, frozen=True):
+    """The whole chart. ``ticks`` are evenly spaced moments from its first to its last."""
+
+    areas: list[Area]
+    beats: list[Beat]
+    hours: list[Hour]
+    ticks: list[int]
+    most: int
+
+
+def day(buckets: Sequence[Bucket], now_us: int) -> Day:
+    """The chart of the buckets of the last day."""
+    first = now_us // STEP_US - COLUMNS + 1
+    begin_us = first * STEP_US
+    placed = [(bucket.begin_us // STEP_US - first, bucket) for bucket in buckets]
+    by_column = {column: bucket for column, bucket in placed if 0 <= column < COLUMNS}
+    most = max((bucket.online + bucket.offline + bucket.not_logged_in for bucket in by_column.values()), default=0)
+    return Day(
+        areas=_areas(by_column, most),
+        beats=[_beat(name, by_column) for name in COUNTED],
+        hours=_hours(buckets),
+        ticks=list(range(begin_us, begin_us + SPAN_US + _TICK_US, _TICK_US)),
+        most=most,
+    )
+
+
+def _areas(by_column: dict[int, Bucket], most: int) -> list[Area]:
+    if not most:
+        return []
+    columns = sorted(by_column)
+    below = dict.fromkeys(columns, 0)
+    areas = []
+    for status in _STACK:
+        above = {column: below[column] + getattr(by_column[column], status) for column in columns}
+        upper = _steps((column, HEIGHT * (1 - above[column] / most)) for column in columns)
+        lower = _steps((column, HEIGHT * (1 - below[column] / most)) for column in columns)
+        areas.append(Area(status, " ".join([*upper, *reversed(lower)])))
+        below = above
+    return areas
+
+
+def _steps(tops: Iterable[tuple[int, float]]) -> list[str]:
+    return [point for column, y in tops for point in (f"{column},{y:.1f}", f"{column + 1},{y:.1f}")]
+
+
+def _beat(name: str, by_column: dict[int, Bucket]) -> Beat:
+    counts = [(column, getattr(by_column[column], name)) for column in sorted(by_column)]
+    most = max((count for _, count in counts), default=0)
+    bars = [
+        (column, max(_LEAST_HEIGHT, round(HEIGHT * count / most, 1)), count, by_column[column].begin_us)
+        for column, count in counts
+        if count
+    ]
+    return Beat(name, bars, sum(count for _, count in counts), most)
+
+
+def _hours(buckets: Sequence[Bucket]) -> list[Hour]:
+    """Newest first."""
+    by_hour: dict[int, list[Bucket]] = {}
+    for bucket in buckets:
+        by_hour.setdefault(bucket.begin_us // HOUR_US, []).append(bucket)
+    rows = []
+    for number, own in sorted(by_hour.items(), reverse=True):
+        happened = {name: sum(getattr(bucket, name) for bucket in own) for name in COUNTED}
+        rows.append(Hour(number * HOUR_US, msgspec.structs.replace(own[-1], **happened)))
+    return rows

@@ -1,0 +1,57 @@
+"""The dependencies of pages, and the form in which a page is declared."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from dashboard.page_request import Loader
+from sidecar import access
+from sidecar.alerting import AlertReaction
+from sidecar.canary import CanaryStatus
+from sidecar.clock import Clock
+from sidecar.domain.texts import Text
+from sidecar.settings import ServerSettings
+from sidecar.store import Store
+from sidecar.store.values import StoredEvent, UserRow
+from sidecar.web.changes import Hub
+
+Shown = Sequence[tuple[str, str, str]]
+"""Key, value and source of each setting, fit to be shown."""
+TryReceiver = Callable[[str, str], Awaitable[Mapping[str, Any]]]
+"""Sends a test message to the receiver of this name, with links below this address; returns the receiver's answer."""
+
+
+class InForce(msgspec.Struct, frozen=True):
+    """The settings, the receivers by name and type, and how to send one a test message."""
+
+    shown: Shown
+    receivers: Sequence[tuple[str, str]]
+    try_receiver: TryReceiver
+
+
+class Site(msgspec.Struct, frozen=True, kw_only=True):
+    """What pages are built from. ``user_view`` and ``event_view`` are the JSON objects of the API."""
+
+    store: Store
+    reaction: AlertReaction
+    clock: Clock
+    authenticator: access.Authenticator
+    hub: Hub
+    server: ServerSettings
+    user_view: Callable[[UserRow], Mapping[str, Any]]
+    event_view: Callable[[StoredEvent], Mapping[str, Any]]
+    in_force: InForce
+    trace_url_template: str | None
+    canary: Callable[[], CanaryStatus | None]
+    problems: Callable[[], Sequence[Text]]
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """The views of a page by path, each of which has a live part; and its other routes, such as forms."""
+
+    views: Callable[[Site], dict[str, Loader]] = lambda _site: {}
+    routes: Callable[[Site], list[web.AbstractRouteDef]] = lambda _site: []

@@ -1,0 +1,44 @@
+"""Authentication and authorisation: tokens, browser sessions, and access without a token on a new installation."""
+
+from sidecar.access.authentication import Authenticator
+from sidecar.access.cookie import SessionCookie
+from sidecar.access.principal import (
+    NAME_CHARACTERS,
+    PRINCIPAL,
+    Name,
+    Principal,
+    app_of,
+    begin,
+    current,
+    reader_of,
+    signed,
+    who,
+)
+from sidecar.access.refusals import (
+    NotAllowedError,
+    NotSignedInError,
+    RefusedError,
+    TooManyAttemptsError,
+)
+from sidecar.access.watch import EndedError, Watch
+
+__all__ = [
+    "NAME_CHARACTERS",
+    "PRINCIPAL",
+    "Authenticator",
+    "EndedError",
+    "Name",
+    "NotAllowedError",
+    "NotSignedInError",
+    "Principal",
+    "RefusedError",
+    "SessionCookie",
+    "TooManyAttemptsError",
+    "Watch",
+    "app_of",
+    "begin",
+    "current",
+    "reader_of",
+    "signed",
+    "who",
+]

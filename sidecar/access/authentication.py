@@ -1,0 +1,237 @@
+"""Authenticates requests by a token or by the cookie of a browser session.
+
+Until the first token is created, requests from this machine need neither, unless they show signs of a proxy: a local
+user can read the database file anyway. Once a token was created, access without one never returns.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import secrets  # noqa: TID251 - a session's cookie is a secret
+from typing import Final
+from urllib.parse import urlsplit
+
+import sqlalchemy as sa
+from aiohttp import web
+
+from sidecar.access.cookie import SessionCookie
+from sidecar.access.principal import LOCAL, Principal, clean_name
+from sidecar.access.proxies import host_of, is_loopback, public_request
+from sidecar.access.refusals import (
+    BASIC,
+    BEARER,
+    NotAllowedError,
+    NotSignedInError,
+)
+from sidecar.access.throttle import Throttle
+from sidecar.clock import Clock
+from sidecar.domain.texts import Sentence, Text
+from sidecar.domain.units import MINUTE_US, SECOND_US
+from sidecar.errors import StoreUnavailableError
+from sidecar.settings import ServerSettings, Settings, duration_us
+from sidecar.store import Store
+from sidecar.store.access import browser_sessions
+from sidecar.store.values import BrowserSession, Token
+
+# A share link is signed and expires. A callback of ZEGO's server has no token; the call itself checks its signature.
+_OPEN: Final = ("/tap/", "/static/", "/hand-off/", "/v1/callbacks/")
+_OPEN_PAGES: Final = ("/livez", "/readyz", "/sign-in", "/sign-out", "/language")
+# Calls that may have a signature in this header instead of a token, and check it themselves.
+_SIGNED: Final = {"/v1/chatops": "webhook-signature", "/v1/chatops/slack": "X-Slack-Signature"}
+_SAFE: Final = ("GET", "HEAD", "OPTIONS")
+# An open page reconnects by itself, so that a stream is no sign of activity.
+_STREAMS: Final = ("/live/", "/v1/stream")
+# The precision of a session's last activity, so that not every request is a commit.
+_SEEN_EVERY_US: Final = MINUTE_US
+_NEEDED: Final = {"ingest": "ingest", "read": "read or write", "write": "write"}
+
+_NO_TOKEN: Final = Sentence("request.no_token", "a token is needed: Authorization: Bearer <token>")
+_UNKNOWN: Final = Sentence("request.token_unknown", "the token is unknown")
+_REVOKED: Final = Sentence("request.token_revoked", "the token was revoked")
+_EXPIRED: Final = Sentence("request.token_expired", "the token has expired")
+_SIGNED_OUT: Final = Sentence("sign_in.signed_out", "you are signed out")
+_IDLE: Final = Sentence("sign_in.idle", "you were signed out after a long time of inactivity")
+_SESSION_EXPIRED: Final = Sentence("sign_in.over", "you were signed out: a sign-in is valid for a limited time")
+_OTHER_SCOPE: Final = Sentence("request.other_scope", "the token's scope is %(scope)s; this needs %(needed)s")
+_INVALID: Final = {"unknown": _UNKNOWN, "revoked": _REVOKED, "expired": _EXPIRED}
+
+
+class Authenticator:
+    """Authenticates requests, begins and ends browser sessions. One for a process, as it counts sign-in attempts."""
+
+    def __init__(self, store: Store, settings: Settings, clock: Clock) -> None:
+        self._store = store
+        self._server = settings.server
+        self._idle_us = duration_us(settings.sign_in.idle)
+        self._lifetime_us = duration_us(settings.sign_in.lifetime)
+        self._clock = clock
+        self._throttle = Throttle(clock)
+
+    async def authorise(self, request: web.Request) -> Principal | None:
+        """The principal of a permitted request; None where anyone may make it. NotSignedInError or NotAllowedError."""
+        if request.method == "OPTIONS" or request.path.startswith(_OPEN) or request.path in _OPEN_PAGES:
+            return None
+        principal = await self.authenticate(request)
+        if principal is None:
+            return None
+        needed = _needed(request)
+        if needed not in principal.may:
+            raise NotAllowedError(_OTHER_SCOPE(scope=principal.scope, needed=_NEEDED[needed]))
+        return principal
+
+    async def authenticate(self, request: web.Request) -> Principal | None:
+        """The principal of a request; None where it is signed instead. NotSignedInError."""
+        given = self._given(request)
+        if given is not None:
+            name, secret = given
+            return Principal.of_token(await self._valid_token(secret, *_challenges(request)), name=name)
+        if self._store.tokens.any_ever() and (secret := self._session_secret(request)):
+            session, token = await self._valid_session(secret, *_challenges(request))
+            if not request.path.startswith(_STREAMS):
+                await self._seen(session)
+            return Principal.of_token(token, name=session.name, session_id=session.id)
+        if _SIGNED.get(request.path, "") in request.headers:
+            return None
+        if self.needs_no_token(request):
+            return LOCAL
+        raise NotSignedInError(_NO_TOKEN(), _challenges(request))
+
+    async def principal_or_none(self, request: web.Request) -> Principal | None:
+        """As :meth:`authenticate`; None instead of an error."""
+        try:
+            return await self.authenticate(request)
+        except NotSignedInError:
+            return None
+
+    async def reason_to_end(self, request: web.Request) -> Text | None:
+        """Why a request has lost its access since it was authorised; None where it has not."""
+        try:
+            await self.authorise(request)
+        except (NotSignedInError, NotAllowedError) as error:
+            return error.text
+        return None
+
+    def needs_no_token(self, request: web.Request) -> bool:
+        """Whether the request is from this machine, and no token was ever created."""
+        return not (self._store.tokens.any_ever() or self._server.public_url) and is_local(request, self._server)
+
+    async def sign_in(self, request: web.Request, response: web.Response, name: str, password: str) -> None:
+        """Begins a session and sets its cookie on ``response``.
+
+        The secret is always new, and the session of the browser's former cookie ends (session fixation).
+        NotSignedInError, NotAllowedError or TooManyAttemptsError.
+        """
+        public = public_request(request, self._server)
+        self._throttle.attempt(public.client)
+        token = await self._valid_token(password.strip(), BEARER)
+        self._throttle.succeeded(public.client)
+        scope = Principal.of_token(token)
+        if "read" not in scope.may:
+            raise NotAllowedError(_OTHER_SCOPE(scope=scope.scope, needed=_NEEDED["read"]))
+        cookie, secret, now_us = SessionCookie.of(public), secrets.token_urlsafe(32), self._clock()
+        former, begun = cookie.read(request), browser_sessions.New(token.id, clean_name(name), now_us)
+
+        def begin(connection: sa.Connection) -> None:
+            browser_sessions.end(connection, former)
+            browser_sessions.begin(connection, secret, begun, created_after_us=now_us - self._lifetime_us)
+
+        await self._store.write(begin)
+        cookie.put(response, secret, self._lifetime_us // SECOND_US)
+
+    async def sign_out(self, request: web.Request, response: web.Response) -> None:
+        """Ends the browser's session, if it has one."""
+        cookie = self._cookie(request)
+        if secret := cookie.read(request):
+            await self._store.write(browser_sessions.end, secret)
+        cookie.drop(response)
+
+    async def why_signed_out(self, request: web.Request) -> Text | None:
+        """Why the browser's session ended; None where it has none, or a valid one."""
+        secret = self._cookie(request).read(request)
+        if not (secret and self._store.tokens.any_ever()):
+            return None
+        try:
+            await self._valid_session(secret)
+        except NotSignedInError as error:
+            return error.text
+        return None
+
+    async def _valid_token(self, secret: str, *challenges: str) -> Token:
+        token = self._store.tokens.of(secret)
+        state = "unknown" if token is None else token.state(self._clock())
+        if token is None or state != "good":
+            raise NotSignedInError(_INVALID[state](), challenges, was_tried=True)
+        return token
+
+    async def _valid_session(self, secret: str, *challenges: str) -> tuple[BrowserSession, Token]:
+        found = await self._store.read(browser_sessions.find, secret)
+        if found is None:
+            raise NotSignedInError(_SIGNED_OUT(), challenges)
+        session, token = found
+        if (why := self._end_reason(session, token)) is not None:
+            raise NotSignedInError(why(), challenges)
+        return session, token
+
+    def _end_reason(self, session: BrowserSession, token: Token) -> Sentence | None:
+        now_us = self._clock()
+        if token.state(now_us) != "good":
+            return _INVALID[token.state(now_us)]
+        if now_us >= session.created_at_us + self._lifetime_us:
+            return _SESSION_EXPIRED
+        return _IDLE if now_us >= session.seen_at_us + self._idle_us else None
+
+    async def _seen(self, session: BrowserSession) -> None:
+        now_us = self._clock()
+        if now_us - session.seen_at_us >= _SEEN_EVERY_US:
+            with contextlib.suppress(StoreUnavailableError):  # reading works while the database cannot commit
+                await self._store.write(browser_sessions.seen, session.id, now_us)
+
+    def _given(self, request: web.Request) -> tuple[str, str] | None:
+        """Name and secret in the Authorization header; None where it has neither."""
+        kind, _, value = request.headers.get("Authorization", "").partition(" ")
+        if kind.lower() == "bearer":
+            return "", value.strip()
+        if kind.lower() == "basic" and (_may_be_automatic(request) or not _is_of_a_browser(request)):
+            try:
+                name, _, secret = base64.b64decode(value, validate=True).decode().partition(":")
+            except ValueError:
+                return "", ""
+            return name, secret
+        return None
+
+    def _session_secret(self, request: web.Request) -> str:
+        return self._cookie(request).read(request) if _may_be_automatic(request) else ""
+
+    def _cookie(self, request: web.Request) -> SessionCookie:
+        return SessionCookie.of(public_request(request, self._server))
+
+
+def is_local(request: web.Request, server: ServerSettings) -> bool:
+    """Whether it comes from this machine, as far as can be seen."""
+    public = public_request(request, server)
+    named = urlsplit(f"//{host_of(request)}").hostname
+    return not public.through_proxy and is_loopback(request.remote) and is_loopback(named)
+
+
+def _may_be_automatic(request: web.Request) -> bool:
+    """Whether credentials that a browser adds by itself count: to read, and for pages, whose forms have a token."""
+    return request.method in _SAFE or not request.path.startswith("/v1/")
+
+
+def _is_of_a_browser(request: web.Request) -> bool:
+    """Browsers send one of these with everything but a GET."""
+    return "Origin" in request.headers or "Sec-Fetch-Site" in request.headers
+
+
+def _needed(request: web.Request) -> str:
+    if request.method == "POST" and request.path == "/v1/events":
+        return "ingest"
+    return "read" if request.method in _SAFE or request.path in _SIGNED else "write"
+
+
+def _challenges(request: web.Request) -> tuple[str, ...]:
+    """Basic is for programs and typed addresses, as a browser shows its own dialog for it."""
+    mode = request.headers.get("Sec-Fetch-Mode")
+    offers_basic = mode is None or (mode == "navigate" and request.method in _SAFE)
+    return (BASIC, BEARER) if offers_basic else (BEARER,)

@@ -1,0 +1,99 @@
+"""The principal of a request: its permissions, the app that it is bound to, and its name for the audit."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import Annotated, Final
+
+import msgspec
+from aiohttp import web
+
+from sidecar.access.proxies import public_request
+from sidecar.domain.outside_text import one_line
+from sidecar.settings import ServerSettings
+from sidecar.store.values import Token
+
+NAME_CHARACTERS: Final = 100
+Name = Annotated[str, msgspec.Meta(max_length=NAME_CHARACTERS)]
+"""A person's name, as a request gives it."""
+LOCAL_NAME: Final = "local"
+# The permissions of each scope.
+_MAY: Final = {
+    "ingest": frozenset({"ingest"}),
+    "read": frozenset({"read"}),
+    "write": frozenset({"read", "write"}),
+}
+
+
+class Principal(msgspec.Struct, frozen=True, kw_only=True):
+    """``proof`` is what authenticated it, such as a token; ``name`` is as given, and proves nothing."""
+
+    may: frozenset[str]
+    app_id: int | None = None
+    proof: str = ""
+    scope: str = ""
+    name: str = ""
+    session_id: int | None = None
+
+    @classmethod
+    def of_token(cls, token: Token, *, name: str = "", session_id: int | None = None) -> Principal:
+        """The principal of this token."""
+        return cls(
+            may=_MAY.get(token.scope, frozenset()),
+            app_id=token.app_id,
+            proof=f"token {token.id}",
+            scope=token.scope,
+            name=clean_name(name),
+            session_id=session_id,
+        )
+
+    def called(self, name: str = "") -> str:
+        """Its name for the audit: as given now or at sign-in, with the proof, such as ``dana, by token 3``."""
+        name = clean_name(name) or self.name
+        if not self.proof:
+            return name or LOCAL_NAME
+        return f"{name}, by {self.proof}" if name else self.proof
+
+
+def signed(chat: str, scope: str) -> Principal:
+    """The principal of a command that a chat signed, with the scope of the settings."""
+    return Principal(may=_MAY[scope], proof=chat, scope=scope)
+
+
+LOCAL: Final = Principal(may=frozenset({"ingest", "read", "write"}))
+"""The principal of requests from this machine while no token exists."""
+PRINCIPAL: web.RequestKey[Principal | None] = web.RequestKey("principal", Principal | None)  # type: ignore[arg-type]
+_current: ContextVar[Principal | None] = ContextVar("principal", default=None)
+
+
+def current() -> Principal | None:
+    """The principal of the current request; None where it needs none, or has no access."""
+    return _current.get()
+
+
+def begin(request: web.Request, principal: Principal | None) -> None:
+    """Sets the principal of the request."""
+    request[PRINCIPAL] = principal
+    _current.set(principal)
+
+
+def app_of(request: web.Request) -> int | None:
+    """The app that the principal is bound to; None for every app."""
+    principal = request.get(PRINCIPAL)
+    return principal.app_id if principal else None
+
+
+def who(request: web.Request, name: str | None = None) -> str:
+    """Who made the request, for the audit; ``name`` is as the request gives it."""
+    return (request.get(PRINCIPAL) or LOCAL).called(name or "")
+
+
+def reader_of(request: web.Request, server: ServerSettings) -> str:
+    """A key to count open streams by: the token or session, and the client's address."""
+    principal = request.get(PRINCIPAL) or LOCAL
+    return f"{principal.proof} {principal.session_id or ''}@{public_request(request, server).client}"
+
+
+def clean_name(text: str) -> str:
+    """A name on one line, cut at ``NAME_CHARACTERS``, with a mark in place of invisible characters."""
+    return one_line(" ".join(text.split()))[:NAME_CHARACTERS].strip()

@@ -1,0 +1,213 @@
+"""The commands of a chat: a line in, the answer out."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import msgspec
+
+from sidecar.alerting.alert_reaction import AlertReaction
+from sidecar.alerting.notify.message_templates import Literal
+from sidecar.alerting.payloads import moment, user_url
+from sidecar.alerting.silence_form import NotPossibleError, SilenceRequest, silence_of
+from sidecar.alerting.tables import alert_log, silence_rows
+from sidecar.clock import Clock
+from sidecar.domain.alerts.naming import device_of
+from sidecar.domain.kick import cause_of
+from sidecar.domain.outside_text import one_line
+from sidecar.domain.sdk_words import KICKED_OUT
+from sidecar.domain.texts import duration
+from sidecar.domain.units import DAY_US
+from sidecar.store import Store
+from sidecar.store.users import user_list, user_reads
+from sidecar.store.users.user_query import UserQuery
+from sidecar.store.values import StoredEvent, UserRow
+
+HELP: Final = (
+    "status USER · who kicked USER · ack ALERT · silence USER DURATION because REASON · top kicked\n"
+    "For example: status alice · ack 42 · silence alice 1h because she tests her new phone"
+)
+# A user id has up to 10 KiB, a reason up to 1,000 characters.
+LINE_CHARACTERS: Final = 12_288
+_ALERT_DIGITS: Final = 18
+_UNITS: Final = ("ms", "s", "m", "h", "d")
+_EVENTS_READ: Final = 200
+_TOP: Final = 10
+_STATUS: Final = {"online": "online", "offline": "offline", "not_logged_in": "not logged in"}
+
+
+class Author(msgspec.Struct, frozen=True):
+    """The person who sent a command, whether they may change anything, and the app they may see (None: every one).
+
+    ``literal`` writes text from outside so that the chat shows it as it is, ``link`` an address of ours.
+    """
+
+    name: str
+    may_write: bool
+    app_id: int | None = None
+    literal: Literal = one_line
+    link: Literal = one_line
+
+
+class ChatCommands:
+    """Answers one line at a time."""
+
+    def __init__(self, store: Store, reaction: AlertReaction, clock: Clock) -> None:
+        self._store = store
+        self._reaction = reaction
+        self._clock = clock
+
+    async def answer(self, line: str, author: Author) -> str:
+        """The answer to one line; errors are answers too.
+
+        A line is parsed word by word. A command that changes something is refused by its first words alone.
+        """
+        if len(line) > LINE_CHARACTERS:
+            return f"That is longer than {LINE_CHARACTERS} characters. {HELP}"
+        line = line.strip()
+        for name, changes, arguments_of, command in _COMMANDS:
+            rest = _after(line, name)
+            if rest is None:
+                continue
+            if changes and not author.may_write:
+                return "You may read here, but change nothing."
+            arguments = arguments_of(rest)
+            if arguments is None:
+                break
+            try:
+                return await command(self, author, *arguments)
+            except NotPossibleError as error:
+                return f"That is not possible: {author.literal(str(error))}."
+        return HELP if line in {"", "help"} else f"I do not understand that. {HELP}"
+
+    async def _status(self, author: Author, user: str) -> str:
+        found = await self._named(user, author)
+        if not found:
+            return f"{author.literal(user)}: not logged in, never seen."
+        now_us = self._clock()
+        lines = []
+        for row in found:
+            since = "" if row.since_us is None else f" for {duration(now_us - row.since_us)}"
+            why = f" ({author.literal(row.reason)})" if row.reason else ""
+            doubt = ", unconfirmed" if row.unconfirmed else ""
+            url = user_url(self._reaction.policy.base, row.app_id, row.user_id)
+            link = f" {author.link(url)}" if url else ""
+            lines.append(f"{author.literal(row.user_id)} is {_STATUS[row.status]}{since}{why}{doubt}.{link}")
+        return "\n".join(lines)
+
+    async def _who_kicked(self, author: Author, user: str) -> str:
+        lines = []
+        for row in await self._named(user, author):
+            events = await self._store.read(
+                user_reads.timeline, row.app_id, row.user_id, before=None, limit=_EVENTS_READ
+            )
+            kick = next((one for one in events if one.event.connection_event == KICKED_OUT), None)
+            if kick is not None:
+                lines.append(author.literal(self._kick(kick, events)))
+        return "\n".join(lines) or f"No kick of {author.literal(user)} is known."
+
+    def _kick(self, kick: StoredEvent, events: list[StoredEvent]) -> str:
+        event = kick.event
+        cause = cause_of(event, [one.event for one in events])
+        own = device_of(event).text
+        by = "which other device logged in is not known"
+        if cause.login is not None:
+            by = f"{device_of(cause.login).text} logged in"
+        elif cause.may_be_itself:
+            by += "; it may be its own old connection (weak network; fixed in SDK 2.12.0)"
+        at = moment(event.moment_us).strftime("%Y-%m-%d %H:%M:%S UTC")
+        return f"{event.user_id} was kicked out on {own}, {at}: {by}."
+
+    async def _acknowledge(self, author: Author, alert: str) -> str:
+        now_us = self._clock()
+        wanted = int(alert)
+        found = await self._store.write(self._reaction.acknowledge, wanted, author.name, now_us, author.app_id)
+        if found is None:
+            return f"There is no alert {wanted}."
+        if found.acknowledged_by is None:
+            return f"Alert {wanted} is over already: {found.end_reason}."
+        by, what = author.literal(found.acknowledged_by), author.literal(str(found.summary))
+        return f"Alert {wanted} is acknowledged by {by}: {what}"
+
+    async def _silence(self, author: Author, user: str, duration: str, reason: str) -> str:
+        now_us = self._clock()
+        request = SilenceRequest(matchers={"user_id": user}, reason=reason, duration=duration)
+        wanted = silence_of(request, author.name, now_us, author.app_id)
+        hidden = await self._store.read(silence_rows.alerts_hidden_by, wanted)
+        made = await self._store.write(self._reaction.silence, wanted)
+        until = moment(made.ends_at_us).strftime("%Y-%m-%d %H:%M UTC")
+        about = author.literal(user)
+        return f"Silence {made.id}: alerts about {about} call nobody until {until} ({len(hidden)} of them fire now)."
+
+    async def _top_kicked(self, author: Author) -> str:
+        since_us = self._clock() - DAY_US
+        found = await self._store.read(alert_log.most_often, "kicked_out", since_us, _TOP, author.app_id)
+        if not found:
+            return "Nobody was kicked out in the last 24 hours."
+        return "Kicked out most in the last 24 hours:\n" + "\n".join(
+            f"{author.literal(user)}: {times}" for user, times in found
+        )
+
+    async def _named(self, user: str, author: Author) -> list[UserRow]:
+        """The users with exactly this id, of every app that the author may see."""
+        found = await self._store.read(
+            user_list.list_users, UserQuery(q=user, match="exact", app_id=author.app_id), self._store.now()
+        )
+        return found.users[:5]
+
+
+def _after(line: str, name: str) -> str | None:
+    """The rest of ``line`` after the words of ``name``; None where it does not begin with them."""
+    for word in name.split():
+        first, line = (*line.split(None, 1), "", "")[:2]
+        if first.lower() != word:
+            return None
+    return line
+
+
+def _user(rest: str) -> tuple[str] | None:
+    return (rest,) if rest else None
+
+
+def _user_of_question(rest: str) -> tuple[str] | None:
+    return _user(rest.removesuffix("?").rstrip() or rest)
+
+
+def _alert(rest: str) -> tuple[str] | None:
+    number = rest.removeprefix("#")
+    return (number,) if number.isascii() and number.isdigit() and len(number) <= _ALERT_DIGITS else None
+
+
+def _nothing(rest: str) -> tuple[()] | None:
+    return None if rest else ()
+
+
+def _silence(rest: str) -> tuple[str, str, str] | None:
+    """The user, whose id may have several words; the first duration after it, and the reason after that."""
+    end = 0
+    for word in rest.split():
+        begin = rest.index(word, end)
+        end = begin + len(word)
+        if begin and _is_duration(word):
+            reason = rest[end:].lstrip()
+            given = _after(reason, "because") or reason
+            return (rest[:begin].rstrip(), word.lower(), given) if given else None
+    return None
+
+
+def _is_duration(word: str) -> bool:
+    unit = word.lower().lstrip("0123456789")
+    return unit in _UNITS and len(unit) < len(word)
+
+
+_Arguments = Callable[[str], tuple[str, ...] | None]
+_Command = Callable[..., Awaitable[str]]
+# The words of each command, whether it changes something, the parser of its arguments, and its handler.
+_COMMANDS: Final[tuple[tuple[str, bool, _Arguments, _Command], ...]] = (
+    ("status", False, _user, ChatCommands._status),  # noqa: SLF001 - its own table
+    ("who kicked", False, _user_of_question, ChatCommands._who_kicked),  # noqa: SLF001
+    ("ack", True, _alert, ChatCommands._acknowledge),  # noqa: SLF001
+    ("silence", True, _silence, ChatCommands._silence),  # noqa: SLF001
+    ("top kicked", False, _nothing, ChatCommands._top_kicked),  # noqa: SLF001
+)

@@ -1,0 +1,1 @@
+"""Messages to receivers: templates, sending, resending, test messages, and the heartbeat."""

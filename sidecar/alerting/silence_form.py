@@ -1,0 +1,102 @@
+"""A silence as the API, a form or a chat requests it, and its validation."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Final
+
+import msgspec
+
+from sidecar.domain.alerts.routing import MATCHED, Silence
+from sidecar.domain.texts import Sentence
+from sidecar.domain.units import DAY_US, SECOND_US
+from sidecar.errors import ZimwatchError
+from sidecar.settings import duration_us
+
+_LONGEST_US: Final = 366 * DAY_US
+# Each is compared with each alert.
+VALUES_MOST: Final = 1_000
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+NO_REASON: Final = Sentence("silence.no_reason", "reason is missing: give one, for those who read it later")
+NO_DURATION: Final = Sentence(
+    "silence.no_duration", "duration: %(given)s is not a duration such as 45s, 15m, 24h or 90d"
+)
+NO_END: Final = Sentence("silence.no_end", "ends_at or duration is missing: a silence has an end")
+ENDS_BEFORE: Final = Sentence("silence.ends_before", "the silence would end before it begins")
+TOO_LONG: Final = Sentence("silence.too_long", "a silence ends within a year")
+NO_LABEL: Final = Sentence("silence.no_label", "matchers.%(name)s is no label; they are %(names)s")
+NO_VALUE: Final = Sentence("silence.no_value", "matchers.%(name)s has no value")
+TOO_MANY_VALUES: Final = Sentence(
+    "silence.too_many_values", "matchers have %(count)s values together; a silence has %(most)s at most"
+)
+NO_MATCHERS: Final = Sentence("silence.no_matchers", "matchers is empty: such a silence would hide every alert")
+NO_OFFSET: Final = Sentence("silence.no_offset", "%(name)s needs an offset from UTC, such as 2026-11-24T12:00:00Z")
+
+
+class NotPossibleError(ZimwatchError):
+    """The request cannot be done; its text has the reason."""
+
+
+class SilenceRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """Until ``ends_at``, or for ``duration``. A matcher's value is a text, a number, or a list of them."""
+
+    matchers: dict[str, int | str | list[int | str]]
+    reason: str
+    author: Annotated[str, msgspec.Meta(max_length=100)] | None = None
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+    duration: str | None = None
+
+
+def silence_of(given: SilenceRequest, who: str, now_us: int, app_id: int | None = None) -> Silence:
+    """The requested silence, without an id; NotPossibleError names what is wrong with it."""
+    matchers = _matchers(given)
+    if not given.reason.strip():
+        raise NotPossibleError(NO_REASON())
+    starts_us = now_us if given.starts_at is None else _us(given.starts_at, "starts_at")
+    if given.ends_at is not None:
+        ends_us = _us(given.ends_at, "ends_at")
+    elif given.duration is not None:
+        try:
+            ends_us = starts_us + duration_us(given.duration)
+        except ValueError:
+            raise NotPossibleError(NO_DURATION(given=repr(given.duration))) from None
+    else:
+        raise NotPossibleError(NO_END())
+    if ends_us <= max(starts_us, now_us):
+        raise NotPossibleError(ENDS_BEFORE())
+    if ends_us - now_us > _LONGEST_US:
+        raise NotPossibleError(TOO_LONG())
+    return Silence(
+        id=0,
+        matchers=matchers,
+        starts_at_us=starts_us,
+        ends_at_us=ends_us,
+        author=who,
+        reason=given.reason.strip()[:1_000],
+        created_at_us=now_us,
+        app_id=app_id,
+    )
+
+
+def _matchers(given: SilenceRequest) -> dict[str, tuple[str, ...]]:
+    matchers = {}
+    for name, value in given.matchers.items():
+        values = tuple(str(one) for one in (value if isinstance(value, list) else [value]) if str(one))
+        if name not in MATCHED:
+            raise NotPossibleError(NO_LABEL(name=name, names=", ".join(MATCHED)))
+        if not values:
+            raise NotPossibleError(NO_VALUE(name=name))
+        matchers[name] = values
+    if not matchers:
+        raise NotPossibleError(NO_MATCHERS())
+    if (count := sum(map(len, matchers.values()))) > VALUES_MOST:
+        raise NotPossibleError(TOO_MANY_VALUES(count=count, most=VALUES_MOST))
+    return matchers
+
+
+def _us(moment: datetime, name: str) -> int:
+    if moment.tzinfo is None:
+        raise NotPossibleError(NO_OFFSET(name=name))
+    return round((moment - _EPOCH).total_seconds() * SECOND_US)

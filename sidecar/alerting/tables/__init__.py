@@ -1,0 +1,1 @@
+"""The tables of alerting, with all their reads and writes. Functions of a connection."""

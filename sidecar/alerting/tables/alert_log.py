@@ -1,0 +1,257 @@
+"""The alert log: every alert that ever fired, and its history. Functions of a connection.
+
+Writes run in the writer's thread, in the transaction of their cause.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from operator import attrgetter
+from typing import Any, Final
+
+import msgspec
+import sqlalchemy as sa
+
+from sidecar.alerting.tables.alert_schema import alert_history, alerts
+from sidecar.alerting.tables.alert_values import AlertFilter, AlertPage, Line
+from sidecar.domain import texts
+from sidecar.domain.alerts.alert import FIRING, Alert, Subject
+from sidecar.domain.alerts.firing import Entry, UserId
+from sidecar.store import mapping
+
+_LENGTHS = (1, 4, 16, 40, 80, 160, 240, mapping.CHUNK)
+_COLUMNS = tuple(column.name for column in alerts.columns)
+_FLAGS = ("routed", "notified")
+_SUBJECT = ("app_id", "user_id", "other")
+_JSON = ("labels", "facts")
+# ORDER BY +id reads the index of firing alerts; ORDER BY id would read every alert in the order of the key.
+IS_FIRING: Final = f"state = '{FIRING}'"
+# How many of the newest alerts a resumed stream looks through.
+_RECENT = 5_000
+
+_UPSERT = mapping.upsert(alerts)
+_values_of = attrgetter(*(f"subject.{name}" if name in _SUBJECT else name for name in _COLUMNS))
+_JSON_PLACES = tuple(_COLUMNS.index(name) for name in _JSON)
+_TEXTS = ("summary", "end_reason")
+_TEXT_PLACES = tuple(_COLUMNS.index(name) for name in _TEXTS)
+
+
+def _row_of(alert: Alert) -> tuple[Any, ...]:
+    # Called for tens of thousands of alerts in a storm.
+    values = list(_values_of(alert))
+    for place in _JSON_PLACES:
+        values[place] = msgspec.json.encode(values[place]).decode()
+    for place in _TEXT_PLACES:
+        values[place] = None if values[place] is None else texts.dump(values[place])
+    return tuple(values)
+
+
+def alert_of(row: Sequence[Any]) -> Alert:
+    """An alert from a row with all columns of ``alerts``."""
+    values = dict(zip(_COLUMNS, row, strict=True))
+    subject = Subject(*(values.pop(name) for name in _SUBJECT))
+    values |= {name: bool(values[name]) for name in _FLAGS}
+    values |= {name: msgspec.json.decode(values[name]) for name in _JSON}
+    values |= {name: texts.load(values[name]) for name in _TEXTS if values[name] is not None}
+    return Alert(subject=subject, **values)
+
+
+def write(connection: sa.Connection, changed: Sequence[Alert], entries: Sequence[Entry]) -> None:
+    """Writes the alerts that changed, and the new entries of their history."""
+    if changed:
+        connection.exec_driver_sql(_UPSERT, [_row_of(alert) for alert in changed])
+    # The opening of an alert is in its own row: an entry for each would double the work of a storm.
+    rows = [(e.alert.id, e.at_us, e.what, e.who, e.position, texts.dump(e.text)) for e in entries if e.what != "opened"]
+    if rows:
+        sql = "INSERT INTO alert_history (alert_id, at_us, what, who, position, text) VALUES (?, ?, ?, ?, ?, ?)"
+        connection.exec_driver_sql(sql, rows)
+
+
+class AlertLog:
+    """The reads of a :class:`sidecar.domain.alerts.firing.Firing` in one transaction."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+
+    def about_users(self, users: Collection[UserId], /) -> Iterable[Alert]:
+        """The firing alerts about these users."""
+        columns = mapping.columns(alerts, of="a")
+        sql = (
+            f"WITH wanted (app_id, user_id) AS (VALUES {{}}) SELECT {columns} FROM wanted CROSS JOIN alerts a"
+            f" WHERE a.app_id = wanted.app_id AND a.user_id = wanted.user_id AND a.{IS_FIRING}"
+        )
+        return (alert_of(row) for row in select_many(self._connection, sql, sorted(users), mark="(?, ?)"))
+
+    def by_fingerprints(self, fingerprints: Sequence[str], /) -> Iterable[Alert]:
+        """The firing alerts with these fingerprints."""
+        sql = f"SELECT {mapping.columns(alerts)} FROM alerts WHERE {IS_FIRING} AND fingerprint IN ({{}})"
+        return (alert_of(row) for row in select_many(self._connection, sql, fingerprints))
+
+    def times_opened(self, fingerprints: Sequence[str], since_us: int, now_us: int, /) -> dict[str, int]:
+        """How often alerts with these fingerprints opened from ``since_us`` to ``now_us``, if at all."""
+        # Not later than now: after the clock was set back, earlier openings would count for too long.
+        sql = (
+            "SELECT fingerprint, COUNT(*) FROM alerts WHERE fingerprint IN ({})"
+            f" AND opened_at_us BETWEEN {since_us} AND {now_us} GROUP BY fingerprint"
+        )
+        return {row[0]: row[1] for row in select_many(self._connection, sql, fingerprints)}
+
+    def next_id(self) -> int:
+        """The id of the next alert that opens."""
+        return int(self._connection.exec_driver_sql("SELECT COALESCE(MAX(id), 0) + 1 FROM alerts").scalar_one())
+
+
+def due(connection: sa.Connection, now_us: int, limit: int) -> list[Alert]:
+    """The firing alerts that time ends by now, the longest due first."""
+    sql = (
+        f"SELECT {mapping.columns(alerts)} FROM alerts WHERE {IS_FIRING} AND due_us IS NOT NULL AND due_us <= ?"
+        " ORDER BY due_us, id LIMIT ?"
+    )
+    return [alert_of(row) for row in connection.exec_driver_sql(sql, (now_us, limit))]
+
+
+def to_repeat(connection: sa.Connection, now_us: int, limit: int) -> list[Alert]:
+    """The firing alerts whose notification is to be repeated by now, the longest due first."""
+    sql = (
+        f"SELECT {mapping.columns(alerts)} FROM alerts WHERE {IS_FIRING} AND repeat_us IS NOT NULL AND repeat_us <= ?"
+        " ORDER BY repeat_us, id LIMIT ?"
+    )
+    return [alert_of(row) for row in connection.exec_driver_sql(sql, (now_us, limit))]
+
+
+def firing_of_kinds(connection: sa.Connection, wanted: Sequence[str]) -> list[Alert]:
+    """The firing alerts of these kinds, oldest first. For kinds of which few fire at a time."""
+    sql = f"SELECT {mapping.columns(alerts)} FROM alerts WHERE {IS_FIRING} AND kind IN ({{}}) ORDER BY +id"
+    return [alert_of(row) for row in select_many(connection, sql, wanted)]
+
+
+def apps_with(connection: sa.Connection, kind: str, other: str) -> list[int]:
+    """The apps with a firing alert of this kind and ``other`` that is about no user."""
+    sql = (
+        f"SELECT app_id FROM alerts WHERE {IS_FIRING} AND kind = ? AND other = ?"
+        " AND app_id IS NOT NULL AND user_id IS NULL"
+    )
+    return [row[0] for row in connection.exec_driver_sql(sql, (kind, other))]
+
+
+def next_due_us(connection: sa.Connection) -> int | None:
+    """When the next firing alert is ended by time, or repeated."""
+    sql = (
+        f"SELECT MIN(due_us) FROM alerts WHERE {IS_FIRING} AND due_us IS NOT NULL"
+        f" UNION ALL SELECT MIN(repeat_us) FROM alerts WHERE {IS_FIRING} AND repeat_us IS NOT NULL"
+    )
+    return min((row[0] for row in connection.exec_driver_sql(sql) if row[0] is not None), default=None)
+
+
+def by_ids(connection: sa.Connection, ids: Sequence[int]) -> list[Alert]:
+    """The firing alerts with these ids, oldest first."""
+    sql = f"SELECT {mapping.columns(alerts)} FROM alerts WHERE {IS_FIRING} AND id IN ({{}}) ORDER BY id"
+    return [alert_of(row) for row in select_many(connection, sql, sorted(ids))]
+
+
+def firing_suppressed(connection: sa.Connection, suppressed_by: str) -> list[int]:
+    """The ids of the firing alerts that are suppressed for this reason, oldest first."""
+    sql = f"SELECT id FROM alerts WHERE {IS_FIRING} AND suppressed_by = ? ORDER BY +id"
+    return [row[0] for row in connection.exec_driver_sql(sql, (suppressed_by,))]
+
+
+def page(connection: sa.Connection, wanted: AlertFilter) -> AlertPage:
+    """A page of alerts, newest first."""
+    column = alerts.c
+    query = sa.select(*alerts.columns).order_by(column.id.desc()).limit(wanted.limit + 1)
+    if wanted.state == "acknowledged":
+        query = query.where(column.state == FIRING, column.acknowledged_at_us.is_not(None))
+    elif wanted.state is not None:
+        query = query.where(column.state == wanted.state)
+    for name in ("kind", "severity", "app_id", "user_id"):
+        value = getattr(wanted, name)
+        if value is not None:
+            query = query.where(column[name] == value)
+    if wanted.cursor is not None:
+        query = query.where(column.id < wanted.cursor)
+    found = [alert_of(row) for row in connection.execute(query)]
+    shown = found[: wanted.limit]
+    return AlertPage(shown, shown[-1].id if len(found) > wanted.limit else None)
+
+
+def one(connection: sa.Connection, alert_id: int) -> Alert | None:
+    """The alert with this id."""
+    row = connection.execute(sa.select(*alerts.columns).where(alerts.c.id == alert_id)).first()
+    return None if row is None else alert_of(row)
+
+
+def several(connection: sa.Connection, ids: Iterable[int]) -> list[Alert]:
+    """The alerts with these ids, oldest first."""
+    every = f"SELECT {mapping.columns(alerts)} FROM alerts WHERE id IN ({{}}) ORDER BY id"
+    return [alert_of(row) for row in select_many(connection, every, sorted(ids))]
+
+
+def changed_after(connection: sa.Connection, position: int, limit: int) -> list[Alert]:
+    """The newest alerts that changed since the event at ``position`` was received, oldest first."""
+    received = "SELECT received_at_us FROM events WHERE position = ?"
+    since_us = connection.exec_driver_sql(received, (position,)).scalar() or 0
+    sql = (
+        f"SELECT {mapping.columns(alerts)} FROM alerts WHERE id > (SELECT COALESCE(MAX(id), 0) FROM alerts) - ?"
+        " AND changed_at_us >= ? ORDER BY id LIMIT ?"
+    )
+    return [alert_of(row) for row in connection.exec_driver_sql(sql, (_RECENT, since_us, limit))]
+
+
+def counts(connection: sa.Connection, app_id: int | None = None) -> dict[str, int]:
+    """The number of firing alerts by kind, of one app or of all."""
+    query = sa.select(alerts.c.kind, sa.func.count()).where(alerts.c.state == sa.literal_column(f"'{FIRING}'"))
+    if app_id is not None:
+        query = query.where(alerts.c.app_id == app_id)
+    return {row[0]: row[1] for row in connection.execute(query.group_by(alerts.c.kind))}
+
+
+def lines(connection: sa.Connection, alert_id: int) -> list[Line]:
+    """The history of an alert, oldest first."""
+    column = alert_history.c
+    query = sa.select(column.at_us, column.what, column.who, column.position, column.text)
+    found = connection.execute(query.where(column.alert_id == alert_id).order_by(column.id))
+    return [Line(at_us=row[0], what=row[1], who=row[2], position=row[3], text=texts.load(row[4])) for row in found]
+
+
+def most_often(
+    connection: sa.Connection, kind: str, since_us: int, limit: int, app_id: int | None
+) -> list[tuple[str, int]]:
+    """The users with the most causes of alerts of a kind since ``since_us``, and how many: the most first."""
+    column = alerts.c
+    times = sa.func.sum(column.count).label("times")
+    query = sa.select(column.user_id, times).where(column.kind == kind, column.opened_at_us >= since_us)
+    if app_id is not None:
+        query = query.where(column.app_id == app_id)
+    query = query.where(column.user_id.is_not(None)).group_by(column.app_id, column.user_id)
+    found = connection.execute(query.order_by(times.desc(), column.user_id).limit(limit))
+    return [(row[0], row[1]) for row in found]
+
+
+def cursor(connection: sa.Connection, name: str) -> int | None:
+    """The position of a cursor of the rules; None if it was never moved."""
+    found: int | None = connection.exec_driver_sql("SELECT at_us FROM alert_cursors WHERE name = ?", (name,)).scalar()
+    return found
+
+
+def move_cursor(connection: sa.Connection, name: str, at_us: int) -> None:
+    """Moves a cursor of the rules."""
+    sql = (
+        "INSERT INTO alert_cursors (name, at_us) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET at_us = excluded.at_us"
+    )
+    connection.exec_driver_sql(sql, (name, at_us))
+
+
+def clock_set(connection: sa.Connection, by_us: int) -> None:
+    """Moves the deadlines of firing alerts with the machine's clock, which was set by ``by_us``."""
+    sql = f"UPDATE alerts SET due_us = due_us + ?, repeat_us = repeat_us + ? WHERE {IS_FIRING}"
+    connection.exec_driver_sql(sql, (by_us, by_us))
+
+
+def select_many(connection: sa.Connection, sql: str, values: Sequence[Any], *, mark: str = "?") -> Iterator[Any]:
+    """The rows of ``sql`` for chunks of ``values``, which its ``{}`` becomes placeholders for. Rows may come twice."""
+    for some in mapping.chunks(values):
+        # Padded to one of few lengths, so that SQLite compiles few statements.
+        length = next(size for size in _LENGTHS if size >= len(some))
+        padded = (*some, *[some[-1]] * (length - len(some)))
+        flat = tuple(part for value in padded for part in value) if isinstance(some[0], tuple) else padded
+        yield from connection.exec_driver_sql(sql.format(", ".join([mark] * length)), flat).all()

@@ -1,0 +1,151 @@
+"""Reads of users and events for the alert rules. Functions of a connection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+import sqlalchemy as sa
+
+from sidecar.alerting.tables.alert_values import AlertFilter
+from sidecar.domain.alerts.alert import FIRING
+from sidecar.domain.alerts.firing import UserId
+from sidecar.domain.alerts.rules.offline_too_long import OfflineTooLong
+from sidecar.domain.alerts.watchlist import Crowd
+from sidecar.domain.events import LOGIN, TOKEN_RENEWED, Event
+from sidecar.domain.kick import Cause, cause_of
+from sidecar.domain.status import NOT_LOGGED_IN, OFFLINE, ONLINE
+from sidecar.store.log_positions import newest_position, position_as_of
+from sidecar.store.users import user_reads
+
+
+class _Details(msgspec.Struct):
+    token_expires_at_us: int | None = None
+
+
+_details: Final = msgspec.json.Decoder(_Details).decode
+
+
+def crowd(connection: sa.Connection, app_id: int) -> Crowd:
+    """How many users of an app are online and offline."""
+    sql = (
+        "SELECT status, SUM(users) FROM user_groups WHERE app_id = ?"
+        f" AND (status = '{ONLINE}' OR status = '{OFFLINE}' AND NOT unconfirmed) GROUP BY status"
+    )
+    return Crowd(**dict(map(tuple, connection.exec_driver_sql(sql, (app_id,)))))
+
+
+def offline_since(connection: sa.Connection, since_us: int, wanted: AlertFilter) -> list[tuple[int, UserId, int]]:
+    """The users that went offline after ``since_us``, the last first: the key of each, its id, and since when.
+
+    Without users whose alert fires already: an event of another device can make the moment a later one.
+
+    ``wanted`` may name an app and a user; its cursor is the key of the last user of the page before. Returns one more
+    than its limit.
+    """
+    sql = (
+        "SELECT user_key, u.app_id, u.user_id, u.since_us FROM user_groups g CROSS JOIN user_status u"
+        f" WHERE u.group_key = g.group_key AND g.status = '{OFFLINE}' AND u.since_us > :since_us"
+        " AND NOT EXISTS (SELECT 1 FROM alerts a WHERE a.app_id = u.app_id AND a.user_id = u.user_id"
+        f" AND a.kind = '{OfflineTooLong.kind}' AND a.state = '{FIRING}')"
+    )
+    if wanted.app_id is not None:
+        sql += " AND g.app_id = :app_id"
+    if wanted.user_id is not None:
+        sql += " AND u.user_id = :user_id"
+    if wanted.cursor is not None:
+        sql += " AND (u.since_us, user_key) < ((SELECT since_us FROM user_status WHERE user_key = :cursor), :cursor)"
+    sql += " ORDER BY u.since_us DESC, user_key DESC LIMIT :limit + 1"
+    values = msgspec.structs.asdict(wanted) | {"since_us": since_us}
+    return [(row[0], (row[1], row[2]), row[3]) for row in connection.execute(sa.text(sql), values)]
+
+
+def newest_lapse_us(connection: sa.Connection, until_us: int) -> int:
+    """The lease time of the newest expiry of a lease up to ``until_us`` of the machine's clock; 0 for none."""
+    sql = (
+        "SELECT lease_check_us FROM user_status WHERE lease_lapsed = TRUE AND lease_check_us IS NOT NULL"
+        " AND lease_until_us <= ? ORDER BY lease_check_us DESC LIMIT 1"
+    )
+    return int(connection.exec_driver_sql(sql, (until_us,)).scalar() or 0)
+
+
+def lost_users(connection: sa.Connection, after_us: int, limit: int) -> list[tuple[UserId, int, int]]:
+    """The users whose lease expired after a lease time: when by the machine's clock, and when in lease time.
+
+    The first ``limit`` of them, and all others whose lease expired at the same moment as that of the last.
+    """
+    sql = (
+        "SELECT app_id, user_id, lease_until_us, lease_check_us FROM user_status WHERE lease_lapsed = TRUE"
+        " AND lease_check_us > :after AND lease_check_us <= (SELECT MAX(lease_check_us) FROM"
+        " (SELECT lease_check_us FROM user_status WHERE lease_lapsed = TRUE AND lease_check_us > :after"
+        " ORDER BY lease_check_us LIMIT :limit) AS first) ORDER BY lease_check_us DESC"
+    )
+    values = {"after": after_us, "limit": limit}
+    return [((row[0], row[1]), row[2], row[3]) for row in connection.execute(sa.text(sql), values)]
+
+
+def with_lease_again(connection: sa.Connection, kind: str, limit: int) -> list[UserId]:
+    """The users with a firing alert of a kind who have a lease again, or no live client that could have one."""
+    sql = (
+        f"SELECT app_id, user_id FROM alerts WHERE state = '{FIRING}' AND kind = ?"
+        " AND EXISTS (SELECT 1 FROM user_status u WHERE u.app_id = alerts.app_id AND u.user_id = alerts.user_id"
+        " AND NOT u.lease_lapsed) ORDER BY alerts.id LIMIT ?"
+    )
+    return [(row[0], row[1]) for row in connection.exec_driver_sql(sql, (kind, limit))]
+
+
+def tokens_ending(connection: sa.Connection, after_us: int, until_us: int) -> list[tuple[int, str, int]]:
+    """The logged-in users whose token expires between two moments: app, user, and when it expires."""
+    sql = (
+        "SELECT app_id, user_id, token_expires_at_us FROM user_status WHERE token_expires_at_us > ?"
+        f" AND token_expires_at_us <= ? AND status <> '{NOT_LOGGED_IN}'"
+    )
+    return [(row[0], row[1], row[2]) for row in connection.exec_driver_sql(sql, (after_us, until_us))]
+
+
+def tokens_beyond(connection: sa.Connection, until_us: int) -> dict[int, int]:
+    """The number of logged-in users whose token expires after a moment, by app."""
+    # +app_id reads the rows in storage order; by the index on app_id it takes three times as long.
+    sql = (
+        "SELECT app, COUNT(*) FROM (SELECT +app_id AS app FROM user_status WHERE token_expires_at_us > ?"
+        f" AND status <> '{NOT_LOGGED_IN}') AS beyond GROUP BY app"
+    )
+    return {row[0]: row[1] for row in connection.exec_driver_sql(sql, (until_us,))}
+
+
+def reported_tokens(
+    connection: sa.Connection, after: int, since_us: int
+) -> tuple[int, list[tuple[int, str, int, int]]]:
+    """The tokens reported by events after the position ``after`` that were received since a moment.
+
+    Returns the position read up to, and for each token its app, user, expiry and the moment of the event.
+    """
+    last = newest_position(connection)
+    sql = (
+        "SELECT app_id, user_id, details, moment_us FROM events WHERE position > ? AND position <= ?"
+        f" AND type IN ('{LOGIN}', '{TOKEN_RENEWED}') AND user_id IS NOT NULL AND details IS NOT NULL"
+    )
+    first = max(after, position_as_of(connection, since_us))
+    found = connection.exec_driver_sql(sql, (first, last))
+    tokens = ((row[0], row[1], _details(row[2]).token_expires_at_us, row[3]) for row in found)
+    return last, [
+        (app_id, user_id, ends_us, moment_us) for app_id, user_id, ends_us, moment_us in tokens if ends_us is not None
+    ]
+
+
+# The causes of this many kicks of a commit are searched, each in this many events of the user: more are a storm.
+_KICKS_LOOKED_AT = 200
+_EVENTS_AROUND_A_KICK = 60
+
+
+def causes_of_kicks(connection: sa.Connection, kicks: Sequence[Event]) -> dict[bytes, Cause]:
+    """The cause of each kick, as far as events show it by now, by the id of the kick's event."""
+    found: dict[bytes, Cause] = {}
+    for kick in kicks[:_KICKS_LOOKED_AT]:
+        if kick.user_id is not None:
+            around = user_reads.timeline(
+                connection, kick.app_id, kick.user_id, before=None, limit=_EVENTS_AROUND_A_KICK
+            )
+            found[kick.id] = cause_of(kick, [one.event for one in around])
+    return found

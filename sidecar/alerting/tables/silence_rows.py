@@ -1,0 +1,94 @@
+"""The table of silences, and the firing alerts that a silence hides. Functions of a connection."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Any, Final
+
+import msgspec
+import sqlalchemy as sa
+
+from sidecar.alerting.tables.alert_log import IS_FIRING, alert_of
+from sidecar.alerting.tables.alert_schema import alert_silences, alerts
+from sidecar.domain.alerts.alert import Alert
+from sidecar.domain.alerts.routing import Silence
+from sidecar.store import mapping
+
+_ROWS: Final = sa.select(*(column for column in alert_silences.columns if column.name != "is_over")).order_by(
+    alert_silences.c.id.desc()
+)
+
+
+def every(connection: sa.Connection, app_id: int | None = None) -> list[Silence]:
+    """All silences, ended ones too, newest first; with ``app_id`` those created with a token of that app."""
+    query = _ROWS if app_id is None else _ROWS.where(alert_silences.c.app_id == app_id)
+    return [_silence_of(row) for row in connection.execute(query)]
+
+
+def not_ended(connection: sa.Connection, now_us: int) -> list[Silence]:
+    """Those that have not ended, newest first. Some may not have started."""
+    query = _ROWS.where(sa.text("NOT is_over"), alert_silences.c.ends_at_us > now_us)
+    return [_silence_of(row) for row in connection.execute(query)]
+
+
+def record_ends(connection: sa.Connection, now_us: int) -> bool:
+    """Records which silences have ended; returns whether there was a new one."""
+    sql = "UPDATE alert_silences SET is_over = TRUE WHERE NOT is_over AND ends_at_us <= ?"
+    return connection.exec_driver_sql(sql, (now_us,)).rowcount > 0
+
+
+def next_end_us(connection: sa.Connection) -> int | None:
+    """When the next silence ends."""
+    sql = "SELECT MIN(ends_at_us) FROM alert_silences WHERE NOT is_over"
+    found: int | None = connection.exec_driver_sql(sql).scalar()
+    return found
+
+
+def add(connection: sa.Connection, wanted: Silence) -> Silence:
+    """Inserts a silence; returns it with its id."""
+    values = msgspec.structs.asdict(wanted)
+    del values["id"]
+    values["is_over"] = False
+    values["matchers"] = msgspec.json.encode(wanted.matchers).decode()
+    added = connection.execute(sa.insert(alert_silences).values(values).returning(alert_silences.c.id)).scalar_one()
+    return msgspec.structs.replace(wanted, id=added)
+
+
+def end(connection: sa.Connection, silence_id: int, now_us: int) -> bool:
+    """Ends a silence now; returns whether there was one that had not ended."""
+    change = sa.update(alert_silences).where(alert_silences.c.id == silence_id, alert_silences.c.ends_at_us > now_us)
+    return connection.execute(change.values(ends_at_us=now_us)).rowcount == 1
+
+
+def alerts_hidden_by(connection: sa.Connection, silence: Silence, ids: Iterable[int] | None = None) -> list[Alert]:
+    """The firing alerts that the silence hides while it is active, oldest first; with ``ids``, only of those."""
+    column = alerts.c
+    query = sa.select(*alerts.columns).where(sa.text(IS_FIRING)).order_by(sa.text("+id"))
+    # Exact values are compared in SQL, so that the silence of one user does not read every firing alert.
+    for name in ("kind", "severity", "app_id", "user_id"):
+        values = silence.matchers.get(name, ("*",))
+        if not any("*" in value for value in values):
+            query = query.where((sa.cast(column[name], sa.Text) if name == "app_id" else column[name]).in_(values))
+    parts = [query]
+    if ids is not None:
+        parts = [query.where(column.id.in_(some)) for some in mapping.chunks(sorted(ids))]
+    found = (alert_of(row) for one in parts for row in connection.execute(one))
+    return [alert for alert in found if silence.fits(alert)]
+
+
+def silenced(connection: sa.Connection, ids: Collection[int], now_us: int) -> dict[int, Alert]:
+    """The firing alerts with these ids that an active silence hides, by id."""
+    active = [one for one in not_ended(connection, now_us) if one.starts_at_us <= now_us] if ids else []
+    return {alert.id: alert for silence in active for alert in alerts_hidden_by(connection, silence, ids)}
+
+
+def clock_set(connection: sa.Connection, by_us: int) -> None:
+    """Moves the silences that have not ended with the machine's clock, which was set by ``by_us``."""
+    sql = "UPDATE alert_silences SET starts_at_us = starts_at_us + ?, ends_at_us = ends_at_us + ? WHERE NOT is_over"
+    connection.exec_driver_sql(sql, (by_us, by_us))
+
+
+def _silence_of(row: Any) -> Silence:  # noqa: ANN401 - a row with every column
+    values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
+    values["matchers"] = {k: tuple(v) for k, v in msgspec.json.decode(values["matchers"]).items()}
+    return Silence(**values)

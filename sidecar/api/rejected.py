@@ -1,0 +1,21 @@
+"""``GET /v1/rejected``: events that were rejected recently, with the reason of each."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from sidecar import access
+from sidecar.api import json_views
+from sidecar.store import Store
+from sidecar.store.log import rejected_events
+from sidecar.web.params import limit_of
+
+
+def routes(store: Store) -> list[web.AbstractRouteDef]:
+    """The one call."""
+
+    async def rejected(request: web.Request) -> web.Response:
+        found = await store.read(rejected_events.newest, limit_of(request), access.app_of(request))
+        return json_views.response({"rejected": [json_views.rejected_view(one) for one in found]})
+
+    return [web.get("/v1/rejected", rejected)]

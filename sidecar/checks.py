@@ -1,0 +1,32 @@
+"""The checks of ``serve`` and ``check-config`` before anything is served; all problems are named at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sidecar import telemetry
+from sidecar.access.proxies import is_loopback
+from sidecar.alerting import alert_checks
+from sidecar.settings import Settings
+from sidecar.store import engines
+from sidecar.store.access import tokens
+from sidecar.web.prefix import prefix_problem
+
+
+def problems(settings: Settings, environ: Mapping[str, str]) -> list[str]:
+    """One sentence for each reason why these settings cannot be served, or cannot work."""
+    found = telemetry.problems(environ) if telemetry.exporting(environ) else []
+    found += alert_checks.problems(settings)
+    if (ambiguous := prefix_problem(settings.server.path)) is not None:
+        found.append(ambiguous)
+    if not is_loopback(settings.server.host) and not engines.may_have_rows(settings.database.url, tokens.ANY):
+        found.append(no_token(settings.server.host))
+    return found
+
+
+def no_token(host: str) -> str:
+    """Why Zimwatch does not listen on ``host``, which is not loopback."""
+    return (
+        f"Zimwatch does not listen on {host} while there is no token, because anyone could read and write there. "
+        "Create one with `zimwatch token create --scope ingest`, or listen on 127.0.0.1."
+    )

@@ -1,0 +1,43 @@
+"""What users and devices are called in the sentences of alerts."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from sidecar.domain.events import Event
+from sidecar.domain.outside_text import one_line
+from sidecar.domain.texts import Sentence, Text
+
+UNNAMED: Final = Sentence("unnamed", "an unnamed device")
+NOBODY: Final = Sentence("nobody", "a client without a user")
+_DEVICE: Final = Sentence("device", "%(platform)s (%(device_id)s)")
+_LONGEST_NAME: Final = 60
+
+
+class Device(msgspec.Struct, frozen=True):
+    """What is known of a device of a user."""
+
+    platform: str | None = None
+    device_id: str | None = None
+    app_version: str | None = None
+
+    @property
+    def text(self) -> Text | str:
+        """``Android (pixel-7)``, or less where less is known."""
+        if self.platform and self.device_id:
+            return _DEVICE(platform=self.platform, device_id=self.device_id)
+        return self.platform or self.device_id or UNNAMED()
+
+
+def device_of(event: Event) -> Device:
+    """The device that an event came from."""
+    return Device(event.platform, event.device_id, event.app_version)
+
+
+def user_name(user_id: str | None) -> Text | str:
+    """A user id, cut to what fits a sentence."""
+    if user_id is None:
+        return NOBODY()
+    return one_line(user_id if len(user_id) <= _LONGEST_NAME else user_id[: _LONGEST_NAME - 1] + "…")

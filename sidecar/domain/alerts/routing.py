@@ -1,0 +1,120 @@
+"""Matchers, silences, hours and routes: which alerts a silence hides and a route takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, time, timedelta, tzinfo
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from sidecar.domain.alerts.alert import Alert
+
+Matchers = Mapping[str, tuple[str, ...]]
+"""Name of a label (or kind, severity, app_id, user_id) → the values it may have; ``*`` is any text."""
+
+MATCHED: Final = (
+    "kind",
+    "severity",
+    "app_id",
+    "user_id",
+    "platform",
+    "sdk_version",
+    "app_version",
+    "device_id",
+    "part",
+    "flapping",
+)
+DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def matches(matchers: Matchers, known: Mapping[str, str]) -> bool:
+    """Whether every matcher has one of its values in ``known``."""
+    return all(name in known and any(fits(known[name], value) for value in values) for name, values in matchers.items())
+
+
+def fits(known: str, wanted: str) -> bool:
+    """Whether a value is the wanted one, in which ``*`` is any text."""
+    first, *parts = wanted.split("*")
+    if not parts:
+        return known == wanted
+    *middle, last = parts
+    at, end = len(first), len(known) - len(last)
+    if at > end or not (known.startswith(first) and known.endswith(last)):
+        return False
+    # The leftmost match of a part is always right, so that nothing is tried twice; `re` would compile each pattern.
+    for part in middle:
+        if (found := known.find(part, at, end)) < 0:
+            return False
+        at = found + len(part)
+    return True
+
+
+def zone(name: str) -> tzinfo:
+    """The time zone with this name; UTC needs no time zone data. ZoneInfoNotFoundError or ValueError: there is none."""
+    return UTC if name in {"UTC", "Etc/UTC"} else ZoneInfo(name)
+
+
+class Silence(msgspec.Struct, frozen=True, kw_only=True):
+    """Suppresses what it matches from ``starts_at_us`` until ``ends_at_us``."""
+
+    id: int
+    matchers: dict[str, tuple[str, ...]]
+    starts_at_us: int
+    ends_at_us: int
+    author: str
+    reason: str
+    created_at_us: int = 0
+    app_id: int | None = None  # of the token it was created with: it hides that app's alerts only
+
+    def hides(self, alert: Alert, now_us: int) -> bool:
+        """Whether it is in force and matches."""
+        return self.starts_at_us <= now_us < self.ends_at_us and self.fits(alert)
+
+    def fits(self, alert: Alert) -> bool:
+        """Whether it would hide the alert if it were in force."""
+        if self.app_id is not None and alert.subject.app_id != self.app_id:
+            return False
+        return matches(self.matchers, alert.matched)
+
+
+class Hours(msgspec.Struct, frozen=True, kw_only=True):
+    """Hours of some days, by the clock of a place. ``end`` before ``begin`` reaches into the next day."""
+
+    begin: time
+    end: time
+    days: tuple[str, ...] = DAYS
+    timezone: str = "UTC"
+
+    def cover(self, now_us: int) -> bool:
+        """Whether the moment lies in them; the day is the one on which they began."""
+        moment = (_EPOCH + timedelta(microseconds=now_us)).astimezone(zone(self.timezone))
+        at = moment.time()
+        if self.begin < self.end:
+            return self.begin <= at < self.end and DAYS[moment.weekday()] in self.days
+        if at >= self.begin:
+            return DAYS[moment.weekday()] in self.days
+        return at < self.end and DAYS[(moment - timedelta(days=1)).weekday()] in self.days
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """What it matches, in its hours, goes to its receivers."""
+
+    match: dict[str, tuple[str, ...]] = {}
+    receivers: tuple[str, ...] = ()
+    hours: Hours | None = None
+
+    def takes(self, alert: Alert, now_us: int) -> bool:
+        """Whether the alert is this route's at that moment."""
+        return matches(self.match, alert.matched) and (self.hours is None or self.hours.cover(now_us))
+
+
+def receivers_for(alert: Alert, routes: Iterable[Route], every: tuple[str, ...], now_us: int) -> tuple[str, ...]:
+    """Those of the first route that takes it; without routes, every one. No receiver is notified of its own failure."""
+    routes = tuple(routes)
+    names = every
+    if routes:
+        names = next((route.receivers for route in routes if route.takes(alert, now_us)), ())
+    return tuple(name for name in names if alert.subject.other != f"receiver {name}")

@@ -1,0 +1,44 @@
+"""``token_expired``: a user was logged out because its token expired."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sidecar.domain import sdk_words
+from sidecar.domain.alerts.naming import user_name
+from sidecar.domain.alerts.rules.base_rule import Change
+from sidecar.domain.alerts.rules.login_ended import LOG_IN_AGAIN, LoginEnded
+from sidecar.domain.alerts.rules.token_expiring import take_warning
+from sidecar.domain.texts import Sentence, Text, duration
+
+TOKEN_EXPIRED: Final = Sentence("token_expired", "%(who)s: the token expired (no warning of it was reported)")
+TOKEN_NOT_RENEWED: Final = Sentence(
+    "token_not_renewed", "%(who)s: the token expired (warned %(span)s before, no renewToken call followed)"
+)
+RENEWAL_FAILED: Final = Sentence(
+    "renewal_failed", "%(who)s: the token expired (warned %(span)s before, renewToken failed with %(code)s)"
+)
+
+
+class TokenExpired(LoginEnded):
+    """The summary has what came of the SDK's warning. The client's ``token_expiring`` is over with it."""
+
+    kind = "token_expired"
+    severity = "critical"
+    title = Sentence("kind.token_expired", "Token expired")
+    advice = (
+        LOG_IN_AGAIN,
+        Sentence("advice.renew_on_warning", "Let the app call renewToken when onTokenWillExpire fires."),
+    )
+    connection_event = sdk_words.TOKEN_EXPIRED
+
+    def summary(self, change: Change) -> Text:
+        """What is known of the warning."""
+        name = user_name(change.event.user_id)
+        warning = take_warning(self._firing, change)
+        if warning is None:
+            return TOKEN_EXPIRED(who=name)
+        span = duration(warning["left_us"])
+        if (code := warning.get("renewal_code")) is not None:
+            return RENEWAL_FAILED(who=name, span=span, code=code)
+        return TOKEN_NOT_RENEWED(who=name, span=span)

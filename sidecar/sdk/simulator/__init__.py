@@ -1,0 +1,1 @@
+"""A simulated SDK, and apps that use it."""

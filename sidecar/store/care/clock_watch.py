@@ -1,0 +1,106 @@
+"""Compares the machine's clock with the steady one, and records what lease time needs after a restart."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+import sqlalchemy as sa
+
+from sidecar.clock import Clock
+from sidecar.domain.lease import SET_BY_US, LeaseClock, LeaseTime, Stretch
+from sidecar.store.care import pruning_hold
+from sidecar.store.database import Database
+from sidecar.store.users import leases
+from sidecar.store.values import Commit, Publishing
+from sidecar.store.writer import Writer
+
+# After a crash, at most this much of the downtime counts as silence of clients; each record is a small commit.
+ALIVE_EVERY_US: Final = 5_000_000
+
+ClockFollower = Callable[[sa.Connection, int, int], Commit | None]
+"""Called with the clock's time and the size of the change. Its writes share the transaction that records the change;
+the ``Commit`` it returns is published. It may be called again after a failure."""
+
+
+class ClockWatch:
+    """The lease time of an open store, and the comparisons of the clocks that keep it correct."""
+
+    def __init__(self, database: Database, *, clock: Clock, steady: Clock, attached: bool) -> None:
+        self._clock = clock
+        self._steady = steady
+        self._lease_clock = _begin(database, clock(), steady(), attached=attached)
+        self._alive_us = clock()
+        self._unsaved: list[Stretch] = []
+        # By how much the clock was set since the last record, and what both clocks showed at the last comparison.
+        self._set_by_us = 0
+        self._seen_us = (self._alive_us, steady())
+        self._noticing = asyncio.Lock()
+        self.followers: list[ClockFollower] = []
+
+    def lease_time(self) -> LeaseTime:
+        """The present lease time."""
+        return self._lease_clock.at(self._steady())
+
+    def pause(self) -> None:
+        """Pauses lease time, because an event was refused; see :meth:`notice`."""
+        self._lease_clock.pause(self._steady())
+
+    async def notice(self, writer: Writer, fails: Callable[[], bool], *, closing: bool = False) -> None:
+        """Records that the clock was set, and regularly that Zimwatch runs. What cannot be committed is recorded later.
+
+        ``fails``: whether the database does. Concurrent calls wait for one another, so that each change of the clock is
+        recorded, and its followers called, once.
+        """
+        async with self._noticing:
+            await self._notice(writer, fails, closing=closing)
+
+    async def _notice(self, writer: Writer, fails: Callable[[], bool], *, closing: bool) -> None:
+        now_us, steady_us = self._clock(), self._steady()
+        is_due = now_us - self._alive_us >= ALIVE_EVERY_US
+        if not writer.has_taken_all():
+            self._lease_clock.compare(machine_us=now_us, steady_us=steady_us, accepts=False)
+            if fails() and is_due:
+                # A write that changes nothing: if it succeeds, the database works again.
+                await writer.do(lambda connection: leases.record(connection, self._alive_us))
+            return
+        self._look(now_us, steady_us)
+        if self._unsaved or self._set_by_us or closing or is_due:
+            await self._record(writer, now_us)
+
+    def _look(self, now_us: int, steady_us: int) -> None:
+        begun = self._lease_clock.compare(machine_us=now_us, steady_us=steady_us)
+        if begun is not None:
+            self._unsaved.append(begun)
+        # A pause of lease time is a stretch of its own, and does not mean that the clock was set.
+        set_by_us = (now_us - self._seen_us[0]) - (steady_us - self._seen_us[1])
+        self._seen_us = (now_us, steady_us)
+        if abs(set_by_us) > SET_BY_US:
+            self._set_by_us += set_by_us
+
+    async def _record(self, writer: Writer, now_us: int) -> None:
+        unsaved, set_by_us = tuple(self._unsaved), self._set_by_us
+
+        def work(connection: sa.Connection) -> Publishing[None]:
+            leases.record(connection, now_us, begun=unsaved)
+            pruning_hold.jumped(connection, set_by_us, self.lease_time().now_us)
+            followers = self.followers if set_by_us else ()
+            return Publishing(None, Commit.of_all(follow(connection, now_us, set_by_us) for follow in followers))
+
+        await writer.do(work)
+        del self._unsaved[: len(unsaved)]
+        self._set_by_us -= set_by_us
+        self._alive_us = now_us
+
+
+def _begin(database: Database, now_us: int, steady_us: int, *, attached: bool) -> LeaseClock:
+    if attached:
+        return LeaseClock((), None, machine_us=now_us, steady_us=steady_us)
+    with database.begin() as connection:
+        stretches, alive_us = leases.recorded(connection)
+        lease_clock = LeaseClock(stretches, alive_us, machine_us=now_us, steady_us=steady_us)
+        leases.record(connection, now_us, begun=lease_clock.stretches[-1:])
+        if alive_us is not None:
+            pruning_hold.jumped(connection, now_us - alive_us, lease_clock.at(steady_us).now_us)
+        return lease_clock

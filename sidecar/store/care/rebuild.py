@@ -1,0 +1,123 @@
+"""Rebuilds every projection from the event log, and keeps what the log does not have.
+
+That is the last heartbeat of clients, and, where retention has deleted events, the users and clients of these events:
+they stay as they are, and all others are rebuilt.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from sidecar.domain.lease import Leases, LeaseTime
+from sidecar.store import database, mapping, schema
+from sidecar.store.users import server_views
+from sidecar.store.users.projections import Projections
+from sidecar.store.users.working_set import Owner, owner_of
+from sidecar.store.values import UserId
+
+_SLICE = 5_000
+# Users and clients not all of whose events are in the log; for the time of a rebuild.
+KEPT = sa.MetaData()
+sa.Table(
+    "kept_users",
+    KEPT,
+    sa.Column("app_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("user_id", sa.Text, primary_key=True),
+    prefixes=["TEMPORARY"],
+)
+sa.Table("kept_strays", KEPT, sa.Column("client_id", sa.LargeBinary, primary_key=True), prefixes=["TEMPORARY"])
+
+
+def rebuild(connection: sa.Connection, leases: Leases, time: LeaseTime) -> int:
+    """Deletes what follows from events that are in the log, and applies these again; returns their number.
+
+    In the caller's transaction: either everything is rebuilt, or nothing has changed.
+    """
+    heartbeats, differing = _heartbeats(connection), server_views.differing_since(connection)
+    kept = _delete(connection)
+    connection.exec_driver_sql("DELETE FROM followers WHERE name = ?", (schema.OUTDATED,))
+    database.of(connection).index_ids(connection, None)
+    projections = Projections(connection, leases)
+    position = count = 0
+    every = mapping.columns(schema.events)
+    while True:
+        sql = f"SELECT {every} FROM events WHERE position > ? ORDER BY position LIMIT {_SLICE}"
+        stored = [mapping.stored_event(row) for row in connection.exec_driver_sql(sql, (position,))]
+        if not stored:
+            server_views.restore_since(connection, differing)
+            return count
+        projections.load(connection, [one.event for one in stored if owner_of(one.event) not in kept])
+        projections.load_traces([one.event for one in stored if owner_of(one.event) in kept])
+        for one in stored:
+            projections.next_position = one.position
+            if owner_of(one.event) in kept:
+                projections.begin_trace(one.event)
+            else:
+                projections.apply(one.event)
+        projections.restore_heartbeats(heartbeats)
+        statuses = projections.write(time)
+        server_views.follow(connection, [one.event for one in stored], statuses)
+        position, count = stored[-1].position, count + len(stored)
+
+
+def _delete(connection: sa.Connection) -> set[Owner]:
+    """Deletes what can be rebuilt; returns the users, and the clients without a user, that cannot."""
+    first = connection.exec_driver_sql("SELECT MIN(position) FROM events").scalar()
+    if first is None:
+        first = schema.LARGEST
+    if first == 1:
+        for table in (
+            schema.clients,
+            schema.client_blocks,
+            schema.traces,
+            schema.user_status,
+            schema.user_groups,
+            schema.server_views,
+        ):
+            connection.execute(sa.delete(table))
+        return set()
+    users = (
+        "SELECT app_id, user_id FROM user_status WHERE last_position < ?"
+        " UNION SELECT app_id, user_id FROM events WHERE previous_user_position < ?"
+    )
+    nobody = f"user_key = {schema.NOBODY}"
+    strays = (
+        f"SELECT client_id FROM clients WHERE {nobody} AND last_position < ?"
+        " UNION SELECT client_id FROM events WHERE user_id IS NULL AND previous_client_position < ?"
+    )
+    KEPT.create_all(connection, checkfirst=False)
+    connection.exec_driver_sql(f"INSERT INTO kept_users {users}", (first, first))
+    connection.exec_driver_sql(f"INSERT INTO kept_strays {strays}", (first, first))
+    counted = "(SELECT COUNT(*) FROM user_status WHERE user_status.group_key = user_groups.group_key)"
+    for sql in (
+        "DELETE FROM user_status WHERE (app_id, user_id) NOT IN (SELECT app_id, user_id FROM kept_users)",
+        "DELETE FROM server_views WHERE (app_id, user_id) NOT IN (SELECT app_id, user_id FROM kept_users)",
+        f"DELETE FROM clients WHERE {nobody} AND client_id NOT IN (SELECT client_id FROM kept_strays)",
+        f"DELETE FROM clients WHERE NOT {nobody} AND user_key NOT IN (SELECT user_key FROM user_status)",
+        f"DELETE FROM client_blocks WHERE NOT {nobody} AND user_key NOT IN (SELECT user_key FROM user_status)",
+        f"DELETE FROM client_blocks WHERE {nobody} AND client_id NOT IN (SELECT client_id FROM kept_strays)",
+        f"UPDATE user_groups SET users = {counted}",
+    ):
+        connection.exec_driver_sql(sql)
+    connection.exec_driver_sql("DELETE FROM traces WHERE root_position >= ?", (first,))
+    kept: set[Owner] = {(row[0], row[1]) for row in connection.exec_driver_sql("SELECT * FROM kept_users")}
+    kept |= {row[0] for row in connection.exec_driver_sql("SELECT * FROM kept_strays")}
+    KEPT.drop_all(connection, checkfirst=False)
+    return kept
+
+
+def _heartbeats(connection: sa.Connection) -> dict[tuple[bytes, UserId | None], int]:
+    heartbeats: dict[tuple[bytes, UserId | None], int] = {}
+    sql = (
+        "SELECT client_id, app_id, user_id, clients.last_seen_at_us FROM clients"
+        " LEFT JOIN user_status USING (user_key) WHERE sends_heartbeats"
+    )
+    for row in connection.exec_driver_sql(sql):
+        heartbeats[row[0], None if row[1] is None else (row[1], row[2])] = row[3]
+    for app_id, user_id, packed in connection.exec_driver_sql(
+        "SELECT app_id, user_id, clients FROM user_status WHERE NOT crowded"
+    ):
+        for client in mapping.unpack(packed):
+            if client.sends_heartbeats:
+                heartbeats[client.client_id, (app_id, user_id)] = client.last_seen_at_us
+    return heartbeats

@@ -1,0 +1,239 @@
+"""The protocol of a database engine: all that differs between engines.
+
+A commit of events calls it in one order: new ids, locks of the users, positions, then the rows and the counts, then the
+announcement. An engine with one writer (SQLite) has nothing to lock. One with several nodes (PostgreSQL) relies on that
+order: a position is drawn while the users are locked, so that of two events of one user the one applied later has the
+larger position, whichever node took it.
+
+The rest of the store is SQL on a connection of a :class:`Database`, which :func:`of` finds from the connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import msgspec
+import sqlalchemy as sa
+
+from sidecar.domain.events import Event
+from sidecar.domain.texts import Text
+from sidecar.store.values import Applied, Commit, Storage
+
+Key = tuple[int, bytes]
+"""The app and the event's id, which identify an event. Apps do not share ids, so that none can use up another's."""
+
+# A shorter part of an id is slow to find: it is a prefix of many trigrams.
+SHORT_PART: Final = 3
+RETRY_AFTER_S: Final = 5
+"""When callers are to try again while the database fails."""
+_OPTION: Final = "zimwatch_database"
+_LOWER: Final = {ord(upper): ord(upper.lower()) for upper in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
+
+
+class Minute(msgspec.Struct, frozen=True):
+    """What to add to a minute of one app, or of every app together.
+
+    ``users``: the number of each status, in the order of ``STATUSES``. None keeps those of the minute, or takes those
+    of the minute before where it is new.
+    """
+
+    minute: int
+    every_app: bool
+    app_id: int
+    users: tuple[int, ...] | None
+    happened: tuple[int, ...]
+
+
+class Expressions(msgspec.Struct, frozen=True):
+    """SQL expressions that differ between engines, for statements that are otherwise the same.
+
+    ``id_has``: whether a user's id contains a part, which is given folded. ``each_client``: one row, with the column
+    ``value``, for each client in a row of ``user_status``.
+    """
+
+    id_has: str
+    each_client: str
+
+
+class Duty(Protocol):
+    """A task that one node does for all. It is held until it is released or the process ends, however that ends."""
+
+    def release(self) -> None:
+        """Lets another node take it. Idempotent."""
+
+
+class Care(Protocol):
+    """The engine's upkeep beside commits, called by the writer's thread, and its state."""
+
+    problem: Text | None
+    """Why the last commit failed; None where it did not."""
+    is_tight: bool
+    """Whether the disk had little room at the last look: then slices of deletion must be small."""
+
+    def failed(self, error: Exception) -> Text | None:
+        """To be called after a failed transaction: why it failed, or None where the work was the reason."""
+
+    def is_to_blame(self, error: Exception) -> bool:
+        """Whether a transaction failed because of the database, and not of its work or a statement of that."""
+
+    def patience_s(self) -> float | None:
+        """The seconds until :meth:`tend` has something to do; None where it has nothing."""
+
+    def tend(self) -> None:
+        """Does what is due: after a failure it tries whether a commit succeeds again."""
+
+    def waits_for(self) -> Text | None:
+        """The problem while a transaction has waited long for its begin; None where none has."""
+
+    def hurry(self) -> None:
+        """From now on no transaction waits long, because the process is to stop."""
+
+    def used_bytes(self, connection: sa.Connection) -> int:
+        """The size of the data, without free pages."""
+
+    def give_back(self, connection: sa.Connection) -> int:
+        """Returns some free pages to the disk, in the transaction; how many."""
+
+    def look_for_room(self) -> None:
+        """Sets :attr:`is_tight`."""
+
+    def size(self, connection: sa.Connection, now_us: int) -> Storage:
+        """The size of the database, its growth and the room left on its disk; no table is scanned."""
+
+    def problems(self) -> list[str]:
+        """What is damaged; empty where nothing is. It may take minutes, without delaying commits."""
+
+    def backup(self, target: Path) -> None:
+        """Copies the database as of one moment to a new file, without delaying commits."""
+
+
+class Database(Protocol):
+    """One open database.
+
+    Methods with a connection are called within a transaction of :meth:`begin`, or of :meth:`reading` where they say so,
+    in the thread that began it.
+    """
+
+    @property
+    def path(self) -> Path:
+        """Where it is; for messages, and for a child that reads it."""
+
+    @property
+    def care(self) -> Care:
+        """See :class:`Care`."""
+
+    @property
+    def expressions(self) -> Expressions:
+        """See :class:`Expressions`."""
+
+    def migrate(self) -> bool:
+        """Brings the tables up to date; whether the projections must be rebuilt then. The first call."""
+
+    def begin(self) -> AbstractContextManager[sa.Connection]:
+        """A transaction that writes. It is committed to the disk before the context ends, or undone by an error.
+
+        It sees all earlier commits. SQLite has one at a time, and others wait for it; elsewhere others run beside it,
+        and it waits for the rows that it locks.
+        """
+
+    def reading(self) -> AbstractContextManager[sa.Connection]:
+        """A consistent snapshot, in which nothing can be written. It delays no commit.
+
+        StoreUnavailableError where the database cannot be read.
+        """
+
+    def peek(self, sql: str, *values: Any) -> list[Sequence[Any]]:  # noqa: ANN401 - what the driver takes
+        """The rows of one small read as of now, for what every request needs. Used by one thread."""
+
+    def new_ids(self, connection: sa.Connection, keys: Collection[Key], *, claim: bool = True) -> set[Key]:
+        """The keys that are not in the log. With ``claim`` they belong to this transaction until it ends.
+
+        Another transaction that claims one of them waits for the end of this one, and then finds it known, or new where
+        this one was undone. Without ``claim`` it also works on a snapshot.
+        """
+
+    def lock_users(self, connection: sa.Connection, events: Collection[Event]) -> None:
+        """Locks the users of the events until the transaction ends, in the order of (app, id) to avoid deadlocks.
+
+        Until then no other transaction changes these users, and reads of them see the latest commit.
+        """
+
+    def new_positions(self, connection: sa.Connection, count: int) -> int:
+        """The first of ``count`` consecutive positions, larger than those of all events of the locked users.
+
+        Unused ones are lost, or used by the next transaction. With SQLite there are no gaps, and transactions commit in
+        the order of their positions; elsewhere there may be gaps, and a smaller position may be committed after a
+        larger one: so only :meth:`log_behind` may read a log that grows.
+        """
+
+    def insert_events(
+        self, connection: sa.Connection, applied: Sequence[Applied], dropped: Collection[Key] = ()
+    ) -> None:
+        """Inserts the rows of the events. ``dropped`` were claimed, and are new again after the commit."""
+
+    def count(
+        self, connection: sa.Connection, *, groups: Sequence[tuple[int, int]] = (), minutes: Sequence[Minute] = ()
+    ) -> None:
+        """Adds to the counts of groups (number of users, key of the group) and of minutes.
+
+        Readers see the sums after the commit. An engine on which many nodes would wait for one row may store the
+        additions separately, and merge them later.
+        """
+
+    def log_behind(self, connection: sa.Connection, cursor: int, limit: int) -> list[Applied]:
+        """The next events after the position ``cursor`` with their effects, oldest first; on a snapshot too.
+
+        ``limit`` of them, or fewer where there are no more. No event can be committed any more at a position before the
+        last of them, so that a cursor moved there has missed none.
+        """
+
+    def index_ids(self, connection: sa.Connection, users: Sequence[tuple[int, str]] | None) -> None:
+        """Adds users, by key and id, to the index of :meth:`find`; None rebuilds the index from all users."""
+
+    def find(self, connection: sa.Connection, part: str, limit: int) -> list[int]:
+        """Keys of users whose id may contain ``part``, A to Z like a to z, in no order; on a snapshot too.
+
+        All of them, unless there are more than ``limit``.
+        """
+
+    def announce(self, connection: sa.Connection, commit: Commit) -> None:
+        """Sends ``commit`` to every listener of every node once the transaction is committed; not if it is undone.
+
+        A listener receives the announcements in the order of the commits. One that was away has to read what it missed.
+        """
+
+    def listen(self, callback: Callable[[Commit], None]) -> Callable[[], None]:
+        """Calls ``callback``, which must not block or raise, with each announcement, in any thread.
+
+        Returns a function that ends that.
+        """
+
+    def hold_duty(self, name: str) -> Duty | None:
+        """Takes a duty; None where any node has it already. A node that ends or stalls loses its duties."""
+
+    def close(self) -> None:
+        """Closes all connections, and releases the right to serve the database."""
+
+
+def option(database: Database) -> dict[str, Any]:
+    """The execution options of an engine's connections, by which :func:`of` finds it."""
+    return {_OPTION: database}
+
+
+def of(connection: sa.Connection) -> Database:
+    """The database of this connection."""
+    found: Database = connection.get_execution_options()[_OPTION]
+    return found
+
+
+def size(connection: sa.Connection, now_us: int) -> Storage:
+    """See :meth:`Care.size`."""
+    return of(connection).care.size(connection, now_us)
+
+
+def folded(text: str) -> str:
+    """A to Z as a to z, and all else unchanged: how parts of ids are compared."""
+    return text.translate(_LOWER)

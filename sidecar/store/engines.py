@@ -1,0 +1,104 @@
+"""The database engine that ``database.url`` names, and what can be done with a database that is not opened as a store.
+
+The one module outside an engine's own package that knows which engines there are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from sidecar.clock import Clock
+from sidecar.errors import DatabaseRefusedError, StoreUnavailableError
+from sidecar.store.database import Database
+from sidecar.store.sqlite import (
+    backups,
+    connections,
+    database_file,
+    integrity,
+    sqlite_errors,
+)
+from sidecar.store.sqlite.sqlite_database import SqliteDatabase
+from sidecar.system.files import Files
+
+
+def open_database(url: str, *, attach: bool, steady: Clock, files: Files) -> Database:
+    """Opens the database, which is created where there is none. With ``attach`` another process may serve it."""
+    return SqliteDatabase.open(location(url), attach=attach, steady=steady, files=files)
+
+
+@contextlib.contextmanager
+def refusing(url: str) -> Iterator[None]:
+    """DatabaseRefusedError in the place of the engine's own errors while a database is opened."""
+    path = location(url)
+    try:
+        yield
+    except (sa.exc.DatabaseError, sqlite3.Error, OSError) as error:
+        raise DatabaseRefusedError(sqlite_errors.why_not(path, error)) from error
+
+
+def location(url: str) -> Path:
+    """Where the database is; DatabaseRefusedError where the URL names none."""
+    return connections.path_of(url)
+
+
+def warnings(url: str) -> list[str]:
+    """Permissions by which others than its owner can read or replace the database; one sentence each."""
+    return database_file.exposed(location(url))
+
+
+def problems(url: str) -> list[str]:
+    """What is damaged, also while it is served; empty where nothing is. DatabaseRefusedError where it is not ours."""
+    path = database_file.locate(location(url))
+    database_file.refuse_foreign(path)
+    return integrity.problems(path, in_use=database_file.is_served(path))
+
+
+def may_have_rows(url: str, sql: str) -> bool:
+    """Whether a query may have rows; the database is read as it is on disk, and not changed.
+
+    True where that cannot be known, because it is served or cannot be read so.
+    """
+    return integrity.may_have_rows(location(url), sql)
+
+
+def backup(url: str, target: Path) -> None:
+    """Copies the database as of one moment, also while it is served; no file is overwritten."""
+    backups.backup(location(url), target)
+
+
+def restore(source: Path, url: str) -> Path | None:
+    """Puts a backup in the place of the database; returns where the previous one is now."""
+    return backups.restore(source, location(url))
+
+
+def is_full(url: str) -> bool:
+    """Whether the database may be written, but its disk has no room worth speaking of."""
+    return sqlite_errors.is_full(location(url))
+
+
+@contextlib.contextmanager
+def elsewhere(url: str) -> Iterator[str]:
+    """The URL of a copy on another disk, which replaces the database when the context ends."""
+    with backups.elsewhere(location(url)) as copy:
+        yield f"sqlite:///{copy}"
+
+
+@contextlib.contextmanager
+def throw_away(folder: Path) -> Iterator[Database]:
+    """An empty database for one run, which survives no crash."""
+    path = database_file.claim(folder / "throw-away.db")
+    with contextlib.closing(SqliteDatabase(path)) as database:
+        database.migrate()
+        with database.writes.connect() as connection:
+            connection.connection.execute("PRAGMA synchronous = OFF")
+        yield database
+
+
+def unreadable(error: BaseException) -> StoreUnavailableError | None:
+    """What to raise for an error by which the database could not be read or written; None for any other."""
+    return sqlite_errors.unreadable(error) if sqlite_errors.is_of_the_file(error) else None

@@ -1,0 +1,185 @@
+"""Appends events: their rows, their projections and what the followers write, in one transaction of the caller.
+
+Events of one client that arrive together are sorted by ``seq`` first, so that only an event of a later commit is late.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection, Sequence
+from typing import Final
+
+import msgspec
+import sqlalchemy as sa
+
+from sidecar.domain.events import HEARTBEAT, Event
+from sidecar.domain.lease import Leases, LeaseTime
+from sidecar.store.database import Key, of
+from sidecar.store.log import rejected_events
+from sidecar.store.log.followers import Followers
+from sidecar.store.users import server_views
+from sidecar.store.users.client_limit import CLIENTS_MOST
+from sidecar.store.users.projections import Projections
+from sidecar.store.users.working_set import ClientOfUser
+from sidecar.store.values import (
+    Appended,
+    Applied,
+    Commit,
+    Rejected,
+)
+
+# How many events the writer's transaction may read and apply for late ones: some tenths of a second.
+WORK_MOST: Final = 50_000
+TOO_MANY_CLIENTS: Final = (
+    f"client_id {{}} is new, and its user has had {CLIENTS_MOST:,} clients within 24 hours, which is the limit"
+)
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """What one caller wants committed. ``size_bytes`` counts towards the limit of what may wait."""
+
+    events: Sequence[Event]
+    rejected: Sequence[Rejected] = ()
+    size_bytes: int = 0
+
+
+def append(
+    connection: sa.Connection,
+    batches: Sequence[Batch],
+    projections: Projections,
+    *,
+    time: LeaseTime,
+    followers: Followers | None = None,
+    work_most: int | None = None,
+) -> tuple[list[Appended], Commit | None, list[Event]]:
+    """Appends every batch; the answers, what to publish after the commit, and the events that are left.
+
+    Late events are left once those before them took more than ``work_most``. They are to be appended in another
+    transaction, and count as accepted in the answers.
+    """
+    database = of(connection)
+    parts, fresh, heartbeats = _new_events(connection, batches)
+    rejected_events.keep(connection, [rejected for batch in batches for rejected in batch.rejected])
+    if not fresh and not heartbeats:
+        return [part.answer() for part in parts], None, []
+    fresh = in_order_of_clients(fresh)
+    touching = [*fresh, *heartbeats] if heartbeats else fresh
+    database.lock_users(connection, touching)
+    projections.load(connection, touching)
+    if refused := projections.refused(fresh):
+        fresh = [event for event in fresh if (event.app_id, event.user_id, event.client_id) not in refused]
+    answers = [part.answer(refused) for part in parts]
+    if fresh:
+        projections.next_position = database.new_positions(connection, len(fresh))
+    applied, left = _applied(projections, fresh, work_most)
+    dropped = _dropped(parts, refused, left) if refused or left else ()
+    if left:
+        fresh = [one.event for one in applied]
+    for event in heartbeats:
+        projections.renew_lease(event)
+    if applied or dropped:
+        database.insert_events(connection, applied, dropped)
+    statuses = projections.write(time)
+    server_views.follow(connection, fresh, statuses)
+    changes = [Commit(projections.next_position - 1, tuple(statuses)) if statuses else None]
+    if applied and followers is not None:
+        changes.append(followers.follow(connection, applied, max(event.received_at_us for event in fresh)))
+    return answers, Commit.of_all(changes), left
+
+
+def _applied(
+    projections: Projections, events: Sequence[Event], work_most: int | None
+) -> tuple[list[Applied], list[Event]]:
+    """The events with their effects, and the late ones that are left for another transaction."""
+    applied: list[Applied] = []
+    left: list[Event] = []
+    for event in events:
+        if work_most is not None and projections.late_work > work_most and projections.is_late(event):
+            left.append(event)
+        else:
+            applied.append(Applied(event, *projections.apply(event)))
+    return applied, left
+
+
+class _SortedBatch(msgspec.Struct, frozen=True):
+    """One batch: its events, those new to the log, and its heartbeats."""
+
+    events: Sequence[Event]
+    fresh: list[Event]
+    heartbeats: list[Event]
+
+    def answer(self, refused: Collection[ClientOfUser] = ()) -> Appended:
+        accepted = len(self.fresh) + len(self.heartbeats)
+        duplicates = len(self.events) - accepted
+        if not refused:
+            return Appended(accepted, duplicates)
+        new = {id(event) for event in self.fresh}
+        errors = tuple(
+            (place, TOO_MANY_CLIENTS.format(uuid.UUID(bytes=event.client_id)))
+            for place, event in enumerate(self.events)
+            if id(event) in new and (event.app_id, event.user_id, event.client_id) in refused
+        )
+        return Appended(accepted - len(errors), duplicates, errors)
+
+
+def _dropped(parts: Sequence[_SortedBatch], refused: Collection[ClientOfUser], left: Collection[Event]) -> list[Key]:
+    """The keys of events that are new to the log and not appended by this transaction."""
+    fresh = (event for part in parts for event in part.fresh)
+    refused_keys = [(one.app_id, one.id) for one in fresh if (one.app_id, one.user_id, one.client_id) in refused]
+    return [*refused_keys, *((one.app_id, one.id) for one in left)]
+
+
+def _new_events(
+    connection: sa.Connection, batches: Sequence[Batch], *, claim: bool = True
+) -> tuple[list[_SortedBatch], list[Event], list[Event]]:
+    """The batches, and of all of them together the events new to the log, and the heartbeats."""
+    keys = {(one.app_id, one.id) for batch in batches for one in batch.events if one.type != HEARTBEAT}
+    new = of(connection).new_ids(connection, keys, claim=claim)
+    parts = [_SortedBatch(batch.events, *_split(batch.events, new)) for batch in batches]
+    return (
+        parts,
+        [one for part in parts for one in part.fresh],
+        [one for part in parts for one in part.heartbeats],
+    )
+
+
+def would_append(connection: sa.Connection, events: Sequence[Event], leases: Leases) -> Appended:
+    """What :func:`append` would answer for these events, without writing any."""
+    (part,), fresh, _ = _new_events(connection, [Batch(events)], claim=False)
+    projections = Projections(connection, leases)
+    fresh = in_order_of_clients(fresh)
+    projections.load(connection, fresh)
+    return part.answer(projections.refused(fresh))
+
+
+def _split(events: Sequence[Event], new: set[Key]) -> tuple[list[Event], list[Event]]:
+    """The events whose keys are in ``new``, which are removed from there, and the heartbeats, which never repeat."""
+    fresh: list[Event] = []
+    heartbeats: list[Event] = []
+    for event in events:
+        if event.type == HEARTBEAT:
+            heartbeats.append(event)
+        elif (key := (event.app_id, event.id)) in new:
+            new.discard(key)
+            fresh.append(event)
+    return fresh, heartbeats
+
+
+def in_order_of_clients(events: list[Event]) -> list[Event]:
+    """The events, those of each client sorted within the places that they have among the others."""
+    newest: dict[bytes, tuple[int, bytes]] = {}
+    for event in events:
+        before = newest.get(event.client_id)
+        if before is not None and event.order < before:
+            break
+        newest[event.client_id] = (event.seq, event.id)
+    else:
+        return events
+    places: dict[bytes, list[int]] = {}
+    for place, event in enumerate(events):
+        places.setdefault(event.client_id, []).append(place)
+    ordered = list(events)
+    for own in places.values():
+        for place, event in zip(own, sorted((events[place] for place in own), key=lambda e: e.order), strict=True):
+            ordered[place] = event
+    return ordered

@@ -1,0 +1,48 @@
+"""Reads of the event log: in order, the newest event, an event by its id."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import sqlalchemy as sa
+
+from sidecar.store import mapping, schema
+from sidecar.store.log_positions import position_as_of
+from sidecar.store.values import StoredEvent
+
+_SLICE: Final = 2_000
+# How many events are searched for the newest of one app: the log has no index by app.
+NEWEST_OF_ALL: Final = 1_000
+
+
+def events_since(connection: sa.Connection, since_us: int) -> Iterator[list[StoredEvent]]:
+    """The events received since then, oldest first, in slices."""
+    position = position_as_of(connection, since_us - 1)
+    columns = mapping.columns(schema.events)
+    sql = f"SELECT {columns} FROM events WHERE position > ? AND received_at_us >= ? ORDER BY position LIMIT {_SLICE}"
+    while True:
+        stored = [mapping.stored_event(row) for row in connection.exec_driver_sql(sql, (position, since_us))]
+        if not stored:
+            return
+        yield stored
+        position = stored[-1].position
+
+
+def newest_event(connection: sa.Connection, app_id: int | None = None) -> StoredEvent | None:
+    """The newest event; of one app, if it is among the newest :data:`NEWEST_OF_ALL` of all."""
+    where = ""
+    values: tuple[int, ...] = ()
+    if app_id is not None:
+        where = "WHERE position > (SELECT MAX(position) FROM events) - ? AND app_id = ?"
+        values = (NEWEST_OF_ALL, app_id)
+    sql = f"SELECT {mapping.columns(schema.events)} FROM events {where} ORDER BY position DESC LIMIT 1"
+    row = connection.exec_driver_sql(sql, values).first()
+    return None if row is None else mapping.stored_event(row)
+
+
+def event_by_id(connection: sa.Connection, app_id: int, event_id: bytes) -> StoredEvent | None:
+    """The app's event with this id; None if it is not in the log."""
+    sql = f"SELECT {mapping.columns(schema.events)} FROM events WHERE id = ? AND app_id = ?"
+    found = connection.exec_driver_sql(sql, (event_id, app_id)).first()
+    return None if found is None else mapping.stored_event(found)

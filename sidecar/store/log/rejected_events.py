@@ -1,0 +1,48 @@
+"""Events that were rejected: the newest ones, kept for inspection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import sqlalchemy as sa
+
+from sidecar.store import schema
+from sidecar.store.values import Rejected, RejectedCount
+
+KEPT: Final = 10_000
+
+
+def keep(connection: sa.Connection, rejected: Sequence[Rejected]) -> None:
+    """Inserts them, and deletes the oldest beyond :data:`KEPT`."""
+    if not rejected:
+        return
+    insert = (
+        "INSERT INTO rejected_events (received_at_us, batch_index, event_id, error, body, app_id) "
+        "VALUES (?, ?, ?, ?, ?, ?)"
+    )
+    rows = [(r.received_at_us, r.index, r.event_id, r.error, r.body, r.app_id) for r in rejected]
+    connection.exec_driver_sql(insert, rows)
+    prune = "DELETE FROM rejected_events WHERE rejection <= (SELECT MAX(rejection) FROM rejected_events) - ?"
+    connection.exec_driver_sql(prune, (KEPT,))
+
+
+def newest(connection: sa.Connection, limit: int, app_id: int | None = None) -> list[Rejected]:
+    """The newest ``limit``, of one app or of all, newest first."""
+    kept = schema.rejected_events.c
+    query = sa.select(kept.received_at_us, kept.batch_index, kept.event_id, kept.error, kept.body, kept.app_id)
+    if app_id is not None:
+        query = query.where(kept.app_id == app_id)
+    found = connection.execute(query.order_by(kept.rejection.desc()).limit(limit))
+    return [Rejected(*row) for row in found]
+
+
+def count_since(connection: sa.Connection, since_us: int, app_id: int | None = None) -> RejectedCount:
+    """How many of those kept were rejected since a moment, and their most frequent error."""
+    kept = schema.rejected_events.c
+    count = sa.func.count().label("rejected")
+    query = sa.select(count, kept.error).where(kept.received_at_us >= since_us).group_by(kept.error)
+    if app_id is not None:
+        query = query.where(kept.app_id == app_id)
+    found = connection.execute(query.order_by(count.desc())).all()
+    return RejectedCount(sum(one.rejected for one in found), found[0].error if found else None)

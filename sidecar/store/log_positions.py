@@ -1,0 +1,31 @@
+"""Positions in the event log: the newest, and the last one received by a moment."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import sqlalchemy as sa
+
+NEWEST: Final = "SELECT COALESCE(MAX(position), 0) FROM events"
+
+
+def newest_position(connection: sa.Connection) -> int:
+    """The position of the newest event; 0 where there is none."""
+    return int(connection.exec_driver_sql(NEWEST).scalar_one())
+
+
+def position_as_of(connection: sa.Connection, as_of_us: int) -> int:
+    """The position of the last event received at or before the moment; 0 where there is none.
+
+    A binary search over the key: events are committed in the order of their receipt, and times have no index.
+    """
+    low, high = 0, newest_position(connection)
+    received = "SELECT position, received_at_us FROM events WHERE position <= ? ORDER BY position DESC LIMIT 1"
+    while low < high:
+        middle = (low + high + 1) // 2
+        found = connection.exec_driver_sql(received, (middle,)).first()
+        if found is None or found[1] <= as_of_us:
+            low = middle
+        else:
+            high = found[0] - 1
+    return low

@@ -1,0 +1,1 @@
+"""Projections of the event log for each client and user, and every read of them."""

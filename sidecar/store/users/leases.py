@@ -1,0 +1,63 @@
+"""Lease time in the database: the recorded stretches, and SQL that tells which leases are past."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from sidecar.domain.lease import STRETCHES_KEPT, LeaseTime, Stretch
+from sidecar.store import schema
+
+_kept = schema.lease_stretches.c
+
+
+def recorded(connection: sa.Connection) -> tuple[list[Stretch], int | None]:
+    """The stretches, oldest first, and when Zimwatch last ran by the machine's clock; None in a new database."""
+    query = sa.select(_kept.begins_us, _kept.skipped_us, _kept.alive_us).order_by(_kept.stretch)
+    found = connection.execute(query).all()
+    if found:
+        return [Stretch(row.begins_us, row.skipped_us) for row in found], found[-1].alive_us
+    # A version that recorded no stretches: its newest event tells when it ran.
+    newest = "SELECT received_at_us FROM events ORDER BY position DESC LIMIT 1"
+    return [], connection.exec_driver_sql(newest).scalar()
+
+
+def record(connection: sa.Connection, now_us: int, *, begun: Sequence[Stretch] = ()) -> None:
+    """Records that Zimwatch runs at ``now_us`` by the machine's clock, and the stretches ``begun`` since."""
+    newest = sa.select(sa.func.max(_kept.stretch)).scalar_subquery()
+    if begun:
+        rows = [{"begins_us": one.begins_us, "skipped_us": one.skipped_us, "alive_us": now_us} for one in begun]
+        connection.execute(sa.insert(schema.lease_stretches), rows)
+        connection.execute(sa.delete(schema.lease_stretches).where(_kept.stretch <= newest - STRETCHES_KEPT))
+    else:
+        connection.execute(sa.update(schema.lease_stretches).where(_kept.stretch == newest).values(alive_us=now_us))
+
+
+def is_past(until: str, begun: str, time: LeaseTime, *, after_us: int = 0) -> str:
+    """:meth:`LeaseTime.is_past` as SQL over two columns, ``after_us`` later than ``until``, whose index serves it.
+
+    Text and no SQLAlchemy expression, which is some hundred objects of cyclic garbage for each list.
+    """
+    most = max(stretch.skipped_us for stretch in time.stretches)
+    now_us = time.now_us - after_us
+    return f"({until} < {now_us + most} AND {until} - {_skipped(begun, time)} < {now_us})"
+
+
+def ended_between(until: str, begun: str, before: LeaseTime, time: LeaseTime, *, after_us: int = 0) -> str:
+    """Leases that ended after ``before`` and until ``time``. An index on ``until`` serves it."""
+    least = min(stretch.skipped_us for stretch in time.stretches)
+    ended = is_past(until, begun, time, after_us=after_us)
+    from_us = before.now_us - after_us
+    return f"({until} >= {from_us + least} AND {ended} AND {until} - {_skipped(begun, time)} >= {from_us})"
+
+
+def _skipped(begun: str, time: LeaseTime) -> str:
+    """:meth:`LeaseTime.skipped_us` as SQL."""
+    oldest = time.stretches[0].skipped_us
+    if len(time.stretches) == 1:
+        return f"({oldest})"
+    newest = list(time.newest_first())
+    within = [f"WHEN {begun} BETWEEN {one.begins_us} AND {ends_us} THEN {one.skipped_us}" for one, ends_us in newest]
+    after = [f"WHEN {begun} >= {one.begins_us} THEN {one.skipped_us}" for one, _ in newest]
+    return f"(CASE {' '.join(within + after)} ELSE {oldest} END)"

@@ -1,0 +1,113 @@
+"""The projections of the event log: clients, traces, user status and user counts.
+
+The tables are the truth. What a transaction touches is loaded, changed in memory, and written in the same transaction;
+recent users stay in memory in between. After a failed transaction all of it is discarded and read again. Appending and
+rebuilding go through the same three steps, so that they cannot disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final
+
+import sqlalchemy as sa
+
+from sidecar.domain.events import CONNECTION_STATE_CHANGED, Event
+from sidecar.domain.lease import Leases, LeaseTime
+from sidecar.domain.status import Status
+from sidecar.store.log_positions import newest_position
+from sidecar.store.users import apply_events, load_users, write_users
+from sidecar.store.users.client_limit import ClientLimit
+from sidecar.store.users.load_users import UserLoader
+from sidecar.store.users.user_counts import UserCounts
+from sidecar.store.users.working_set import ClientOfUser, WorkingSet, trace_of
+from sidecar.store.values import Effect, UserId
+
+# About 0.6 KB each, packed; as objects a user and its clients take 1.5 KB. Up to twice as many are kept.
+USERS_CACHED: Final = 20_000
+
+
+class Projections:
+    """Loads, changes and writes projections. Used by one thread, inside its transactions."""
+
+    def __init__(self, connection: sa.Connection, leases: Leases) -> None:
+        self._leases = leases
+        self.counts = UserCounts(connection)
+        self._loader = UserLoader(connection, USERS_CACHED)
+        self._limit = ClientLimit(USERS_CACHED)
+        self._working = WorkingSet(connection)
+        self.next_position = newest_position(connection) + 1
+
+    @property
+    def late_work(self) -> int:
+        """How many events were read and applied for late ones, in this transaction."""
+        return self._working.late_work
+
+    def load(self, connection: sa.Connection, events: Collection[Event]) -> None:
+        """Begins a transaction that will apply ``events``. What was applied and not written before is discarded."""
+        self._working = WorkingSet(connection)
+        self._loader.load(self._working, events)
+
+    def load_traces(self, events: Collection[Event]) -> None:
+        """After :meth:`load`: also loads the traces of ``events`` for :meth:`begin_trace`."""
+        load_users.load_traces(self._working, events)
+
+    def refused(self, events: Sequence[Event]) -> set[ClientOfUser]:
+        """After :meth:`load`: the clients of ``events`` that are new and exceed the limit of their user."""
+        return self._limit.refused(self._working, events)
+
+    def is_late(self, event: Event) -> bool:
+        """Whether newer events of its client were applied before."""
+        return apply_events.is_late(self._working, event)
+
+    def apply(self, event: Event) -> tuple[int, Effect]:
+        """Applies an event that is new to the log; the position that it gets, and what it changed."""
+        position = self.next_position
+        self.next_position = position + 1
+        return position, apply_events.apply(self._working, event, position)
+
+    def begin_trace(self, event: Event) -> None:
+        """Makes the event at ``next_position`` the root of its trace, where that has none; nothing else."""
+        if event.type == CONNECTION_STATE_CHANGED:
+            apply_events.begin_trace(self._working, trace_of(event), self.next_position)
+
+    def renew_lease(self, heartbeat: Event) -> None:
+        """Applies a heartbeat. One of an unknown client, or after a logout, changes nothing."""
+        apply_events.renew_lease(self._working, heartbeat)
+
+    def restore_heartbeats(self, last_seen_us: Mapping[tuple[bytes, UserId | None], int]) -> None:
+        """Gives touched clients their last heartbeats back, which are not in the log (see ``care/rebuild.py``)."""
+        users = {user.user_key: user for user in self._working.touched.values()}
+        for client in (touched.client for touched in self._working.clients.values()):
+            user = users.get(client.user_key)
+            seen_us = last_seen_us.get((client.client_id, (user.app_id, user.user_id) if user else None))
+            if seen_us is not None:
+                client.sends_heartbeats = True
+                client.last_seen_at_us = max(client.last_seen_at_us, seen_us)
+                if user is not None:
+                    user.last_seen_at_us = max(user.last_seen_at_us, seen_us)
+
+    def sweep(self, connection: sa.Connection, time: LeaseTime, limit: int) -> list[UserId]:
+        """Finds up to ``limit`` users whose lease may have ended, and writes them.
+
+        The check is set when a lease begins and not at every sign of life, so most leases turn out to run on.
+        """
+        self._working = working = WorkingSet(connection)
+        sql = (
+            "SELECT app_id, user_id FROM user_status WHERE lease_lapsed = FALSE AND lease_check_us < ?"
+            " ORDER BY lease_check_us LIMIT ?"
+        )
+        due = [(row[0], row[1]) for row in connection.exec_driver_sql(sql, (time.now_us, limit))]
+        self._loader.load_users(working, due)
+        for user_id in due:
+            user = working.loaded[user_id]
+            user.lease_check_us, user.index_changed = None, True
+            working.touched[user_id] = user
+        return list(self.write(time))
+
+    def write(self, time: LeaseTime) -> dict[UserId, Status]:
+        """Writes what was touched, as of ``time``; the touched users and their status."""
+        statuses = write_users.write(self._working, self._leases, self.counts, time)
+        self._loader.cache(self._working)
+        self._working = WorkingSet(self._working.connection)
+        return statuses

@@ -1,0 +1,141 @@
+"""Walks users by their last change, merging their groups. Every filtered list of users is read from it.
+
+One index on (group, position of the last change, id) serves every filter and every combination of filters, also with a
+part of the id.
+"""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any, Final
+
+import msgspec
+import sqlalchemy as sa
+
+from sidecar.domain.status import Status
+from sidecar.store import mapping, schema
+from sidecar.store.users.merge import merged
+from sidecar.store.users.user_counts import GROUP_PLATFORMS, GROUP_REASONS, OTHER
+
+
+class Condition(msgspec.Struct, frozen=True):
+    """An expression of SQL over a row of ``user_status``, with its values."""
+
+    sql: str = "TRUE"
+    values: tuple[Any, ...] = ()
+
+    def __and__(self, other: Condition) -> Condition:
+        return Condition(f"({self.sql}) AND ({other.sql})", (*self.values, *other.values))
+
+
+class GroupFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which groups of users; None is "any"."""
+
+    status: Status | None = None
+    app_id: int | None = None
+    platform: str | None = None
+    reason: str | None = None
+    unconfirmed: bool | None = None
+
+
+Step = tuple[int, int, int]
+"""The position of a user's last change, the user's key, and 1 if a condition holds."""
+
+EVERY: Final = Condition()
+_NAMES: Final = tuple(column.name for column in schema.user_status.columns)
+COLUMNS: Final = ", ".join(_NAMES)
+
+
+def _row_type() -> Any:  # noqa: ANN401 - its fields are the table's columns
+    return namedtuple("Row", _NAMES)  # noqa: PYI024
+
+
+Row = _row_type()
+"""A row of ``user_status``."""
+
+
+def walk(
+    connection: sa.Connection,
+    groups: GroupFilter,
+    *,
+    below: int = schema.LARGEST,
+    above: int = 0,
+    oldest_first: bool = False,
+    condition: Condition = EVERY,
+) -> Iterator[Step]:
+    """The users of these groups by their last change, and whether ``condition`` holds for each.
+
+    One statement finds where each group begins; each is then read in its own order, only when due and as far as it is
+    consumed. Without a condition, or with one on the id alone, only the index is read: a row is hundreds of bytes on a
+    page of its own and costs as much as ten steps.
+    """
+    matching, also = _matching(groups)
+    if also is not EVERY:
+        condition = condition & also
+    end, order, sign = ("MIN", "ASC", 1) if oldest_first else ("MAX", "DESC", -1)
+    between = "changed_position > ? AND changed_position < ?"
+    first = f"SELECT {end}(changed_position) FROM user_status u WHERE u.group_key = user_groups.group_key AND {between}"
+    sql = (
+        f"SELECT changed_position, user_key, {condition.sql} FROM user_status"
+        f" WHERE group_key = ? AND {between} ORDER BY changed_position {order}"
+    )
+    driver: Any = connection.connection.driver_connection
+    found = driver.execute(
+        f"SELECT ({first}), group_key FROM user_groups WHERE {matching.sql}", (above, below, *matching.values)
+    )
+    return merged(
+        [(sign * head, key) for head, key in found if head is not None],
+        lambda key: driver.execute(sql, (*condition.values, key, above, below)),
+        lambda step: sign * step[0],
+    )
+
+
+def steps_of(
+    connection: sa.Connection, groups: GroupFilter, user_keys: Collection[int], condition: Condition
+) -> list[Step]:
+    """As :func:`walk`, of these users, the newest change first; 1 if the user is also in one of the groups."""
+    condition &= in_groups(groups)
+    found: list[Step] = []
+    driver: Any = connection.connection.driver_connection
+    for some in mapping.chunks(user_keys):
+        sql = f"SELECT changed_position, user_key, {condition.sql} FROM user_status WHERE user_key IN ({_marks(some)})"
+        found += driver.execute(sql, (*condition.values, *some))
+    return sorted(found, reverse=True)
+
+
+def rows_of(connection: sa.Connection, user_keys: Sequence[int]) -> list[Any]:
+    """The rows of these users, in this order."""
+    found: dict[int, Any] = {}
+    driver: Any = connection.connection.driver_connection
+    for some in mapping.chunks(user_keys):
+        sql = f"SELECT {COLUMNS} FROM user_status WHERE user_key IN ({_marks(some)})"
+        found |= {row.user_key: row for row in map(Row._make, driver.execute(sql, some))}
+    return [found[key] for key in user_keys]
+
+
+def in_groups(groups: GroupFilter) -> Condition:
+    """That a user is in one of these groups."""
+    matching, also = _matching(groups)
+    return Condition(f"group_key IN (SELECT group_key FROM user_groups WHERE {matching.sql})", matching.values) & also
+
+
+def _marks(values: Sequence[Any]) -> str:
+    return ", ".join("?" * len(values))
+
+
+def _matching(groups: GroupFilter) -> tuple[Condition, Condition]:
+    """A condition on groups, and one on users for values that share a group with others."""
+    equal: dict[str, Any] = {"status": groups.status, "app_id": groups.app_id, "unconfirmed": groups.unconfirmed}
+    also = EVERY
+    for name, value, known in (
+        ("platform", groups.platform, GROUP_PLATFORMS),
+        ("reason", groups.reason, GROUP_REASONS),
+    ):
+        if value is not None:
+            equal[name] = value if value in known else OTHER
+            if value not in known:
+                also &= Condition(f"{name} = ?", (value,))
+    given = {name: value for name, value in equal.items() if value is not None}
+    matching = "".join(f" AND {name} = ?" for name in given)
+    return Condition(f"users > 0{matching}", tuple(given.values())), also

@@ -1,0 +1,292 @@
+"""The values that the store accepts and returns. ``*_us`` is microseconds since the Unix epoch, UTC."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Generic, Literal, TypeVar
+
+import msgspec
+import sqlalchemy as sa
+
+from sidecar.domain.events import Event
+from sidecar.domain.server_view import Disagreement, ServerView
+from sidecar.domain.status import Status
+
+UserId = tuple[int, str]
+"""App and user id."""
+
+
+class Rejected(msgspec.Struct, frozen=True):
+    """A rejected event, kept for inspection. ``body`` is its JSON, cut at 4 KiB.
+
+    ``app_id`` is the app that its token is bound to, else the one that it names, if that can be read.
+    """
+
+    received_at_us: int
+    index: int
+    event_id: str | None
+    error: str
+    body: str
+    app_id: int | None = None
+
+
+class RejectedCount(msgspec.Struct, frozen=True):
+    """How many events were rejected, and their most frequent error; None if there are none."""
+
+    count: int
+    error: str | None
+
+
+class Effect(msgspec.Struct, frozen=True, gc=False):
+    """What one event changed.
+
+    ``previous_state`` is the client's connection state before it, in the order of ``seq``, and how long it lasted; both
+    None unless the event is a connection_state_changed. ``previous_status`` and ``status`` are the user's before and
+    after it, None without a user.
+    """
+
+    previous_user_position: int | None
+    previous_client_position: int | None
+    starts_trace: bool
+    previous_state: str | None
+    previous_state_duration_us: int | None
+    previous_status: Status | None
+    status: Status | None
+
+
+class Applied(msgspec.Struct, frozen=True, gc=False):
+    """An accepted event, its position in the log, and its effect."""
+
+    event: Event
+    position: int
+    effect: Effect
+
+
+class Appended(msgspec.Struct, frozen=True):
+    """The answer to an append, sent after the commit.
+
+    ``refused``: the index of each event that was refused, and why.
+    """
+
+    accepted: int
+    duplicates: int
+    refused: tuple[tuple[int, str], ...] = ()
+
+
+class UserRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A user as of a moment. ``position`` is that of the event which last changed it."""
+
+    app_id: int
+    user_id: str
+    status: Status
+    since_us: int | None
+    reason: str | None
+    unconfirmed: bool
+    token_expires_at_us: int | None
+    last_seen_at_us: int
+    platform: str | None
+    position: int
+    server: ServerView | None = None
+    disagreement: Disagreement | None = None
+
+
+class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A client of a user in its latest login. ``outages`` counts changes to offline, not RECONNECTING events."""
+
+    client_id: bytes
+    session_id: bytes | None
+    status: Status
+    since_us: int | None
+    reason: str | None
+    connection_state: str | None
+    unconfirmed: bool
+    login_at_us: int | None
+    token_expires_at_us: int | None
+    last_seen_at_us: int
+    outages: int
+    platform: str | None
+    sdk_name: str | None
+    sdk_version: str | None
+    app_version: str | None
+    device_id: str | None
+    clock_off_us: int
+
+
+class UserDetail(msgspec.Struct, frozen=True):
+    """A user and its clients: the live ones first, then by the newest change."""
+
+    user: UserRow
+    sessions: list[SessionRow]
+
+
+class StoredEvent(msgspec.Struct, frozen=True):
+    """An event and its position in the log."""
+
+    position: int
+    event: Event
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """The counts of users. Unconfirmed users are live, and count under their status too."""
+
+    online: int
+    offline: int
+    not_logged_in: int
+    unconfirmed_online: int
+    unconfirmed_offline: int
+
+    @property
+    def unconfirmed(self) -> int:
+        """The users whose live clients have all been silent for longer than their lease."""
+        return self.unconfirmed_online + self.unconfirmed_offline
+
+
+class PendingSpan(msgspec.Struct, frozen=True, gc=False):
+    """A span to be exported, as columns of its event's row. ``starts_trace``: it is the root of its trace."""
+
+    position: int
+    id: bytes
+    occurred_at_us: int
+    moment_us: int
+    client_id: bytes
+    app_id: int
+    session_id: bytes | None = None
+    user_id: str | None = None
+    platform: str | None = None
+    sdk_name: str | None = None
+    sdk_version: str | None = None
+    connection_state: str | None = None
+    connection_event: str | None = None
+    extended_data: str | None = None
+    previous_state: str | None = None
+    previous_state_duration_us: int | None = None
+    user_status: Status | None = None
+    starts_trace: bool = False
+
+    @property
+    def trace_id(self) -> bytes:
+        """The 16 bytes of the session id, or of the client id without a session."""
+        return self.session_id or self.client_id
+
+
+class Loss(msgspec.Struct, frozen=True):
+    """Spans that the collector does not have and will not be sent again.
+
+    ``kind``: ``refused`` (the collector refused this span: ``position`` and ``event_id`` name it), ``rejected`` (it
+    rejected so many spans of a request, without naming them), ``expired`` (pending for too long, or deleted from the
+    log).
+    """
+
+    lost_at_us: int
+    kind: str
+    spans: int
+    position: int | None
+    event_id: bytes | None
+    problem: str
+
+
+class Backlog(msgspec.Struct, frozen=True):
+    """How many spans are pending. ``oldest_us`` is when the oldest was received."""
+
+    spans: int
+    oldest_us: int | None
+
+
+class Token(msgspec.Struct, frozen=True, kw_only=True):
+    """An API token without its secret."""
+
+    id: int
+    scope: str  # ingest | read | write
+    app_id: int | None  # None: every app
+    hint: str  # the secret's first characters, to recognise it by
+    created_at_us: int
+    expires_at_us: int | None
+    revoked_at_us: int | None
+
+    def state(self, now_us: int) -> Literal["good", "expired", "revoked"]:
+        """Whether it is accepted."""
+        if self.revoked_at_us is not None:
+            return "revoked"
+        return "expired" if self.expires_at_us is not None and self.expires_at_us <= now_us else "good"
+
+
+class BrowserSession(msgspec.Struct, frozen=True, kw_only=True):
+    """A browser that is signed in. ``name`` is as entered at sign-in, unverified; empty if none was."""
+
+    id: int
+    name: str
+    created_at_us: int
+    seen_at_us: int
+
+
+class Storage(msgspec.Struct, frozen=True, kw_only=True):
+    """``grows_bytes_a_day`` and ``full_in_days`` are estimated from the last day's events; None without any."""
+
+    path: str
+    file_bytes: int
+    free_bytes: int
+    events: int
+    events_last_day: int
+    grows_bytes_a_day: int | None
+    full_in_days: float | None
+
+
+T = TypeVar("T")
+
+
+class Commit(msgspec.Struct, frozen=True):
+    """What a commit changed, published after it: users and ids of alerts, each once.
+
+    ``position`` is that of its newest event, 0 without any. ``alerted`` are the users of ``alerts``. ``alert_log``:
+    something else of the alert log changed, as a silence or a failed delivery.
+    """
+
+    position: int = 0
+    users: tuple[UserId, ...] = ()
+    alerts: tuple[int, ...] = ()
+    alerted: tuple[UserId, ...] = ()
+    alert_log: bool = False
+
+    @classmethod
+    def of_all(cls, parts: Iterable[Commit | None]) -> Commit | None:
+        """The changes of one transaction, merged; None if there are none."""
+        changed = [part for part in parts if part is not None]
+        if len(changed) < 2:  # noqa: PLR2004 - nothing to merge
+            return changed[0] if changed else None
+        return cls(
+            max(part.position for part in changed),
+            tuple(dict.fromkeys(user for part in changed for user in part.users)),
+            tuple(sorted({alert for part in changed for alert in part.alerts})),
+            tuple(dict.fromkeys(user for part in changed for user in part.alerted)),
+            any(part.alert_log for part in changed),
+        )
+
+
+class Publishing(msgspec.Struct, Generic[T], frozen=True):
+    """The result of a unit of work that publishes ``changes`` after its commit; its caller gets ``result``.
+
+    Nothing is published if the transaction fails.
+    """
+
+    result: T
+    changes: Commit | None
+
+    @classmethod
+    def of_all(cls, parts: Iterable[Publishing[T]]) -> Publishing[list[T]]:
+        """Several units of work as one."""
+        parts = list(parts)
+        return Publishing([part.result for part in parts], Commit.of_all(part.changes for part in parts))
+
+
+class StoreGauge(msgspec.Struct, frozen=True):
+    """A metric read from the database: its values by ``label``, of one app or of all.
+
+    Without a label there is one value, under "". ``is_of_apps``: readers bound to an app may see that app's values.
+    """
+
+    name: str
+    description: str
+    read: Callable[[sa.Connection, int, int | None], Mapping[str, float]]  # now in microseconds, app id
+    label: str = ""
+    unit: str = ""
+    is_of_apps: bool = False

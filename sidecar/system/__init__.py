@@ -1,0 +1,1 @@
+"""What the server uses of its machine, behind protocols that a test can implement."""

@@ -1,0 +1,1 @@
+"""OTLP: its settings, the encoding of spans, and the exporters over HTTP and gRPC."""

@@ -1,0 +1,131 @@
+"""Zimwatch's own metrics in Prometheus's format. ``docs/metrics.md`` lists them.
+
+Other packages count through OpenTelemetry's API alone; this module sets the provider behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+import sqlalchemy as sa
+from opentelemetry import metrics
+from opentelemetry.exporter.prometheus import PrometheusMetricReader
+from opentelemetry.metrics import CallbackOptions, Observation
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.resources import Resource
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Gauge, generate_latest
+
+from sidecar.clock import Clock
+from sidecar.domain.status import NOT_LOGGED_IN, OFFLINE, ONLINE
+from sidecar.domain.units import SECOND_US
+from sidecar.store import Store
+from sidecar.store.log import span_outbox
+from sidecar.store.users import user_reads
+from sidecar.store.values import StoreGauge
+
+LOSSES: Final = ("refused", "rejected", "expired")
+
+_meter = metrics.get_meter("zimwatch")
+_exported = _meter.create_counter("zimwatch.spans.exported", description="Spans that a collector accepted")
+_lost = _meter.create_counter("zimwatch.spans.lost", description="Spans that will not be exported, by reason")
+_failed = _meter.create_counter("zimwatch.span.export.failures", description="Failed attempts to export")
+# The latest values of each gauge: OpenTelemetry calls back at any time, and cannot wait for a database.
+_read: Final[dict[str, Sequence[Observation]]] = {}
+
+
+def _users(connection: sa.Connection, _now_us: int, app_id: int | None) -> dict[str, float]:
+    summary = user_reads.summary(connection, app_id)
+    return {
+        ONLINE: summary.online - summary.unconfirmed_online,
+        OFFLINE: summary.offline - summary.unconfirmed_offline,
+        NOT_LOGGED_IN: summary.not_logged_in,
+        "unconfirmed": summary.unconfirmed,
+    }
+
+
+def _pending(connection: sa.Connection, _now_us: int, _app_id: int | None) -> dict[str, float]:
+    return {"": span_outbox.count_pending(connection)}
+
+
+def _age(connection: sa.Connection, now_us: int, _app_id: int | None) -> dict[str, float]:
+    oldest_us = span_outbox.backlog(connection).oldest_us
+    return {"": 0 if oldest_us is None else max(0, now_us - oldest_us) / SECOND_US}
+
+
+GAUGES: Final = (
+    StoreGauge("zimwatch.users", "Users by status, each counted once", _users, label="status", is_of_apps=True),
+    StoreGauge("zimwatch.span.backlog", "Spans waiting to be exported", _pending),
+    StoreGauge("zimwatch.span.backlog.age", "Age of the oldest span that waits to be exported", _age, unit="s"),
+)
+
+
+class Metrics:
+    """The counters of this process, and gauges read from the store: ``gauges``, and those of users and spans."""
+
+    def __init__(self, store: Store, clock: Clock, gauges: Sequence[StoreGauge] = ()) -> None:
+        self._store = store
+        self._clock = clock
+        self._gauges = (*GAUGES, *gauges)
+        for gauge in self._gauges:
+            if gauge.name not in _read:
+                _read[gauge.name] = ()
+                _meter.create_observable_gauge(
+                    gauge.name, [_latest(gauge.name)], unit=gauge.unit, description=gauge.description
+                )
+        _exported.add(0)  # the series exist from the start, so that the first loss is an increase
+        _failed.add(0)
+        for kind in LOSSES:
+            _lost.add(0, {"kind": kind})
+
+    def spans_exported(self, count: int) -> None:
+        """Counts spans that a collector accepted."""
+        _exported.add(count)
+
+    def spans_lost(self, count: int, kind: str) -> None:
+        """Counts spans that will not be sent again; ``kind`` as in :class:`sidecar.store.values.Loss`."""
+        _lost.add(count, {"kind": kind})
+
+    def span_export_failed(self) -> None:
+        """Counts a failed attempt to export."""
+        _failed.add(1)
+
+    async def text(self, app_id: int | None = None) -> tuple[bytes, str]:
+        """All metrics in Prometheus's text format, and the content type; with ``app_id`` only gauges of that app."""
+        now_us = self._clock()
+        if app_id is not None:
+            return generate_latest(await self._of_app(now_us, app_id)), CONTENT_TYPE_LATEST
+        for gauge, values in await self._store.read(_values, self._gauges, now_us):
+            _read[gauge.name] = [Observation(value, _labels(gauge, name)) for name, value in values.items()]
+        return generate_latest(REGISTRY), CONTENT_TYPE_LATEST
+
+    async def _of_app(self, now_us: int, app_id: int) -> CollectorRegistry:
+        """The gauges of one app, under the same names."""
+        registry = CollectorRegistry()
+        gauges = [one for one in self._gauges if one.is_of_apps]
+        for gauge, values in await self._store.read(_values, gauges, now_us, app_id):
+            shown = Gauge(gauge.name.replace(".", "_"), gauge.description, [gauge.label], registry=registry)
+            for name, value in values.items():
+                shown.labels(name).set(value)
+        return registry
+
+
+def _values(
+    connection: sa.Connection, gauges: Sequence[StoreGauge], now_us: int, app_id: int | None = None
+) -> list[tuple[StoreGauge, Mapping[str, float]]]:
+    """The values of all these gauges at one moment."""
+    return [(gauge, gauge.read(connection, now_us, app_id)) for gauge in gauges]
+
+
+def _latest(name: str) -> Callable[[CallbackOptions], Sequence[Observation]]:
+    return lambda _options: _read[name]
+
+
+def _labels(gauge: StoreGauge, name: str) -> Mapping[str, str]:
+    return {gauge.label: name} if gauge.label else {}
+
+
+def start_metrics(resource: Resource) -> None:
+    """Sets the global provider, once in a process."""
+    if not isinstance(metrics.get_meter_provider(), MeterProvider):
+        metrics.set_meter_provider(MeterProvider([PrometheusMetricReader()], resource=resource))

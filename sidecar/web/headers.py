@@ -1,0 +1,49 @@
+"""The headers of every response: pages, files, API calls, streams and errors."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from aiohttp import web
+from multidict import CIMultiDict
+
+from sidecar.access.proxies import public_request
+from sidecar.settings import Settings
+from sidecar.web import origin
+
+_USUAL: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "frame-ancestors 'none'",
+    "X-Frame-Options": "DENY",
+}
+_STREAM: Final = {
+    "Cache-Control": "no-store, no-transform",  # a compressing proxy would buffer it
+    "X-Accel-Buffering": "no",  # nginx and others then forward each message at once
+}
+
+
+def protect(headers: CIMultiDict[str], *, share: bool = False) -> None:
+    """Forbids framing and, unless it is to ``share``, use by pages of other origins."""
+    for name, value in _USUAL.items():
+        headers.setdefault(name, value)
+    headers.setdefault("Cross-Origin-Resource-Policy", "cross-origin" if share else "same-origin")
+
+
+def completing(settings: Settings) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+    """A handler for ``on_response_prepare``; headers that a response has already stay."""
+
+    async def complete(request: web.Request, response: web.StreamResponse) -> None:
+        headers, shared = response.headers, origin.is_shared(request)
+        protect(headers, share=request.path.startswith("/tap/"))
+        if response.content_type == "text/event-stream":
+            headers.update(_STREAM)
+        if headers.get("Location", "").startswith("/"):
+            headers["Location"] = public_request(request, settings.server).prefix + headers["Location"]
+        sender = request.headers.get("Origin")
+        if shared and sender and origin.origin_is_allowed(sender, settings):
+            headers["Access-Control-Allow-Origin"] = sender
+            headers["Access-Control-Expose-Headers"] = "Date, Retry-After"
+            headers.add("Vary", "Origin")
+
+    return complete

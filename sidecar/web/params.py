@@ -1,0 +1,106 @@
+"""Parameters of requests: reads numbers, flags, ids and filters, and refuses what cannot be meant with 400 or 403."""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import unquote
+
+from aiohttp import web
+
+from sidecar import access
+from sidecar.domain.texts import Sentence
+from sidecar.web.problem import Problem
+
+FLAGS: Final = {"true": True, "1": True, "false": False, "0": False}
+LIMIT: Final = 50
+LIMIT_MOST: Final = 500
+_NUMBER_END: Final = 2**63
+_DIGITS_MOST: Final = len(str(_NUMBER_END))
+
+_ONE_APP: Final = Sentence("request.bound_to_app", "the token is bound to app %(app)s")
+_NOT_EVERY_APP: Final = Sentence("request.not_every_app", "the token is bound to one app; this concerns all of them")
+
+
+def is_number(text: str) -> bool:
+    """Whether it is a whole number that the database can hold."""
+    # Its length first: Python refuses to convert thousands of digits.
+    return text.isascii() and text.isdigit() and len(text) <= _DIGITS_MOST and int(text) < _NUMBER_END
+
+
+def number(text: str | None, name: str) -> int | None:
+    """A whole number, None where it is missing or empty; 400 for anything else."""
+    if not text:
+        return None
+    if not is_number(text):
+        raise Problem(400, f"{name} must be a whole number")
+    return int(text)
+
+
+def flag(text: str | None, name: str) -> bool | None:
+    """``true`` or ``false``, None where it is missing or empty; 400 for anything else."""
+    if not text:
+        return None
+    if text not in FLAGS:
+        raise Problem(400, f"{name} must be true or false")
+    return FLAGS[text]
+
+
+def one_of(text: str | None, name: str, known: tuple[str, ...]) -> str | None:
+    """One of the known words, None where it is missing or empty; 400 for anything else."""
+    if text and text not in known:
+        raise Problem(400, f"{name} must be one of {', '.join(known)}")
+    return text or None
+
+
+def limit_of(request: web.Request) -> int:
+    """The most items that the caller wants."""
+    text = request.query.get("limit")
+    if text is None:
+        return LIMIT
+    limit = number(text, "limit")
+    if limit is None or not 1 <= limit <= LIMIT_MOST:
+        raise Problem(400, f"limit must lie between 1 and {LIMIT_MOST}")
+    return limit
+
+
+def id_in_path(request: web.Request) -> int:
+    """The ``id`` of the path."""
+    return number(request.match_info["id"], "id") or 0
+
+
+def user_in_path(request: web.Request) -> tuple[int, str, bool]:
+    """The app and the user, and whether the path ends in ``/events``.
+
+    A user id may hold anything, slashes among it (%2F), so that the path is split before it is decoded.
+    """
+    parts = request.rel_url.raw_path.split("/")[3:]
+    events = len(parts) > 2 and parts[-1] == "events"  # noqa: PLR2004 - app, user, "events"
+    app_id = number(unquote(parts[0]), "app_id")
+    user_id = unquote("/".join(parts[1:-1] if events else parts[1:]), errors="surrogateescape")
+    try:
+        user_id.encode()
+    except UnicodeEncodeError:
+        raise Problem(400, "the user id in the path is not UTF-8") from None
+    if app_id is None:
+        raise Problem(400, "app_id must be a whole number")
+    return app_id, user_id, events
+
+
+def app_filter(request: web.Request) -> int | None:
+    """The app to show: the token's, else that of the query; None for every app. 403 where the two differ."""
+    own, wanted = access.app_of(request), number(request.query.get("app_id"), "app_id")
+    if wanted is not None:
+        check_app(own, wanted)
+    return own if own is not None else wanted
+
+
+def check_app(own: int | None, app_id: int) -> None:
+    """403 where the token is bound to another app than ``app_id``."""
+    if own not in {None, app_id}:
+        raise Problem(403, _ONE_APP(app=own))
+
+
+def check_every_app(own: int | None) -> None:
+    """403 where the token is bound to one app, and the request concerns every one."""
+    if own is not None:
+        raise Problem(403, _NOT_EVERY_APP())

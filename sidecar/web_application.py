@@ -1,0 +1,86 @@
+"""The web application: the API and the dashboard over one open store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from aiohttp import web
+
+import dashboard
+from sidecar import access, alerting, api
+from sidecar.alerting.notify.test_message import send_test_message
+from sidecar.canary import CanaryStatus
+from sidecar.clock import Clock
+from sidecar.errors import ZimwatchError
+from sidecar.http_client import HttpClient
+from sidecar.lifecycle import Background
+from sidecar.settings import Settings
+from sidecar.store import Store
+from sidecar.web.changes import Hub
+from sidecar.web.headers import completing
+from sidecar.web.middleware import middlewares
+from sidecar.web.prefix import prefix_problem
+from sidecar.web.request_body import SMALL_BYTES
+
+
+def build(
+    settings: Settings,
+    store: Store,
+    reaction: alerting.AlertReaction,
+    clock: Clock,
+    *,
+    metrics_text: api.MetricsText,
+    canary: Callable[[], CanaryStatus | None] = lambda: None,
+    background: Background | None = None,
+    http: Callable[[Sequence[str]], HttpClient] = HttpClient,
+    in_force: dashboard.Shown = (),
+) -> web.Application:
+    """The web application over an open store; starts nothing. ``canary`` gives the canary's status.
+
+    ``in_force`` is what a page may show of the settings: key, value and source. ZimwatchError where the path of
+    ``server.public_url`` is one of the application's own.
+    """
+    path = settings.server.path
+    if (problem := prefix_problem(path)) is not None:
+        raise ZimwatchError(problem)
+    background = background or Background()
+    authenticator = access.Authenticator(store, settings, clock)
+    hub = Hub(store, authenticator)
+    application = web.Application(
+        middlewares=[dashboard.middleware(path), *middlewares(authenticator, settings, dashboard.error_page)],
+        client_max_size=SMALL_BYTES,
+    )
+    application.on_response_prepare.append(completing(settings))
+    application.add_routes(
+        api.routes(
+            store,
+            reaction,
+            settings,
+            clock,
+            hub=hub,
+            metrics_text=metrics_text,
+            problems=lambda: background.problems(of_needed=True),
+        )
+    )
+    site = dashboard.Site(
+        store=store,
+        reaction=reaction,
+        clock=clock,
+        authenticator=authenticator,
+        hub=hub,
+        server=settings.server,
+        user_view=api.user_view,
+        event_view=api.event_view,
+        in_force=dashboard.InForce(
+            in_force,
+            [(one.name, one.type_name) for one in settings.alerts.receivers],
+            lambda name, base: send_test_message(
+                settings.alerts, name, settings.server.public_url.rstrip("/") or base, clock(), http
+            ),
+        ),
+        trace_url_template=settings.dashboard.trace_url_template,
+        canary=canary,
+        problems=background.problems,
+    )
+    application.add_routes(dashboard.routes(site))
+    return application
