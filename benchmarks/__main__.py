@@ -13,34 +13,37 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from benchmarks import ingest, live, memory, reads, spans
+from benchmarks import ingest, late, live, memory, reads, spans
 
-PARTS = ("ingest", "latency", "grid", "memory", "spans", "reads", "streams", "pages")
+PARTS = ("ingest", "late", "latency", "grid", "memory", "spans", "reads", "streams", "pages")
 
 
-async def run(asked: argparse.Namespace) -> dict[str, Any]:
-    """What was asked for, by its name."""
-    parts = asked.parts or PARTS
+async def run(options: argparse.Namespace) -> dict[str, Any]:  # noqa: C901 - one part after the other
+    """Runs the chosen parts; returns their results by name."""
+    parts = options.parts or PARTS
     found: dict[str, Any] = {"machine": {"python": platform.python_version(), "sqlite": sqlite3.sqlite_version}}
     if "ingest" in parts:
-        found["ingest"] = await whole_path(asked)
+        found["ingest"] = await whole_path(options)
+    if "late" in parts:
+        found["late"] = await late.measure(history=100_000, clients=10_000)
+        show("Late events and many clients, the store alone", found["late"])
     if "latency" in parts:
-        found["latency"] = await ingest.latency(users=asked.fleet, count=asked.events)
+        found["latency"] = await ingest.latency(users=options.fleet, count=options.events)
         show("Answers", found["latency"])
     if "grid" in parts:
-        found["grid"] = await ingest.grid(users=asked.fleet, count=asked.events // 4)
+        found["grid"] = await ingest.grid(users=options.fleet, count=options.events // 4)
         show("Batch x connections: events/s, p50 ms, p99 ms", found["grid"])
     if "memory" in parts:
         found["memory"] = {}
-        for users in (10_000, asked.known):
-            found["memory"] |= await memory.measure(users, asked.minutes)
+        for users in (10_000, options.known):
+            found["memory"] |= await memory.measure(users, options.minutes)
         show("Memory at full speed", found["memory"])
     if "spans" in parts:
-        found["spans"] = await spans.measure(asked.events // 2, asked.rounds)
+        found["spans"] = await spans.measure(options.events // 2, options.rounds)
         show("Spans", found["spans"])
     if "reads" in parts:
-        with reads.folder_of(asked.folder) as folder:
-            found["reads"] = await reads.measure(folder, asked.users, asked.log, 100)
+        with reads.folder_of(options.folder) as folder:
+            found["reads"] = await reads.measure(folder, options.users, options.log, 100)
         show("Reads", found["reads"])
     if "streams" in parts:
         found["streams"] = await live.streams(10)
@@ -51,11 +54,11 @@ async def run(asked: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
-async def whole_path(asked: argparse.Namespace) -> dict[str, Any]:
-    """Into tables that begin empty, and into large ones."""
+async def whole_path(options: argparse.Namespace) -> dict[str, Any]:
+    """Inserts into empty tables, and into large ones."""
     found = {}
-    for held in (0, asked.held):
-        measured = await ingest.whole_path(users=asked.fleet, count=asked.events, rounds=asked.rounds, held=held)
+    for held in (0, options.held):
+        measured = await ingest.whole_path(users=options.fleet, count=options.events, rounds=options.rounds, held=held)
         show(f"The whole path, batches of 100 on 16 connections, {held:,} events before", measured)
         found[f"{held} events before"] = measured
     return found
@@ -75,7 +78,7 @@ def show(title: str, found: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Prints as it goes."""
+    """Runs the command; results are printed as they come."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="all of them where none is named")
     parser.add_argument("--fleet", type=int, default=20_000, help="clients that send (%(default)s)")
@@ -93,11 +96,11 @@ def main() -> None:
     parser.add_argument("--log", type=int, default=1_000_000, help="events of the read side (%(default)s)")
     parser.add_argument("--folder", type=Path, help="where the database of the read side is kept for the next time")
     parser.add_argument("--json", type=Path, default=Path(".build/bench.json"), help="(%(default)s)")
-    asked = parser.parse_args()
-    found = asyncio.run(run(asked))
-    asked.json.parent.mkdir(parents=True, exist_ok=True)
-    asked.json.write_text(json.dumps(found, indent=2, default=float) + "\n")
-    print(f"\nwritten to {asked.json}")
+    options = parser.parse_args()
+    found = asyncio.run(run(options))
+    options.json.parent.mkdir(parents=True, exist_ok=True)
+    options.json.write_text(json.dumps(found, indent=2, default=float) + "\n")
+    print(f"\nwritten to {options.json}")
 
 
 if __name__ == "__main__":

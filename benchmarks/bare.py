@@ -1,8 +1,8 @@
-"""The yardsticks: bare SQLite, in the same run, on the same disk, ``synchronous=FULL``.
+"""The baselines: bare SQLite, in the same run, on the same disk, ``synchronous=FULL``.
 
 raw-pk and raw-2ix are ``sqlite3.executemany`` into the table of events, 1,000 rows a commit: raw-pk has no index but
 the integer key, raw-2ix two, as one would add for ids and users. What an index costs grows with the table, so that both
-may hold rows before. :class:`Statements` are those that the store itself makes of the same events, executed anew with
+may hold rows before. :class:`Statements` are those that the store itself makes of the same events, executed again with
 nothing between them: what is left of the time is Python's.
 """
 
@@ -21,79 +21,84 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from benchmarks.events import Fleet
-from sidecar.alerting import engine_of
-from sidecar.domain import lease_time
-from sidecar.domain.lease import Leases
+from sidecar.alerting import reaction_of
+from sidecar.domain.lease import Leases, LeaseTime
 from sidecar.ingest import wire
 from sidecar.settings import Settings
-from sidecar.store import engine, event_log, outbox, rows, tables
-from sidecar.store.event_log import Batch
-from sidecar.store.projections import Projections
-from sidecar.store.reactions import Effect
+from sidecar.store import mapping, schema
+from sidecar.store.log import event_log, span_outbox
+from sidecar.store.log.event_log import Batch
+from sidecar.store.log.followers import Followers
+from sidecar.store.log.span_outbox import SpanFollower
+from sidecar.store.sqlite import database_file
+from sidecar.store.sqlite.sqlite_database import SqliteDatabase
+from sidecar.store.users.per_minute import Minutes
+from sidecar.store.users.projections import Projections
+from sidecar.store.values import Effect
 
 BATCH: Final = 1_000
 INDEXES: Final = {
     "raw-pk": (),
     "raw-2ix": ("CREATE UNIQUE INDEX by_id ON events (id)", "CREATE INDEX by_user ON events (user_id, seq)"),
 }
-_INSERT: Final = rows.insert(tables.events)
+_INSERT: Final = mapping.insert(schema.events)
 
 
 def prepared(fleet: Fleet, count: int, *, after: int = 0) -> list[tuple[Any, ...]]:
-    """Rows of ``events`` at the positions behind ``after``, as the store would write them."""
-    made: list[tuple[Any, ...]] = []
-    effect = Effect(1, 1, False, "CONNECTED", 1_234_567, "online", "offline", False, None)
+    """Rows of ``events`` at the positions after ``after``, as the store writes them."""
+    rows: list[tuple[Any, ...]] = []
+    effect = Effect(1, 1, False, "CONNECTED", 1_234_567, "online", "offline")
     for body in fleet.bodies(count, BATCH):
         for _, event in wire.decode(body, "json", 1_795_514_400_000_000).events:
-            made.append(rows.event_row(after + len(made) + 1, event, effect))
-    return made
+            rows.append(mapping.event_row(after + len(rows) + 1, event, effect))
+    return rows
 
 
-def hold(database: sqlite3.Connection, made: Sequence[tuple[Any, ...]], held: int) -> None:
-    """Fills an empty ``events`` with ``held`` rows like those in ``made``; their ids are older than any of today."""
+def hold(database: sqlite3.Connection, rows: Sequence[tuple[Any, ...]], held: int) -> None:
+    """Fills an empty ``events`` with ``held`` rows like those in ``rows``; their ids are older than any of today."""
     database.execute("BEGIN IMMEDIATE")
-    database.executemany(_INSERT, _like(made, held))
+    database.executemany(_INSERT, _like(rows, held))
     database.execute("COMMIT")
     database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
-def _like(made: Sequence[tuple[Any, ...]], held: int) -> Iterator[tuple[Any, ...]]:
-    for position, row in zip(range(1, held + 1), cycle(made), strict=False):
+def _like(rows: Sequence[tuple[Any, ...]], held: int) -> Iterator[tuple[Any, ...]]:
+    for position, row in zip(range(1, held + 1), cycle(rows), strict=False):
         yield (position, position.to_bytes(8, "big") + os.urandom(8), *row[2:])
 
 
 class Table:
-    """The table of events in a file of its own in ``folder``, with ``held`` rows like those in ``made``."""
+    """The table of events in a file of its own in ``folder``, with ``held`` rows like those in ``rows``."""
 
-    def __init__(self, folder: Path, kind: str, made: Sequence[tuple[Any, ...]], held: int) -> None:
+    def __init__(self, folder: Path, kind: str, rows: Sequence[tuple[Any, ...]], held: int) -> None:
         columns = [
-            f"{column.name} {'INTEGER PRIMARY KEY' if column.primary_key else ''}" for column in tables.events.columns
+            f"{column.name} {'INTEGER PRIMARY KEY' if column.primary_key else ''}" for column in schema.events.columns
         ]
         self._database = sqlite3.connect(folder / f"{kind}.db", isolation_level=None)
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute("PRAGMA synchronous = FULL")
         self._database.execute(f"CREATE TABLE events ({', '.join(columns)})")
-        hold(self._database, made, held)
+        hold(self._database, rows, held)
         for index in INDEXES[kind]:
             self._database.execute(index)
         self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
-    def append(self, made: Sequence[tuple[Any, ...]]) -> float:
+    def append(self, rows: Sequence[tuple[Any, ...]]) -> float:
         """Rows a second."""
         began = time.perf_counter()
-        for start in range(0, len(made), BATCH):
+        for start in range(0, len(rows), BATCH):
             self._database.execute("BEGIN IMMEDIATE")
-            self._database.executemany(_INSERT, made[start : start + BATCH])
+            self._database.executemany(_INSERT, rows[start : start + BATCH])
             self._database.execute("COMMIT")
-        return len(made) / (time.perf_counter() - began)
+        return len(rows) / (time.perf_counter() - began)
 
     def close(self) -> None:
-        """The file goes with its folder."""
+        """Closes the file; its folder is deleted with it."""
         self._database.close()
 
 
 class Statements:
-    """What the store says to SQLite for ``count`` events in commits of 16 batches of 100, after each user had two."""
+    """The store's statements for ``count`` events in commits of 16 batches of 100, after each user had two events."""
 
     def __init__(self, folder: Path, users: int, count: int) -> None:
         self._before = folder / "before.db"
@@ -101,11 +106,12 @@ class Statements:
         self._made: list[tuple[str, Any]] = []
         fleet = Fleet(users, seed=3)
         file = folder / "filled.db"
-        engine.claim(file)
-        database = engine.connect(file, writes=True)
-        engine.migrate(database, file)
+        database_file.claim(file)
+        opened = SqliteDatabase(file)
+        opened.migrate()
+        database = opened.writes
         with database.begin() as connection:
-            outbox.begin(connection, export_spans=True)
+            span_outbox.begin(connection, export_spans=True)
             self._projections = Projections(connection, Leases())
         self._append(database, fleet.bodies(users * 2, 500), 3)
         with (
@@ -115,12 +121,15 @@ class Statements:
             filled.backup(to)
         sa.event.listen(database, "before_cursor_execute", self._note)
         self._append(database, fleet.bodies(count, 100), 16)
-        database.dispose()
+        opened.close()
         for one in folder.glob("filled.db*"):
             one.unlink()
 
     def _append(self, database: sa.Engine, bodies: Sequence[bytes], at_once: int) -> None:
-        rules = engine_of(Settings())
+        minutes = Minutes(lambda _connection: self._projections.counts)
+        followers = Followers(minutes, SpanFollower(), reaction_of(Settings()))
+        with database.begin() as connection:
+            followers.begin(connection)
         now_us = time.time_ns() // 1_000
         for start in range(0, len(bodies), at_once):
             decoded = [wire.decode(body, "json", now_us) for body in bodies[start : start + at_once]]
@@ -129,17 +138,15 @@ class Statements:
                     connection,
                     [Batch([event for _, event in one.events]) for one in decoded],
                     self._projections,
-                    time=lease_time.plain(now_us),
-                    reactions=[rules],
-                    export_spans=True,
+                    time=LeaseTime.without_skips(now_us),
+                    followers=followers,
                 )
-            rules.committed()
 
     def _note(self, _connection: Any, _cursor: Any, sql: str, values: Any, _context: Any, is_many: bool) -> None:  # noqa: ANN401, FBT001 - SQLAlchemy's own
         self._made.append((sql, list(values) if is_many else values))
 
     def measure(self, folder: Path) -> float:
-        """Events a second; the log goes back into the file after every other commit."""
+        """Events a second; every other commit is followed by a checkpoint."""
         path = folder / "again.db"
         shutil.copy(self._before, path)
         commits = 0

@@ -1,4 +1,4 @@
-"""Events as a fleet of clients would send them, made before any clock starts."""
+"""Events as a fleet of clients would send them, prepared before the measurement."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 APP_ID: Final = 1_234_567_890
-# What clients say as their network comes and goes; the login is the first thing each one says.
+# The state changes of a client whose network fails repeatedly, beginning with its login.
 CHANGES: Final = (
     ("CONNECTED", "SUCCESS"),
     ("RECONNECTING", "LOGIN_INTERRUPTED"),
@@ -26,7 +26,7 @@ PLATFORMS: Final = ("Web", "Android", "IPhoneOS", "Win", "MacOS")
 
 
 def uuid7(at_ms: int) -> str:
-    """A UUID of version 7, as a sender would make it."""
+    """A UUID of version 7, like a sender's."""
     value = at_ms << 80 | int.from_bytes(os.urandom(10), "big")
     value = value & ~(0xF << 76) | 7 << 76
     return str(uuid.UUID(int=value & ~(0x3 << 62) | 2 << 62))
@@ -40,11 +40,11 @@ class Fleet:
         self._clients = [str(uuid.UUID(int=self._chance.getrandbits(128))) for _ in range(users)]
         self._sessions = [""] * users
         self._seqs = [0] * users
-        self._now_ms = time.time_ns() // 1_000_000  # what is old calls nobody, and would spare the rules their work
+        self._now_ms = time.time_ns() // 1_000_000  # the rules would skip old events
 
     @property
     def known(self) -> int:
-        """Of how many users there was an event."""
+        """The number of users with an event."""
         return sum(1 for seq in self._seqs if seq)
 
     def events(self, count: int) -> Iterator[dict[str, Any]]:
@@ -76,6 +76,6 @@ class Fleet:
             }
 
     def bodies(self, count: int, batch: int) -> list[bytes]:
-        """``count`` events as request bodies of ``batch`` events each, which happen from now on."""
+        """``count`` events from now on, as request bodies of ``batch`` events each."""
         self._now_ms = max(self._now_ms, time.time_ns() // 1_000_000)
         return [json.dumps(list(self.events(batch))).encode() for _ in range(count // batch)]

@@ -15,7 +15,7 @@ from typing import Any
 
 from benchmarks import bare
 from benchmarks.events import Fleet
-from benchmarks.processes import cpu_s, load, receiver, rss_mb, told
+from benchmarks.processes import cpu_s, load, received, receiver, rss_mb
 from tests.support.process import DATABASE, serving
 
 ROUNDS_BEFORE = 20_000
@@ -24,10 +24,10 @@ ROUNDS_BEFORE = 20_000
 def token_for(folder: Path) -> str:
     """A new ingest token of the database in ``folder``."""
     options = ["token", "create", "--scope", "ingest", "--database-url", f"sqlite:///{folder / DATABASE}"]
-    made = subprocess.run(  # noqa: S603 - this project's own command
+    command = subprocess.run(  # noqa: S603 - this project's own command
         [sys.executable, "-m", "sidecar", *options], check=True, capture_output=True, text=True, cwd=folder
     )
-    return made.stdout.strip()
+    return command.stdout.strip()
 
 
 def percentile(values: list[float], share: float) -> float:
@@ -47,11 +47,11 @@ async def whole_path(
     with tempfile.TemporaryDirectory(prefix="zimwatch-bench-") as name, contextlib.ExitStack() as opened:
         folder = Path(name)
         token = token_for(folder)
-        made = await asyncio.to_thread(bare.prepared, others, count)
+        rows = await asyncio.to_thread(bare.prepared, others, count)
         with contextlib.closing(sqlite3.connect(folder / DATABASE, isolation_level=None)) as log:
-            bare.hold(log, made, held)
+            bare.hold(log, rows, held)
         kinds = [
-            opened.enter_context(contextlib.closing(bare.Table(folder, kind, made, held))) for kind in bare.INDEXES
+            opened.enter_context(contextlib.closing(bare.Table(folder, kind, rows, held))) for kind in bare.INDEXES
         ]
         own = await asyncio.to_thread(bare.Statements, folder, users, count)
         async with receiver() as collector:
@@ -60,8 +60,8 @@ async def whole_path(
                 await load(folder, url, fleet.bodies(max(users * 2, ROUNDS_BEFORE), 500), token=token, connections=16)
                 sent = max(users * 2, ROUNDS_BEFORE)
                 for number in range(rounds):
-                    made = await asyncio.to_thread(bare.prepared, others, count, after=held + number * count)
-                    pk, two = (table.append(made) for table in kinds)
+                    rows = await asyncio.to_thread(bare.prepared, others, count, after=held + number * count)
+                    pk, two = (table.append(rows) for table in kinds)
                     statements = own.measure(folder)
                     bodies = fleet.bodies(count, batch)
                     await until(collector, sent)
@@ -70,7 +70,7 @@ async def whole_path(
                     if result["accepted"] != count:
                         raise RuntimeError(f"{result['accepted']} of {count} events were accepted")
                     sent += count
-                    behind = sent - (await told(collector))["spans"]
+                    behind = sent - (await received(collector))["spans"]
                     await until(collector, sent)
                     rate = count / result["seconds"]
                     with_spans = count / (time.perf_counter() - began)
@@ -95,7 +95,7 @@ async def whole_path(
 
 
 async def latency(*, users: int, count: int) -> dict[str, Any]:
-    """How long an answer takes: one event a request on one connection, and batches of 100 at 40 % of the best load."""
+    """The latency of answers: one event a request on one connection, and batches of 100 at 40 % of the best load."""
     fleet = Fleet(users)
     with tempfile.TemporaryDirectory(prefix="zimwatch-bench-") as name:
         folder = Path(name)
@@ -115,7 +115,7 @@ async def latency(*, users: int, count: int) -> dict[str, Any]:
 
 
 async def grid(*, users: int, count: int) -> dict[str, Any]:
-    """Every batch on every number of connections; fewer events where a request has few."""
+    """Every size of batch on every number of connections; fewer events for small batches."""
     fleet = Fleet(users)
     found = {}
     with tempfile.TemporaryDirectory(prefix="zimwatch-bench-") as name:
@@ -137,6 +137,6 @@ async def grid(*, users: int, count: int) -> dict[str, Any]:
 
 
 async def until(collector: str, spans: int) -> None:
-    """Waits until the collector has so many."""
-    while (await told(collector))["spans"] < spans:  # noqa: ASYNC110 - it is another process that is waited for
+    """Waits until the collector has so many spans."""
+    while (await received(collector))["spans"] < spans:  # noqa: ASYNC110 - it is another process that is waited for
         await asyncio.sleep(0.05)

@@ -1,4 +1,4 @@
-"""A large database, filled through the store itself, so that everything in it is as a server would have left it.
+"""A large database, filled through the store itself, so that its contents are those of a real server.
 
 Most users have one client that logs in, drops, comes back and is kicked out; one in ten sends heartbeats and has fallen
 silent; ``HEAVY`` has a hundred thousand events and ``MANY`` forty devices. The newest events go past the alert rules.
@@ -14,9 +14,10 @@ from typing import Final
 
 import msgspec
 
-from sidecar.alerting import engine_of
+from sidecar.alerting import reaction_of
 from sidecar.clock import now_us
 from sidecar.domain.events import CONNECTION_STATE_CHANGED, HEARTBEAT, Event
+from sidecar.domain.units import HOUR_US
 from sidecar.settings import Settings
 from sidecar.store import Store
 from tests.support.process import DATABASE
@@ -32,18 +33,17 @@ STEPS: Final = (
     ("CONNECTED", "SUCCESS"),
     ("DISCONNECTED", "SUCCESS"),
 )
-PLATFORMS: Final = ("Web", "Android", "IPhoneOS", "Win")
 _RARE: Final = "TOKEN_EXPIRED"
 _DEVICES: Final = 40
+PLATFORMS: Final = ("Web", "Android", "IPhoneOS", "Win")
 _HEAVY_EVENTS: Final = 100_000
 _RULED_EVENTS: Final = 60_000
 _BATCH: Final = 5_000
-_HOUR_US: Final = 3_600_000_000
 _DONE: Final = "filled.json"
 
 
 class Filled(msgspec.Struct, frozen=True):
-    """What a folder's database holds, and how long that took to write."""
+    """The size of a database, and how long it took to write."""
 
     users: int
     events: int
@@ -51,7 +51,7 @@ class Filled(msgspec.Struct, frozen=True):
 
 
 async def fill(folder: Path, users: int, events: int) -> Filled:
-    """A database of so many users and events in ``folder``; one that is there already is left as it is."""
+    """Creates a database of so many users and events in ``folder``, unless there is one already."""
     done = folder / _DONE
     if done.exists():
         found = msgspec.json.decode(done.read_bytes(), type=Filled)
@@ -63,12 +63,12 @@ async def fill(folder: Path, users: int, events: int) -> Filled:
     ruled = min(_RULED_EVENTS, events // 10)
     invented = _Invented(users, events)
     store = Store.open(url, clock=now_us)
-    end_us = now_us() - _HOUR_US
-    for batch in invented.batches(events - ruled, end_us - 24 * _HOUR_US, end_us):
+    end_us = now_us() - HOUR_US
+    for batch in invented.batches(events - ruled, end_us - 24 * HOUR_US, end_us):
         await store.append(batch)
     await store.tend()
     await store.close()
-    store = Store.open(url, clock=now_us, reactions=[engine_of(Settings())])
+    store = Store.open(url, clock=now_us, followers=[reaction_of(Settings())])
     for batch in invented.batches(ruled, at_us := now_us(), at_us):
         await store.append(batch)
     await store.close()
@@ -98,7 +98,7 @@ class _Invented:
             yield batch
 
     def _next(self, at_us: int) -> list[Event]:
-        """One event, and with a client's first the heartbeat that makes it one that sends them; that is no row."""
+        """One event; before a client's first a heartbeat, so that it has the short lease."""
         self._made += 1
         if self._made % self._heavy_every == 1:
             return [self._event(self._users, HEAVY, self._made // self._heavy_every + 1, at_us)]
@@ -121,7 +121,7 @@ class _Invented:
     def _event(self, number: int, user_id: str, seq: int, at_us: int, *, step: int | None = None) -> Event:
         logins, own = divmod(seq - 1 + number, len(STEPS))
         state, event = STEPS[own if step is None else step]
-        if event == "LOGIN_INTERRUPTED" and number % 20:  # who is offline for long is alerted, and most never are
+        if event == "LOGIN_INTERRUPTED" and number % 20:  # being offline for long causes an alert, which is rare
             state, event = STEPS[0]
         if event == "KICKED_OUT" and number % 10_000 == 7:  # noqa: PLR2004
             event = _RARE
@@ -131,6 +131,7 @@ class _Invented:
             type=CONNECTION_STATE_CHANGED,
             occurred_at_us=at_us,
             received_at_us=at_us,
+            moment_us=at_us,
             client_id=client,
             seq=seq,
             session_id=(number << 64 | logins + 1).to_bytes(16, "big"),

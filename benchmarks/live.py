@@ -1,4 +1,4 @@
-"""What it costs to tell many of every change, and how soon a change is on the pages that are open."""
+"""The cost of many streams of changes, and how soon a change is on an open page."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _JSON: Final = {"Content-Type": "application/json"}
 
 
 class _Reader(asyncio.Protocol):
-    """An open stream that counts what it is sent and keeps nothing."""
+    """An open stream that only counts what it gets."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -50,18 +50,18 @@ class _Reader(asyncio.Protocol):
         self.users = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Asks."""
+        """Sends the request."""
         if isinstance(transport, asyncio.WriteTransport):
             transport.write(f"GET {self._path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
 
     def data_received(self, data: bytes) -> None:
-        """Counts."""
+        """Counts what arrives."""
         self.received += len(data)
         self.users += data.count(b"event: user")
 
 
 async def streams(seconds: float) -> dict[str, Any]:
-    """What share of a core the server takes to tell of changes, to streams of every user and to streams of one each."""
+    """The share of a core that the server takes for streams of every user, and for streams of one user each."""
     found: dict[str, Any] = {"streams": STREAMS, "updates a second": UPDATES_A_SECOND}
     with tempfile.TemporaryDirectory(prefix="zimwatch-bench-") as name:
         await large.fill(Path(name), FLEET + 2, FLEET * 2)
@@ -72,13 +72,13 @@ async def streams(seconds: float) -> dict[str, Any]:
                 async with _open_streams(url, path_of) as readers:
                     received, users = _sums(readers)
                     core = await _core(pid, seconds)
-                    more, told = _sums(readers)
+                    more, sent = _sums(readers)
                     if not all(reader.received for reader in readers):
-                        raise RuntimeError("a stream was told nothing")
+                        raise RuntimeError("a stream got nothing")
                     found[f"{title}: beside the target"] = (core - alone) / STREAMS_CORE
                     found[f"{title}: core"] = core - alone
                     found[f"{title}: MB/s sent"] = (more - received) / seconds / 1e6
-                    found[f"{title}: users told a second and stream"] = (told - users) / seconds / STREAMS
+                    found[f"{title}: users sent a second and stream"] = (sent - users) / seconds / STREAMS
     return found
 
 
@@ -140,7 +140,7 @@ class _Watched:
 
 
 async def pages(seconds: float) -> dict[str, Any]:
-    """How soon a change is on an open page while many others are open and much comes in, from when it was sent."""
+    """The time from sending an event to its change on a page, while many pages are open and many events arrive."""
     watched = _Watched()
     options: Any = {"timeout": aiohttp.ClientTimeout(total=None), "read_bufsize": 1 << 22}
     with tempfile.TemporaryDirectory(prefix="zimwatch-bench-") as name:
@@ -191,7 +191,7 @@ async def _look(http: aiohttp.ClientSession, kind: str, number: int, watched: _W
 
 
 async def _send(http: aiohttp.ClientSession, seconds: float, watched: _Watched) -> float:
-    """Events of a crowd and of those who are watched; how many a second it really was."""
+    """Sends events of a crowd and of the watched users; returns the actual rate."""
     rng = Random(2)  # noqa: S311 - the same every time
     a_request = EVENTS_A_SECOND // REQUESTS_A_SECOND
     begun, sent, seq = time.perf_counter(), 0, 0

@@ -1,4 +1,4 @@
-"""Sends prepared bodies from a process of its own, and says how it went: one JSON object on stdout.
+"""Sends prepared bodies from a process of its own, and prints the results as one JSON object.
 
 It speaks HTTP/1.1 over bare sockets, because on two cores what the sender costs is taken from what is measured.
 """
@@ -23,11 +23,11 @@ class Connection(asyncio.Protocol):
         self.received = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keeps what to write to."""
+        """Keeps the transport."""
         self.transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """An answer is whole when its length is there."""
+        """Collects a response until its Content-Length."""
         self.received += data
         head, separator, body = self.received.partition(b"\r\n\r\n")
         if not separator:
@@ -38,7 +38,7 @@ class Connection(asyncio.Protocol):
             self.answer.set_result(head.split(b" ", 2)[1] + b" " + body)
 
     def connection_lost(self, _error: Exception | None) -> None:
-        """Then no answer will come."""
+        """Fails the request in progress."""
         if self.answer is not None and not self.answer.done():
             self.answer.set_exception(ConnectionError("the server hung up"))
 
@@ -50,7 +50,7 @@ class Connection(asyncio.Protocol):
 
 
 async def run(url: str, bodies: list[bytes], token: str, connections: int, rate: float | None) -> dict[str, object]:
-    """Each connection sends when it was answered; with ``rate`` (bodies a second) no sooner than its turn."""
+    """Each connection sends once it got its response; with ``rate`` (bodies a second) not before its time."""
     parts = urlsplit(url)
     host, port = str(parts.hostname), int(parts.port or 80)
     waiting = iter(enumerate(bodies))
@@ -71,7 +71,7 @@ async def run(url: str, bodies: list[bytes], token: str, connections: int, rate:
                 due = began + number / rate
                 if (early := due - time.perf_counter()) > 0:
                     await asyncio.sleep(early)
-            # Late for its turn counts as waiting: no coordinated omission.
+            # The delay after its scheduled time counts: no coordinated omission.
             answer = await connection.ask([head, str(len(body)).encode(), b"\r\n\r\n", body])
             latencies.append(time.perf_counter() - due)
             if not answer.startswith(b"200 "):
@@ -85,21 +85,24 @@ async def run(url: str, bodies: list[bytes], token: str, connections: int, rate:
 
 
 def main() -> None:
-    """Reads the bodies (pickled), waits for a line on stdin, sends, tells."""
+    """Reads the bodies (pickled), waits for a line on stdin, sends, and prints the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("url")
     parser.add_argument("bodies", type=Path)
     parser.add_argument("--token", default="")
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--rate", type=float)
-    asked = parser.parse_args()
-    bodies = pickle.loads(asked.bodies.read_bytes())  # noqa: S301 - this benchmark's own file
+    options = parser.parse_args()
+    bodies = pickle.loads(options.bodies.read_bytes())  # noqa: S301 - this benchmark's own file
     print("ready", flush=True)
     sys.stdin.readline()
-    import uvloop  # noqa: PLC0415 - the one loop that is measured with
+    import uvloop  # noqa: PLC0415 - not needed to import this module
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        print(json.dumps(runner.run(run(asked.url, bodies, asked.token, asked.connections, asked.rate))), flush=True)
+        print(
+            json.dumps(runner.run(run(options.url, bodies, options.token, options.connections, options.rate))),
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

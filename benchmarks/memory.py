@@ -1,4 +1,4 @@
-"""How much memory taking events at full speed takes, while more and more users are known."""
+"""Memory at full speed of ingest, with a growing number of users."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def measure(users: int, minutes: int) -> dict[str, Any]:
             bodies = await asyncio.to_thread(fleet.bodies, CHUNK, 100)
             began = time.perf_counter()
             while len(found) <= minutes:
-                # Made while others are sent, so that the server is never without work for long.
+                # Prepared while others are sent, so that the server is never idle for long.
                 making = asyncio.create_task(asyncio.to_thread(fleet.bodies, CHUNK, 100))
                 sent += (await load(folder, url, bodies, token=token, connections=16))["accepted"]
                 bodies = await making

@@ -1,4 +1,4 @@
-"""Starts the parts of a measurement as processes, and reads what they cost."""
+"""Starts the parts of a measurement as processes, and reads their CPU time and memory."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def receiver(port: int | None = None) -> AsyncIterator[str]:
     try:
         while True:
             with contextlib.suppress(aiohttp.ClientConnectionError):
-                await told(url)
+                await received(url)
                 break
             await asyncio.sleep(0.05)
         yield url
@@ -50,8 +50,8 @@ async def receiver(port: int | None = None) -> AsyncIterator[str]:
         await process.wait()
 
 
-async def told(url: str) -> dict[str, Any]:
-    """What the collector has so far."""
+async def received(url: str) -> dict[str, Any]:
+    """The counts of the collector so far."""
     async with aiohttp.ClientSession() as http, http.get(url) as response:
         found: dict[str, Any] = await response.json()
         return found

@@ -1,6 +1,6 @@
-"""A server in a process of its own that publishes changes without taking events: what is left is the cost of telling.
+"""A server in a process of its own that publishes changes without ingest, to measure the cost of the streams alone.
 
-It prints its address, and publishes at the rate asked for until it is stopped.
+It prints its address, and publishes at the given rate until it is stopped.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks import large
-from sidecar import app, logs
+from sidecar import app, lifecycle, logs
 from sidecar.settings import DatabaseSettings, LogSettings, ServerSettings, Settings
 from sidecar.store import Store
-from sidecar.store.records import Commit
+from sidecar.store.values import Commit
 from tests.support.process import DATABASE
 
 COMMIT_USERS: Final = 500
 
 
 def publish(store: Store, users: int, rate: int, stop: threading.Event) -> None:
-    """Says of all users in turn that they changed, as the writer's thread does after a commit."""
+    """Publishes a change of each user in turn, like the writer's thread after a commit."""
     names = [(large.APP_ID, f"user-{number:07}") for number in range(users)]
-    begun, told = time.perf_counter(), 0
+    begun, published = time.perf_counter(), 0
     while not stop.is_set():
-        start = told % users
-        store._publish(Commit(told, tuple(names[start : start + COMMIT_USERS])))  # noqa: SLF001 - what the writer calls
-        told += COMMIT_USERS
-        time.sleep(max(0.0, begun + told / rate - time.perf_counter()))
+        start = published % users
+        store._publish(Commit(published, tuple(names[start : start + COMMIT_USERS])))  # noqa: SLF001 - as the writer does
+        published += COMMIT_USERS
+        time.sleep(max(0.0, begun + published / rate - time.perf_counter()))
 
 
 async def serve(folder: Path, users: int, rate: int) -> None:
@@ -39,7 +39,7 @@ async def serve(folder: Path, users: int, rate: int) -> None:
     database = DatabaseSettings(url=f"sqlite:///{folder / DATABASE}")
     settings = Settings(server=ServerSettings(port=0), database=database, logs=LogSettings(level="warning"))
     logs.configure(settings.logs)
-    stop = app.stop_signal()
+    stop = lifecycle.stop_signal()
     async with app.running(settings, os.environ) as served:
         ended = threading.Event()
         thread = threading.Thread(target=publish, args=(served.store, users, rate, ended))
@@ -56,8 +56,8 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("users", type=int)
     parser.add_argument("rate", type=int)
-    asked = parser.parse_args()
-    app.run(serve(asked.folder, asked.users, asked.rate))
+    options = parser.parse_args()
+    lifecycle.run(serve(options.folder, options.users, options.rate))
 
 
 if __name__ == "__main__":

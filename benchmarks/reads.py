@@ -111,7 +111,7 @@ PAGES: Final = {
 
 @contextlib.contextmanager
 def folder_of(kept: Path | None) -> Iterator[Path]:
-    """A folder for the database: the one given, which is kept, or one that goes with the context."""
+    """The folder of the database: the given one, or a temporary one."""
     if kept is not None:
         kept.mkdir(parents=True, exist_ok=True)
         yield kept
@@ -121,7 +121,7 @@ def folder_of(kept: Path | None) -> Iterator[Path]:
 
 
 async def measure(folder: Path, users: int, events: int, times: int) -> dict[str, Any]:
-    """Each page ``times`` times on one connection, in milliseconds, as the server says; and a start.
+    """Each page ``times`` times on one connection, in milliseconds, by the server's timing; and a start.
 
     Each call ten times as often: its aim is a p99, which of a hundred would be the slowest one.
     """
@@ -169,7 +169,7 @@ async def _read(
 
 
 def _made_up(users: int) -> Callable[[], Mapping[str, str]]:
-    """What stands in an address: other users each time, the same in each run."""
+    """The values of the addresses: other users each time, the same ones in each run."""
     rng = Random(3)  # noqa: S311 - the same every time
 
     def of() -> Mapping[str, str]:
@@ -187,14 +187,14 @@ def _made_up(users: int) -> Callable[[], Mapping[str, str]]:
 
 
 def _into_memory(file: Path) -> None:
-    """Reads all of it, so that what is measured is not how fast the disk is."""
+    """Reads the whole file into the page cache, so that the disk is not measured."""
     with file.open("rb", buffering=0) as opened:
         while opened.read(1 << 24):
             pass
 
 
 def _loading_s() -> float:
-    """How long Python takes to begin and to load the command."""
+    """How long Python takes to start and to load the command."""
     took = []
     for _ in range(STARTS):
         begun = time.perf_counter()

@@ -1,4 +1,4 @@
-"""A collector in a process of its own: takes OTLP over HTTP on loopback, decodes it all, and counts.
+"""A collector in a process of its own: accepts OTLP over HTTP on loopback, decodes all of it, and counts.
 
 ``GET /`` answers with the spans so far and the seconds of CPU that this process has used.
 """
@@ -19,7 +19,7 @@ def main() -> None:
     """Serves until it is stopped."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("port", type=int)
-    asked = parser.parse_args()
+    options = parser.parse_args()
     spans = 0
     answer = ExportTraceServiceResponse().SerializeToString()
 
@@ -29,12 +29,12 @@ def main() -> None:
             spans += sum(len(of_scope.spans) for of_scope in of_resource.scope_spans)
         return web.Response(body=answer, content_type="application/x-protobuf")
 
-    async def tell(_request: web.Request) -> web.Response:
+    async def counts_so_far(_request: web.Request) -> web.Response:
         return web.json_response({"spans": spans, "cpu_s": time.process_time()})
 
     application = web.Application(client_max_size=1 << 26)
-    application.add_routes([web.post("/v1/traces", take), web.get("/", tell)])
-    web.run_app(application, host="127.0.0.1", port=asked.port, print=None, access_log=None)
+    application.add_routes([web.post("/v1/traces", take), web.get("/", counts_so_far)])
+    web.run_app(application, host="127.0.0.1", port=options.port, print=None, access_log=None)
 
 
 if __name__ == "__main__":

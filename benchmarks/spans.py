@@ -1,4 +1,4 @@
-"""What a span costs in CPU: OpenTelemetry's SDK with BatchSpanProcessor, beside ours, to one collector."""
+"""The CPU time of a span: OpenTelemetry's SDK with BatchSpanProcessor, beside ours, to one collector."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from benchmarks.events import Fleet
-from benchmarks.processes import receiver, told
+from benchmarks.processes import received, receiver
 from sidecar import telemetry
 from sidecar.clock import now_us
 from sidecar.ingest import wire
 from sidecar.store import Store
-from sidecar.store.records import PendingSpan
+from sidecar.store.log import span_outbox
+from sidecar.store.values import PendingSpan
 from sidecar.telemetry.relay import SpanRelay
 
 RESOURCE: Final = Resource.create({"service.name": "zimwatch"})
@@ -69,14 +70,14 @@ async def measure(count: int, rounds: int) -> dict[str, Any]:
                 store = Store.open(f"sqlite:///{Path(name) / 'spans.db'}", clock=now_us, export_spans=True)
                 for body in Fleet(1_000).bodies(count, 500):
                     await store.append([event for _, event in wire.decode(body, "json", now_us()).events])
-                pending = await store.claim_spans(0, count)
-                before = (await told(url))["spans"]
+                pending = await store.read(span_outbox.claim, 0, count)
+                before = (await received(url))["spans"]
                 sdk = count / await asyncio.to_thread(by_the_sdk, url, pending)
                 await arrived(url, before + count)
                 outbox = telemetry.StoreOutbox(store, telemetry.Metrics(store, now_us))
                 relay = SpanRelay.to({"OTEL_EXPORTER_OTLP_ENDPOINT": url}, outbox, now_us)
                 began = time.process_time()
-                relay.stop()  # it ends when all that is owed is sent
+                relay.stop()  # it ends when the outbox is empty
                 await relay.run()
                 ours = count / (time.process_time() - began)
                 await arrived(url, before + 2 * count)
@@ -90,5 +91,5 @@ async def measure(count: int, rounds: int) -> dict[str, Any]:
 async def arrived(url: str, spans: int) -> None:
     """RuntimeError where the collector does not have so many soon."""
     async with asyncio.timeout(PATIENCE_S):
-        while (await told(url))["spans"] < spans:  # noqa: ASYNC110 - it is another process that is waited for
+        while (await received(url))["spans"] < spans:  # noqa: ASYNC110 - it is another process that is waited for
             await asyncio.sleep(0.05)

@@ -1,4 +1,4 @@
-"""What the Web tap costs a page, beside the bare SDK in the same run: `make benchtap`.
+"""The cost of the Web tap for a page, beside the bare SDK in the same run: `make benchtap`.
 
 Chromium runs the real SDK bare, and again with the tap on it. **A callback**: the SDK's slot is called as the SDK calls
 it, ten times between two looks at the clock, because a page's clock is coarse. **A call**: an API call that the SDK
@@ -69,13 +69,13 @@ RECORD = """async (count) => {
 
 
 async def busy_ms(cdp: CDPSession) -> float:
-    """What the page's main thread has worked so far."""
-    told = await cdp.send("Performance.getMetrics")
-    return float(next(one["value"] for one in told["metrics"] if one["name"] == "TaskDuration")) * 1_000
+    """The time of the page's main thread so far."""
+    metrics = await cdp.send("Performance.getMetrics")
+    return float(next(one["value"] for one in metrics["metrics"] if one["name"] == "TaskDuration")) * 1_000
 
 
 async def spent_ms(page: Page, cdp: CDPSession, work: str, given: object = None) -> float:
-    """What the main thread worked during an evaluation."""
+    """The time of the main thread for an evaluation."""
     before = await busy_ms(cdp)
     await page.evaluate(work, given)
     return await busy_ms(cdp) - before
@@ -122,12 +122,12 @@ async def measure(rounds: int) -> dict[str, float]:
 
 
 def main() -> None:
-    """Prints what a page pays, and writes all of it as JSON."""
+    """Prints the results, and writes all of them as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=200, help="of ten callbacks each (%(default)s)")
     parser.add_argument("--json", type=Path, default=Path(".build/benchtap.json"), help="(%(default)s)")
-    asked = parser.parse_args()
-    found = asyncio.run(measure(asked.rounds))
+    options = parser.parse_args()
+    found = asyncio.run(measure(options.rounds))
     for kind, words in (("callback", "a callback"), ("call", "a call that is refused")):
         bare, tap = found[f"bare_{kind}_us"], found[f"tap_{kind}_us"]
         print(f"{words}: {tap - bare:.1f} µs of the tap's own (median; {tap:.1f} with it, {bare:.1f} bare)")
@@ -135,9 +135,9 @@ def main() -> None:
         f"main thread for 100 of {QUEUED:,} events: {found['record_100_ms']:.1f} ms to record them,"
         f" {found['deliver_100_ms']:.1f} ms to deliver them"
     )
-    asked.json.parent.mkdir(parents=True, exist_ok=True)
-    asked.json.write_text(json.dumps({name: round(value, 3) for name, value in found.items()}, indent=2) + "\n")
-    print(f"written to {asked.json}")
+    options.json.parent.mkdir(parents=True, exist_ok=True)
+    options.json.write_text(json.dumps({name: round(value, 3) for name, value in found.items()}, indent=2) + "\n")
+    print(f"written to {options.json}")
 
 
 if __name__ == "__main__":

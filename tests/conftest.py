@@ -2,39 +2,98 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
-from collections.abc import Generator
+import socket
+import sys
+from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
+
+from tests.support import postgres
+from tests.support.clocks import Machine
+
+if TYPE_CHECKING:
+    from tests.support.running import Zimwatch
 
 ROOT = Path(__file__).parents[1]
 # A deadline for each example would be a promise about this machine's speed, and about who else is using it.
 hypothesis.settings.register_profile("zimwatch", deadline=None)
 hypothesis.settings.load_profile("zimwatch")
 CI = os.environ.get("CI", "").lower() in {"1", "true"}
+# Marker → the one program that it needs.
+_PROGRAMS = {
+    "alertmanager": "prometheus-alertmanager",
+    "apache2": "apache2",
+    "cpp": "g++",
+    "faketime": "faketime",
+    "haproxy": "haproxy",
+    "nginx": "nginx",
+}
+
+
+@pytest.fixture
+def machine() -> Machine:
+    """The clocks of a machine, for a test to set."""
+    return Machine()
+
+
+@pytest.fixture
+def options() -> dict[str, Any]:
+    """Arguments of :func:`tests.support.running.zimwatch` for the fixture ``running``; a module has its own."""
+    return {}
+
+
+@pytest.fixture
+async def running(tmp_path: Path, options: dict[str, Any]) -> AsyncIterator[Zimwatch]:
+    """A Zimwatch of the test's own."""
+    from tests.support.running import zimwatch  # noqa: PLC0415 - all of Zimwatch, which most tests do without
+
+    async with zimwatch(tmp_path, **options) as running:
+        yield running
 
 
 def _missing() -> dict[str, str]:
     """Marker → what this machine lacks for it."""
-    missing = {}
+    missing = {
+        marker: f"{program} is not installed" for marker, program in _PROGRAMS.items() if not shutil.which(program)
+    }
     if not (shutil.which("chromium") or shutil.which("chromium-browser")):
         missing["browser"] = "Chromium is not installed"
-    if not shutil.which("prometheus-alertmanager"):
-        missing["alertmanager"] = "prometheus-alertmanager is not installed"
     if not shutil.which("node"):
         missing["node"] = "Node.js is not installed"
     elif not (ROOT / "sidecar/sdk/node/node_modules").is_dir():
         missing["node"] = "the packages of sidecar/sdk/node are not installed (make test does it where there is npm)"
-    if not shutil.which("g++"):
-        missing["cpp"] = "g++ is not installed"
     if not (shutil.which("javac") and Path("/usr/share/java/json-android.jar").is_file()):
         missing["java"] = "a JDK or Debian's libandroid-json-org-java is not installed"
     if not (shutil.which("mcs") and shutil.which("mono")):
         missing["csharp"] = "Mono with its C# compiler (mono-mcs) is not installed"
+    if not postgres.is_there():
+        missing["postgres"] = "PostgreSQL is not installed"
+    if not _has_ipv6():
+        missing["ipv6"] = "there is no IPv6 loopback address"
+    if not _may_mount():
+        missing["mount"] = "only root with CAP_SYS_ADMIN may mount file systems"
     return missing
+
+
+def _has_ipv6() -> bool:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
+def _may_mount() -> bool:
+    """Whether this process has CAP_SYS_ADMIN, the capability number 21: man 7 capabilities."""
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    return any(int(line.split()[1], 16) >> 21 & 1 for line in lines if line.startswith("CapEff:"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -46,6 +105,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for marker, reason in missing.items():
             if item.get_closest_marker(marker):
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def pytest_collection_finish() -> None:
+    """Keep what was imported out of each later collection of garbage: every server collects at its start."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _tables_are_made_once() -> Iterator[None]:
+    """As long as no test imports the store there is nothing to do, and nothing to import."""
+    if "sidecar.store.sqlite.connections" not in sys.modules:
+        yield
+        return
+    from tests.support import made_tables  # noqa: PLC0415
+
+    with made_tables.copied():
+        yield
 
 
 def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:

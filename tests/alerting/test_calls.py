@@ -1,4 +1,4 @@
-"""The calls about alerts: lists, acknowledgements, silences, the stream, chat commands, and who may do what."""
+"""The API of alerts: lists, acknowledgements, silences, the stream, chat commands, and permissions."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ import hmac
 import json
 import time
 import uuid
-from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
 import pytest
+from standardwebhooks import Webhook
 
-from sidecar.alerting.receivers.webhook import key_of, signature
 from sidecar.settings import AlertSettings
-from tests.integration.test_api import next_event
+from tests.api.test_api import next_event
 from tests.support.called import SECRET
 from tests.support.running import Zimwatch, zimwatch
+from tests.support.tokens import new_token
 from tests.support.wire import fresh_event
 
 APP = 1234567890
@@ -27,10 +28,9 @@ SLACK_SECRET = "8f742231b10e8888abcd99yyyzzz85a5"
 
 
 @pytest.fixture
-async def running(tmp_path: Path) -> AsyncIterator[Zimwatch]:
+def options() -> dict[str, Any]:
     alerts = AlertSettings(chatops_secret=SECRET, slack_signing_secret=SLACK_SECRET)
-    async with zimwatch(tmp_path, alerts=alerts) as running:
-        yield running
+    return {"alerts": alerts}
 
 
 async def kicked(running: Zimwatch, user_id: str = "carol", **fields: Any) -> None:
@@ -57,32 +57,32 @@ async def test_alerts_are_listed_by_state_and_kind_newest_first(running: Zimwatc
 
 
 @pytest.mark.parametrize("query", ["state=loud", "kind=kick", "severity=high", "cursor=x", "limit=0"])
-async def test_a_query_that_cannot_be_meant_is_named(running: Zimwatch, query: str) -> None:
+async def test_an_invalid_query_is_named(running: Zimwatch, query: str) -> None:
     status, answer = await running.get(f"/v1/alerts?{query}")
     assert status == 400
     assert query.split("=", maxsplit=1)[0] in answer["detail"]
 
 
-async def test_an_acknowledgement_says_who_and_is_taken_once(running: Zimwatch) -> None:
+async def test_an_acknowledgement_has_a_name_and_counts_once(running: Zimwatch) -> None:
     await kicked(running)
     assert (await post(running, "/v1/alerts/1/ack", {"author": "dana"}))[1]["acknowledged"]["by"] == "dana"
     _, again = await post(running, "/v1/alerts/1/ack", {"author": "erin"})
     assert (again["state"], again["acknowledged"]["by"]) == ("firing", "dana")
     _, listed = await running.get("/v1/alerts?state=acknowledged")
     assert len(listed["alerts"]) == 1
-    _, story = await running.get("/v1/alerts/1")
-    assert [(line["what"], line["who"]) for line in story["history"]] == [("acknowledged", "dana")]
+    _, alert = await running.get("/v1/alerts/1")
+    assert [(line["what"], line["who"]) for line in alert["history"]] == [("acknowledged", "dana")]
     assert (await post(running, "/v1/alerts/99/ack"))[0] == 404
 
 
-async def test_a_silence_is_previewed_made_listed_and_ended(running: Zimwatch) -> None:
+async def test_a_silence_is_previewed_created_listed_and_ended(running: Zimwatch) -> None:
     await kicked(running, "carol")
     await kicked(running, "dave")
-    asked = {"matchers": {"user_id": "car*", "app_id": APP}, "duration": "1h", "reason": "tests", "author": "dana"}
-    status, preview = await post(running, "/v1/silences?dry_run=1", asked)
+    wanted = {"matchers": {"user_id": "car*", "app_id": APP}, "duration": "1h", "reason": "tests", "author": "dana"}
+    status, preview = await post(running, "/v1/silences?dry_run=1", wanted)
     assert (status, [one["user_id"] for one in preview["hides"]]) == (200, ["carol"])
     assert (await running.get("/v1/silences"))[1]["silences"] == []
-    status, made = await post(running, "/v1/silences", asked)
+    status, made = await post(running, "/v1/silences", wanted)
     assert (status, made["state"], made["matchers"]) == (201, "active", {"user_id": ["car*"], "app_id": [str(APP)]})
     async with running.http.delete(f"/v1/silences/{made['id']}") as answer:
         assert answer.status == 204
@@ -107,16 +107,14 @@ async def test_a_silence_is_previewed_made_listed_and_ended(running: Zimwatch) -
         ({"until": "x"}, "until"),
     ],
 )
-async def test_a_silence_that_cannot_be_meant_is_refused_by_name(
-    running: Zimwatch, change: dict[str, Any], named: str
-) -> None:
-    asked = {"matchers": {"user_id": "carol"}, "duration": "1h", "reason": "tests"} | change
-    status, answer = await post(running, "/v1/silences", asked)
+async def test_an_invalid_silence_is_refused_by_name(running: Zimwatch, change: dict[str, Any], named: str) -> None:
+    wanted = {"matchers": {"user_id": "carol"}, "duration": "1h", "reason": "tests"} | change
+    status, answer = await post(running, "/v1/silences", wanted)
     assert status == 400
     assert named in answer["detail"]
 
 
-async def test_alerts_are_on_the_stream_and_a_reader_that_was_away_gets_what_it_missed(running: Zimwatch) -> None:
+async def test_alerts_are_on_the_stream_and_a_resumed_reader_gets_the_missed_ones(running: Zimwatch) -> None:
     async with running.http.get("/v1/stream") as response:
         assert (await next_event(response))[0] == "summary"
         await kicked(running)
@@ -134,10 +132,10 @@ async def test_alerts_are_on_the_stream_and_a_reader_that_was_away_gets_what_it_
         assert [one[2]["user_id"] for one in seen if one[0] == "alert"] == ["carol", "dave"]
 
 
-async def test_a_token_of_one_app_sees_and_does_only_what_is_its_own(running: Zimwatch) -> None:
+async def test_a_token_of_one_app_reads_and_changes_only_that_app(running: Zimwatch) -> None:
     await kicked(running, "carol")
     await kicked(running, "dave", app_id=2)
-    _, own = await running.store.create_token("write", APP, None)
+    _, own = await new_token(running.store, "write", APP)
     bearer = {"Authorization": f"Bearer {own}"}
     _, listed = await running.get("/v1/alerts", **bearer)
     assert [one["user_id"] for one in listed["alerts"]] == ["carol"]
@@ -145,14 +143,14 @@ async def test_a_token_of_one_app_sees_and_does_only_what_is_its_own(running: Zi
     assert (await post(running, "/v1/alerts/2/ack", **bearer))[0] == 404
     assert (await running.get("/v1/alerts/undelivered", **bearer))[0] == 403
     assert (await running.get("/v1/summary", **bearer))[1]["alerts"] == {"kicked_out": 1}
-    asked = {"matchers": {"kind": "kicked_out"}, "duration": "1h", "reason": "tests"}
-    _, made = await post(running, "/v1/silences", asked, **bearer)
+    wanted = {"matchers": {"kind": "kicked_out"}, "duration": "1h", "reason": "tests"}
+    _, made = await post(running, "/v1/silences", wanted, **bearer)
     assert [one["user_id"] for one in made["hides"]] == ["carol"]
 
 
 async def test_a_read_token_changes_nothing(running: Zimwatch) -> None:
     await kicked(running)
-    _, read = await running.store.create_token("read", None, None)
+    _, read = await new_token(running.store, "read")
     bearer = {"Authorization": f"Bearer {read}"}
     assert (await post(running, "/v1/alerts/1/ack", **bearer))[0] == 403
     assert (await post(running, "/v1/silences", {}, **bearer))[0] == 403
@@ -177,29 +175,29 @@ async def test_a_read_token_changes_nothing(running: Zimwatch) -> None:
         ("drop tables", "I do not understand that."),
     ],
 )
-async def test_a_chat_asks_and_commands(running: Zimwatch, line: str, answer: str) -> None:
+async def test_a_chat_queries_and_commands(running: Zimwatch, line: str, answer: str) -> None:
     await kicked(running, platform="Android", device_id="pixel-7")
-    _, told = await post(running, "/v1/chatops", {"text": line, "user": "dana"})
-    assert told["text"].startswith(answer)
+    _, body = await post(running, "/v1/chatops", {"text": line, "user": "dana"})
+    assert body["text"].startswith(answer)
 
 
-async def test_a_chat_finds_a_user_among_many_whose_ids_hold_the_same(running: Zimwatch) -> None:
+async def test_a_chat_finds_a_user_among_many_whose_ids_contain_the_same(running: Zimwatch) -> None:
     await kicked(running)
     await running.send([fresh_event(user_id=f"carol-{number}") for number in range(101)])
-    _, told = await post(running, "/v1/chatops", {"text": "status carol"})
-    assert told["text"].startswith("carol is not logged in")
+    _, body = await post(running, "/v1/chatops", {"text": "status carol"})
+    assert body["text"].startswith("carol is not logged in")
 
 
 async def test_who_kicked_names_the_device_that_logged_in(running: Zimwatch) -> None:
     await running.send([fresh_event(user_id="carol", platform="Web", device_id="desk")])
     await kicked(running, platform="Android", device_id="pixel-7")
-    _, told = await post(running, "/v1/chatops", {"text": "who kicked carol"})
-    assert told["text"].endswith("Web (desk) logged in.")
+    _, body = await post(running, "/v1/chatops", {"text": "who kicked carol"})
+    assert body["text"].endswith("Web (desk) logged in.")
 
 
 def signed(body: bytes, at: float, secret: str = SECRET) -> dict[str, str]:
-    wanted = signature(key_of(secret), "msg_1", int(at), body)
-    return {"webhook-id": "msg_1", "webhook-timestamp": str(int(at)), "webhook-signature": wanted}
+    signature = Webhook(secret).sign("msg_1", datetime.fromtimestamp(int(at), UTC), body.decode())
+    return {"webhook-id": "msg_1", "webhook-timestamp": str(int(at)), "webhook-signature": signature}
 
 
 def of_slack(body: bytes, at: float, secret: str = SLACK_SECRET) -> dict[str, str]:
@@ -210,7 +208,7 @@ def of_slack(body: bytes, at: float, secret: str = SLACK_SECRET) -> dict[str, st
 @pytest.mark.parametrize("path", ["/v1/chatops", "/v1/chatops/slack"])
 async def test_a_command_without_a_token_has_to_be_signed(running: Zimwatch, path: str) -> None:
     await kicked(running)
-    await running.store.create_token("read", None, None)  # from here on nobody is trusted for being near
+    await new_token(running.store, "read")  # from here on loopback needs a token too
     is_slack = path.endswith("slack")
     body = (urlencode({"text": "ack 1", "user_name": "dana"}) if is_slack else json.dumps({"text": "ack 1"})).encode()
     sign = of_slack if is_slack else signed
@@ -219,9 +217,54 @@ async def test_a_command_without_a_token_has_to_be_signed(running: Zimwatch, pat
         async with running.http.post(path, data=body, headers=wrong) as answer:
             assert answer.status == 401
     async with running.http.post(path, data=body, headers=sign(body, now)) as answer:
-        told = await answer.json()
-        assert (answer.status, "Alert 1 is acknowledged by" in told["text"]) == (200, True)
+        body = await answer.json()
+        assert (answer.status, "Alert 1 is acknowledged by" in body["text"]) == (200, True)
     assert (await running.get("/v1/alerts/1"))[0] == 401
+
+
+async def test_a_signed_command_that_is_not_utf_8_is_refused(running: Zimwatch) -> None:
+    headers = signed('{"text": "ack \N{REPLACEMENT CHARACTER}"}'.encode(), time.time())
+    await new_token(running.store, "read")
+    async with running.http.post("/v1/chatops", data=b'{"text": "ack \xff"}', headers=headers) as answer:
+        assert answer.status == 401
+
+
+@pytest.mark.parametrize("path", ["/v1/chatops", "/v1/chatops/slack"])
+async def test_a_signed_command_is_accepted_once_also_after_a_restart(tmp_path: Path, path: str) -> None:
+    alerts = AlertSettings(chatops_secret=SECRET, slack_signing_secret=SLACK_SECRET)
+    is_slack = path.endswith("slack")
+    sign = of_slack if is_slack else signed
+    body = (urlencode({"text": "top kicked"}) if is_slack else json.dumps({"text": "top kicked"})).encode()
+    headers = sign(body, time.time())
+    for expected in (200, 409):
+        async with zimwatch(tmp_path, alerts=alerts) as running:
+            for status in (expected, 409):
+                async with running.http.post(path, data=body, headers=headers) as answer:
+                    assert answer.status == status
+
+
+@pytest.mark.parametrize("path", ["/v1/chatops", "/v1/chatops/slack"])
+async def test_a_command_signed_by_a_clock_that_is_minutes_ahead_is_refused(running: Zimwatch, path: str) -> None:
+    sign = of_slack if path.endswith("slack") else signed
+    for ahead, status in ((100, 401), (30, 200)):
+        body = b"{}" if path.endswith("slack") else json.dumps({"text": f"status {ahead}"}).encode()
+        async with running.http.post(path, data=body, headers=sign(body, time.time() + ahead)) as answer:
+            assert answer.status == status
+
+
+async def test_a_silence_names_users_of_several_words_and_wants_a_reason(running: Zimwatch) -> None:
+    for line, answer in (
+        ("Silence  anna  maria 90M  BECAUSE of it", "Silence 1: alerts about anna  maria call nobody"),
+        ("silence 1h 2h because", "Silence 2: alerts about 1h call nobody"),
+        ("silence carol 1h", "I do not understand that."),
+        ("silence carol 1h because", "Silence 3"),
+        ("silence 1h because", "I do not understand that."),
+        ("silence" + " " * 2_000 + "x", "I do not understand that."),
+        ("ack #", "I do not understand that."),
+        ("status " + "x" * 20_000, "That is longer than"),
+    ):
+        _, body = await post(running, "/v1/chatops", {"text": line})
+        assert body["text"].startswith(answer), line
 
 
 async def test_signed_commands_are_refused_where_no_secret_is_set(tmp_path: Path) -> None:
@@ -234,8 +277,8 @@ async def test_signed_commands_are_refused_where_no_secret_is_set(tmp_path: Path
 @pytest.mark.parametrize("origin", ["https://evil.example", "http://127.0.0.1:1", "null"])
 async def test_a_page_of_another_origin_changes_nothing(running: Zimwatch, origin: str) -> None:
     await kicked(running)
-    asked = {"matchers": {"user_id": "*"}, "duration": "1h", "reason": "none of your business"}
-    for path, body in (("/v1/alerts/1/ack", {}), ("/v1/silences", asked), ("/v1/chatops", {"text": "ack 1"})):
+    wanted = {"matchers": {"user_id": "*"}, "duration": "1h", "reason": "none of your business"}
+    for path, body in (("/v1/alerts/1/ack", {}), ("/v1/silences", wanted), ("/v1/chatops", {"text": "ack 1"})):
         assert (await post(running, path, body, Origin=origin))[0] == 403
     assert (await running.get("/v1/alerts/1"))[1]["acknowledged"] is None
     assert (await running.get("/v1/silences"))[1]["silences"] == []
@@ -255,9 +298,9 @@ async def submit(running: Zimwatch, path: str, fields: dict[str, str], **headers
         return answer.status
 
 
-async def test_a_form_acknowledges_and_silences_and_the_record_names_who(running: Zimwatch) -> None:
+async def test_a_form_acknowledges_and_silences_and_the_history_names_who(running: Zimwatch) -> None:
     await kicked(running)
-    _, secret = await running.store.create_token("write", None, None)
+    _, secret = await new_token(running.store, "write")
     basic = {"Authorization": aiohttp.encode_basic_auth("dana", secret)}
     token = await form(running, "/alerts/1", **basic)
     own = basic | {"Origin": running.url}
@@ -269,7 +312,7 @@ async def test_a_form_acknowledges_and_silences_and_the_record_names_who(running
         assert "dana" in await answer.text()
     _, listed = await running.get("/v1/silences", Authorization=f"Bearer {secret}")
     assert [(one["author"], one["matchers"]) for one in listed["silences"]] == [
-        ("dana", {"app_id": [str(APP)], "user_id": ["carol"]})
+        ("dana, by token 1", {"app_id": [str(APP)], "user_id": ["carol"]})
     ]
 
 
@@ -288,13 +331,19 @@ async def test_a_form_without_its_token_changes_nothing(running: Zimwatch) -> No
     assert (await running.get("/v1/alerts/1"))[1]["acknowledged"] is None
 
 
-async def test_a_browsers_password_changes_nothing_from_elsewhere_and_nothing_in_the_api(running: Zimwatch) -> None:
+async def test_a_password_that_a_browser_sends_along_changes_nothing_in_the_api_and_a_programs_does(
+    running: Zimwatch,
+) -> None:
     await kicked(running)
-    _, secret = await running.store.create_token("write", None, None)
+    _, secret = await new_token(running.store, "write")
     basic = {"Authorization": aiohttp.encode_basic_auth("dana", secret)}
     token = await form(running, "/alerts/1", **basic)
-    assert await submit(running, "/alerts/1/ack", {"form_token": token}, **basic) == 401
-    assert (await post(running, "/v1/alerts/1/ack", Origin=running.url, **basic))[0] == 401
+    elsewhere = basic | {"Origin": "https://evil.example"}
+    assert await submit(running, "/alerts/1/ack", {"form_token": token}, **elsewhere) == 403
+    for says_where in ({"Origin": running.url}, {"Sec-Fetch-Site": "same-origin"}):
+        assert (await post(running, "/v1/alerts/1/ack", **says_where, **basic))[0] == 401
+    status, alert = await post(running, "/v1/alerts/1/ack", **basic)
+    assert (status, alert["acknowledged"]["by"]) == (200, "dana, by token 1")
 
 
 async def test_a_silence_is_previewed_and_ended_by_forms(running: Zimwatch) -> None:
@@ -304,7 +353,7 @@ async def test_a_silence_is_previewed_and_ended_by_forms(running: Zimwatch) -> N
     given = token | {"user_id": "carol", "duration": "4h", "reason": "tests"}
     async with running.http.post("/silences", data=given | {"do": "preview"}, headers=own) as answer:
         text = await answer.text()
-        assert "It would hide 1 of the alerts that fire now" in text
+        assert "It would match 1 firing alert" in text
         assert 'value="carol"' in text
     assert await submit(running, "/silences", given, **own) == 303
     assert await submit(running, "/silences", token | {"reason": "all"}, **own) == 400
@@ -326,7 +375,7 @@ async def test_no_user_id_breaks_a_page_of_alerts(running: Zimwatch, user_id: st
         assert "<img" not in text
 
 
-async def test_a_page_that_is_not_there_is_not_found(running: Zimwatch) -> None:
+async def test_an_unknown_page_is_not_found(running: Zimwatch) -> None:
     for path in ("/alerts/99", f"/alerts/{uuid.uuid4().int}"):
         async with running.http.get(path) as answer:
             assert answer.status == 404

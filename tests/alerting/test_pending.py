@@ -9,21 +9,23 @@ from typing import Any
 import pytest
 
 from sidecar.alerting import pending
-from sidecar.alerting.engine import Policy
-from sidecar.domain.alerting.thresholds import Thresholds
+from sidecar.alerting.alert_reaction import Policy
+from sidecar.alerting.tables.alert_values import AlertFilter
+from sidecar.domain.alerts.thresholds import Thresholds
+from sidecar.domain.units import SECOND_US
 from sidecar.settings import AlertSettings
-from sidecar.store.alert_records import AlertFilter
 from tests.support.clocks import Machine
-from tests.support.events import APP_ID, SECOND_US
+from tests.support.events import APP_ID
 from tests.support.running import zimwatch
 from tests.support.timeline import Timeline, us
+from tests.support.tokens import new_token
 from tests.support.wire import wire_event
 
 
 def listed(story: Timeline, now: float, **wanted: Any) -> list[tuple[str | None, float]]:
     """Whom or what it will be about, and in how many seconds it fires."""
     with story.database.connect() as connection:
-        found = pending.page(connection, story.engine, AlertFilter(**wanted), us(now)).pending
+        found = pending.page(connection, story.reaction, AlertFilter(**wanted), us(now)).pending
     return [(one.subject.user_id or one.subject.other, (one.fires_at_us - us(now)) / SECOND_US) for one in found]
 
 
@@ -49,7 +51,7 @@ def test_what_is_pending_has_the_fingerprint_of_the_alert_that_it_becomes(tmp_pa
     story = Timeline(tmp_path).at(0).login("alice").at(10).loses_network("alice")
     story.live(until=20)
     with story.database.connect() as connection:
-        (one,) = pending.page(connection, story.engine, AlertFilter(), us(20)).pending
+        (one,) = pending.page(connection, story.reaction, AlertFilter(), us(20)).pending
     story.live_on(until=400)
     (alert,) = story.alerts()
     assert (one.fingerprint, one.kind, one.severity) == (alert.fingerprint, alert.kind, alert.severity)
@@ -78,7 +80,7 @@ def test_pages_and_filters(tmp_path: Path) -> None:
     cursor = None
     while True:
         with story.database.connect() as connection:
-            page = pending.page(connection, story.engine, AlertFilter(limit=2, cursor=cursor), us(20))
+            page = pending.page(connection, story.reaction, AlertFilter(limit=2, cursor=cursor), us(20))
         names += [one.subject.user_id for one in page.pending]
         cursor = page.next_cursor
         if cursor is None:
@@ -100,15 +102,15 @@ def test_a_rule_that_never_fires_has_nothing_pending(tmp_path: Path, limits: dic
     story.close()
 
 
-async def test_the_api_and_the_page_list_it_only_where_it_is_asked_for(tmp_path: Path) -> None:
+async def test_the_api_and_the_page_list_it_only_on_request(tmp_path: Path) -> None:
     machine = Machine()
     async with zimwatch(tmp_path, alerts=AlertSettings(offline_too_long="1h"), machine=machine) as running:
         machine.passes(600)
         at = "2026-11-23T14:03:20.123Z"
         await running.send([wire_event(state=3, event=3, occurred_at=at)])
         assert (await running.get("/v1/alerts"))[1]["alerts"] == []
-        _, told = await running.get("/v1/alerts?state=pending")
-        (one,) = told["alerts"]
+        _, body = await running.get("/v1/alerts?state=pending")
+        (one,) = body["alerts"]
         assert (one["kind"], one["user_id"], one["state"]) == ("offline_too_long", "alice", "pending")
         assert (one["started_at"], one["fires_at"]) == (at, "2026-11-23T15:03:20.123Z")
         assert "id" not in one
@@ -117,7 +119,7 @@ async def test_the_api_and_the_page_list_it_only_where_it_is_asked_for(tmp_path:
         assert "alice has been offline for" in page
         assert "2026-11-23T15:03:20.123Z" in page
         async with running.http.get("/alerts?state=pending&group=user&kind=client_lost") as answer:
-            assert "Nothing is about to fire." in await answer.text()
-        _, other = await running.store.create_token("read", 7, None)
+            assert "No alert is pending." in await answer.text()
+        _, other = await new_token(running.store, "read", 7)
         bearer = {"Authorization": f"Bearer {other}"}
         assert (await running.get("/v1/alerts?state=pending", **bearer))[1]["alerts"] == []

@@ -1,4 +1,4 @@
-"""Each kind of receiver, on loopback, takes a firing, what comes after it and its end; and says what went wrong."""
+"""Each type of receiver, on loopback, with a firing alert, its changes and its end, and with errors."""
 
 from __future__ import annotations
 
@@ -13,15 +13,13 @@ from typing import Any, Literal
 import aiohttp
 import pytest
 
+from sidecar.alerting.receivers.alertmanager import AlertmanagerSettings
+from sidecar.alerting.receivers.apprise import AppriseSettings
+from sidecar.alerting.receivers.email import EmailSettings
+from sidecar.alerting.receivers.pagerduty import PagerDutySettings
+from sidecar.alerting.receivers.slack import SlackSettings
+from sidecar.alerting.receivers.webhook import WebhookSettings
 from sidecar.settings import AlertSettings
-from sidecar.settings.alerts import (
-    AlertmanagerSettings,
-    AppriseSettings,
-    EmailSettings,
-    PagerDutySettings,
-    SlackSettings,
-    WebhookSettings,
-)
 from tests.support.called import (
     ROUTING_KEY,
     SECRET,
@@ -40,14 +38,14 @@ CAROL = str(uuid.uuid4())
 
 
 async def kicked(running: Zimwatch, user_id: str = "carol", seq: int = 1, **fields: Any) -> None:
-    told = {"user_id": user_id, "client_id": CAROL, "seq": seq, "state": 0, "event": 4, "platform": "Android"}
-    status, _ = await running.send([fresh_event(**told | fields)])
+    event = {"user_id": user_id, "client_id": CAROL, "seq": seq, "state": 0, "event": 4, "platform": "Android"}
+    status, _ = await running.send([fresh_event(**event | fields)])
     assert status == 200
 
 
 async def back(running: Zimwatch, user_id: str = "carol", seq: int = 2, **fields: Any) -> None:
-    told = {"user_id": user_id, "client_id": CAROL, "seq": seq, "state": 2, "event": 0}
-    status, _ = await running.send([fresh_event(**told | fields)])
+    event = {"user_id": user_id, "client_id": CAROL, "seq": seq, "state": 2, "event": 0}
+    status, _ = await running.send([fresh_event(**event | fields)])
     assert status == 200
 
 
@@ -55,10 +53,10 @@ async def delivered(running: Zimwatch, state: str, count: int = 1, attempts: int
     """The notifications of the first alert, once as many of its messages are in that state after as many attempts."""
     async with asyncio.timeout(20):
         while True:
-            _, story = await running.get("/v1/alerts/1")
+            _, alert = await running.get("/v1/alerts/1")
             found = [
                 one
-                for one in story["notifications"]
+                for one in alert["notifications"]
                 if one["state"] == state and one["message"]["attempts"] >= attempts
             ]
             if len(found) >= count:
@@ -76,7 +74,7 @@ def webhook(called: Called, **more: Any) -> AlertSettings:
     return AlertSettings(receivers=(WebhookSettings(name="ops", url=f"{called.url}/hook", secret=SECRET),), **more)
 
 
-async def test_a_webhook_is_signed_and_tells_of_the_beginning_and_the_end(tmp_path: Path, hook: Called) -> None:
+async def test_a_webhook_is_signed_and_is_sent_the_beginning_and_the_end(tmp_path: Path, hook: Called) -> None:
     async with zimwatch(tmp_path, alerts=webhook(hook)) as running:
         await kicked(running)
         (first,) = await hook.wait(1)
@@ -95,19 +93,19 @@ async def test_a_webhook_is_signed_and_tells_of_the_beginning_and_the_end(tmp_pa
         assert (last["alert"]["id"], last["alert"]["fingerprint"]) == (alert["id"], alert["fingerprint"])
         assert last["alert"]["ended_at"] >= alert["started_at"]
         assert len(set(hook.ids)) == 2
-        told = await delivered(running, "sent", 2)
-        assert [one["message"]["proof"] for one in told] == [{"status": 200}, {"status": 200}]
+        sent = await delivered(running, "sent", 2)
+        assert [one["message"]["proof"] for one in sent] == [{"status": 200}, {"status": 200}]
 
 
-async def test_a_failed_attempt_is_repeated_with_the_same_id_when_the_receiver_says(
+async def test_a_failed_attempt_is_repeated_with_the_same_id_after_the_requested_pause(
     tmp_path: Path, hook: Called
 ) -> None:
     hook.refusing(429, 1, **{"Retry-After": "1"})
     async with zimwatch(tmp_path, alerts=webhook(hook)) as running:
         await kicked(running)
         await hook.wait(1)
-        (told,) = await delivered(running, "sent")
-        assert told["message"]["attempts"] == 2
+        (notification,) = await delivered(running, "sent")
+        assert notification["message"]["attempts"] == 2
         assert hook.refused == hook.ids
 
 
@@ -122,8 +120,8 @@ async def test_a_permanent_error_is_a_dead_letter_that_can_be_sent_again(tmp_pat
         async with running.http.post(f"/v1/alerts/undelivered/{dead['message']['id']}/send") as answer:
             assert answer.status == 202
         await hook.wait(1)
-        (told,) = await delivered(running, "sent")
-        assert (told["message"]["attempts"], told["message"]["message_id"]) == (2, hook.refused[0])
+        (notification,) = await delivered(running, "sent")
+        assert (notification["message"]["attempts"], notification["message"]["message_id"]) == (2, hook.refused[0])
 
 
 async def test_a_redirect_is_not_followed(tmp_path: Path, hook: Called) -> None:
@@ -135,8 +133,8 @@ async def test_a_redirect_is_not_followed(tmp_path: Path, hook: Called) -> None:
         assert hook.taken == []
 
 
-async def test_the_first_route_that_takes_an_alert_says_who_is_called(tmp_path: Path, hook: Called) -> None:
-    from sidecar.settings.alerts import RouteSettings  # noqa: PLC0415
+async def test_the_first_route_that_matches_decides_who_is_notified(tmp_path: Path, hook: Called) -> None:
+    from sidecar.settings.alert_settings import RouteSettings  # noqa: PLC0415
 
     async with listening(Called()) as other:
         alerts = AlertSettings(
@@ -185,15 +183,13 @@ async def test_slack_has_one_message_edited_in_place_and_a_thread(tmp_path: Path
             (top,) = [one for one in slack.messages.values() if "thread_ts" not in one]
             assert top["text"].startswith("RESOLVED: &lt;carol&gt; &amp; co was kicked out")
             thread = [one["text"] for one in slack.messages.values() if "thread_ts" in one]
-            assert "dana has taken it on" in thread[0]
+            assert "Acknowledged by dana." in thread[0]
             assert "The user is online again" in thread[1]
             assert top["metadata"]["event_payload"]["message_id"] == first["message"]["message_id"]
 
 
 @pytest.mark.parametrize(("error", "state"), [("channel_not_found", "dead"), ("internal_error", "pending")])
-async def test_an_error_of_slack_is_tried_again_only_where_that_can_help(
-    tmp_path: Path, error: str, state: str
-) -> None:
+async def test_only_a_temporary_error_of_slack_is_retried(tmp_path: Path, error: str, state: str) -> None:
     slack = Slack()
     slack.error = error
     async with listening(slack):
@@ -221,7 +217,7 @@ async def test_pagerduty_gets_one_incident_that_is_acknowledged_and_resolved(tmp
 
 
 @pytest.mark.alertmanager
-async def test_a_real_alertmanager_shows_the_alert_until_it_is_over(tmp_path: Path) -> None:
+async def test_a_real_alertmanager_shows_the_alert_until_it_is_resolved(tmp_path: Path) -> None:
     async with alertmanager(tmp_path) as address, aiohttp.ClientSession() as http:
         settings = AlertmanagerSettings(name="am", url=address)
 
@@ -245,6 +241,45 @@ async def test_a_real_alertmanager_shows_the_alert_until_it_is_over(tmp_path: Pa
             await shown(0)
 
 
+@pytest.mark.alertmanager
+async def test_an_alertmanager_that_was_killed_is_sent_the_firing_alerts_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Acknowledged or not, whatever repeat_interval is; but not resolved or silenced ones."""
+    monkeypatch.setattr("sidecar.alerting.notify.resend.RESEND_S", 0.2)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    address = f"http://127.0.0.1:{port}"
+
+    async def shown(want: set[str]) -> None:
+        async with asyncio.timeout(20):
+            while True:
+                async with http.get(f"{address}/api/v2/alerts") as answer:
+                    found = await answer.json()
+                if {one["labels"]["user_id"] for one in found} == want:
+                    return
+                await asyncio.sleep(0.1)
+
+    alerts = AlertSettings(repeat_interval="0s", receivers=(AlertmanagerSettings(name="am", url=address),))
+    async with aiohttp.ClientSession() as http, zimwatch(tmp_path, alerts=alerts) as running:
+        async with alertmanager(tmp_path, port):
+            await kicked(running)
+            await kicked(running, "dave", client_id=str(uuid.uuid4()))
+            await kicked(running, "erin", client_id=str(uuid.uuid4()))
+            await shown({"carol", "dave", "erin"})
+            async with running.http.post("/v1/alerts/2/ack", json={"author": "dana"}) as answer:
+                assert answer.status == 200
+            silence = {"matchers": {"user_id": "erin"}, "duration": "1h", "reason": "tests", "author": "dana"}
+            async with running.http.post("/v1/silences", json=silence) as answer:
+                assert answer.status == 201
+            await delivered(running, "sent")
+        async with alertmanager(tmp_path, port):
+            await shown({"carol", "dave"})
+            await back(running)
+            await shown({"dave"})
+
+
 async def test_mail_is_threaded_and_its_line_is_readable_on_a_phone(tmp_path: Path) -> None:
     with mail_server() as (mailbox, port):
         settings = EmailSettings(
@@ -259,7 +294,7 @@ async def test_mail_is_threaded_and_its_line_is_readable_on_a_phone(tmp_path: Pa
             await kicked(running, user_id="王芳")
             await delivered(running, "sent")
             await back(running, user_id="王芳")
-            (told, _) = await delivered(running, "sent", 2)
+            (notification, _) = await delivered(running, "sent", 2)
             first, last = mailbox.mails
             assert first["Subject"] == "CRITICAL: 王芳 was kicked out on Android"
             assert first["To"] == "ops@example.com, desk@example.com"
@@ -268,7 +303,7 @@ async def test_mail_is_threaded_and_its_line_is_readable_on_a_phone(tmp_path: Pa
             assert f"{running.url}/users/1234567890/" in text.replace("=\n", "")
             assert last["Subject"].startswith("RESOLVED: ")
             assert last["In-Reply-To"] == first["Message-ID"]
-            assert told["message"]["proof"] == {"message_id": first["Message-ID"]}
+            assert notification["message"]["proof"] == {"message_id": first["Message-ID"]}
 
 
 def leads_here(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
@@ -281,7 +316,9 @@ def leads_here(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
 
 
-async def test_a_mail_server_whose_name_leads_here_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_mail_server_whose_name_resolves_to_this_machine_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     leads_here(monkeypatch, "mail.example.com")
     with mail_server() as (mailbox, port):
         settings = EmailSettings(
@@ -289,8 +326,8 @@ async def test_a_mail_server_whose_name_leads_here_is_refused(tmp_path: Path, mo
         )
         async with zimwatch(tmp_path, alerts=AlertSettings(receivers=(settings,))) as running:
             await kicked(running)
-            (told,) = await delivered(running, "dead")
-            assert "mail.example.com is 127.0.0.1, which is not public" in told["message"]["error"]
+            (notification,) = await delivered(running, "dead")
+            assert "mail.example.com is 127.0.0.1, which is not a public address" in notification["message"]["error"]
         assert mailbox.mails == []
 
 
@@ -312,15 +349,13 @@ async def test_an_encrypted_mail_goes_only_to_the_server_whose_certificate_names
         async with zimwatch(tmp_path, alerts=alerts) as running:
             await kicked(running)
             is_right = named == "mail.example.com"
-            (told,) = await delivered(running, "sent" if is_right else "dead")
-            assert is_right or "its certificate is not good" in told["message"]["error"]
+            (notification,) = await delivered(running, "sent" if is_right else "dead")
+            assert is_right or "TLS certificate verification failed" in notification["message"]["error"]
         assert len(mailbox.mails) == is_right
 
 
 @pytest.mark.parametrize(("code", "state"), [(554, "dead"), (451, "pending")])
-async def test_a_mail_that_is_refused_is_tried_again_only_where_that_can_help(
-    tmp_path: Path, code: int, state: str
-) -> None:
+async def test_only_a_mail_that_is_refused_temporarily_is_retried(tmp_path: Path, code: int, state: str) -> None:
     with mail_server() as (mailbox, port):
         mailbox.answer = f"{code} not now"
         settings = EmailSettings(
@@ -332,7 +367,7 @@ async def test_a_mail_that_is_refused_is_tried_again_only_where_that_can_help(
             assert found[0]["message"]["error"] == f"SMTP {code}: not now"
 
 
-async def test_apprise_delivers_to_what_its_url_names(tmp_path: Path, hook: Called) -> None:
+async def test_apprise_delivers_to_the_service_of_its_url(tmp_path: Path, hook: Called) -> None:
     url = hook.url.replace("http://", "json://") + "/any"
     alerts = AlertSettings(receivers=(AppriseSettings(name="teams", url=url),))
     async with zimwatch(tmp_path, alerts=alerts) as running:
@@ -341,7 +376,7 @@ async def test_apprise_delivers_to_what_its_url_names(tmp_path: Path, hook: Call
         assert "carol was kicked out on Android" in taken["body"]
 
 
-async def test_a_template_of_the_settings_takes_the_place_of_the_text_and_cannot_reach_out(
+async def test_a_template_of_the_settings_replaces_the_text_and_stays_in_its_sandbox(
     tmp_path: Path, hook: Called
 ) -> None:
     url = hook.url.replace("http://", "json://") + "/any"
@@ -354,7 +389,7 @@ async def test_a_template_of_the_settings_takes_the_place_of_the_text_and_cannot
         assert "<class" not in taken["body"]
 
 
-async def test_the_heartbeat_calls_its_url_for_as_long_as_all_is_well(tmp_path: Path, hook: Called) -> None:
+async def test_the_heartbeat_calls_its_url_while_alerting_works(tmp_path: Path, hook: Called) -> None:
     alerts = AlertSettings(heartbeat_url=f"{hook.url}/any", heartbeat_interval="500ms")
     async with zimwatch(tmp_path, alerts=alerts):
         taken = await hook.wait(2)
@@ -376,19 +411,19 @@ async def test_no_address_that_gives_access_is_logged_or_shown(
     )
     async with zimwatch(tmp_path, alerts=alerts) as running:
         await kicked(running)
-        told = ""
-        while not ("apprise" in told and "permanent" in told and "away" in told and "heartbeat" in told):
-            told += "".join(capfd.readouterr())
+        output = ""
+        while not ("apprise" in output and "permanent" in output and "away" in output and "heartbeat" in output):
+            output += "".join(capfd.readouterr())
             await asyncio.sleep(0.05)
         for path in ("/settings", "/alerts/1", "/alerts/undelivered", "/v1/alerts/1", "/v1/alerts/undelivered"):
             async with running.http.get(path) as answer:
-                told += await answer.text()
-    told += "".join(capfd.readouterr())
-    assert "no connection" in told
-    assert "hunter2" not in told
+                output += await answer.text()
+    output += "".join(capfd.readouterr())
+    assert "no connection" in output
+    assert "hunter2" not in output
 
 
-async def test_a_channel_that_keeps_failing_is_an_alert_to_the_others(tmp_path: Path, hook: Called) -> None:
+async def test_a_receiver_that_keeps_failing_is_an_alert_to_the_others(tmp_path: Path, hook: Called) -> None:
     async with listening(Called()) as broken:
         broken.refusing(503, 1_000)
         alerts = AlertSettings(

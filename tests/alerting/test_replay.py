@@ -10,14 +10,14 @@ import msgspec
 import pytest
 
 from sidecar import cli
-from sidecar.alerting import engine_of
+from sidecar.alerting import reaction_of
 from sidecar.alerting.replay import replay
 from sidecar.clock import now_us
 from sidecar.domain.lease import Leases
+from sidecar.domain.units import SECOND_US
 from sidecar.settings import Settings
 from sidecar.store import Store
-from sidecar.store.records import StoredEvent
-from tests.support.events import SECOND_US
+from sidecar.store.values import StoredEvent
 from tests.support.timeline import Timeline, us
 
 NEW = """
@@ -39,10 +39,10 @@ def test_a_replay_sends_what_was_sent_when_it_happened(tmp_path: Path) -> None:
     story.live(until=800)
     stored = [StoredEvent(position, event) for position, event in enumerate(events, start=1)]
     would = replay(iter([stored[:20], stored[20:]]), story.policy, Leases(), us(800))
-    was = [(wanted.what, wanted.kind, message.body["alert"]["user_id"]) for _, wanted, message in story.told]
+    was = [(wanted.what, wanted.kind, message.body["alert"]["user_id"]) for _, wanted, message in story.sent]
     assert [(one.what, one.kind) for one in would] == [one[:2] for one in was]
     assert [one[1] for one in was].count("kick_storm") == 2
-    for one, (at, _, _) in zip(would, story.told, strict=True):
+    for one, (at, _, _) in zip(would, story.sent, strict=True):
         assert abs(one.at_us - us(at)) <= 2 * SECOND_US
     story.close()
 
@@ -55,23 +55,23 @@ def test_the_command_prints_what_would_have_been_sent_beside_what_was(
     story = Timeline(tmp_path).at(0).kicked("carol").at(1).token_expired("dave")
     began = now_us() - 60 * SECOND_US
     events = [
-        msgspec.structs.replace(event, occurred_at_us=began, received_at_us=began)
+        msgspec.structs.replace(event, occurred_at_us=began, received_at_us=began, moment_us=began)
         for own in story._events.values()
         for event in own
     ]
     story.close()
 
     async def fill() -> None:
-        store = Store.open(url, clock=now_us, reactions=[engine_of(Settings())])
+        store = Store.open(url, clock=now_us, followers=[reaction_of(Settings())])
         await store.append(events)
         await store.close()
 
     asyncio.run(fill())
     (tmp_path / "new.toml").write_text(NEW)
-    asked = ["alerts", "replay", "--since", "1h", "--database-url", url]
-    asked += ["--config", str(tmp_path / "new.toml")] if with_new else []
+    arguments = ["alerts", "replay", "--since", "1h", "--database-url", url]
+    arguments += ["--config", str(tmp_path / "new.toml")] if with_new else []
     monkeypatch.chdir(tmp_path)
-    result = click.testing.CliRunner().invoke(cli.main, asked)
+    result = click.testing.CliRunner().invoke(cli.main, arguments)
     assert result.exit_code == 0, result.output
     assert f"Would have been sent: {1 if with_new else 2}" in result.output
     assert "carol was kicked out" in result.output

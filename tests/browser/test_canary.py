@@ -10,6 +10,7 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, expect
 
 from sidecar.canary import CanaryStatus
+from sidecar.domain.texts import verbatim
 from tests.support.canary import overview_with
 from tests.support.pages import opened
 
@@ -17,7 +18,7 @@ LONG = "x" * 200
 STATUSES = [
     CanaryStatus(app_id=7, user_id="canary"),
     CanaryStatus(app_id=7, user_id="canary", reachable=True, since_us=0, login_duration_us=312_000, logins=1),
-    CanaryStatus(app_id=7, user_id=LONG, reachable=False, since_us=0, problem=LONG, errors={6_000_104: 3}),
+    CanaryStatus(app_id=7, user_id=LONG, reachable=False, since_us=0, problem=verbatim(LONG), errors={6_000_104: 3}),
 ]
 
 

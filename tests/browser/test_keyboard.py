@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, expect
 
-from tests.support.pages import APP, ago, live, opened, some_users, told
+from tests.support.pages import APP, ago, live, opened, report, some_users
 from tests.support.running import Zimwatch
 
 
@@ -16,11 +17,29 @@ async def test_keys_help_and_close(running: Zimwatch, browser: Browser) -> None:
     await expect(page.get_by_role("dialog")).to_be_visible()
     found = await Axe().run(page)
     assert found.violations_count == 0, found.generate_report()
+    shown = await page.locator("#help dt").evaluate_all("(all) => all.map((one) => one.textContent.trim())")
     await page.keyboard.press("Escape")
     await expect(page.get_by_role("dialog")).to_be_hidden()
+    for key, path in (("u", "/users"), ("a", "/alerts"), ("s", "/settings"), ("o", "/")):
+        assert f"g {key}" in shown
+        await page.keyboard.press("g")
+        await page.keyboard.press(key)
+        await expect(page).to_have_url(f"{running.url}{path}")
+
+
+async def test_the_wall_has_keys_to_the_pages_and_a_shared_page_names_none(running: Zimwatch, browser: Browser) -> None:
+    await some_users(running)
+    page = await opened(browser, [])
+    await page.goto(f"{running.url}/wall")
+    await page.keyboard.press("?")
+    await expect(page.locator("#help .keys kbd", has_text="g")).to_have_count(5)
+    await page.keyboard.press("Escape")
     await page.keyboard.press("g")
     await page.keyboard.press("u")
     await expect(page).to_have_url(f"{running.url}/users")
+    await page.goto(f"{running.url}/hand-off/none")
+    await page.keyboard.press("?")
+    await expect(page.locator("#help .keys kbd", has_text="g")).to_have_count(0)
 
 
 async def test_what_is_open_and_where_the_keyboard_is_outlive_a_change(running: Zimwatch, browser: Browser) -> None:
@@ -32,7 +51,7 @@ async def test_what_is_open_and_where_the_keyboard_is_outlive_a_change(running: 
     mark = page.locator("svg a").first
     await mark.focus()
     focused = await mark.get_attribute("id")
-    await told(running, "carol", {"occurred_at": ago(0)}, device="tablet")
+    await report(running, "carol", {"occurred_at": ago(0)}, device="tablet")
     await expect(page.locator(".head .huge")).to_contain_text("Online")
     assert await raw.evaluate("(one) => one.open")
     assert await page.evaluate("document.activeElement.id") == focused
@@ -63,20 +82,26 @@ async def stops(page: Page, key: str) -> int:
     return 60
 
 
+@pytest.mark.parametrize(
+    ("width", "key"),
+    [
+        (360, "Tab"),
+        (1440, "Shift+Tab"),
+        pytest.param(360, "Shift+Tab", marks=pytest.mark.soak),
+        pytest.param(1440, "Tab", marks=pytest.mark.soak),
+    ],
+)
 async def test_every_stop_of_the_tab_key_can_be_seen_and_lies_under_nothing(
-    running: Zimwatch, browser: Browser
+    running: Zimwatch, browser: Browser, width: int, key: str
 ) -> None:
     await some_users(running)
-    for width in (360, 1440):
-        page = await opened(browser, [], viewport={"width": width, "height": 700})
-        for path in ("/", "/users", f"/users/{APP}/carol", "/alerts", "/alerts/1", "/silences", "/settings"):
-            for key in ("Tab", "Shift+Tab"):
-                await page.goto(running.url + path)
-                if path == "/alerts":
-                    # With something chosen the bar comes along.
-                    await page.evaluate("document.querySelector('.choose input').checked = true")
-                assert await stops(page, key) > 5, path
-        await page.close()
+    page = await opened(browser, [], viewport={"width": width, "height": 700})
+    for path in ("/", "/users", f"/users/{APP}/carol", "/alerts", "/alerts/1", "/silences", "/settings"):
+        await page.goto(running.url + path)
+        if path == "/alerts":
+            # With something chosen the bar comes along.
+            await page.evaluate("document.querySelector('.choose input').checked = true")
+        assert await stops(page, key) > 5, path
 
 
 async def test_several_alerts_are_chosen_and_taken_on_by_keyboard(running: Zimwatch, browser: Browser) -> None:
@@ -86,13 +111,13 @@ async def test_several_alerts_are_chosen_and_taken_on_by_keyboard(running: Zimwa
     boxes = page.locator("tbody .choose input")
     count = await boxes.count()
     assert count > 1
-    await page.get_by_role("checkbox", name="Choose all").focus()
+    await page.get_by_role("checkbox", name="Select all").focus()
     await page.keyboard.press("Space")
     for place in range(count):
         await expect(boxes.nth(place)).to_be_checked()
     await boxes.first.focus()
     await page.keyboard.press("Space")
-    await expect(page.get_by_role("checkbox", name="Choose all")).not_to_be_checked()
+    await expect(page.get_by_role("checkbox", name="Select all")).not_to_be_checked()
     await page.get_by_role("button", name="Acknowledge …").focus()
     await page.keyboard.press("Enter")
     await page.get_by_role("button", name=f"Acknowledge {count - 1} alert").focus()
@@ -108,7 +133,7 @@ async def test_what_is_chosen_and_focused_stays_so_while_alerts_come(running: Zi
     chosen = await box.get_attribute("id")
     await box.focus()
     await page.keyboard.press("Space")
-    await told(running, "frank", {"occurred_at": ago(0)}, {"occurred_at": ago(0), "state": 0, "event": 4})
+    await report(running, "frank", {"occurred_at": ago(0)}, {"occurred_at": ago(0), "state": 0, "event": 4})
     await expect(page.get_by_role("link", name="frank was kicked out")).to_be_visible()
     assert await page.evaluate("document.activeElement.id") == chosen
     await expect(page.locator(f"#{chosen}")).to_be_checked()
@@ -125,7 +150,7 @@ async def test_the_focus_stays_on_its_row_of_every_live_list(running: Zimwatch, 
             row = page.get_by_role("link", name="alice")
         await row.focus()
         focused = await row.evaluate("(one) => { window.focusedBefore = one.textContent; return one.textContent; }")
-        await told(running, "alice", {"occurred_at": ago(0), "state": 3, "event": 3}, begin=number + 2)
+        await report(running, "alice", {"occurred_at": ago(0), "state": 3, "event": 3}, begin=number + 2)
         await expect(page.locator("main .status.offline").first).to_be_visible()
         assert await page.evaluate("document.activeElement.textContent") == focused, path
         await page.close()

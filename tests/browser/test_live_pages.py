@@ -1,4 +1,4 @@
-"""Open pages are told what changed: without a reload, and nothing moves."""
+"""Open pages change without a reload, and nothing moves."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import uuid
 
 from playwright.async_api import Browser, Route, expect
 
-from tests.support.pages import APP, ago, live, opened, settled, some_users, told
+from tests.support.pages import APP, ago, live, opened, report, settled, some_users
 from tests.support.running import Zimwatch
 from tests.support.wire import fresh_event
 
@@ -23,7 +23,7 @@ async def test_a_change_is_on_the_open_pages_without_a_reload_and_nothing_moves(
         await live(page, running.url + path)
         await page.evaluate("window.notReloaded = true")
         await expect(page.locator("main .status.online").first).to_be_visible()
-    await told(running, "alice", {"occurred_at": ago(0), "state": 0, "event": 5}, begin=3)
+    await report(running, "alice", {"occurred_at": ago(0), "state": 0, "event": 5}, begin=3)
     rows = [overview.locator("tr", has_text="alice"), users.locator("tr", has_text="alice"), alice.locator(".head")]
     for row in rows:
         await expect(row.get_by_text("Token expired").or_(row.get_by_text("token expired")).first).to_be_visible()
@@ -33,14 +33,14 @@ async def test_a_change_is_on_the_open_pages_without_a_reload_and_nothing_moves(
     assert complaints == []
 
 
-async def test_rows_wait_above_the_list_until_they_are_asked_for(running: Zimwatch, browser: Browser) -> None:
+async def test_new_rows_wait_above_the_list_until_a_click(running: Zimwatch, browser: Browser) -> None:
     complaints: list[str] = []
     await some_users(running)
     page = await opened(browser, complaints)
     await live(page, f"{running.url}/users")
     before = await page.locator("#user-rows th").all_inner_texts()
-    await told(running, "frank", {"occurred_at": ago(0)})
-    await told(running, "alice", {"occurred_at": ago(0), "state": 3, "event": 3}, begin=3)
+    await report(running, "frank", {"occurred_at": ago(0)})
+    await report(running, "alice", {"occurred_at": ago(0), "state": 3, "event": 3}, begin=3)
     waiting = page.get_by_role("button", name="2 changes, show")
     await expect(waiting).to_be_visible()
     # alice's own row tells at once, in its place.
@@ -76,7 +76,7 @@ async def test_the_first_page_teaches_and_comes_alive_by_itself(running: Zimwatc
     page = await opened(browser, complaints)
     await live(page, running.url)
     await expect(page.get_by_text("Nothing has been reported yet")).to_be_visible()
-    # The command of the page works as it stands.
+    # The command on the page works unchanged.
     process = await asyncio.create_subprocess_shell(
         await page.locator("#example-curl").inner_text(),
         stdout=asyncio.subprocess.PIPE,
@@ -101,3 +101,28 @@ async def test_an_alert_is_on_the_open_page_without_a_reload(running: Zimwatch, 
     await expect(page.locator("tbody").get_by_text("Resolved")).to_be_visible()
     assert await page.evaluate("window.notReloaded")
     assert complaints == []
+
+
+async def test_nine_windows_of_one_browser_are_all_updated(running: Zimwatch, browser: Browser) -> None:
+    """A browser opens six connections to a server over HTTP/1.1, whatever the number of its windows."""
+    await some_users(running)
+    context = await browser.new_context()
+    users = ["alice", "bob", "carol", "dave", "erin"]
+    paths = ["/", "/wall", "/users", "/alerts", *(f"/users/{APP}/{name}" for name in users)]
+    pages = [await context.new_page() for _ in paths]
+    for page, path in zip(pages, paths, strict=True):
+        await page.goto(running.url + path)
+        await page.evaluate("window.notReloaded = true")
+    for name in users:
+        await report(running, name, {"occurred_at": ago(0)}, device="tablet")
+    for page in pages[4:]:
+        await expect(page.locator(".huge")).to_have_text("Online")
+        await expect(page.get_by_text("tablet").first).to_be_attached()
+    await expect(pages[1].locator(".counts strong").first).to_have_text("5")
+    # A window that is closed leaves its stream to another, and no window holds the others up.
+    for page in pages[:4]:
+        await page.close()
+    await report(running, "erin", {"occurred_at": ago(0), "state": 0, "event": 5}, device="tablet", begin=2)
+    await expect(pages[-1].locator(".huge")).to_have_text("Not logged in")
+    assert await pages[-1].evaluate("window.notReloaded")
+    await context.close()

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Final, Literal
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, expect
 
-from tests.support.pages import APP, WIDTHS, ago, opened, settled, some_users, told
+from dashboard.parts.user_columns import PAGE_COLUMNS
+from tests.support.pages import APP, WIDTHS, ago, opened, report, settled, some_users
 from tests.support.running import Zimwatch
+from tests.support.tokens import new_token
 
 PATHS = [
     "/",
@@ -39,9 +43,15 @@ PATHS = [
 EMPTY = ["/", "/users", "/users/1/alice", "/alerts", "/alerts/undelivered", "/silences", "/settings", "/wall"]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("javascript", [True, False])
+# Each takes 10 to 20 seconds; those not listed are among the long tests.
+OFTEN: Final = ((True, 360, "dark"), (True, 1440, "light"), (False, 820, "light"))
+LOOKS: Final = [
+    pytest.param(*look, marks=[] if look in OFTEN else [pytest.mark.soak])
+    for look in itertools.product((True, False), WIDTHS, ("light", "dark"))
+]
+
+
+@pytest.mark.parametrize(("javascript", "width", "scheme"), LOOKS)
 async def test_every_page_is_whole_and_fits_and_axe_finds_nothing(
     running: Zimwatch, browser: Browser, scheme: Literal["light", "dark"], width: int, *, javascript: bool
 ) -> None:
@@ -55,7 +65,7 @@ async def test_every_page_is_whole_and_fits_and_axe_finds_nothing(
         java_script_enabled=javascript,
     )
     await page.goto(f"{running.url}/users/{APP}/dave?hand_off=1h")
-    link = await page.locator("#hand-off-link").input_value()
+    link = await page.locator("#share-link").input_value()
     for path in [*PATHS, link.removeprefix(running.url)]:
         complaints.clear()
         response = await page.goto(running.url + path)
@@ -71,19 +81,39 @@ async def test_every_page_is_whole_and_fits_and_axe_finds_nothing(
         assert [one for one in complaints if response.ok or "status of" not in one] == [], path
 
 
-CUT = """(ids) => ids.filter((one) => one.textContent.length < 25 && one.scrollWidth > one.clientWidth)
+# The longest that each cell of a row can say: a state in doubt, a time, a reason, an app, a platform.
+FILL_ROWS = """() => {
+  const widest = {
+    Status: '<span class="row"><span class="status"><span class="shape"></span>Not logged in</span>' +
+      '<span class="tag dashed">unconfirmed</span><span class="tag dashed">server disagrees</span></span>',
+    Since: "<time>59 seconds ago</time>", "Last seen": "<time>59 seconds ago</time>",
+    "Token ends": "<time>in 59 minutes</time>", Why: "Kicked out, maybe by its own old connection",
+    App: "4294967295", Platform: "MiniProgram", SDK: "2.28.0-beta.12", "App version": "2026.11.30-rc1",
+  };
+  for (const cell of document.querySelectorAll(".people td")) cell.innerHTML = widest[cell.dataset.label];
+}"""
+# Short ids that are cut, and cells whose content runs into the next one.
+CUT = """() => [...document.querySelectorAll(".people .id")]
+  .filter((one) => one.textContent.length < 25)
+  .filter((one) => one.scrollWidth > one.clientWidth || one.scrollHeight > one.clientHeight)
+  .concat([...document.querySelectorAll(".people td:not(.cut)")].filter((one) => one.scrollWidth > one.clientWidth))
   .map((one) => one.textContent)"""
 
 
-async def test_short_ids_are_whole_at_any_width(running: Zimwatch, browser: Browser) -> None:
+async def test_short_ids_are_whole_at_any_width_whatever_the_other_cells_show(
+    running: Zimwatch, browser: Browser
+) -> None:
     await some_users(running)
-    await told(running, "grzegorz.kowalski", {"occurred_at": ago(1)})
+    await report(running, "grzegorz.kowalski", {"occurred_at": ago(1)})
     page = await opened(browser, [])
-    for width in range(360, 1300, 30):
-        await page.set_viewport_size({"width": width, "height": 900})
-        for path in ("/", "/users"):
-            await page.goto(running.url + path)
-            assert await page.locator(".people .id").evaluate_all(CUT) == [], f"{path} at {width}"
+    await page.route("**/live/**", lambda route: route.abort())  # the rows stay as they are filled here
+    every_column = "/users?col_set=1" + "".join(f"&col={name}" for name in PAGE_COLUMNS)
+    for path in ("/", "/users", every_column):
+        await page.goto(running.url + path)
+        await page.evaluate(FILL_ROWS)
+        for width in range(360, 1300, 30):
+            await page.set_viewport_size({"width": width, "height": 900})
+            assert await page.evaluate(CUT) == [], f"{path} at {width}"
             assert await page.evaluate("document.documentElement.scrollWidth") <= width, f"{path} at {width}"
 
 
@@ -100,11 +130,18 @@ async def test_with_no_data_every_page_is_whole_too(running: Zimwatch, browser: 
     assert [one for one in complaints if "status of" not in one] == []
 
 
-async def test_whoever_has_no_token_is_told_so_in_a_page_that_can_be_read(running: Zimwatch, browser: Browser) -> None:
-    await running.store.create_token("read", app_id=None, expires_at_us=None)
-    page = await opened(browser, [])
-    # As a browser shows it when its visitor has closed the sign-in box.
-    async with running.http.get("/", headers={"Accept": "text/html"}) as response:
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_a_refused_person_gets_a_readable_page(running: Zimwatch, browser: Browser, scheme: str) -> None:
+    await new_token(running.store, "read")
+    page = await opened(browser, [], color_scheme=scheme)
+    await page.goto(running.url)
+    await page.get_by_label("Password or token").fill("zw_guess")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("alert")).to_be_visible()
+    found = await Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+    # What a program's credentials get in a browser.
+    async with running.http.get("/", headers={"Accept": "text/html", "Authorization": "Bearer zw_guess"}) as response:
         assert response.status == 401
         refused = await response.text()
     await page.route("**/refused", lambda route: route.fulfill(body=refused, content_type="text/html"))
@@ -114,14 +151,92 @@ async def test_whoever_has_no_token_is_told_so_in_a_page_that_can_be_read(runnin
     assert found.violations_count == 0, found.generate_report()
 
 
-async def test_times_are_the_viewers_and_the_tip_is_utc(running: Zimwatch, browser: Browser) -> None:
-    await told(running, "alice", {"occurred_at": "2026-11-23T20:03:20Z"})
-    page = await opened(browser, [], timezone_id="Asia/Shanghai", locale="zh-CN")
+WRITTEN = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\s*(?:UTC|[+-]\d\d:\d\d)?")
+# All that a page says: its text, tips, labels and the titles of its pictures.
+EVERYTHING = """() => [
+  document.body.innerText,
+  ...[...document.querySelectorAll("[title]")].map((one) => one.title),
+  ...[...document.querySelectorAll("[aria-label]")].map((one) => one.ariaLabel),
+  ...[...document.querySelectorAll("svg title")].map((one) => one.textContent),
+].join("\\n")"""
+ENDS = {"type": "login", "offline_login": False, "token_expires_at": "2026-12-01T00:30:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("zone", "offset", "since"),
+    [
+        ("Asia/Shanghai", "+08:00", "2026-11-24 04:03:20"),
+        ("America/St_Johns", "-03:30", "2026-11-23 16:33:20"),
+        ("UTC", "UTC", "2026-11-23 20:03:20"),
+    ],
+)
+async def test_all_times_of_a_page_are_in_the_viewers_zone_and_name_their_offset(
+    running: Zimwatch, browser: Browser, zone: str, offset: str, since: str
+) -> None:
+    await report(
+        running, "alice", ENDS | {"occurred_at": "2026-11-23T20:03:19Z"}, {"occurred_at": "2026-11-23T20:03:20Z"}
+    )
+    page = await opened(browser, [], timezone_id=zone, locale="en-GB")
+    for path in (f"/users/{APP}/alice", f"/users/{APP}/alice?as_of=2026-11-24", "/users", "/"):
+        await page.goto(running.url + path)
+        if path != "/":
+            shown = await page.evaluate(EVERYTHING)
+            assert {moment.split(" ", 2)[2] for moment in WRITTEN.findall(shown)} == {offset}, path
+        await expect(page.locator("footer")).to_contain_text(zone)
     await page.goto(f"{running.url}/users/{APP}/alice")
-    since = page.locator(".since time").first
-    await expect(since).to_have_text("2026-11-24 04:03:20")
-    assert await since.get_attribute("title") == "2026-11-23 20:03:20 UTC"
-    await expect(page.locator("footer")).to_contain_text("Asia/Shanghai")
+    await expect(page.locator(".since time").first).to_have_text(f"{since} {offset}")
+    # What comes by the stream is in the same zone.
+    async with page.expect_response(lambda response: "/live/" in response.url):
+        await page.reload()
+    await report(running, "alice", {"state": 3, "event": 3, "occurred_at": "2026-11-23T21:03:20Z"}, begin=3)
+    await expect(page.locator(".since time").first).to_contain_text(":03:20" if offset != "-03:30" else ":33:20")
+    await expect(page.locator(".head")).to_contain_text("Offline")
+    shown = await page.evaluate(EVERYTHING)
+    assert {moment.split(" ", 2)[2] for moment in WRITTEN.findall(shown)} == {offset}
+
+
+async def test_what_is_copied_from_a_page_means_the_same_when_it_is_pasted(running: Zimwatch, browser: Browser) -> None:
+    await report(running, "alice", {"occurred_at": "2026-11-23T20:03:20Z"})
+    shanghai = await opened(browser, [], timezone_id="Asia/Shanghai")
+    await shanghai.goto(f"{running.url}/users/{APP}/alice")
+    copied = await shanghai.locator(".since time").first.inner_text()
+    for options in (
+        {"timezone_id": "Asia/Shanghai"},
+        {"timezone_id": "America/New_York"},
+        {"java_script_enabled": False},
+    ):
+        page = await opened(browser, [], **options)
+        await page.goto(f"{running.url}/users?as_of=2026-11-24T00:00:00Z")
+        await page.locator("[name=as_of]").fill(f" {copied}")
+        await page.get_by_role("button", name="Show", exact=True).click()
+        shown = page.locator(".callout time")
+        await expect(shown).to_have_attribute("datetime", "2026-11-23T20:03:20.000Z")
+        # The box says the same moment, and sends it again as it was.
+        await page.get_by_role("button", name="Show", exact=True).click()
+        await expect(page.locator(".callout time")).to_have_attribute("datetime", "2026-11-23T20:03:20.000Z")
+
+
+async def test_a_time_typed_without_an_offset_is_in_the_zone_of_the_page(running: Zimwatch, browser: Browser) -> None:
+    page = await opened(browser, [], timezone_id="Asia/Shanghai")
+    for typed, meant in (
+        ("2026-11-24 04:03", "2026-11-23T20:03:00.000Z"),
+        ("2026-11-24", "2026-11-23T16:00:00.000Z"),
+        ("2026-11-24T04:03:20.5", "2026-11-23T20:03:20.500Z"),
+        ("2026-11-24T04:03:20.5Z", "2026-11-24T04:03:20.500Z"),
+    ):
+        await page.goto(f"{running.url}/users?as_of=2026-11-24T00:00:00Z")
+        await page.locator("[name=as_of]").fill(typed)
+        await page.get_by_role("button", name="Show", exact=True).click()
+        await expect(page.locator(".callout time")).to_have_attribute("datetime", meant)
+
+
+async def test_an_id_that_looks_like_a_time_is_shown_as_it_is(running: Zimwatch, browser: Browser) -> None:
+    name = "2026-11-23 20:03:20 UTC"
+    await report(running, name, {})
+    page = await opened(browser, [], timezone_id="Asia/Shanghai")
+    await page.goto(f"{running.url}/users")
+    await expect(page.locator("a.id")).to_have_text(name)
+    assert await page.locator("a.id").get_attribute("title") == name
 
 
 HOSTILE = [
@@ -139,14 +254,14 @@ async def test_hostile_data_stays_in_its_place(running: Zimwatch, browser: Brows
     year = timedelta(days=366)
     for number, text in enumerate(HOSTILE):
         off = (datetime.now(UTC) + (year if number % 2 else -year)).isoformat(timespec="milliseconds")
-        await told(
+        await report(
             running,
             text,
             {"occurred_at": off, "platform": text[:64], "app_version": text[:64], "extended_data": text},
             {"type": "api_error", "method": text[:64], "code": 1, "message": text, "occurred_at": off},
         )
     for number in range(40):
-        await told(running, "mallory", {"occurred_at": ago(40 - number)}, device=f"device {number}")
+        await report(running, "mallory", {"occurred_at": ago(40 - number)}, device=f"device {number}")
     page = await opened(browser, complaints, viewport={"width": width, "height": 900})
     await page.goto(f"{running.url}/users")
     links = await page.locator("#user-rows th a").evaluate_all("(all) => all.map((one) => one.href)")
@@ -160,3 +275,33 @@ async def test_hostile_data_stays_in_its_place(running: Zimwatch, browser: Brows
         assert found.violations_count == 0, f"{address[:80]}: {found.generate_report()}"
         await settled(page)
     assert complaints == []
+
+
+async def test_a_printed_list_begins_on_its_first_page_and_breaks_between_rows(
+    running: Zimwatch, browser: Browser
+) -> None:
+    for number in range(50):
+        await report(running, f"user {number:02}", {})
+    moves = [{"state": 3 - number % 2, "event": 3 - 3 * (number % 2)} for number in range(50)]
+    await report(running, "alice", *moves)
+    page = await opened(browser, [])
+    await page.emulate_media(media="print")
+    for path, most in (("/users", 2), (f"/users/{APP}/alice", 3), ("/", 2)):
+        await page.goto(running.url + path)
+        printed = await page.pdf(format="A4", print_background=True)
+        assert len(re.findall(rb"/Type\s*/Page\b", printed)) <= most, path
+        await page.set_viewport_size({"width": 690, "height": 1000})  # A4 within its margins
+        # A row is a row of a table, and no cell lies on the next one.
+        overlaps = await page.evaluate(
+            """() => [...document.querySelectorAll("tbody tr")].flatMap((row) => {
+              const cells = [...row.cells].map((cell) => {
+                const range = document.createRange();
+                range.selectNodeContents(cell);
+                return range.getBoundingClientRect();
+              }).filter((box) => box.width);
+              return cells.slice(1).filter((box, place) => box.left < cells[place].right - 1);
+            }).length"""
+        )
+        assert overlaps == 0, path
+        assert await page.locator(".table:visible thead").first.is_visible()
+        assert not await page.locator("form").first.is_visible()

@@ -1,4 +1,4 @@
-"""An app's own web server, another origin than Zimwatch's, and a Chromium that finds no ZIM server."""
+"""The web server of an app, on another origin than Zimwatch, and Chromium without ZIM servers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 SDK_FOLDER = ROOT / "sidecar/sdk"
 FILES = {
     "/sdk.js": SDK_FOLDER / "node/node_modules/zego-zim-web/index.js",
-    "/zim-tap.js": SDK_FOLDER / "zim-tap.js",
+    "/zim-tap.js": SDK_FOLDER / "tap/zim-tap.js",
     "/app.js": ROOT / "tests/conformance/scripts/watched-app.js",
     "/app-log.js": ROOT / "tests/conformance/scripts/app-log.js",
     "/faults.js": ROOT / "tests/conformance/scripts/faults.js",
@@ -26,14 +26,14 @@ import {{ ZimTap as named }} from "{address}/tap/zim-tap.mjs";
 import "{address}/tap/zim-tap.js";
 window.loadedAsModule = named === ZimTap && typeof ZimTap.install;
 </script>"""
-# The tap is the app's own copy, for when Zimwatch is away.
+# With the app's own copy of the tap, which loads while Zimwatch is down.
 OWN_COPY = """<!doctype html><meta charset="utf-8"><title>An app</title>
 <script src="/sdk.js"></script>
 <script src="/zim-tap.js"></script>
 <script src="/app.js"></script>
 <script src="/app-log.js"></script>
 <script src="/faults.js"></script>"""
-# Everything that the SDK wants, and nothing of Zimwatch.
+# Everything that the SDK needs, and nothing of Zimwatch.
 CLOSED = "connect-src 'self' wss: https:"
 
 
@@ -66,5 +66,5 @@ async def app_server(address: str) -> AsyncIterator[str]:
 
 
 def to(network: int) -> str:
-    """Chromium's argument by which every server of ZIM's is that port of this machine."""
+    """Chromium's argument that maps every ZIM server to a port of this machine."""
     return f"--host-resolver-rules=MAP *.coolbcloud.com:443 127.0.0.1:{network}"

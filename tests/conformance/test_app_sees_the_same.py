@@ -1,4 +1,4 @@
-"""What an app sees of the real SDK is the same with the tap as without: with a server, and with none to be reached."""
+"""An app sees the same of the real SDK with and without the tap, with a server and without one."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def app_log(endpoint: str = "", fault: str = "", **options: Any) -> list[s
 
 
 def without_chance(log: list[str]) -> list[str]:
-    """When RECONNECTING comes among the other callbacks is chance on a busy machine; the app itself waits for it."""
+    """The log without RECONNECTING, whose place among the other callbacks is random; the app itself waits for it."""
     return [line for line in log if "[3,3]" not in line]
 
 
@@ -60,12 +60,12 @@ async def test_handlers_results_rejections_throws_and_their_order_are_the_same(t
 
     kinds = {event["type"] for event in answer["events"]}
     assert {"login", "login_result", "logout", "token_renewed", "connection_state_changed", "api_error"} <= kinds
-    # One handler of the app changes the data that it is given.
+    # One handler of the app modifies its data.
     states = {event.get("connection_state") for event in answer["events"]} - {None}
     assert states == {"CONNECTED", "RECONNECTING", "DISCONNECTED"}
 
 
-async def test_the_app_sees_the_same_whatever_goes_wrong_with_the_tap(tmp_path: Path) -> None:
+async def test_the_app_sees_the_same_whatever_fails_in_the_tap(tmp_path: Path) -> None:
     slots = asyncio.Semaphore(AT_ONCE)
 
     async def with_fault(fault: str) -> list[str]:
@@ -78,7 +78,7 @@ async def test_the_app_sees_the_same_whatever_goes_wrong_with_the_tap(tmp_path: 
         assert without_chance(seen) == without_chance(bare), fault
 
 
-async def test_a_login_that_is_refused_moves_no_other_login(tmp_path: Path) -> None:
+async def test_a_refused_login_does_not_affect_other_logins(tmp_path: Path) -> None:
     async with zimwatch(tmp_path) as running:
         await app_log(running.url)
         _, bob = await running.get("/v1/users/1234/bob/events")

@@ -1,4 +1,4 @@
-"""What an app in a page sees of the real SDK is the same without the tap and with one around which things go wrong."""
+"""An app in a page sees the same of the real SDK without the tap and with a tap whose environment fails."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.chromium import chromium
 from tests.support.running import zimwatch
 
 FAULTS = [
-    "",  # all is well
+    "",  # nothing fails
     "storage is refused",
     "storage never answers",
     "storage is full",
@@ -42,7 +42,7 @@ LOG = """async ([options, fault]) => {
   };
   return appLog({ ZIM, token04, watch });
 }"""
-# What `trippedOverItsEnd` says of errors that are thrown in the named scripts, the innermost first.
+# The results of `isFromDestroyedClient` for errors thrown in the named scripts, innermost first.
 TRIPPED = """async (thrown) => {
   const opening = indexedDB.open("the test's own");
   await new Promise((resolve) => (opening.onsuccess = resolve));
@@ -56,17 +56,17 @@ TRIPPED = """async (thrown) => {
     try {
       run();
     } catch (error) {
-      return trippedOverItsEnd(error);
+      return isFromDestroyedClient(error);
     }
   });
 }"""
-# The bare SDK: what it says of the first that comes of a client that is destroyed right after its login.
+# The SDK alone: the first error of a client that is destroyed right after its login.
 DESTROYED = """async (token) => {
   const tripped = new Promise((resolve) => addEventListener("unhandledrejection", (event) => resolve(event.reason)));
   const zim = ZIM.create({ appID: 1234 });
   await zim.login("alice", { userName: "Alice", token, isOfflineLogin: true });
   zim.destroy();
-  return trippedOverItsEnd(await tripped);
+  return isFromDestroyedClient(await tripped);
 }"""
 CLOSED_DATABASE = "database.transaction('a')"
 
@@ -74,7 +74,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.node]
 
 
 async def app_log(browser: Browser, address: str, endpoint: str | None, fault: str = "") -> list[str]:
-    """The log of an app in a profile of its own; then what waits is sent."""
+    """The log of an app in its own browser profile; queued events are sent afterwards."""
     context = await browser.new_context()
     page = await context.new_page()
     await page.goto(address)
@@ -83,11 +83,11 @@ async def app_log(browser: Browser, address: str, endpoint: str | None, fault: s
     if endpoint and fault != "storage never answers":
         await page.evaluate("tap.flush()")
     await context.close()
-    # The SDK leaves it to chance when RECONNECTING comes among the other callbacks; the app itself waits for it.
+    # The place of RECONNECTING among the other callbacks is random; the app itself waits for it.
     return [line for line in log if "[3,3]" not in line]
 
 
-async def test_the_app_sees_the_same_whatever_goes_wrong_with_the_tap(tmp_path: Path) -> None:
+async def test_the_app_sees_the_same_whatever_fails_around_the_tap(tmp_path: Path) -> None:
     slots = asyncio.Semaphore(AT_ONCE)
 
     async def seen(page: str, endpoint: str | None, fault: str = "") -> list[str]:
@@ -109,11 +109,11 @@ async def test_the_app_sees_the_same_whatever_goes_wrong_with_the_tap(tmp_path: 
     assert closed == bare, "a Content-Security-Policy that forbids the server"
     for fault, log in zip(FAULTS, tapped, strict=True):
         assert log == bare, fault
-    # From every page but the one whose policy, and the one whose fetch, lets nothing out.
+    # From every page except those whose policy or fetch blocks requests.
     assert len({event["client_id"] for event in answer["events"]}) >= len(FAULTS) - 2
 
 
-async def test_only_what_a_destroyed_client_of_the_sdk_trips_over_is_left_out_of_the_log() -> None:
+async def test_only_errors_of_a_destroyed_client_are_left_out_of_the_log() -> None:
     cases = {
         (CLOSED_DATABASE, "/sdk.js"): True,
         ("null.econf", "/sdk.js"): True,
@@ -135,7 +135,7 @@ async def test_only_what_a_destroyed_client_of_the_sdk_trips_over_is_left_out_of
         assert await page.evaluate(TRIPPED, [list(case) for case in cases]) == list(cases.values())
 
 
-async def test_the_bare_sdk_trips_where_it_is_destroyed_right_after_a_login() -> None:
+async def test_the_sdk_alone_fails_if_destroyed_right_after_a_login() -> None:
     async with app_server("http://127.0.0.1:9") as address, chromium(to(NOWHERE)) as browser:
         page = await browser.new_page()
         await page.goto(address + "own")

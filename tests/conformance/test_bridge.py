@@ -1,4 +1,4 @@
-"""The real SDK from Python: its whole life against a server, and what becomes of it when processes are killed."""
+"""The real SDK from Python: a login observed by a server, and processes that are killed."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ import pytest
 
 from sidecar.clock import now_us
 from sidecar.sdk import Bridge, LoginConfig, RemoteSink, SdkLost, SdkLostError, SdkUnavailableError, ZimError, observe
-from sidecar.sdk.install import Installed
+from sidecar.sdk.client.install import Installed
 from sidecar.sdk.token04 import made_up
 from tests.conformance import watching
-from tests.conformance.worlds import Heard, bridge
+from tests.conformance.worlds import Recorded, bridge
 from tests.support.process import DATABASE, serving
 
 NODE = Path(__file__).parents[2] / "sidecar/sdk/node"
@@ -40,7 +40,7 @@ async def started() -> AsyncIterator[Bridge]:
         yield started
 
 
-async def test_online_offline_and_expiry_reach_the_server_as_they_were_said(tmp_path: Path) -> None:
+async def test_callbacks_from_login_to_expiry_reach_the_server_verbatim(tmp_path: Path) -> None:
     (tmp_path / "server").mkdir()
     async with (
         serving(tmp_path / "server") as (address, _),
@@ -50,7 +50,7 @@ async def test_online_offline_and_expiry_reach_the_server_as_they_were_said(tmp_
     ):
         client = started.create(watching.APP)
         assert client.sdk_version == "2.29.0"
-        heard = Heard(client)
+        recorded = Recorded(client)
         observe(client, sink, app_version="1.0", device_id="conformance")
         seen = asyncio.create_task(watching.statuses(address))
         config = _login(8)
@@ -65,16 +65,16 @@ async def test_online_offline_and_expiry_reach_the_server_as_they_were_said(tmp_
         ("offline", "LOGIN_INTERRUPTED"),
         ("not_logged_in", "TOKEN_EXPIRED"),
     ]
-    _check_rows(tmp_path / "server", heard, config.token)
+    _check_rows(tmp_path / "server", recorded, config.token)
 
 
-def _check_rows(folder: Path, heard: Heard, token: str) -> None:
+def _check_rows(folder: Path, recorded: Recorded, token: str) -> None:
     with contextlib.closing(sqlite3.connect(folder / DATABASE)) as database:
         database.row_factory = sqlite3.Row
         rows = database.execute("SELECT * FROM events ORDER BY position").fetchall()
     moves = [row for row in rows if row["type"] == "connection_state_changed"]
-    assert [(row["connection_state"], row["connection_event"]) for row in moves] == heard.moves
-    assert [row["extended_data"] for row in moves] == heard.extended
+    assert [(row["connection_state"], row["connection_event"]) for row in moves] == recorded.moves
+    assert [row["extended_data"] for row in moves] == recorded.extended
     others = [row["type"] for row in rows if row["type"] != "connection_state_changed"]
     assert sorted(others) == ["api_error", "login", "login_result", "token_will_expire"]
     assert rows[0]["type"] == "login"
@@ -87,13 +87,13 @@ def _check_rows(folder: Path, heard: Heard, token: str) -> None:
     assert watching.NICKNAME.encode() not in on_disk
 
 
-async def test_a_killed_child_is_seen_started_anew_and_can_be_used_again(started: Bridge) -> None:
+async def test_a_killed_child_is_reported_restarted_and_usable_again(started: Bridge) -> None:
     alice, bob = started.create(1), started.create(1)
     lost: list[tuple[str, SdkLost]] = []
-    told = asyncio.Event()
+    was_lost = asyncio.Event()
     alice.on_sdk_lost(lambda what: lost.append(("alice", what)))
     bob.on_sdk_lost(lambda what: lost.append(("bob", what)))
-    bob.on_sdk_lost(lambda _what: told.set())
+    bob.on_sdk_lost(lambda _what: was_lost.set())
     await bob.login("bob", _login(600))
     pending = asyncio.create_task(alice.login("alice", _login(600, offline=False)))
     reconnecting = asyncio.Event()
@@ -105,7 +105,7 @@ async def test_a_killed_child_is_seen_started_anew_and_can_be_used_again(started
         os.kill(before, signal.SIGKILL)
         with pytest.raises(SdkLostError, match="SIGKILL"):
             await pending
-        await told.wait()
+        await was_lost.wait()
         assert [who for who, _ in lost] == ["alice", "bob"]
         assert "SIGKILL" in lost[0][1].reason
         await bob.login("bob", _login(600))
@@ -115,7 +115,7 @@ async def test_a_killed_child_is_seen_started_anew_and_can_be_used_again(started
     assert refused.value.code == 6_000_121
 
 
-async def test_observed_over_a_killed_child_one_client_goes_on_with_a_new_session(
+async def test_an_observed_client_continues_with_a_new_session_after_its_child_was_killed(
     started: Bridge, tmp_path: Path
 ) -> None:
     async with RemoteSink("http://127.0.0.1:9", folder=tmp_path) as sink:
@@ -158,44 +158,44 @@ async def test_the_child_ends_with_its_parent_however_that_ends() -> None:
 
 
 async def _runs(pid: int) -> bool:
-    """Whether there is such a process that is more than a name in the table."""
+    """Whether the process exists and is not a zombie."""
     process = await asyncio.create_subprocess_exec("ps", "-o", "stat=", "-p", str(pid), stdout=asyncio.subprocess.PIPE)
-    said, _ = await process.communicate()
-    return bool(said.strip()) and not said.startswith(b"Z")
+    output, _ = await process.communicate()
+    return bool(output.strip()) and not output.startswith(b"Z")
 
 
-async def test_clients_in_one_child_know_nothing_of_each_other(started: Bridge) -> None:
+async def test_clients_in_one_child_are_independent(started: Bridge) -> None:
     clients = [started.create(1) for _ in range(3)]
-    heard = [Heard(client) for client in clients]
+    recorded = [Recorded(client) for client in clients]
     users = ("alice", "bob", "carol")
     await asyncio.gather(*(client.login(user, _login(600)) for client, user in zip(clients, users, strict=True)))
     await clients[0].logout()
-    assert heard[0].moves[-1] == ("DISCONNECTED", "SUCCESS")
-    assert all(("DISCONNECTED", "SUCCESS") not in other.moves for other in heard[1:])
+    assert recorded[0].moves[-1] == ("DISCONNECTED", "SUCCESS")
+    assert all(("DISCONNECTED", "SUCCESS") not in other.moves for other in recorded[1:])
     await clients[1].destroy()
     with pytest.raises(SdkLostError):
         await clients[1].logout()
     await clients[2].logout()
-    assert heard[2].moves[-1] == ("DISCONNECTED", "SUCCESS")
+    assert recorded[2].moves[-1] == ("DISCONNECTED", "SUCCESS")
 
 
 @pytest.mark.parametrize("method", ["no_such", "on", "off", "destroy", "constructor", "__proto__"])
-async def test_a_method_that_is_not_the_apps_to_call_is_named(started: Bridge, method: str) -> None:
+async def test_a_method_that_apps_may_not_call_is_named(started: Bridge, method: str) -> None:
     with pytest.raises(ZimError, match="ZIM has no method") as refused:
         await started.create(1).call(method)
     assert refused.value.code == -1
 
 
-async def test_whatever_an_argument_holds_it_arrives_as_it_is(started: Bridge) -> None:
+async def test_arguments_arrive_unchanged(started: Bridge) -> None:
     for user_id in ("a\nb", '"\\', "小林\u2028🙂", "x" * 200_000):
         client = started.create(1)
-        heard = Heard(client)
+        recorded = Recorded(client)
         await client.login(user_id, _login(600))
         await client.login(user_id, _login(600))  # any other would be refused
-        assert ("CONNECTED", "SUCCESS") in heard.moves
+        assert ("CONNECTED", "SUCCESS") in recorded.moves
 
 
-async def test_an_sdk_that_does_not_load_is_told_with_the_reason(tmp_path: Path) -> None:
+async def test_an_sdk_that_does_not_load_is_reported_with_the_reason(tmp_path: Path) -> None:
     node = tmp_path / "node"
     node.write_text("#!/bin/sh\necho 'Error: Cannot find module zego-zim-web' >&2\nexit 1\n", encoding="utf-8")
     node.chmod(0o755)
@@ -203,8 +203,8 @@ async def test_an_sdk_that_does_not_load_is_told_with_the_reason(tmp_path: Path)
         await Bridge(Installed(str(node), tmp_path), network=None, environ={}).start()
 
 
-async def test_without_a_stand_in_the_sdk_calls_the_servers_that_it_wants() -> None:
-    """Shown with a WebSocket of the child's own, because the SDK's servers are not to be called from a test."""
+async def test_without_a_network_argument_the_sdk_calls_its_own_servers() -> None:
+    """Shown by the child's WebSocket alone, because a test must not call the SDK's servers."""
     script = """
     const { loadZim } = require("./zim-environment.cjs");
     const { WebSocketServer } = require("ws");
@@ -218,22 +218,22 @@ async def test_without_a_stand_in_the_sdk_calls_the_servers_that_it_wants() -> N
     });
     """
     process = await asyncio.create_subprocess_exec("node", "-e", script, cwd=NODE, stdout=asyncio.subprocess.PIPE)
-    said, _ = await asyncio.wait_for(process.communicate(), WITHIN_S)
-    assert said == b"/here"
+    output, _ = await asyncio.wait_for(process.communicate(), WITHIN_S)
+    assert output == b"/here"
 
 
-async def test_a_callback_of_a_later_sdk_is_told_as_an_error_and_takes_nobody_down(started: Bridge) -> None:
+async def test_an_unknown_callback_of_a_later_sdk_is_an_error_and_ends_no_client(started: Bridge) -> None:
     client = started.create(1)
     errors: list[str] = []
     client.on_error(lambda error: errors.append(error.message))
-    heard = Heard(client)
-    client.take({"callback": "connectionStateChanged", "data": {"state": {"name": "later"}, "event": 0}})
-    assert "connectionStateChanged came in a shape that is not known" in errors[0]
+    recorded = Recorded(client)
+    client.handle({"callback": "connectionStateChanged", "data": {"state": {"name": "later"}, "event": 0}})
+    assert "connectionStateChanged has an unknown shape" in errors[0]
     await client.login("alice", _login(600))
-    assert ("CONNECTED", "SUCCESS") in heard.moves
+    assert ("CONNECTED", "SUCCESS") in recorded.moves
 
 
-async def test_an_instance_that_cannot_be_made_says_so_in_every_call(started: Bridge) -> None:
+async def test_every_call_of_an_instance_that_could_not_be_created_fails_with_the_reason(started: Bridge) -> None:
     client = started.create(0)
     for _ in range(2):
         with pytest.raises(ZimError, match="Invalid AppID") as refused:

@@ -1,4 +1,4 @@
-"""The demo's real client: it lives through its token, logs in anew, and ends when it is told to."""
+"""The demo's real client: it runs until its token expires, logs in again, and stops."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.running import zimwatch
 pytestmark = pytest.mark.node
 
 
-async def test_it_runs_to_the_end_of_its_token_and_logs_in_anew(
+async def test_it_runs_until_its_token_expires_and_logs_in_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(real_sdk, "TOKEN_US", 4_000_000)
@@ -37,5 +37,9 @@ async def test_it_runs_to_the_end_of_its_token_and_logs_in_anew(
         life.cancel()
         await asyncio.gather(life, return_exceptions=True)
         _, timeline = await running.get("/v1/users/1/alice/events")
-    said = {(event.get("connection_state"), event.get("connection_event")) for event in timeline["events"]}
-    assert {("CONNECTED", "SUCCESS"), ("RECONNECTING", "LOGIN_INTERRUPTED"), ("DISCONNECTED", "TOKEN_EXPIRED")} <= said
+    seen = {(event.get("connection_state"), event.get("connection_event")) for event in timeline["events"]}
+    assert {
+        ("CONNECTED", "SUCCESS"),
+        ("RECONNECTING", "LOGIN_INTERRUPTED"),
+        ("DISCONNECTED", "TOKEN_EXPIRED"),
+    } <= seen

@@ -1,6 +1,6 @@
-"""The reporters of ``docs/ports`` that can run here, each in an app of its own: what they tell arrives, once and right.
+"""The reporters of ``docs/ports`` that can run here, each in an app: their events arrive once and correctly.
 
-Their SDK is a stand-in. The one of React Native has the shapes of the Web SDK, and is run on that as well.
+Their SDK is a fake. That of React Native has the shapes of the Web SDK, and its reporter also runs on the real one.
 """
 
 from __future__ import annotations
@@ -10,100 +10,41 @@ import json
 import shutil
 from asyncio.subprocess import PIPE
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import jsonschema
-import msgspec
 import pytest
 from aiohttp import web
 
-from sidecar.domain.connection import EVENTS, STATES, connection_state
-from tests.conformance.test_tap_delivers import taking
+from sidecar.domain.sdk_words import EVENTS, STATES, connection_state
+from sidecar.store.log import rejected_events
+from tests.conformance.event_server import event_server
+from tests.conformance.port_apps import PORTS, REPORTER, Port
 from tests.conformance.watching import eventually
 from tests.support.running import zimwatch
 from tests.support.vectors import schema
 
-HERE = Path(__file__).parent / "ports"
-DOCS = Path(__file__).parents[2] / "docs/ports"
 NODE = Path(__file__).parents[2] / "sidecar/sdk/node"
-ANDROID_JSON = "/usr/share/java/json-android.jar"
 NOWHERE = "http://127.0.0.1:9"
 ENDS_WITHIN_S = 60
 APP = 1234567890
+LOOKS = 10
 TOKEN = "04AAAAAHHZKoAAEA=="
 TOKEN_ENDS = "2030-07-12T03:33:20.000Z"
-KICKED = '{"message":"断线 🙂 \ufffd"}'
 
 event_schema = jsonschema.Draft202012Validator(schema("event.v1.json"))
 
-
-class Port(msgspec.Struct, frozen=True):
-    """How a reporter's app is built in a folder and started there, and how its SDK writes what differs."""
-
-    build: list[list[str]]
-    start: list[str]
-    platform: str
-    sdk: str
-    unknown: tuple[str, str] = ("7", "9")
-    kicked: str = KICKED
-
-
-def sources(folder: Path, ending: str) -> list[str]:
-    return [str(path) for path in sorted(folder.rglob(f"*{ending}"))]
-
-
-PORTS = {
-    "cpp": Port(
-        build=[
-            [
-                "g++",
-                "-std=c++17",
-                *("-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Werror", "-pthread"),
-            ],
-            [f"-I{HERE / 'cpp'}", f"-I{DOCS / 'cpp'}", str(HERE / "cpp/app.cpp"), "-o", "app"],
-        ],
-        start=["./app"],
-        platform="Linux",
-        sdk="zim-cpp",
-        kicked=KICKED.replace("\ufffd", "\ufffd\ufffd\ufffd"),  # half a surrogate pair is three bytes that are no UTF-8
-    ),
-    "java": Port(
-        build=[
-            ["javac", "-encoding", "UTF-8", "-source", "8", "-target", "8", "-Xlint:all,-options", "-Werror"],
-            ["-cp", ANDROID_JSON, "-d", ".", *sources(HERE / "android", ".java"), *sources(DOCS / "android", ".java")],
-        ],
-        start=["java", "-Dfile.encoding=UTF-8", "-cp", f".:{ANDROID_JSON}", "App"],
-        platform="Android",
-        sdk="zim-android",
-        unknown=("HIBERNATING", "UNREGISTERED"),
-        kicked=KICKED.replace("\ufffd", "?"),  # what Java makes of half a surrogate pair
-    ),
-    "csharp": Port(
-        build=[
-            ["mcs", "-langversion:7.2", "-warn:4", "-warnaserror", "-out:App.exe"],
-            [*sources(HERE / "unity", ".cs"), *sources(DOCS / "unity", ".cs")],
-        ],
-        start=["mono", "App.exe"],
-        platform="Win",
-        sdk="zim-unity",
-    ),
-    "node": Port(
-        build=[["cp", str(HERE / "react-native/app.mjs"), "."]],
-        start=["node", "app.mjs"],
-        platform="Android",
-        sdk="zego-zim-react-native",
-    ),
-}
-# Node.js takes a file for a module by its ending; a bundler of React Native does not mind.
-REPORTER = (DOCS / "react-native/zimwatch-reporter.js", "zimwatch-reporter.mjs")
 
 App = Callable[..., Awaitable[Any]]
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Awaitable[Path]]:
-    """Builds a port's app once, and gives the folder that it is in."""
+    """Builds a port's app once; returns its folder."""
     folders: dict[str, Path] = {}
 
     async def build(name: str) -> Path:
@@ -117,8 +58,13 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Awaitable
     return build
 
 
-async def run(command: list[str], folder: Path, until: Callable[[], Awaitable[bool]] | None = None) -> bytes:
-    """What a command says; with ``until`` it gets a line to read once that holds."""
+async def run(
+    command: list[str],
+    folder: Path,
+    until: Callable[[], Awaitable[bool]] | None = None,
+    errors_to: list[str] | None = None,
+) -> bytes:
+    """The output of a command. It gets a line on stdin once ``until`` holds; its stderr is added to ``errors_to``."""
     process = await asyncio.create_subprocess_exec(*command, cwd=folder, stdin=PIPE, stdout=PIPE, stderr=PIPE)
     try:
         if until is not None:
@@ -129,6 +75,8 @@ async def run(command: list[str], folder: Path, until: Callable[[], Awaitable[bo
             process.kill()
             await process.wait()
     assert process.returncode == 0, errors.decode()
+    if errors_to is not None:
+        errors_to += errors.decode().splitlines()
     return output
 
 
@@ -144,11 +92,18 @@ def queue(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def app(port: str, queue: Path, built: Callable[[str], Awaitable[Path]]) -> App:
-    """Runs a scenario of the port's app against an endpoint; what it says of itself at the end."""
+    """Runs a scenario of the port's app against an endpoint; returns its report."""
 
-    async def start(scenario: str, endpoint: str, until: Callable[[], Awaitable[bool]] | None = None) -> Any:
+    async def start(
+        scenario: str,
+        endpoint: str,
+        until: Callable[[], Awaitable[bool]] | None = None,
+        errors_to: list[str] | None = None,
+    ) -> Any:
         folder = await built(port)
-        return json.loads(await run([*PORTS[port].start, scenario, endpoint, str(queue), TOKEN], folder, until))
+        return json.loads(
+            await run([*PORTS[port].start, scenario, endpoint, str(queue), TOKEN], folder, until, errors_to)
+        )
 
     return start
 
@@ -158,13 +113,13 @@ def waiting(queue: Path) -> list[Any]:
 
 
 def cut_off(queue: Path) -> None:
-    """As a process leaves it that is killed while it writes."""
+    """Simulates a process that was killed while writing."""
     with queue.open("a") as file:
         file.write('{"id":"cut off')
 
 
 def check_life(events: list[dict[str, Any]], port: Port) -> None:
-    """A life of carol's as the server gives it back, oldest first."""
+    """Checks carol's events as the server returns them, oldest first."""
     changes = [one for one in events if one["type"] == "connection_state_changed"]
     assert [(one["connection_state"], one["connection_event"]) for one in changes] == [
         ("CONNECTED", "SUCCESS"),
@@ -194,25 +149,25 @@ def check_life(events: list[dict[str, Any]], port: Port) -> None:
     assert [one["code"] for one in events if "code" in one] == [0, 0, 0, 6000121]
 
 
-async def test_what_it_sees_is_on_the_users_page_and_the_apps_handler_ran(app: App, port: str, tmp_path: Path) -> None:
+async def test_events_are_stored_and_the_apps_handler_runs(app: App, port: str, tmp_path: Path) -> None:
     async with zimwatch(tmp_path) as running:
         assert await app("life", running.url) == {"empty": True, "dropped": 0, "handled": 8}
         _, user = await running.get(f"/v1/users/{APP}/carol")
         _, read = await running.get(f"/v1/users/{APP}/carol/events")
-        assert await running.store.rejected(1) == []
+        assert await running.store.read(rejected_events.newest, 1) == []
     assert (user["status"], user["reason"]) == ("not_logged_in", "SUCCESS")
     assert user["sessions"][0]["outages"] == 1
     check_life(read["events"][::-1], PORTS[port])
 
 
 @pytest.mark.node
-async def test_the_one_for_react_native_tells_what_the_real_sdk_says(
+async def test_the_one_for_react_native_reports_the_callbacks_of_the_real_sdk(
     tmp_path: Path, queue: Path, built: Callable[[str], Awaitable[Path]]
 ) -> None:
     async with zimwatch(tmp_path) as running:
         command = [*PORTS["node"].start, "real", running.url, str(queue), TOKEN, str(NODE)]
-        told = json.loads(await run(command, await built("node")))
-        assert (told["empty"], told["dropped"]) == (True, 0)
+        report = json.loads(await run(command, await built("node")))
+        assert (report["empty"], report["dropped"]) == (True, 0)
         _, user = await running.get(f"/v1/users/{APP}/carol")
         _, read = await running.get(f"/v1/users/{APP}/carol/events")
     assert (user["status"], user["reason"]) == ("not_logged_in", "TOKEN_EXPIRED")
@@ -224,15 +179,17 @@ async def test_the_one_for_react_native_tells_what_the_real_sdk_says(
         if one["type"] == "connection_state_changed"
     ]
     assert changes == [
-        (STATES[one["state"]], EVENTS[one["event"]], one["extendedData"]) for one in told["callbacks"] if "state" in one
+        (STATES[one["state"]], EVENTS[one["event"]], one["extendedData"])
+        for one in report["callbacks"]
+        if "state" in one
     ]
     assert {"CONNECTED", "RECONNECTING", "DISCONNECTED"} == {change[0] for change in changes}
     assert [one["second"] for one in events if "second" in one] == [
-        one["second"] for one in told["callbacks"] if "second" in one
+        one["second"] for one in report["callbacks"] if "second" in one
     ]
 
 
-async def test_what_it_could_not_hand_over_is_kept_and_arrives_once_from_the_next_process(
+async def test_undelivered_events_arrive_once_from_the_next_process(
     app: App, port: str, queue: Path, tmp_path: Path
 ) -> None:
     assert (await app("life", NOWHERE))["empty"] is False
@@ -244,13 +201,13 @@ async def test_what_it_could_not_hand_over_is_kept_and_arrives_once_from_the_nex
     async with zimwatch(tmp_path) as running:
         assert await app("later", running.url) == {"empty": True, "dropped": 0, "handled": 0}
         _, read = await running.get(f"/v1/users/{APP}/carol/events")
-        assert await running.store.rejected(1) == []
+        assert await running.store.read(rejected_events.newest, 1) == []
     assert [one["id"] for one in read["events"][::-1]] == [one["id"] for one in kept]
     check_life(read["events"][::-1], PORTS[port])
     assert waiting(queue) == []
 
 
-async def test_what_is_refused_for_now_is_sent_again_when_the_server_says_and_what_is_too_large_is_split(
+async def test_a_refused_batch_is_retried_after_retry_after_and_a_large_one_is_split(
     app: App,
 ) -> None:
     arrived: list[float] = []
@@ -263,37 +220,122 @@ async def test_what_is_refused_for_now_is_sent_again_when_the_server_says_and_wh
             return web.Response(text="a proxy's own page")
         return web.Response(status=413) if len(batch) > 4 else None
 
-    async with taking(busy) as taken:
-        assert (await app("life", taken.url))["empty"] is True
-    assert [event["seq"] for event in taken.accepted] == list(range(1, 16))
+    async with event_server(busy) as server:
+        assert (await app("life", server.url))["empty"] is True
+    assert [event["seq"] for event in server.accepted] == list(range(1, 16))
     assert arrived[1] - arrived[0] >= 1
 
 
-async def test_an_event_that_can_never_be_taken_is_given_up_and_counted(app: App) -> None:
+async def test_an_event_refused_alone_is_dropped_and_counted(app: App) -> None:
     def picky(_number: int, batch: list[Any]) -> web.Response | None:
         return web.Response(status=400) if any(event["seq"] == 3 for event in batch) else None
 
-    async with taking(picky) as taken:
-        assert await app("life", taken.url) == {"empty": True, "dropped": 1, "handled": 8}
-    assert [event["seq"] for event in taken.accepted] == [seq for seq in range(1, 16) if seq != 3]
+    async with event_server(picky) as server:
+        assert await app("life", server.url) == {"empty": True, "dropped": 1, "handled": 8}
+    assert [event["seq"] for event in server.accepted] == [seq for seq in range(1, 16) if seq != 3]
 
 
-async def test_its_heart_beats_from_the_first_callback_to_the_end_of_the_login(app: App) -> None:
-    async with taking() as taken:
+async def test_heartbeats_last_from_the_first_callback_to_the_end_of_the_login(app: App) -> None:
+    async with event_server() as server:
 
-        async def heard() -> bool:
-            return len([event for event in taken.accepted if event["type"] == "heartbeat"]) > 1
+        async def received() -> bool:
+            return len([event for event in server.accepted if event["type"] == "heartbeat"]) > 1
 
-        assert (await app("heart", taken.url, heard))["empty"] is True
-    types = [event["type"] for event in taken.accepted]
+        assert (await app("heart", server.url, received))["empty"] is True
+    types = [event["type"] for event in server.accepted]
     assert types[0] == "login"
     assert types[-2:] == ["logout", "connection_state_changed"]
-    beats = [event for event in taken.accepted if event["type"] == "heartbeat"]
+    beats = [event for event in server.accepted if event["type"] == "heartbeat"]
     for beat in beats:
         event_schema.validate(beat)
         assert (connection_state(beat["state"]), beat["user_id"]) == ("CONNECTED", "carol")
 
 
-async def test_what_waits_for_a_server_that_is_gone_is_bounded(app: App, queue: Path) -> None:
+async def test_a_logout_without_a_callback_stops_heartbeats(app: App) -> None:
+    looks: list[int] = []
+    async with event_server() as server:
+
+        async def received() -> bool:
+            if [event["type"] for event in server.accepted][-2:] == ["logout", "connection_state_changed"]:
+                looks.append(1)
+            return len(looks) > LOOKS  # a look takes longer than a heartbeat
+
+        assert (await app("silent", server.url, received))["empty"] is True
+    types = [event["type"] for event in server.accepted]
+    assert types[-2:] == ["logout", "connection_state_changed"]
+
+
+async def test_with_a_ui_kit_a_reported_login_repeats_the_last_callback_for_that_user(app: App, tmp_path: Path) -> None:
+    async with zimwatch(tmp_path) as running:
+
+        async def confirmed() -> bool:
+            status, user = await running.get(f"/v1/users/{APP}/carol")
+            return bool(status == HTTPStatus.OK and (user["status"], user["reason"]) == ("online", "SUCCESS"))
+
+        assert await app("kit", running.url, confirmed) == {"empty": True, "dropped": 0, "handled": 2}
+        _, read = await running.get(f"/v1/users/{APP}/carol/events")
+    stored = [(event["type"], event.get("connection_state")) for event in read["events"][::-1]]
+    assert stored == [
+        ("login", None),
+        ("login_result", None),
+        ("connection_state_changed", "CONNECTED"),
+        ("logout", None),
+    ]
+    assert len({event["session_id"] for event in read["events"]}) == 1
+
+
+async def test_each_attempt_has_the_devices_time_and_each_event_its_reporter(app: App, port: str) -> None:
+    async with event_server(lambda number, _batch: web.Response(status=503) if number == 1 else None) as server:
+        assert (await app("life", server.url))["empty"] is True
+    assert len(server.requests) > 1
+    for request in server.requests:
+        assert request.query_string == f"sent_at={(moment := request.query['sent_at'])}"
+        assert (len(moment), moment[-5], moment[-1]) == (24, ".", "Z")
+        assert datetime.now(UTC) - datetime.fromisoformat(moment) < timedelta(seconds=ENDS_WITHIN_S)
+    reporter = {"name": PORTS[port].reporter, "version": version("zimwatch")}
+    assert [event["reporter"] for event in server.accepted] == [reporter] * len(server.accepted)
+
+
+async def test_refused_events_are_counted_and_logged_once_with_the_reason(app: App) -> None:
+    def picky(_number: int, batch: list[Any]) -> web.Response:
+        bad = [{"index": at, "id": event["id"], "error": 'a "bad" event'} for at, event in enumerate(batch[:1])]
+        more = {"rejected_more": len(batch) - 1, "heartbeat_after_s": 15}
+        return web.json_response({"accepted": 0, "duplicates": 0, "rejected": bad, **more})
+
+    errors: list[str] = []
+    async with event_server(picky) as server:
+        assert await app("life", server.url, errors_to=errors) == {"empty": True, "dropped": 15, "handled": 8}
+    (line,) = [line for line in errors if "refused" in line]
+    assert line.replace("\\", "") == 'Zimwatch: the server refused an event (a "bad" event)'
+
+
+async def test_the_server_sets_the_interval_between_heartbeats(app: App) -> None:
+    looks: list[int] = []
+    beats: list[Any] = []
+
+    def paced(_number: int, batch: list[Any]) -> web.Response:
+        beats.extend(event for event in batch if event["type"] == "heartbeat")
+        return web.json_response({"accepted": len(batch), "duplicates": 0, "rejected": [], "heartbeat_after_s": 3600})
+
+    async with event_server(paced) as server:
+
+        async def received() -> bool:
+            looks.append(len(server.requests))
+            return len(looks) > LOOKS and looks[-1] > 0
+
+        assert (await app("heart", server.url, received))["empty"] is True
+    assert len(beats) <= 1  # one may be on its way before the first answer
+
+
+@pytest.mark.node
+async def test_the_one_for_react_native_names_unknown_options(
+    queue: Path, built: Callable[[str], Awaitable[Path]]
+) -> None:
+    errors: list[str] = []
+    await run([*PORTS["node"].start, "typo", NOWHERE, str(queue), TOKEN], await built("node"), errors_to=errors)
+    assert errors == ["Zimwatch: unknown options: deviceID, token"]
+
+
+async def test_the_queue_for_an_unreachable_server_is_bounded(app: App, queue: Path) -> None:
     assert await app("bounded", NOWHERE) == {"empty": False, "dropped": 40, "handled": 50}
     assert len(waiting(queue)) == 10

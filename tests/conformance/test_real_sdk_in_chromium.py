@@ -1,4 +1,4 @@
-"""The real Web SDK in Chromium, with the tap from the server, and the user's page open beside it."""
+"""The real Web SDK in Chromium with the tap from the server, while the user's page is open."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from tests.support.running import zimwatch
 SHOWN_WITHIN_MS = 1_000
 AT_THE_LATEST_MS = 5_000
 RUN_APP = """async (options) => {
-  const said = [];
-  await watchedApp({ ZIM, ZimTap, say: (what) => said.push(what), ...options });
-  return said;
+  const log = [];
+  await watchedApp({ ZIM, ZimTap, say: (what) => log.push(what), ...options });
+  return log;
 }"""
-# The moment at which each status came to stand on the page, in ms since the epoch.
+# The moment at which each status appeared on the page, in ms since the epoch.
 WATCH_STATUS = """() => {
   window.shown = [];
   const look = () => {
@@ -44,8 +44,8 @@ LOG_IN_AND_LEAVE = """([endpoint, appId, token]) => {
 pytestmark = [pytest.mark.browser, pytest.mark.node]
 
 
-async def run_app(page: Page, app: str, address: str, token: str) -> list[watching.Said]:
-    """Opens the app, lets it run to the end of its token, and gives what it told."""
+async def run_app(page: Page, app: str, address: str, token: str) -> list[watching.LogLine]:
+    """Opens the app, and returns its log once its token has expired."""
     await page.goto(app)
     assert await page.evaluate("window.loadedAsModule") == "function"
     options = {
@@ -55,8 +55,8 @@ async def run_app(page: Page, app: str, address: str, token: str) -> list[watchi
         "userName": watching.NICKNAME,
         "token": token,
     }
-    said: list[watching.Said] = await asyncio.wait_for(page.evaluate(RUN_APP, options), watching.ENDS_WITHIN_S)
-    return said
+    log: list[watching.LogLine] = await asyncio.wait_for(page.evaluate(RUN_APP, options), watching.ENDS_WITHIN_S)
+    return log
 
 
 async def test_every_callback_is_a_row_and_a_span_and_is_on_the_open_page_within_a_second(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ async def test_every_callback_is_a_row_and_a_span_and_is_on_the_open_page_within
         words = {"online": "Online", "offline": "Offline", "not_logged_in": "Not logged in"}
         changes = [(words[status], at) for status, reason, at in statuses if reason is not None]
         assert [status for status, _ in changes][-3:] == ["Online", "Offline", "Not logged in"]
-        # It was open before anybody had heard of the user, and has not been loaded again since: `shown` is still there.
+        # The page was open before the user existed, and was not reloaded: `shown` is still there.
         await dashboard.wait_for_function(
             "count => window.shown.length > count", arg=len(changes), timeout=AT_THE_LATEST_MS
         )
@@ -90,13 +90,13 @@ async def test_every_callback_is_a_row_and_a_span_and_is_on_the_open_page_within
     assert shown[0][0] == "Not logged in"
     assert [status for status, _ in shown[1:]] == [status for status, _ in changes]
     took_ms = [round(on_page - in_api) for (_, on_page), (_, in_api) in zip(shown[1:], changes, strict=True)]
-    print(f"\nfrom the read API to the open page: {took_ms} ms")  # noqa: T201 - how well the promise is kept
-    # The middle one, because a machine that is busy with other tests may hold up any single one.
+    print(f"\nfrom the read API to the open page: {took_ms} ms")  # noqa: T201 - to see the margin
+    # The median, because a busy machine may delay a single one.
     assert statistics.median(took_ms) <= SHOWN_WITHIN_MS
     assert max(took_ms) <= AT_THE_LATEST_MS
 
 
-async def test_what_happened_just_before_the_page_was_left_still_arrives(tmp_path: Path) -> None:
+async def test_events_just_before_the_page_unloads_arrive(tmp_path: Path) -> None:
     async with (
         zimwatch(tmp_path) as running,
         app_server(running.url) as app,

@@ -1,4 +1,4 @@
-"""The real Web SDK in Node.js, with the tap on it, against a server in a process of its own."""
+"""The real Web SDK in Node.js with the tap, and a server in another process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tap recorded arrives once and in order, whatever becomes of the server, the page, the tab or the browser."""
+"""Recorded events arrive once and in order, whatever happens to the server, the page, the tab or the browser."""
 
 from __future__ import annotations
 
@@ -17,45 +17,46 @@ import aiohttp
 import pytest
 from playwright.async_api import Browser, BrowserContext, Error, Page, Request, async_playwright
 
+from sidecar.settings import LeaseSettings
 from tests.conformance import watching
 from tests.conformance.app_pages import app_server, to
 from tests.support.chromium import FLAGS, chromium
 from tests.support.process import free_port
 from tests.support.running import zimwatch
 
-# The SDK finds out some 3 s after the login that it is offline, and takes a token for expired 2 s before its end.
+# The SDK detects some 3 s after the login that it is offline, and treats a token as expired 2 s before its expiry.
 TOKEN_S = 7
-# For who has something to do before that end, on a busy machine too.
+# For users who act before the expiry, also on a busy machine.
 ACTS_TOKEN_S = 14
-# For who is gone long before.
+# For users who leave long before it.
 LEAVES_TOKEN_S = 120
 FULL_BYTES = 6_000
 RUN = """(options) => {
-  const say = (what) => { told(what); };
+  const say = (what) => { report(what); };
   return watchedApp({ ZIM, ZimTap, say, heartbeatSeconds: 0, ...options });
 }"""
 WATCH = "(options) => { window.tap = ZimTap.install(ZIM, options); }"
-# The browser says so when its network comes back, and the SDK tries again at once.
+# The browser fires `online` when its network returns, and the SDK retries at once.
 BACK_ONLINE = "window.dispatchEvent(new Event('online'))"
 
 pytestmark = [pytest.mark.browser, pytest.mark.node]
 
 
 class App:
-    """One user's app on pages of one browser profile: ``said`` is what its SDK handed out, over all of them."""
+    """One user's app on pages of one browser profile: ``log`` is the output of its SDK, over all pages."""
 
     def __init__(self, user_id: str, address: str, endpoint: str, **options: Any) -> None:
         self.user_id = user_id
         self.endpoint = endpoint
-        self.said: list[watching.Said] = []
+        self.log: list[watching.LogLine] = []
         self._address = f"{address}own"
         self._options = {"endpoint": endpoint, "appId": watching.APP, "userId": user_id, "userName": "", **options}
         self._running: asyncio.Task[Any] | None = None
 
     async def open(self, context: BrowserContext) -> Page:
-        """A page on which it does not run yet."""
+        """A page on which the app does not run yet."""
         page = await context.new_page()
-        await page.expose_function("told", lambda what: self.said.append(what))  # noqa: PLW0108 - it is wrapped
+        await page.expose_function("report", lambda what: self.log.append(what))  # noqa: PLW0108 - it is wrapped
         await page.goto(self._address)
         return page
 
@@ -64,25 +65,25 @@ class App:
         return {**self._options, "token": watching.token04(token_s)}
 
     def start(self, page: Page, token_s: int = TOKEN_S) -> None:
-        """Logs in, to stay until the token ends."""
+        """Logs in until the token expires."""
         self._running = asyncio.create_task(page.evaluate(RUN, self.options(token_s)))
 
     async def expired(self) -> None:
-        """Waits for the end of the token."""
+        """Waits until the token expires."""
         assert self._running is not None
         await asyncio.wait_for(self._running, watching.ENDS_WITHIN_S)
 
     async def interrupted(self, page: Page) -> None:
-        """Waits until it is offline after having been online, and all that is recorded."""
+        """Waits until it is offline after having been online, and this is recorded."""
 
         async def seen() -> bool:
-            return {one["data"].get("state") for one in self.said if "data" in one} >= {2, 3}
+            return {one["data"].get("state") for one in self.log if "data" in one} >= {2, 3}
 
         await watching.eventually(seen)
         assert await page.evaluate("tap.flush()") > 0
 
     async def lost(self) -> None:
-        """The page on which it ran is gone."""
+        """Marks the page on which it ran as closed."""
         assert self._running is not None
         with contextlib.suppress(Error):
             await self._running
@@ -90,7 +91,7 @@ class App:
     def check(self, folder: Path) -> None:
         """Each event arrived once and in order: the callbacks, and by the sequence numbers all the others."""
         rows = watching.stored(folder, self.user_id)
-        assert watching.stored_callbacks(rows) == watching.told_callbacks(self.said)
+        assert watching.stored_callbacks(rows) == watching.emitted_callbacks(self.log)
         clients = list(dict.fromkeys(row["client_id"] for row in rows))
         for client in clients:
             seqs = [row["seq"] for row in rows if row["client_id"] == client]
@@ -98,11 +99,11 @@ class App:
         assert len({row["id"] for row in rows}) == len(rows)
 
     async def arrived(self, folder: Path) -> None:
-        """Waits until the last that was told has arrived."""
+        """Waits until the last callback has arrived."""
 
         async def seen() -> bool:
             return len(watching.stored_callbacks(watching.stored(folder, self.user_id))) >= len(
-                watching.told_callbacks(self.said)
+                watching.emitted_callbacks(self.log)
             )
 
         await watching.eventually(seen)
@@ -110,9 +111,9 @@ class App:
 
 @contextlib.asynccontextmanager
 async def own_browser(profile: Path, network: int) -> AsyncIterator[tuple[BrowserContext, Process]]:
-    """A browser in a process group of its own, so that it can be killed, on a profile that outlives it."""
-    told = profile / "DevToolsActivePort"
-    told.unlink(missing_ok=True)
+    """A browser in its own process group, which can be killed, with a profile that remains."""
+    port_file = profile / "DevToolsActivePort"
+    port_file.unlink(missing_ok=True)
     process = await asyncio.create_subprocess_exec(
         str(shutil.which("chromium")),
         *FLAGS,
@@ -125,11 +126,11 @@ async def own_browser(profile: Path, network: int) -> AsyncIterator[tuple[Browse
     try:
 
         async def listening() -> bool:
-            return told.exists() and bool(told.read_text())
+            return port_file.exists() and bool(port_file.read_text())
 
         await watching.eventually(listening)
         async with async_playwright() as playwright:
-            browser = await playwright.chromium.connect_over_cdp(f"http://127.0.0.1:{told.read_text().split()[0]}")
+            browser = await playwright.chromium.connect_over_cdp(f"http://127.0.0.1:{port_file.read_text().split()[0]}")
             yield browser.contexts[0], process
     finally:
         if process.returncode is None:
@@ -142,7 +143,7 @@ async def kill(process: Process) -> None:
 
 
 async def duplicates(address: str) -> float:
-    """How many events the server has been sent again."""
+    """How many events the server received again."""
     async with aiohttp.ClientSession() as http, http.get(f"{address}/metrics") as response:
         lines = (await response.text()).splitlines()
     return sum(float(line.split()[-1]) for line in lines if line.startswith('zimwatch_events_total{result="duplicate"'))
@@ -199,18 +200,18 @@ async def runs_full(grace: App, browser: Browser) -> Page:
     grace.start(page, ACTS_TOKEN_S)
     await grace.interrupted(page)
     for _ in range(12):
-        before = len(grace.said)
+        before = len(grace.log)
         await page.evaluate(BACK_ONLINE)
 
         async def again(count: int = before) -> bool:
-            return len(grace.said) > count
+            return len(grace.log) > count
 
         await watching.eventually(again)
     await grace.expired()
     return page
 
 
-async def test_a_server_that_was_away_for_a_whole_login_gets_every_event_once_and_in_order(tmp_path: Path) -> None:
+async def test_a_server_that_was_down_during_a_login_gets_every_event_once_and_in_order(tmp_path: Path) -> None:
     port = free_port()
     endpoint = f"http://127.0.0.1:{port}"
 
@@ -244,13 +245,13 @@ async def test_a_server_that_was_away_for_a_whole_login_gets_every_event_once_an
 
 
 def check_full(full: dict[str, Any], grace: App, folder: Path) -> None:
-    """Only repeats of RECONNECTING were dropped, and what was not arrived."""
+    """Only repeats of RECONNECTING were dropped, and all others arrived."""
     assert full["dropped"] == 0 < full["droppedRepeats"]
     assert full["queuedBytes"] <= FULL_BYTES
-    told, kept = watching.told_callbacks(grace.said), watching.stored(folder, grace.user_id)
+    emitted, kept = watching.emitted_callbacks(grace.log), watching.stored(folder, grace.user_id)
     assert len(kept) == full["queued"]
-    assert len(told) - len(watching.stored_callbacks(kept)) == full["droppedRepeats"]
-    assert changes(watching.stored_callbacks(kept)) == changes(told)
+    assert len(emitted) - len(watching.stored_callbacks(kept)) == full["droppedRepeats"]
+    assert changes(watching.stored_callbacks(kept)) == changes(emitted)
 
 
 def changes(callbacks: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
@@ -258,7 +259,7 @@ def changes(callbacks: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     return [one for before, one in zip([None, *callbacks], callbacks, strict=False) if before is None or one != before]
 
 
-async def test_a_network_that_comes_and_goes_costs_nothing(tmp_path: Path) -> None:
+async def test_an_unstable_network_loses_no_event(tmp_path: Path) -> None:
     async with (
         zimwatch(tmp_path) as running,
         app_server(running.url) as address,
@@ -270,11 +271,11 @@ async def test_a_network_that_comes_and_goes_costs_nothing(tmp_path: Path) -> No
         page = await judy.open(context)
         judy.start(page, ACTS_TOKEN_S)
         for offline in (True, False, True, False, True):
-            before = len(judy.said)
+            before = len(judy.log)
             await context.set_offline(offline)
 
             async def more(count: int = before) -> bool:
-                return len(judy.said) > count
+                return len(judy.log) > count
 
             await watching.eventually(more)
         await judy.expired()
@@ -283,9 +284,9 @@ async def test_a_network_that_comes_and_goes_costs_nothing(tmp_path: Path) -> No
         judy.check(tmp_path)
 
 
-async def test_a_page_that_is_frozen_has_no_heartbeat_until_it_is_resumed(tmp_path: Path) -> None:
+async def test_a_frozen_page_sends_no_heartbeats_until_it_is_resumed(tmp_path: Path) -> None:
     async with (
-        zimwatch(tmp_path) as running,
+        zimwatch(tmp_path, leases=LeaseSettings(heartbeat="3s")) as running,  # so clients send a heartbeat each second
         app_server(running.url) as address,
         watching.dead_network() as network,
         chromium(to(network)) as browser,
@@ -316,11 +317,11 @@ async def test_a_page_that_is_frozen_has_no_heartbeat_until_it_is_resumed(tmp_pa
 
         alices, _ = await asyncio.gather(opened("alice"), opened("bob"))
         await asyncio.gather(beaten("alice", 1), beaten("bob", 1))
-        # Headless Chromium freezes no page, so it is told what the browser would tell it.
+        # Headless Chromium freezes no pages: the test dispatches the events.
         await alices.evaluate("document.dispatchEvent(new Event('freeze'))")
-        await beaten("bob", 10)  # what was on its way
+        await beaten("bob", 2)  # those in flight
         frozen = beats["alice"]
-        await beaten("bob", 10)
+        await beaten("bob", 3)
         assert beats["alice"] == frozen
         await alices.evaluate("document.dispatchEvent(new Event('resume'))")
         await beaten("alice", 2)

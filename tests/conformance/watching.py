@@ -1,4 +1,4 @@
-"""What must be true after the real SDK has run from an offline login to the end of its token, wherever it ran."""
+"""Checks after a run of the real SDK from an offline login to the expiry of its token."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import Any
 
 import aiohttp
 
-from sidecar.domain.connection import EVENTS, STATES
+from sidecar.domain.sdk_words import EVENTS, STATES
 from tests.support.otlp_receiver import Receiver, attributes
 from tests.support.process import DATABASE
 
@@ -29,11 +29,11 @@ ENDS_WITHIN_S = 50
 POLL_S = 0.02
 HELD_S = 1.5
 
-Said = dict[str, Any]
+LogLine = dict[str, Any]
 
 
 def token04(seconds: int) -> str:
-    """A well-formed Token04 that ends in so many seconds; its cipher is random."""
+    """A fake Token04 that expires in so many seconds; its cipher is random."""
     iv, cipher = secrets.token_bytes(16), secrets.token_bytes(128)
     parts = struct.pack(">qh", int(time.time()) + seconds, len(iv)) + iv + struct.pack(">h", len(cipher)) + cipher
     return "04" + base64.b64encode(parts).decode()
@@ -41,7 +41,7 @@ def token04(seconds: int) -> str:
 
 @contextlib.asynccontextmanager
 async def dead_network() -> AsyncIterator[int]:
-    """A port that takes a connection, says nothing, and closes it after a while.
+    """A port that accepts connections, sends nothing, and closes them after a while.
 
     So a login that is made offline is seen as online before the SDK finds out; refused at once, the two come together.
     """
@@ -79,17 +79,17 @@ async def statuses(address: str) -> list[tuple[str, str | None, float]]:
 
 
 async def eventually(condition: Callable[[], Awaitable[bool]], within_s: float = 30) -> None:
-    """Waits until the condition holds; TimeoutError where it doesn't come to that."""
+    """Waits until the condition holds; TimeoutError if it does not."""
     async with asyncio.timeout(within_s):
         while not await condition():  # noqa: ASYNC110 - what is awaited is in another process
             await asyncio.sleep(POLL_S)
 
 
-def check_callbacks(said: list[Said]) -> list[Said]:
-    """The app saw what the SDK gave; gives the SDK's callbacks."""
-    assert said[-1] == {"from": "app", "type": "done", "waiting": 0}
+def check_callbacks(log: list[LogLine]) -> list[LogLine]:
+    """Checks that the app saw the SDK's callbacks; returns these."""
+    assert log[-1] == {"from": "app", "type": "done", "waiting": 0}
     given = {
-        who: [{"type": one["type"], "data": one["data"]} for one in said if one["from"] == who and "data" in one]
+        who: [{"type": one["type"], "data": one["data"]} for one in log if one["from"] == who and "data" in one]
         for who in ("sdk", "app")
     }
     assert given["app"] == given["sdk"]
@@ -101,24 +101,24 @@ def check_callbacks(said: list[Said]) -> list[Said]:
 
 
 def stored(folder: Path, user_id: str = USER) -> list[sqlite3.Row]:
-    """A user's events in the order in which they arrived."""
+    """A user's events in the order of arrival."""
     with contextlib.closing(sqlite3.connect(folder / DATABASE)) as database:
         database.row_factory = sqlite3.Row
         return database.execute("SELECT * FROM events WHERE user_id = ? ORDER BY position", (user_id,)).fetchall()
 
 
 def stored_callbacks(rows: list[sqlite3.Row]) -> list[tuple[Any, ...]]:
-    """The SDK's callbacks among them, as ``told_callbacks`` gives them."""
+    """The SDK's callbacks among them, like those of ``emitted_callbacks``."""
     return [_callback(row) for row in rows if row["type"] in {"connection_state_changed", "token_will_expire"}]
 
 
-def told_callbacks(said: list[Said]) -> list[tuple[Any, ...]]:
-    """What the SDK handed out, from below the tap."""
-    return [_expected(one) for one in said if one["from"] == "sdk"]
+def emitted_callbacks(log: list[LogLine]) -> list[tuple[Any, ...]]:
+    """The callbacks of the SDK, recorded below the tap."""
+    return [_expected(one) for one in log if one["from"] == "sdk"]
 
 
-def check_rows(folder: Path, callbacks: list[Said], token: str) -> list[str]:
-    """Each callback is a row, in the same order and verbatim, and no secret is kept. The ids of the state changes."""
+def check_rows(folder: Path, callbacks: list[LogLine], token: str) -> list[str]:
+    """Each callback is a row, in the same order and verbatim, without secrets. Returns the ids of state changes."""
     rows = stored(folder)
     assert [row["seq"] for row in rows] == sorted(row["seq"] for row in rows)
     assert len({row["client_id"] for row in rows}) == 1
@@ -144,18 +144,18 @@ def check_rows(folder: Path, callbacks: list[Said], token: str) -> list[str]:
     return [str(uuid.UUID(bytes=row["id"])) for row in rows if row["type"] == "connection_state_changed"]
 
 
-async def check_spans(receiver: Receiver, ids: list[str], callbacks: list[Said]) -> None:
+async def check_spans(receiver: Receiver, ids: list[str], callbacks: list[LogLine]) -> None:
     """Each state change is one span, in one trace."""
     spans = await receiver.wait_for(spans=len(ids))
-    told = {attributes(span)["zim.event.id"]: span for span in spans}
-    assert len(spans) == len(told) == len(ids)
+    by_event = {attributes(span)["zim.event.id"]: span for span in spans}
+    assert len(spans) == len(by_event) == len(ids)
     assert len({span.trace_id for span in spans}) == 1
     changes = [_expected(one) for one in callbacks if one["type"] == "connectionStateChanged"]
     for number, (event_id, change) in enumerate(zip(ids, changes, strict=True)):
-        given = attributes(told[event_id])
+        given = attributes(by_event[event_id])
         assert (given["zim.connection.state"], given["zim.connection.event"]) == change[:2]
         assert given.get("zim.extended_data", "") == change[2]
-        assert bool(told[event_id].parent_span_id) is (number > 0)
+        assert bool(by_event[event_id].parent_span_id) is (number > 0)
 
 
 def _callback(row: sqlite3.Row) -> tuple[Any, ...]:
@@ -164,7 +164,7 @@ def _callback(row: sqlite3.Row) -> tuple[Any, ...]:
     return (row["connection_state"], row["connection_event"], row["extended_data"])
 
 
-def _expected(callback: Said) -> tuple[Any, ...]:
+def _expected(callback: LogLine) -> tuple[Any, ...]:
     data = callback["data"]
     if callback["type"] == "tokenWillExpire":
         return ("token_will_expire", data["second"])

@@ -1,4 +1,4 @@
-"""Where a client lives in a test: the real SDK in real time, or the simulated one on a clock that the test moves."""
+"""Environments of a client in tests: the real SDK in real time, or the simulated one on a simulated clock."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from typing import Any, Protocol, TypeVar
 import pytest
 
 from sidecar.clock import now_us
-from sidecar.domain.connection import EVENTS, STATES
+from sidecar.domain.sdk_words import EVENTS, STATES
+from sidecar.domain.units import SECOND_US
 from sidecar.sdk import (
     NOWHERE,
     Bridge,
@@ -22,9 +23,9 @@ from sidecar.sdk import (
     SimulatorClient,
     ZimClient,
 )
-from sidecar.sdk.install import find
+from sidecar.sdk.client.install import find
 from sidecar.sdk.token04 import made_up
-from tests.support.events import BEGIN_US, SECOND_US
+from tests.support.events import BEGIN_US
 
 T = TypeVar("T")
 APP = 1234567890
@@ -32,7 +33,7 @@ TICK_S = 0.02
 
 
 class World(Protocol):
-    """A client without a network, and the time it lives in."""
+    """A client without a network, and its clock."""
 
     @property
     def client(self) -> ZimClient: ...
@@ -93,7 +94,7 @@ async def world_of(kind: str) -> AsyncIterator[World]:
 
 
 async def until(world: World, condition: Callable[[], bool], within_s: float = 20) -> None:
-    """Lets time pass until the condition holds; TimeoutError where it doesn't come to that in the world's time."""
+    """Lets time pass until the condition holds; TimeoutError if it takes too long by the world's clock."""
     deadline_us = world.now_us() + round(within_s * SECOND_US)
     while not condition():
         if world.now_us() > deadline_us:
@@ -102,24 +103,24 @@ async def until(world: World, condition: Callable[[], bool], within_s: float = 2
 
 
 async def done(world: World, work: Coroutine[Any, Any, T], within_s: float = 20) -> T:
-    """What ``work`` gives."""
+    """The result of ``work``."""
     task = asyncio.create_task(work)
     await until(world, task.done, within_s)
     return await task
 
 
 def token(world: World, seconds: int) -> str:
-    """A made-up token that ends in so many seconds."""
+    """A fake token that expires in so many seconds."""
     return made_up(world.now_us() + seconds * SECOND_US, Random(1))  # noqa: S311 - it is made up
 
 
 def offline(world: World, seconds: int = 600) -> LoginConfig:
-    """For a login that needs no network."""
+    """The configuration of an offline login."""
     return LoginConfig(token=token(world, seconds), is_offline_login=True)
 
 
-class Heard:
-    """What a client said: state changes by name, and the seconds of tokenWillExpire."""
+class Recorded:
+    """Records a client's callbacks: state changes by name, and the seconds of tokenWillExpire."""
 
     def __init__(self, client: ZimClient) -> None:
         self.moves: list[tuple[str, str]] = []

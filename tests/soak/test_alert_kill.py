@@ -1,6 +1,6 @@
 """Killed again and again while alerts fire and resolve, and the receiver fails a third of the time.
 
-Each beginning and each end arrives at least once, nothing stays firing that has ended, and no row of the ledger says
+Each beginning and each end arrives at least once, nothing stays firing that has ended, and no row of the alert log says
 "sent" of what the receiver did not see.
 """
 
@@ -121,7 +121,7 @@ async def test_every_firing_and_every_resolution_arrives_however_often_it_is_kil
         sent = {row[0] for row in database.execute("SELECT public_id FROM alert_messages WHERE state = 'sent'")}
         count = database.execute("SELECT count(*) FROM alert_messages").fetchone()[0]
         firing = database.execute("SELECT count(*) FROM alerts WHERE state = 'firing'").fetchone()[0]
-        notes = database.execute("SELECT what, count(*) FROM alert_notifications WHERE state = 'told' GROUP BY what")
+        notes = database.execute("SELECT what, count(*) FROM alert_notifications WHERE state = 'planned' GROUP BY what")
         assert dict(notes.fetchall()) == {"firing": ALERTS, "resolved": ALERTS}
     assert firing == 0
     assert sent <= set(hook.ids)
@@ -130,7 +130,7 @@ async def test_every_firing_and_every_resolution_arrives_however_often_it_is_kil
 
 def complete(taken: list[dict[str, Any]]) -> int:
     """How many alerts' beginning and end have arrived."""
-    told: dict[int, set[str]] = defaultdict(set)
+    types_by_alert: dict[int, set[str]] = defaultdict(set)
     for one in taken:
-        told[one["alert"]["id"]].add(one["type"])
-    return sum(types == {"alert.firing", "alert.resolved"} for types in told.values())
+        types_by_alert[one["alert"]["id"]].add(one["type"])
+    return sum(types == {"alert.firing", "alert.resolved"} for types in types_by_alert.values())

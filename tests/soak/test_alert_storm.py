@@ -1,4 +1,4 @@
-"""50,000 users are kicked out within a minute: few messages, every alert in the ledger, and ingest goes on."""
+"""50,000 users are kicked out within a minute: few messages, every alert in the log, and ingest continues."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ async def sent(address: str, waiting: list[bytes], *, within_s: float) -> list[f
 
 
 class Others:
-    """Users whom the storm does not touch, and who go on saying that they are online."""
+    """Users outside the storm, who keep reporting that they are online."""
 
     def __init__(self) -> None:
         self._clients = [str(uuid.uuid4()) for _ in range(OTHERS)]
@@ -85,7 +85,7 @@ class Others:
         return await sent(address, made, within_s=seconds)
 
 
-def told(waited: list[float]) -> str:
+def summary(waited: list[float]) -> str:
     ordered = sorted(waited)
     return f"p50 {ordered[len(ordered) // 2] * 1e3:.0f} ms, p99 {ordered[len(ordered) * 99 // 100] * 1e3:.0f} ms"
 
@@ -126,4 +126,5 @@ async def test_50000_kicks_in_a_minute_are_few_messages_and_50000_alerts(tmp_pat
     with contextlib.closing(sqlite3.connect(tmp_path / DATABASE)) as database:
         count = database.execute("SELECT count(DISTINCT user_id) FROM alerts WHERE kind = 'kicked_out'").fetchone()[0]
     assert count == USERS
-    print(f"\nothers were answered before the storm: {told(calm)}; in it: {told(storm)}; {len(hook.taken)} messages")  # noqa: T201
+    summaries = f"before the storm: {summary(calm)}; in it: {summary(storm)}"
+    print(f"\nothers were answered {summaries}; {len(hook.taken)} messages")  # noqa: T201

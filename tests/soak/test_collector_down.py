@@ -1,4 +1,4 @@
-"""The collector is away for a million events: ingest goes on as before, memory stays flat, and all arrive."""
+"""The collector is away for a million events: ingest continues as before, memory stays flat, and all arrive."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from benchmarks.events import Fleet
-from benchmarks.processes import receiver, rss_mb, told
+from benchmarks.processes import received, receiver, rss_mb
 from tests.support.process import free_port, serving
 
 pytestmark = pytest.mark.soak
@@ -54,6 +54,6 @@ async def test_all_arrive_when_it_is_back_and_nothing_slowed_or_piled_up_in_memo
         # The first parts fill the caches; the last ones must be no slower than those behind them, within the noise.
         assert memory[-1] < memory[3] + SPARE_MB
         async with receiver(port) as url, asyncio.timeout(600):
-            while (await told(url))["spans"] < EVENTS:  # noqa: ASYNC110 - it is another process that is waited for
+            while (await received(url))["spans"] < EVENTS:  # noqa: ASYNC110 - it is another process that is waited for
                 await asyncio.sleep(0.5)
             assert rss_mb(process.pid) < memory[3] + SPARE_MB

@@ -11,7 +11,7 @@ import pytest
 from sidecar.clock import now_us
 from sidecar.sdk import BridgeClient, LoginConfig
 from sidecar.sdk.token04 import made_up
-from tests.conformance.worlds import APP, Heard, bridge
+from tests.conformance.worlds import APP, Recorded, bridge
 
 pytestmark = [pytest.mark.soak, pytest.mark.node]
 
@@ -31,7 +31,7 @@ async def test_a_hundred_clients_live_in_one_child_and_their_memory_is_told(caps
     async with bridge() as started:
         empty = _memory_mb(started.pid)
         clients = [started.create(APP) for _ in range(CLIENTS)]
-        heard = [Heard(client) for client in clients]
+        recorded = [Recorded(client) for client in clients]
         expired = [asyncio.Event() for _ in clients]
 
         async def life(client: BridgeClient, number: int) -> None:
@@ -48,11 +48,11 @@ async def test_a_hundred_clients_live_in_one_child_and_their_memory_is_told(caps
         after = _memory_mb(started.pid)
     each = (full - empty) / CLIENTS
     with capsys.disabled():
-        print(  # noqa: T201 - it is asked for
+        print(  # noqa: T201 - its reader wants the figure
             f"\n{CLIENTS} clients in one child: {full:.0f} MB logged in ({each:.1f} MB each, {empty:.0f} MB with none),"
             f" {after:.0f} MB at the end"
         )
-    for one in heard:
+    for one in recorded:
         assert {state for state, _ in one.moves} == {"CONNECTED", "RECONNECTING", "DISCONNECTED"}
         assert one.moves[-1] == ("DISCONNECTED", "TOKEN_EXPIRED")
     assert full < 1_000

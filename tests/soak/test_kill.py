@@ -18,9 +18,9 @@ import pytest
 
 from sidecar.clock import now_us
 from sidecar.store import Store
-from tests.integration.test_store import projected
 from tests.support.otlp_receiver import attributes, receiving
 from tests.support.process import DATABASE, serving
+from tests.support.stores import projected
 
 pytestmark = pytest.mark.soak
 

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from aiohttp import web
 
-from sidecar import alerting, app
+from sidecar import alerting, web_application
 from sidecar.canary import CanaryStatus
 from sidecar.clock import now_us
 from sidecar.settings import Settings
 from sidecar.store import Store
+from sidecar.web.server import Runner
 
 
 @contextlib.asynccontextmanager
@@ -20,13 +21,13 @@ async def overview_with(status: CanaryStatus, folder: Path) -> AsyncIterator[str
     """The overview's address."""
     store = Store.open(f"sqlite:///{folder / 'zimwatch.db'}", clock=now_us)
 
-    async def no_metrics() -> tuple[bytes, str]:
+    async def no_metrics(_app_id: int | None) -> tuple[bytes, str]:
         return b"", ""
 
-    built = app.build(
-        Settings(), store, alerting.engine_of(Settings()), now_us, metrics_text=no_metrics, canary=lambda: status
+    built = web_application.build(
+        Settings(), store, alerting.reaction_of(Settings()), now_us, metrics_text=no_metrics, canary=lambda: status
     )
-    runner = web.AppRunner(built, shutdown_timeout=1.0)
+    runner = Runner(built, Settings().server, shutdown_timeout=1.0)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.support.events import BEGIN_US, SECOND_US
+from sidecar.domain.units import SECOND_US
+from tests.support.events import BEGIN_US
 
 DAY_S = 86_400
 
@@ -30,6 +31,6 @@ class Machine:
         self.now_us += int(seconds * SECOND_US)
 
     def restarts(self, *, down_s: float) -> None:
-        """Zimwatch is down for a while, and its steady clock begins anew."""
+        """Zimwatch is down for a while, and its steady clock restarts at 0."""
         self.now_us += int(down_s * SECOND_US)
         self.steady_us = 0

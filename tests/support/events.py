@@ -6,9 +6,10 @@ import uuid
 from typing import Any
 
 from sidecar.domain.events import CONNECTION_STATE_CHANGED, Event
+from sidecar.domain.moment import moment_us
+from sidecar.domain.units import SECOND_US
 
 APP_ID = 1234567890
-SECOND_US = 1_000_000
 # 2026-11-23T14:00:00Z: where the tests' time begins.
 BEGIN_US = 1_795_442_400 * SECOND_US
 
@@ -45,7 +46,11 @@ class Phone:
             "user_id": self.user_id,
             "platform": "Web",
         }
-        return Event(**given | fields)
+        fields_of_event = given | fields
+        fields_of_event.setdefault(
+            "moment_us", moment_us(fields_of_event["occurred_at_us"], fields_of_event["received_at_us"])
+        )
+        return Event(**fields_of_event)
 
     def login(self, at: float, *, token_expires_at_us: int | None = None) -> Event:
         """A call of login: it begins a session."""

@@ -26,13 +26,13 @@ _WORD = ctypes.sizeof(_VOID)
 
 
 class Faults:
-    """Each write, sync and lock of shared memory asks ``decide``, which gives the code to fail with, or SQLITE_OK."""
+    """Each write, sync and lock of shared memory calls ``decide``, which gives the code to fail with, or SQLITE_OK."""
 
     def __init__(self) -> None:
         self.decide: Callable[[str], int] = lambda _operation: SQLITE_OK
         self.count = 0
 
-    def ask(self, operation: str) -> int:
+    def code(self, operation: str) -> int:
         self.count += 1
         return self.decide(operation)
 
@@ -46,7 +46,7 @@ def faults() -> Iterator[Faults]:
     library.sqlite3_vfs_register.argtypes = [_VOID, _INT]
     library.sqlite3_vfs_unregister.argtypes = [_VOID]
     original = library.sqlite3_vfs_find(None)
-    asked = Faults()
+    faults = Faults()
     kept: list[Any] = []
 
     def words(address: int, count: int) -> Any:
@@ -64,18 +64,18 @@ def faults() -> Iterator[Faults]:
 
             @_WRITE  # type: ignore[untyped-decorator]
             def faulty_write(file: Any, data: Any, size: int, offset: int) -> int:
-                code = asked.ask("write")
+                code = faults.code("write")
                 return code or int(write(file, data, size, offset))
 
             @_SYNC  # type: ignore[untyped-decorator]
             def faulty_sync(file: Any, flags: int) -> int:
-                code = asked.ask("sync")
+                code = faults.code("sync")
                 return code or int(sync(file, flags))
 
             @_SHM_LOCK  # type: ignore[untyped-decorator]
             def faulty_lock(file: Any, offset: int, count: int, flags: int) -> int:
                 taking = flags & 2  # SQLITE_SHM_LOCK; letting go cannot fail
-                code = asked.ask("lock") if taking else SQLITE_OK
+                code = faults.code("lock") if taking else SQLITE_OK
                 return code or int(shm_lock(file, offset, count, flags)) if shm_lock else SQLITE_OK
 
             copy[_METHODS_WRITE] = ctypes.cast(faulty_write, _VOID).value or 0
@@ -100,7 +100,7 @@ def faults() -> Iterator[Faults]:
     own[_VFS_OPEN] = ctypes.cast(faulty_open, _VOID).value or 0
     library.sqlite3_vfs_register(ctypes.addressof(own), 1)
     try:
-        yield asked
+        yield faults
     finally:
         library.sqlite3_vfs_register(original, 1)
         library.sqlite3_vfs_unregister(ctypes.addressof(own))

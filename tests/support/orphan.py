@@ -7,7 +7,7 @@ import os
 import sys
 
 from sidecar.sdk import NOWHERE, Bridge
-from sidecar.sdk.install import find
+from sidecar.sdk.client.install import find
 
 
 async def main() -> None:

@@ -63,8 +63,8 @@ class Receiver:
     def _take(self, sent: ExportTraceServiceRequest, spans: list[Span]) -> None:
         self.spans += spans
         for of_resource in sent.resource_spans:
-            told = {one.key: one.value.string_value for one in of_resource.resource.attributes}
-            self.services.add(told["service.name"])
+            attributes = {one.key: one.value.string_value for one in of_resource.resource.attributes}
+            self.services.add(attributes["service.name"])
 
     async def wait_for(self, *, spans: int = 0, requests: int = 0, within_s: float = 20) -> list[Span]:
         """The spans so far, once there are as many spans and requests; TimeoutError where they don't come."""

@@ -1,4 +1,4 @@
-"""Pages as Chromium opens them, what it complains about, and users that have a story to show there."""
+"""Pages in Chromium with its complaints, and users with a history."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ async def opened(browser: Browser, complaints: list[str], **options: Any) -> Pag
     context = await browser.new_context(**options)
     await context.add_init_script(WATCH)
     page = await context.new_page()
-    page.on("console", lambda told: complaints.append(told.text) if told.type in {"error", "warning"} else None)
+    page.on(
+        "console", lambda message: complaints.append(message.text) if message.type in {"error", "warning"} else None
+    )
     page.on("pageerror", lambda error: complaints.append(str(error)))
     return page
 
@@ -50,30 +52,38 @@ def ago(seconds: float) -> str:
     return (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat(timespec="milliseconds")
 
 
-async def told(running: Zimwatch, user_id: str, *events: dict[str, Any], device: str = "phone", begin: int = 1) -> None:
+async def report(
+    running: Zimwatch,
+    user_id: str,
+    *events: dict[str, Any],
+    device: str = "phone",
+    begin: int = 1,
+    token: str | None = None,
+) -> None:
     """Reports events of one device, in order."""
     client = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{user_id}/{device}"))
     common = {"user_id": user_id, "client_id": client, "session_id": client, "device_id": device, "platform": "Web"}
     _, answer = await running.send(
-        [wire_event(**{**common, "seq": seq, **one}) for seq, one in enumerate(events, begin)]
+        [wire_event(**{**common, "seq": seq, **one}) for seq, one in enumerate(events, begin)],
+        **({} if token is None else {"Authorization": f"Bearer {token}"}),
     )
     assert answer["rejected"] == []
 
 
 async def some_users(running: Zimwatch) -> None:
-    """Everybody with a story."""
+    """Users in every status."""
     expires = (datetime.now(UTC) + timedelta(hours=2)).isoformat(timespec="milliseconds")
     login = {"type": "login", "offline_login": False, "token_expires_at": expires}
-    await told(running, "alice", login | {"occurred_at": ago(90)}, {"occurred_at": ago(89)})
-    await told(running, "bob", {"occurred_at": ago(80)}, {"occurred_at": ago(70), "state": 3, "event": 3})
-    await told(running, "bob", {"occurred_at": ago(60)}, device="desk")
+    await report(running, "alice", login | {"occurred_at": ago(90)}, {"occurred_at": ago(89)})
+    await report(running, "bob", {"occurred_at": ago(80)}, {"occurred_at": ago(70), "state": 3, "event": 3})
+    await report(running, "bob", {"occurred_at": ago(60)}, device="desk")
     kicked = {"state": 0, "event": 4, "extended_data": '{"reason":1,"message":"on another device"}'}
-    await told(running, "carol", login | {"occurred_at": ago(55)}, {"occurred_at": ago(54)})
-    await told(running, "carol", login | {"occurred_at": ago(30)}, {"occurred_at": ago(29)}, device="desk")
-    await told(running, "carol", kicked | {"occurred_at": ago(29.5)}, begin=3)
-    await told(running, "carol", {"occurred_at": ago(20), "state": 0, "event": 0}, device="desk", begin=3)
-    await told(running, "dave", {"occurred_at": ago(50)}, {"occurred_at": ago(10), "state": 0, "event": 5})
-    await told(running, "erin", {"occurred_at": ago(9), "state": 0, "event": 99})
-    await told(running, "m" * 300 + "<b>allory", {"occurred_at": ago(8), "state": 0, "event": 2})
-    asked = {"matchers": {"user_id": "dave"}, "duration": "4h", "reason": "he tests his phone", "author": "dana"}
-    await running.http.post("/v1/silences", json=asked)
+    await report(running, "carol", login | {"occurred_at": ago(55)}, {"occurred_at": ago(54)})
+    await report(running, "carol", login | {"occurred_at": ago(30)}, {"occurred_at": ago(29)}, device="desk")
+    await report(running, "carol", kicked | {"occurred_at": ago(29.5)}, begin=3)
+    await report(running, "carol", {"occurred_at": ago(20), "state": 0, "event": 0}, device="desk", begin=3)
+    await report(running, "dave", {"occurred_at": ago(50)}, {"occurred_at": ago(10), "state": 0, "event": 5})
+    await report(running, "erin", {"occurred_at": ago(9), "state": 0, "event": 99})
+    await report(running, "m" * 300 + "<b>allory", {"occurred_at": ago(8), "state": 0, "event": 2})
+    silence = {"matchers": {"user_id": "dave"}, "duration": "4h", "reason": "he tests his phone", "author": "dana"}
+    await running.http.post("/v1/silences", json=silence)

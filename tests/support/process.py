@@ -10,7 +10,7 @@ import socket
 import sys
 import time
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
 import aiohttp
@@ -29,12 +29,15 @@ def free_port() -> int:
 
 
 @contextlib.asynccontextmanager
-async def serving(folder: Path, settings: Mapping[str, str] | None = None) -> AsyncIterator[tuple[str, Process]]:
-    """The address and the process of a server on ``folder/zimwatch.db``. At the end it is asked to stop.
+async def serving(
+    folder: Path, settings: Mapping[str, str] | None = None, *, before: Sequence[str] = ()
+) -> AsyncIterator[tuple[str, Process]]:
+    """The address and the process of a server on ``folder/zimwatch.db``. At the end it is stopped.
 
-    ``settings`` are environment variables; of this process's own none that Zimwatch would read is passed on.
+    ``settings`` are environment variables; of this process's own none that Zimwatch would read is passed on. ``before``
+    is a program that becomes the one named behind it.
 
-    RuntimeError if it does not become ready, or does not exit with 0 when asked; one that was killed is left alone.
+    RuntimeError if it does not become ready, or does not exit with 0 when stopped; one that was killed is left alone.
     """
     address = f"http://127.0.0.1:{(port := free_port())}"
     environ = {key: value for key, value in os.environ.items() if not key.startswith(("ZIMWATCH_", "OTEL_"))}
@@ -42,8 +45,7 @@ async def serving(folder: Path, settings: Mapping[str, str] | None = None) -> As
     log = folder / "serve.log"
     with log.open("ab") as output:
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "sidecar", *options),
+            *(*before, sys.executable, "-m", "sidecar", *options),
             cwd=folder,
             env={**environ, "ZIMWATCH_LOGS__LEVEL": "warning", **(settings or {})},
             stdout=output,

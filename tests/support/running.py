@@ -12,7 +12,6 @@ import aiohttp
 import msgspec
 
 from sidecar import app
-from sidecar.clock import now_us, steady_us
 from sidecar.settings import (
     KEYS,
     AlertSettings,
@@ -23,9 +22,12 @@ from sidecar.settings import (
     Loaded,
     ServerSettings,
     Settings,
+    SignInSettings,
     ZegoSettings,
 )
 from sidecar.store import Store
+from sidecar.system import processes
+from sidecar.system.processes import Start
 from tests.support.clocks import Machine
 
 
@@ -36,13 +38,13 @@ class Zimwatch(msgspec.Struct, frozen=True):
     store: Store
     http: aiohttp.ClientSession
 
-    async def send(self, body: Any, **headers: str) -> tuple[int, Any]:
+    async def send(self, body: Any, query: str = "", **headers: str) -> tuple[int, Any]:
         """Posts a body (bytes as they are, the rest as JSON) to the ingest call: status and answer."""
         data = io.BytesIO(body if isinstance(body, bytes) else msgspec.json.encode(body))
         given = {"Content-Type": "application/json"} | {
             name.replace("_", "-"): value for name, value in headers.items()
         }
-        async with self.http.post("/v1/events", data=data, headers=given) as response:
+        async with self.http.post(f"/v1/events{query}", data=data, headers=given) as response:
             return response.status, await response.json(content_type=None)
 
     async def get(self, path: str, **headers: str) -> tuple[int, Any]:
@@ -59,10 +61,15 @@ async def zimwatch(
     max_body_bytes: int = 1_048_576,
     zego: ZegoSettings | None = None,
     machine: Machine | None = None,
+    start: Start = processes.start,
     port: int = 0,
+    server: ServerSettings | None = None,
     dashboard: DashboardSettings | None = None,
     alerts: AlertSettings | None = None,
     leases: LeaseSettings | None = None,
+    apps: tuple[int, ...] = (),
+    allowed_origins: tuple[str, ...] = (),
+    sign_in: SignInSettings | None = None,
 ) -> AsyncIterator[Zimwatch]:
     """Runs on ``folder/zimwatch.db``, by the real clocks or those of ``machine``, until the context ends.
 
@@ -70,18 +77,21 @@ async def zimwatch(
     day are old, and whether the next second comes in the middle of a test is chance.
     """
     settings = Settings(
-        server=ServerSettings(port=port),
+        server=msgspec.structs.replace(server or ServerSettings(), port=port),
+        sign_in=sign_in or SignInSettings(),
         database=DatabaseSettings(url=f"sqlite:///{folder / 'zimwatch.db'}"),
-        ingest=IngestSettings(max_body_bytes=max_body_bytes),
+        ingest=IngestSettings(max_body_bytes=max_body_bytes, apps=apps, allowed_origins=allowed_origins),
         zego=zego or ZegoSettings(),
         dashboard=dashboard or DashboardSettings(),
         alerts=alerts or AlertSettings(offline_too_long="0s"),
         leases=leases or LeaseSettings(),
     )
     in_force = tuple(Loaded(settings, dict.fromkeys(KEYS, "default")).shown())
-    clock, steady = (machine.clock, machine.steady) if machine else (now_us, steady_us)
+    system = app.System(start=start)
+    if machine is not None:
+        system = msgspec.structs.replace(system, clock=machine.clock, steady=machine.steady)
     async with (
-        app.running(settings, environ or {}, clock=clock, steady=steady, in_force=in_force) as served,
+        app.running(settings, environ or {}, system=system, in_force=in_force) as served,
         aiohttp.ClientSession(served.url, auto_decompress=True) as http,
     ):
         yield Zimwatch(served.url, served.store, http)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 
 import aiohttp
 import msgspec
+from yarl import URL
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -45,7 +46,7 @@ class Stream:
 
 @contextlib.asynccontextmanager
 async def streaming(
-    http: aiohttp.ClientSession, path: str, headers: Mapping[str, str] | None = None
+    http: aiohttp.ClientSession, path: str | URL, headers: Mapping[str, str] | None = None
 ) -> AsyncIterator[Stream]:
     """Opens the stream at ``path`` until the context ends. A line may hold a whole page."""
     timeout = aiohttp.ClientTimeout(total=None)

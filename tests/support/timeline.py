@@ -1,11 +1,11 @@
-"""A small language for what happens to users and who is told what, second by second, on a real database.
+"""A small language for what happens to users and what is sent about it, second by second, on a real database.
 
     story = Timeline(tmp_path).at(0).kicked("carol").at(30).login("carol")
     story.want(firing("kicked_out", "carol")).between(0, 2)
     story.want(resolved("kicked_out", "carol")).between(30, 31)
     story.run(until=60)
 
-The rules, the ledger and the plan of messages are the real ones; the time is passed in, and nothing is sent.
+The rules, the alert log and the plan of messages are the real ones; the time is passed in, and nothing is sent.
 """
 
 from __future__ import annotations
@@ -18,22 +18,28 @@ from typing import Any, Self
 import msgspec
 import sqlalchemy as sa
 
-from sidecar.alerting.engine import Engine, Gathered, Policy
+from sidecar.alerting.alert_reaction import AlertReaction, Gathered, Policy
 from sidecar.alerting.forecast import Forecast
+from sidecar.alerting.tables import alert_log, message_rows
+from sidecar.alerting.tables.alert_retention import AlertRetention
+from sidecar.alerting.tables.alert_values import AlertFilter, Message
 from sidecar.clock import steady_us
-from sidecar.domain.alerting.alert import Alert
-from sidecar.domain.alerting.matching import Silence
+from sidecar.domain.alerts.alert import Alert
+from sidecar.domain.alerts.routing import Silence
 from sidecar.domain.events import Event
-from sidecar.domain.lease import Leases
-from sidecar.domain.lease_time import plain
-from sidecar.store import alert_log, engine, event_log, notifications
-from sidecar.store.alert_records import AlertFilter, Message
-from sidecar.store.event_log import Batch
-from sidecar.store.projections import Projections
-from sidecar.store.retention import Pruner, Retention
-from tests.support.events import APP_ID, BEGIN_US, SECOND_US, Phone
+from sidecar.domain.lease import Leases, LeaseTime
+from sidecar.domain.texts import verbatim
+from sidecar.domain.units import SECOND_US
+from sidecar.store.care.retention import Pruner, Retention
+from sidecar.store.log import event_log
+from sidecar.store.log.event_log import Batch
+from sidecar.store.log.followers import Followers
+from sidecar.store.sqlite import database_file
+from sidecar.store.sqlite.sqlite_database import SqliteDatabase
+from sidecar.store.users.projections import Projections
+from tests.support.events import APP_ID, BEGIN_US, Phone
 
-STEP_S = 0.5
+STEP_S = 1.0
 OPS = "ops"
 
 
@@ -42,7 +48,7 @@ def us(seconds: float) -> int:
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """A message: what it tells of which kind, and of whom (None: of an app, or of many)."""
+    """A message: what happened, the kind, and the user (None: an app, or many users)."""
 
     what: str
     kind: str
@@ -84,17 +90,20 @@ class Timeline:
         self.policy = policy or Policy(receivers={OPS: 1_000}, most_per_minute=1_000)
         self.leases = leases or Leases()
         # Everything goes that the rules do not look back to.
-        rules_us = self.policy.thresholds.looks_back_us
-        self.retention = Retention(events_us=SECOND_US, alerts_us=SECOND_US, rules_us=rules_us)
-        self.engine = Engine(self.policy)
-        self.database = engine.connect(folder / "timeline.db", writes=True)
-        engine.migrate(self.database, folder / "timeline.db")
+        self.kept_us, self.rules_us = SECOND_US, self.policy.thresholds.looks_back_us
+        self.reaction = AlertReaction(self.policy)
+        self._opened = SqliteDatabase(database_file.claim(folder / "timeline.db"))
+        self._opened.migrate()
+        self.database = self._opened.writes
         with self.database.connect() as connection:
             connection.connection.execute("PRAGMA synchronous = OFF")  # nothing here survives a crash
+        with self.database.begin() as connection:
+            Followers(self.reaction).begin(connection)
+        self._connection: sa.Connection | None = None
         self.projections: Projections | None = None
         self._forecast = Forecast(self.policy.thresholds.token_forecast_us)
         self.forecasts = 0
-        self.told: list[tuple[float, Wanted, Message]] = []
+        self.sent: list[tuple[float, Wanted, Message]] = []
         self._now = 0.0
         self._lived = -STEP_S
         self._phones: dict[tuple[str, str], Phone] = {}
@@ -154,10 +163,10 @@ class Timeline:
         def look(now: float) -> None:
             def tick(connection: sa.Connection) -> None:
                 ending = self._forecast.ending(connection, us(now))
-                while self.engine.tick(connection, us(now), Gathered(tokens_ending=ending)):
+                while self.reaction.tick(connection, us(now), Gathered(tokens_ending=ending)).result:
                     pass
 
-            self._in_transaction(tick)
+            self.in_transaction(tick)
             self.forecasts += 1
 
         return self.act(look)
@@ -168,19 +177,24 @@ class Timeline:
     def restart(self) -> Self:
         """Zimwatch ends and starts again: only what is in the database is left."""
 
-        def again(_now: float) -> None:
-            self.engine = Engine(self.policy)
+        def again(now: float) -> None:
+            self.reaction = AlertReaction(self.policy)
+            self.in_transaction(lambda connection: self.reaction.begin(connection, us(now)))
             self._forecast = Forecast(self.policy.thresholds.token_forecast_us)
             self.projections = None
 
         return self.act(again)
 
-    def pruned(self, retention: Retention | None = None) -> Self:
+    def pruned(self, kept_us: int | None = None, rules_us: int | None = None) -> Self:
         """Retention has done all that it has to do at that moment."""
 
         def prune(now: float) -> None:
-            pruner = Pruner(retention or self.retention, steady_us)
-            while self._in_transaction(lambda c: pruner.slice(c, us(now))) is not None:
+            alerts = AlertRetention(
+                kept_us=self.kept_us if kept_us is None else kept_us,
+                rules_us=self.rules_us if rules_us is None else rules_us,
+            )
+            pruner = Pruner(Retention(events_us=SECOND_US), steady_us, [alerts])
+            while self.in_transaction(lambda c: pruner.slice(c, us(now))) is not None:
                 pass
 
         return self.act(prune)
@@ -195,16 +209,16 @@ class Timeline:
                 author="dana",
                 reason="tests",
             )
-            self._in_transaction(lambda c: self.engine.silence(c, wanted, us(now)))
+            self.in_transaction(lambda c: self.reaction.silence(c, wanted))
 
         return self.act(silence)
 
     def acknowledged(self, alert_id: int, who: str = "dana") -> Self:
-        return self.act(lambda now: self._in_transaction(lambda c: self.engine.acknowledge(c, alert_id, who, us(now))))
+        return self.act(lambda now: self.in_transaction(lambda c: self.reaction.acknowledge(c, alert_id, who, us(now))))
 
     def stalled(self, part: str, since: float | None, why: str = "HTTP 503") -> Self:
-        gathered = Gathered(stalled={part: (None if since is None else us(since), why)})
-        return self.act(lambda now: self._in_transaction(lambda c: self.engine.tick(c, us(now), gathered)))
+        gathered = Gathered(stalled={part: (None if since is None else us(since), verbatim(why))})
+        return self.act(lambda now: self.in_transaction(lambda c: self.reaction.tick(c, us(now), gathered)))
 
     def act(self, act: Callable[[float], Any]) -> Self:
         self._acts[self._now].append(act)
@@ -218,17 +232,17 @@ class Timeline:
         return want
 
     def run(self, until: float) -> None:
-        """Lives through it all, and holds what was told to what was wanted: that, then, and nothing else."""
+        """Runs it all. What was sent must be what was wanted: that, then, and nothing else."""
         self._lived = -STEP_S
         self.run_on(until)
 
     def run_on(self, until: float) -> None:
         """The same from where it stopped."""
         self.live_on(until)
-        left = list(self.told)
+        left = list(self.sent)
         for want in self._wants:
             found = next((t for t in left if t[1] == want.wanted and want.earliest <= t[0] <= want.latest), None)
-            assert found is not None, f"{want.wanted} between {want.earliest} and {want.latest}: {self._said()}"
+            assert found is not None, f"{want.wanted} between {want.earliest} and {want.latest}: {self._sent_text()}"
             left.remove(found)
         assert not left, f"not wanted: {[(at, wanted) for at, wanted, _ in left]}"
 
@@ -245,13 +259,11 @@ class Timeline:
         return self
 
     def live_on(self, until: float, *, every: float = STEP_S) -> None:
-        """From where it stopped; the rules are told the time so often."""
+        """From where it stopped, with a tick of the rules so often."""
         step = self._lived + every
         while step <= until:
             self._happens(step)
-            with self.database.begin() as connection:
-                self._tick(connection, step)
-                self._tell(connection, step)
+            self.in_transaction(lambda connection: self._second(connection, step))  # noqa: B023 - called at once
             self._lived = step
             step += every
 
@@ -269,21 +281,29 @@ class Timeline:
             return alert_log.page(connection, AlertFilter(limit=1_000_000, **wanted)).alerts
 
     def close(self) -> None:
-        self.database.dispose()
+        if self._connection is not None:
+            self._connection.close()
+        self._opened.close()
 
     def _append(self, events: list[Event]) -> None:
         if events:
-            time = plain(max(event.received_at_us for event in events))
+            time = LeaseTime.without_skips(max(event.received_at_us for event in events))
 
             def append(connection: sa.Connection) -> None:
                 projections = self._projected(connection)
-                event_log.append(connection, [Batch(events)], projections, time=time, reactions=[self.engine])
+                event_log.append(
+                    connection, [Batch(events)], projections, time=time, followers=Followers(self.reaction)
+                )
 
-            self._in_transaction(append)
+            self.in_transaction(append)
+
+    def _second(self, connection: sa.Connection, now: float) -> None:
+        self._tick(connection, now)
+        self._tell(connection, now)
 
     def _tick(self, connection: sa.Connection, now: float) -> None:
-        self._projected(connection).sweep(connection, plain(us(now)), 1_000)
-        while self.engine.tick(connection, us(now), Gathered()):
+        self._projected(connection).sweep(connection, LeaseTime.without_skips(us(now)), 1_000)
+        while self.reaction.tick(connection, us(now), Gathered()).result:
             pass
 
     def _projected(self, connection: sa.Connection) -> Projections:
@@ -293,18 +313,21 @@ class Timeline:
 
     def _tell(self, connection: sa.Connection, now: float) -> None:
         for receiver in self.policy.receivers:
-            for message in self.engine.plan(connection, receiver, us(now)):
-                notifications.sent(connection, message.id, {"status": 200}, us(now))
+            for message in self.reaction.plan(connection, receiver, us(now)).result:
+                message_rows.mark_sent(connection, message.id, {"status": 200}, us(now))
                 alert = message.body["alert"]
                 wanted = Wanted(message.what, alert["kind"], alert["user_id"], "alerts" in message.body)
-                self.told.append((now, wanted, message))
+                self.sent.append((now, wanted, message))
 
-    def _in_transaction(self, work: Callable[[sa.Connection], Any]) -> Any:
-        with self.database.begin() as connection:
-            return work(connection)
+    def in_transaction(self, work: Callable[[sa.Connection], Any]) -> Any:
+        """What ``work`` gives, on the one connection that is kept from one transaction to the next."""
+        if self._connection is None:
+            self._connection = self.database.connect()
+        with self._connection.begin():
+            return work(self._connection)
 
-    def _said(self) -> str:
-        return ", ".join(f"{at}: {wanted.what} {wanted.kind} {wanted.user_id}" for at, wanted, _ in self.told)
+    def _sent_text(self) -> str:
+        return ", ".join(f"{at}: {wanted.what} {wanted.kind} {wanted.user_id}" for at, wanted, _ in self.sent)
 
 
 __all__ = ["APP_ID", "Timeline", "digest", "firing", "repeated", "resolved"]

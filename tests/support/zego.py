@@ -11,7 +11,8 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.support.events import APP_ID, BEGIN_US, SECOND_US
+from sidecar.domain.units import SECOND_US
+from tests.support.events import APP_ID, BEGIN_US
 
 SECRET = "callback-secret"
 SERVER_SECRET = "0123456789abcdef0123456789abcdef"

@@ -1,6 +1,6 @@
 /*
- * The app of app-log.js in Node.js; prints its log. Arguments: the ws address that stands for every server, and where the
- * tap is to be installed its options as JSON and the name of what is to go wrong with it.
+ * The app of app-log.js in Node.js; prints its log. Arguments: a ws address for every server, and to install the tap its
+ * options as JSON and the name of a failure.
  */
 "use strict";
 
@@ -18,7 +18,7 @@ async function main() {
   const ZIM = loadZim({ address: network });
   let tap = null;
   if (options) {
-    const { ZimTap } = require(path.join(sdk, "zim-tap.js"));
+    const { ZimTap } = require(path.join(sdk, "tap/zim-tap.js"));
     const given = JSON.parse(options);
     if (fault) faults[fault](given);
     tap = ZimTap.install(ZIM, given);

@@ -1,21 +1,19 @@
 /*
- * An app that does with the real SDK whatever an app may do, and logs what it sees of it, in order. With the tap and
- * without it the log must be the same. Runs in a page and in Node.js; gives the log's lines.
+ * An app that uses the real SDK in every way, and logs what it sees, in order. The log must be the same with and without
+ * the tap. Runs in a page and in Node.js; returns the lines of the log.
  *
- * What the SDK leaves to chance is kept out of the log: it tells of repeated RECONNECTING once, and what a destroyed
- * client trips over in a page it leaves out.
+ * The log leaves out what is random: repeats of RECONNECTING, and errors of a destroyed client in a page.
  */
 (function (root) {
   "use strict";
 
   /*
-   * Whether a destroyed client has tripped over its own end, and over nothing of the tap. `destroy` of zego-zim-web
-   * 2.29.0 closes the SDK's databases and sets the client's fields to null, while reads that a login began and timers
-   * still go on; how far they have come is chance. Seen of the bare SDK in Chromium: each time where `destroy` comes
-   * right after an offline login, and now and then in this app beside busy loops. The logout before `destroy` trips
-   * over `onLogout` every time: that stays in the log.
+   * Whether an error comes from a destroyed client of the SDK, and not from the tap. `destroy` of zego-zim-web 2.29.0
+   * closes the SDK's databases and sets the client's fields to null while reads of a login and timers are still running.
+   * The SDK alone fails like this in Chromium, always if `destroy` follows an offline login at once, and sometimes in
+   * this app on a busy machine. The error about `onLogout` of a logout before `destroy` always occurs, and is logged.
    */
-  root.trippedOverItsEnd = function trippedOverItsEnd(error) {
+  root.isFromDestroyedClient = function isFromDestroyedClient(error) {
     const { name, message, stack } = error ?? {};
     if (!/\/sdk\.js:\d/.test(stack) || /zim-tap/.test(stack)) return false;
     return name === "InvalidStateError"
@@ -44,7 +42,7 @@
 
     const plain = (error) => (error instanceof Error ? `${error.name}: ${error.message}` : JSON.stringify(error));
     const fault = (kind) => (error) => {
-      if (!destroyed || !root.trippedOverItsEnd(error)) log(kind, plain(error));
+      if (!destroyed || !root.isFromDestroyedClient(error)) log(kind, plain(error));
     };
     watch({ unhandled: fault("unhandled rejection"), uncaught: fault("uncaught") });
 
@@ -137,7 +135,7 @@
     thrown("logout after destroy", () => zim.logout());
     await settled("login after destroy", zim.login("alice", config(60)));
     const next = ZIM.create(1234);
-    log("created anew", next !== zim);
+    log("created again", next !== zim);
     next.on("connectionStateChanged", (_zim, data) => log("next", JSON.stringify([data.state, data.event])));
     await settled("login of the next", next.login("alice", config(20)));
     next.off();

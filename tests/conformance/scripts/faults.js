@@ -1,6 +1,6 @@
 /*
- * What can go wrong around the tap, by name. Each takes the options of the tap, and leaves the SDK alone: what both use
- * fails for the tap only. In a page and in Node.js.
+ * Failures in the environment of the tap, by name. Each takes the options of the tap, and does not affect the SDK: what both
+ * use fails for the tap alone. In a page and in Node.js.
  */
 (function (root) {
   "use strict";
@@ -23,7 +23,7 @@
     forTap(root.IDBObjectStore.prototype, "add", function () {
       return this.transaction.db.name.startsWith("zimwatch-tap");
     }, work);
-  const fetched = (work) => () => forTap(root, "fetch", (url) => String(url).endsWith("/v1/events"), work);
+  const fetched = (work) => () => forTap(root, "fetch", (url) => String(url).includes("/v1/events"), work);
 
   const faults = {
     "fetch throws": fetched(() => fail("TypeError")),

@@ -1,12 +1,12 @@
 /*
- * The tap on a stand-in for the SDK, for what the real one never does without a server: KICKED_OUT, a renewal that
- * succeeds, values of a later version. Arguments: the scenario, the server's address, and an ingest token.
- * Prints what the scenario gives, as JSON.
+ * The tap on a fake SDK, for what the real one does only with a server: KICKED_OUT, a successful renewal, values of a
+ * later version. Arguments: the scenario, the server's address, and an ingest token. Prints the scenario's result as
+ * JSON.
  */
 "use strict";
 
 const path = require("node:path");
-const { ZimTap } = require(path.join(__dirname, "../../../sidecar/sdk/zim-tap.js"));
+const { ZimTap } = require(path.join(__dirname, "../../../sidecar/sdk/tap/zim-tap.js"));
 
 function makeZim() {
   return class ZIM {
@@ -69,6 +69,8 @@ function same(before, after) {
 }
 
 const [, , scenario, endpoint, ingestToken, queue] = process.argv;
+const warnings = [];
+console.warn = (...given) => warnings.push(given.join(" "));
 const options = { endpoint, ingestToken, queue: queue ?? false };
 
 const scenarios = {
@@ -76,8 +78,8 @@ const scenarios = {
     const ZIM = makeZim();
     const before = surface(ZIM);
     const wrong = [{}, { endpoint: "" }, { endpoint: "javascript:0" }, undefined];
-    const said = wrong.map((given) => attempt(() => ZimTap.install(ZIM, given)));
-    said.push(attempt(() => ZimTap.install({}, options)));
+    const errors = wrong.map((given) => attempt(() => ZimTap.install(ZIM, given)));
+    errors.push(attempt(() => ZimTap.install({}, options)));
     const zim = ZIM.create(1);
     const handler = () => {};
     zim.on("connectionStateChanged", handler);
@@ -88,7 +90,7 @@ const scenarios = {
     const tap = ZimTap.install(ZIM, options);
     const twice = attempt(() => ZimTap.install(ZIM, options));
     tap.uninstall();
-    return { said, late, kept, untouched, twice };
+    return { errors, late, kept, untouched, twice };
   },
 
   async uninstall() {
@@ -124,7 +126,7 @@ const scenarios = {
       await new Promise((resolve) => setTimeout(resolve, 20));
       left = tap.status().queued;
     }
-    return { left, problems, status: tap.status() };
+    return { left, problems, warnings, status: tap.status() };
   },
 
   async heart() {
@@ -144,7 +146,103 @@ const scenarios = {
     return { left: await tap.flush() };
   },
 
-  /* Records ten events, says so, and is killed. */
+  /* A page that is frozen before the server sets the interval of heartbeats; its token is renewed, and it is resumed. */
+  async frozen() {
+    globalThis.document = new EventTarget();
+    const ZIM = makeZim();
+    const tap = ZimTap.install(ZIM, { ...options, heartbeatSeconds: 3600 });
+    const rest = async () => {
+      await tap.flush(); // the answer sets one second
+      await new Promise((resolve) => setTimeout(resolve, 1300));
+    };
+    const zim = ZIM.create(1);
+    zim.login("alice", "");
+    document.dispatchEvent(new Event("freeze"));
+    await rest();
+    await zim.renewToken("next");
+    document.dispatchEvent(new Event("resume"));
+    await rest();
+    return { left: await tap.flush() };
+  },
+
+  /* A logout without a callback, as natively while reconnecting. Returns the steps. */
+  async silent() {
+    const ZIM = makeZim();
+    const steps = [];
+    ZIM.prototype.logout = () => {};
+    const tap = ZimTap.install(ZIM, { ...options, heartbeatSeconds: 0.01 });
+    const zim = ZIM.create(1);
+    const step = async (name, work) => {
+      work();
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      await tap.flush();
+      steps.push(name);
+    };
+    await step("in", () => zim.login("alice", ""));
+    await step("lost", () => zim.emit(3, 3));
+    await step("out", () => zim.logout());
+    await step("late", () => zim.emit(3, 3));
+    await step("back", () => zim.emit(2, 0));
+    await step("out", () => zim.logout());
+    await step("in", () => zim.login("alice", ""));
+    return { steps, left: await tap.flush() };
+  },
+
+  /* A user without consent, and one who withdraws it while events are queued. */
+  async consent() {
+    const Unasked = makeZim();
+    const before = surface(Unasked);
+    const idle = ZimTap.install(Unasked, { ...options, enabled: false });
+    const untouched = same(before, surface(Unasked));
+    await Unasked.create(1).login("mallory", "");
+    const nothing = [await idle.flush(), idle.status().queued];
+    idle.uninstall();
+    await idle.stop();
+
+    const ZIM = makeZim();
+    const tap = ZimTap.install(ZIM, { ...options, enabled: true });
+    const zim = ZIM.create(1);
+    const handler = () => {};
+    zim.on("connectionStateChanged", handler);
+    await zim.login("alice", "");
+    await tap.flush();
+    zim.emit(3, 3);
+    await tap.stop();
+    zim.emit(2, 0);
+    const left = await tap.flush();
+    const status = tap.status();
+    return { untouched, nothing, left, status, kept: zim.slots.get("connectionStateChanged") === handler, warnings };
+  },
+
+  /* Misspelt options, for two classes. */
+  async typo() {
+    for (let count = 0; count < 2; count += 1) {
+      ZimTap.install(makeZim(), { ...options, deviceID: "desk", ingesttoken: "x" }).uninstall();
+    }
+    ZimTap.install(makeZim(), { ...options, deviceId: "desk", onProblem: undefined }).uninstall();
+    return warnings;
+  },
+
+  /* The clock is stopped at a moment, in ms. */
+  async old() {
+    const ZIM = makeZim();
+    const real = Date.now;
+    const shift = Number(queue) - real();
+    globalThis.Date = class extends Date {
+      constructor(...given) {
+        super(...(given.length ? given : [real() + shift]));
+      }
+      static now() {
+        return real() + shift;
+      }
+    };
+    const tap = ZimTap.install(ZIM, { ...options, queue: false });
+    const zim = ZIM.create(1);
+    zim.login("alice", "");
+    return { left: await tap.flush(), status: tap.status(), warnings };
+  },
+
+  /* Records ten events, reports it, and is killed. */
   async killed() {
     const ZIM = makeZim();
     ZimTap.install(ZIM, options);
@@ -155,13 +253,13 @@ const scenarios = {
     process.kill(process.pid, "SIGKILL");
   },
 
-  /* Sends what others have left. */
+  /* Sends the events that other processes left. */
   async heir() {
     const tap = ZimTap.install(makeZim(), options);
     return { left: await tap.flush(), status: tap.status() };
   },
 
-  /* What the SDK hands out is not always what its typings say. Gives what the app sees, with the tap and without. */
+  /* The SDK's data may differ from its typings. Returns what the app sees with the tap and without. */
   async strange() {
     const loop = {};
     loop.self = loop;
@@ -203,7 +301,7 @@ const scenarios = {
     return { same, count: bare.seen.length, refused: all.length + 1 };
   },
 
-  /* The clock is set back and forth. */
+  /* The clock is set forward and back. */
   async clock() {
     const ZIM = makeZim();
     const now = Date.now;
@@ -221,17 +319,17 @@ const scenarios = {
     return { left, status: tap.status() };
   },
 
-  /* The SDK refuses a call, and says in its message what it was given. */
+  /* The SDK rejects a call with a message that contains an argument. */
   async refused() {
     const ZIM = makeZim();
-    ZIM.prototype.sendMessage = (message) => Promise.reject({ code: 6000121, message: message.told });
+    ZIM.prototype.sendMessage = (message) => Promise.reject({ code: 6000121, message: message.reason });
     const tap = ZimTap.install(ZIM, options);
     const zim = ZIM.create(1);
     zim.login("alice", "");
-    for (const told of ["The user is not logged in.", "cannot send: the secret words"]) {
-      await zim.sendMessage({ told, message: "the secret words" }).catch(() => {});
+    for (const reason of ["The user is not logged in.", "cannot send: the secret words"]) {
+      await zim.sendMessage({ reason, message: "the secret words" }).catch(() => {});
     }
-    await zim.sendMessage({ get told() { return "not logged in"; }, message: "" }).catch(() => {});
+    await zim.sendMessage({ get reason() { return "not logged in"; }, message: "" }).catch(() => {});
     return { left: await tap.flush() };
   },
 
@@ -239,7 +337,7 @@ const scenarios = {
     const ZIM = makeZim();
     const limit = 6000;
     const problems = [];
-    // The server is looked for once the queue is full.
+    // The server becomes reachable once the queue is full.
     const target = endpoint;
     const fetch = globalThis.fetch;
     let isOpen = false;
@@ -269,5 +367,5 @@ const scenarios = {
   },
 };
 
-// No call of process.exit: the tap keeps no process alive.
+// No process.exit: the tap does not keep the process alive.
 scenarios[scenario]().then((given) => process.stdout.write(JSON.stringify(given)));

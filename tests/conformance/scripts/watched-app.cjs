@@ -1,11 +1,11 @@
-/* The app of watched-app.js in Node.js. Its first argument is its options as JSON; it tells all on stdout, a line each. */
+/* The app of watched-app.js in Node.js. Its argument is the options as JSON; it prints a line of JSON for each step. */
 "use strict";
 
 const path = require("node:path");
 
 const sdk = path.join(__dirname, "../../../sidecar/sdk");
 const { loadZim } = require(path.join(sdk, "node/zim-environment.cjs"));
-const { ZimTap } = require(path.join(sdk, "zim-tap.js"));
+const { ZimTap } = require(path.join(sdk, "tap/zim-tap.js"));
 require("./watched-app.js");
 
 const { network, ...options } = JSON.parse(process.argv[2]);

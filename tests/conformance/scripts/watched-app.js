@@ -1,8 +1,8 @@
 /*
- * An app as its developer would write it, over the real SDK: one user logs in offline and stays until the token ends.
- * Runs in a page and in Node.js. `say` gets one object for each thing that happens.
+ * A usual app on the real SDK: one user logs in offline and stays until the token expires. Runs in a page and in Node.js.
+ * `say` gets an object for each callback and each step.
  *
- * What the SDK itself hands out is told from below the tap, by a listener between the two.
+ * The SDK's own callbacks are recorded below the tap, by a listener between the two.
  */
 (function (root) {
   "use strict";

@@ -7,7 +7,7 @@ import im.zego.zim.enums.ZIMConnectionState;
 import java.io.File;
 import org.json.JSONObject;
 
-/** An app with the Android reporter on a stand-in for the SDK. Given: scenario, endpoint, the queue's file, a Token04. */
+/** An app with the Android reporter on a fake SDK. Arguments: scenario, endpoint, the queue's file, a Token04. */
 public class App {
     static int handled;
 
@@ -35,11 +35,11 @@ public class App {
         options.endpoint = given[1];
         options.appID = 1234567890;
         options.appVersion = "4.2";
-        options.deviceID = "port";
+        options.deviceId = "port";
         options.queueFile = new File(given[2]);
         options.mostEvents = scenario.equals("bounded") ? 10 : 2000;
         options.firstRetryMs = 20;
-        options.heartbeatMs = scenario.equals("heart") ? 30 : 15_000;
+        options.heartbeatMs = scenario.matches("heart|silent|kit") ? 30 : 15_000;
         ZimwatchReporter reporter = new ZimwatchReporter(options);
         ZIM zim = new ZIM();
         zim.setEventHandler(new Handler(reporter));
@@ -56,16 +56,29 @@ public class App {
             reporter.logout(zim);
         } else if (scenario.equals("heart")) {
             login(reporter, zim, given[3]);
-            System.in.read(); // until the test has heard enough
+            System.in.read(); // until the test has received enough
             reporter.logout(zim);
+        } else if (scenario.equals("silent")) {
+            login(reporter, zim, given[3]);
+            zim.says(3, 3, new JSONObject());
+            reporter.logoutCalled();
+            zim.says(3, 3, new JSONObject());
+            System.in.read(); // longer than the interval of heartbeats
+        } else if (scenario.equals("kit")) {
+            zim.says(1, 1, new JSONObject());
+            zim.says(2, 0, new JSONObject());
+            reporter.loggedIn("carol");
+            reporter.loggedIn("carol");
+            System.in.read(); // until the test has received enough
+            reporter.logoutCalled();
         } else if (scenario.equals("bounded")) {
             for (int count = 0; count < 50; count++) zim.says(3, 3, new JSONObject());
         }
         for (int left = options.endpoint.endsWith(":9") ? 20 : 3000; left > 0 && reporter.waiting() > 0; left--) {
             Thread.sleep(10);
         }
-        JSONObject told = new JSONObject().put("empty", reporter.waiting() == 0).put("dropped", reporter.dropped());
-        System.out.print(told.put("handled", handled));
+        JSONObject report = new JSONObject().put("empty", reporter.waiting() == 0).put("dropped", reporter.dropped());
+        System.out.print(report.put("handled", handled));
     }
 
     private static void login(ZimwatchReporter reporter, ZIM zim, String token) {

@@ -1,4 +1,4 @@
-// A stand-in for the part of the ZIM C++ SDK that the reporter touches, with the SDK's own names and signatures.
+// Fakes the part of the ZIM C++ SDK that the reporter uses, with its names and signatures.
 #pragma once
 
 #include <functional>

@@ -1,4 +1,4 @@
-// An app with the C++ reporter on a stand-in for the SDK. Given: scenario, endpoint, the queue's file, a Token04.
+// An app with the C++ reporter on a fake SDK. Arguments: scenario, endpoint, the queue's file, a Token04.
 #include <arpa/inet.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -11,7 +11,7 @@
 
 namespace {
 
-zimwatch::Answer post(const std::string &port, const std::string &body) {
+zimwatch::Answer post(const std::string &port, const std::string &path, const std::string &body) {
     const int connection = socket(AF_INET, SOCK_STREAM, 0);
     sockaddr_in address{};
     address.sin_family = AF_INET;
@@ -22,7 +22,7 @@ zimwatch::Answer post(const std::string &port, const std::string &body) {
     zimwatch::Answer answer;
     std::string got;
     if (connect(connection, reinterpret_cast<sockaddr *>(&address), sizeof address) == 0) {
-        const std::string request = "POST /v1/events HTTP/1.1\r\nHost: 127.0.0.1:" + port +
+        const std::string request = "POST " + path + " HTTP/1.1\r\nHost: 127.0.0.1:" + port +
                                     "\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: " +
                                     std::to_string(body.size()) + "\r\n\r\n" + body;
         for (std::size_t sent = 0; sent < request.size();) {
@@ -62,8 +62,8 @@ int main(int, char **arguments) {
     options.queue_file = file;
     options.most_events = scenario == "bounded" ? 10 : 2000;
     options.first_retry = std::chrono::milliseconds(20);
-    if (scenario == "heart") options.heartbeat = std::chrono::milliseconds(30);
-    options.post = [port](const std::string &body) { return post(port, body); };
+    if (scenario == "heart" || scenario == "silent" || scenario == "kit") options.heartbeat = std::chrono::milliseconds(30);
+    options.post = [port](const std::string &path, const std::string &body) { return post(port, path, body); };
     auto reporter = std::make_shared<zimwatch::Reporter>(options);
     zim::ZIM sdk;
     auto handler = std::make_shared<zimwatch::Watched<Handler>>(reporter);
@@ -89,6 +89,19 @@ int main(int, char **arguments) {
         log_in(token);
         std::cin.get(); // until the test has heard enough
         zimwatch::logout(reporter, &sdk);
+    } else if (scenario == "silent") {
+        log_in(token);
+        sdk.says(3, 3, "");
+        reporter->logout_called();
+        sdk.says(3, 3, "");
+        std::cin.get(); // a heartbeat would have come long before
+    } else if (scenario == "kit") {
+        sdk.says(1, 1, "");
+        sdk.says(2, 0, "");
+        reporter->logged_in("carol");
+        reporter->logged_in("carol");
+        std::cin.get(); // until the test has heard enough
+        reporter->logout_called();
     } else if (scenario == "bounded") {
         for (int count = 0; count < 50; ++count) sdk.says(3, 3, "");
     }

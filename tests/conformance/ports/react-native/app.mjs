@@ -1,6 +1,6 @@
 /*
- * An app with the React Native reporter. Given: scenario, endpoint, the queue's file, a Token04. The SDK is a stand-in
- * with the names and shapes of zego-zim-react-native; in the scenario "real" it is zego-zim-web, which has the same.
+ * An app with the React Native reporter. Arguments: scenario, endpoint, the queue's file, a Token04. The SDK is a fake with
+ * the names and shapes of zego-zim-react-native; in the scenario "real" it is zego-zim-web, which has the same.
  */
 import { once } from "node:events";
 import { readFile, rename, writeFile } from "node:fs/promises";
@@ -33,9 +33,18 @@ class ZIM {
 }
 
 const [, , scenario, endpoint, file, token, node] = process.argv;
+const writing = new Set();
+let read = null; // the reporter counts what waited from before only once its storage is read
 const storage = {
-  getItem: () => readFile(file, "utf8").catch(() => null),
-  setItem: (_key, value) => writeFile(`${file}.new`, value).then(() => rename(`${file}.new`, file)),
+  getItem() {
+    read = rest(scenario === "later" ? 50 : 0).then(() => readFile(file, "utf8").catch(() => null)); // slower than the app
+    return read;
+  },
+  setItem(_key, value) {
+    const written = writeFile(`${file}.new`, value).then(() => rename(`${file}.new`, file));
+    writing.add(written);
+    return written.finally(() => writing.delete(written));
+  },
 };
 
 function realZim() {
@@ -51,10 +60,11 @@ const reporter = watch(zim, {
   storage,
   sdkVersion: "2.28.0",
   appVersion: "4.2",
-  deviceID: "port",
+  deviceId: "port",
   mostEvents: scenario === "bounded" ? 10 : 2000,
-  heartbeatMs: scenario === "heart" ? 30 : 15000,
+  heartbeatMs: ["heart", "silent", "kit"].includes(scenario) ? 30 : 15000,
   firstRetryMs: 20,
+  ...(scenario === "typo" ? { deviceID: "desk", token: "x" } : {}),
 });
 
 const handled = [];
@@ -82,6 +92,19 @@ if (scenario === "life") {
   await zim.login("carol", config(token));
   await once(process.stdin, "data"); // until the test has heard enough
   zim.logout();
+} else if (scenario === "silent") {
+  await zim.login("carol", config(token));
+  zim.says(3, 3);
+  reporter.logoutCalled();
+  zim.says(3, 3);
+  await once(process.stdin, "data"); // a heartbeat would have come long before
+} else if (scenario === "kit") {
+  zim.says(1, 1);
+  zim.says(2, 0);
+  reporter.loggedIn("carol");
+  reporter.loggedIn("carol");
+  await once(process.stdin, "data"); // until the test has heard enough
+  reporter.logoutCalled();
 } else if (scenario === "bounded") {
   for (let count = 0; count < 50; count += 1) zim.says(3, 3);
 } else if (scenario === "real") {
@@ -89,9 +112,10 @@ if (scenario === "life") {
   await zim.login("carol", config(token04(4)));
   await expired;
 }
-await rest(20);
+await Promise.all([read, rest(20)]);
 for (let left = endpoint.endsWith(":9") ? 20 : 3000; left > 0 && reporter.waiting() > 0; left -= 1) await rest(10);
-await rest(50); // the storage has written by then
-const told = { empty: reporter.waiting() === 0, dropped: reporter.dropped() };
-process.stdout.write(JSON.stringify(scenario === "real" ? { ...told, callbacks: handled } : { ...told, handled: handled.length }));
+do await Promise.all(writing);
+while (await rest(10, writing.size > 0)); // one write may follow another
+const report = { empty: reporter.waiting() === 0, dropped: reporter.dropped() };
+process.stdout.write(JSON.stringify(scenario === "real" ? { ...report, callbacks: handled } : { ...report, handled: handled.length }));
 process.exit(0);

@@ -1,10 +1,10 @@
-// An app with the Unity reporter on a stand-in for the SDK. Given: scenario, endpoint, the queue's file, a Token04.
+// An app with the Unity reporter on a fake SDK. Arguments: scenario, endpoint, the queue's file, a Token04.
 using System;
 using System.Collections.Generic;
 using System.Runtime.InteropServices;
 using System.Threading;
 
-// A stand-in for the part of the ZIM Unity SDK that an app's code touches, with its own names and signatures.
+// Fakes the part of the ZIM Unity SDK that apps use, with its names and signatures.
 enum ZIMConnectionState { Disconnected, Connecting, Connected, Reconnecting }
 enum ZIMConnectionEvent { Success, ActiveLogin, LoginTimeout, LoginInterrupted, KickedOut, TokenExpired }
 enum ZIMErrorCode { Success }
@@ -44,7 +44,7 @@ static class App
         {
             Endpoint = given[1], AppId = 1234567890, Platform = "Win", SdkVersion = "2.18.0", AppVersion = "4.2", DeviceId = "port",
             QueueFile = given[2], FirstRetryMs = 20,
-            MostEvents = scenario == "bounded" ? 10 : 2000, HeartbeatMs = scenario == "heart" ? 30 : 15000,
+            MostEvents = scenario == "bounded" ? 10 : 2000, HeartbeatMs = scenario == "heart" || scenario == "silent" || scenario == "kit" ? 30 : 15000,
         };
         var handled = 0;
         var reporter = new ZimwatchReporter(options);
@@ -88,6 +88,23 @@ static class App
             logIn(given[3]);
             Console.In.Read(); // until the test has heard enough
             logOut();
+        }
+        else if (scenario == "silent")
+        {
+            logIn(given[3]);
+            zim.Says(3, 3);
+            reporter.LogoutCalled();
+            zim.Says(3, 3);
+            Console.In.Read(); // a heartbeat would have come long before
+        }
+        else if (scenario == "kit")
+        {
+            zim.Says(1, 1);
+            zim.Says(2, 0);
+            reporter.LoggedIn("carol");
+            reporter.LoggedIn("carol");
+            Console.In.Read(); // until the test has heard enough
+            reporter.LogoutCalled();
         }
         else if (scenario == "bounded") for (var count = 0; count < 50; count++) zim.Says(3, 3);
         for (var left = options.Endpoint.EndsWith(":9") ? 20 : 3000; left > 0 && reporter.Waiting > 0; left--) Thread.Sleep(10);

@@ -9,7 +9,7 @@ import im.zego.zim.enums.ZIMConnectionEvent;
 import im.zego.zim.enums.ZIMConnectionState;
 import org.json.JSONObject;
 
-/** A stand-in for the part of the ZIM Android SDK that the reporter touches, with its own names and signatures. */
+/** Fakes the part of the ZIM Android SDK that the reporter uses, with its names and signatures. */
 public class ZIM {
     private ZIMEventHandler handler;
 

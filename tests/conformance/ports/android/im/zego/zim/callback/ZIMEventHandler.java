@@ -5,7 +5,7 @@ import im.zego.zim.enums.ZIMConnectionEvent;
 import im.zego.zim.enums.ZIMConnectionState;
 import org.json.JSONObject;
 
-/** A stand-in for the SDK's own. */
+/** Fakes the SDK's. */
 public abstract class ZIMEventHandler {
     public void onConnectionStateChanged(
             ZIM zim, ZIMConnectionState state, ZIMConnectionEvent event, JSONObject extendedData) {}

@@ -2,7 +2,7 @@ package im.zego.zim.callback;
 
 import im.zego.zim.entity.ZIMError;
 
-/** A stand-in for the SDK's own. */
+/** Fakes the SDK's. */
 public interface ZIMTokenRenewedCallback {
     void onTokenRenewed(String token, ZIMError errorInfo);
 }

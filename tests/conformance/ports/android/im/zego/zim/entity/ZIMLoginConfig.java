@@ -1,6 +1,6 @@
 package im.zego.zim.entity;
 
-/** A stand-in for the SDK's own. */
+/** Fakes the SDK's. */
 public class ZIMLoginConfig {
     public String userName = "";
     public String token = "";

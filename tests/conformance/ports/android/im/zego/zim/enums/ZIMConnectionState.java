@@ -1,6 +1,6 @@
 package im.zego.zim.enums;
 
-/** A stand-in for the SDK's own. */
+/** Fakes the SDK's. */
 public enum ZIMConnectionState {
     DISCONNECTED,
     CONNECTING,

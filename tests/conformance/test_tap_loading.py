@@ -1,0 +1,211 @@
+"""How pages load the tap, and its messages to developers; in Chromium, with a fake SDK."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from playwright.async_api import Browser, Page
+
+from tests.conformance.app_pages import SDK_FOLDER
+from tests.conformance.event_server import event_server
+from tests.conformance.watching import eventually
+from tests.support.chromium import chromium
+from tests.support.process import free_port, serving
+
+DOCS = Path(__file__).parents[2] / "docs/web-tap.md"
+SDK = """<!doctype html><meta charset="utf-8"><title>An app</title><script>
+class ZIM {
+  static create() { return (ZIM.shared ??= new ZIM()); }
+  static getInstance() { return ZIM.shared ?? null; }
+  static getVersion() { return "9.9.9"; }
+  slots = new Map();
+  on(type, handler) { this.slots.set(type, handler); }
+  off(type) { this.slots.delete(type); }
+  login() { this.slots.get("connectionStateChanged")?.(this, { state: 2, event: 0 }); return Promise.resolve(); }
+}
+window.errors = [];
+addEventListener("error", (event) => errors.push(event.message));
+addEventListener("unhandledrejection", (event) => errors.push(String(event.reason)));
+addEventListener("load", () => { window.isLoaded = true; });
+</script>
+"""
+OWN_COPY = f'{SDK}<script src="/zim-tap.js"></script>'
+APP = """<script>
+  const zim = ZIM.create(1);
+  zim.on("connectionStateChanged", () => { window.handled = (window.handled ?? 0) + 1; });
+  zim.login("alice", "");
+</script><p>The app</p>"""
+LATER = "<script>window.begin = () => { ZIM.create(1).login('alice', ''); };</script>"
+
+pytestmark = [pytest.mark.browser, pytest.mark.node]
+
+
+def snippet(endpoint: str) -> str:
+    """The snippet of docs/web-tap.md, as copied by a reader."""
+    (found,) = re.findall(r"```html\n(<script>\nimport\(.*?</script>)\n```", DOCS.read_text(), re.DOTALL)
+    return str(found).replace("https://zimwatch.example.com", endpoint)
+
+
+@contextlib.asynccontextmanager
+async def app(html: str, policy: str | None = None) -> AsyncIterator[str]:
+    """The address of an app's page."""
+
+    async def page(_request: web.Request) -> web.Response:
+        headers = {"Content-Security-Policy": policy} if policy else {}
+        return web.Response(text=html, content_type="text/html", headers=headers)
+
+    async def tap(_request: web.Request) -> web.FileResponse:
+        return web.FileResponse(SDK_FOLDER / "tap/zim-tap.js")
+
+    application = web.Application()
+    application.add_routes([web.get("/", page), web.get("/zim-tap.js", tap)])
+    runner = web.AppRunner(application)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/"
+    finally:
+        await runner.cleanup()
+
+
+async def opened(browser: Browser, address: str, warnings: list[str]) -> Page:
+    page = await (await browser.new_context()).new_page()
+    page.on("console", lambda line: warnings.append(line.text) if line.type == "warning" else None)
+    await page.goto(address, wait_until="load")
+    return page
+
+
+async def check_untouched(browser: Browser, endpoint: str) -> None:
+    """With the snippet the page loads, its app runs, and nothing is thrown."""
+    async with app(SDK + snippet(endpoint) + APP) as address:
+        page = await opened(browser, address, [])
+        assert await page.evaluate("[window.isLoaded, window.handled, window.errors]") == [True, 1, []]
+        await page.context.close()
+
+
+async def test_the_snippet_neither_blocks_nor_breaks_a_page_while_zimwatch_is_stopped_down_or_slow(
+    tmp_path: Path,
+) -> None:
+    async def slow(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        headers = ("200 OK", "Content-Type: text/javascript", "Access-Control-Allow-Origin: *", "Content-Length: 9999")
+        writer.write(("HTTP/1.1 " + "\r\n".join(headers) + "\r\n\r\n/* the rest never comes */").encode())
+        writers.append(writer)
+
+    writers: list[asyncio.StreamWriter] = []
+    server = await asyncio.start_server(slow, "127.0.0.1", 0)
+    async with chromium() as browser, serving(tmp_path) as (endpoint, process):
+        await check_untouched(browser, f"http://127.0.0.1:{free_port()}")
+        await check_untouched(browser, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        process.send_signal(signal.SIGSTOP)
+        try:
+            await check_untouched(browser, endpoint)
+        finally:
+            process.send_signal(signal.SIGCONT)
+        server.close()
+        for writer in writers:
+            writer.close()
+    assert writers
+
+
+async def test_the_snippet_installs_before_create_or_not_at_all(tmp_path: Path) -> None:
+    async with serving(tmp_path) as (endpoint, _), chromium() as browser:
+        warnings: list[str] = []
+        async with app(SDK + snippet(endpoint) + APP) as address:
+            page = await opened(browser, address, warnings)
+            await eventually(lambda: _is(bool(warnings)))
+            assert "too late: install the tap before ZIM.create()" in warnings[0]
+            assert await page.evaluate("[window.handled, window.errors, window.zimTap === undefined]") == [1, [], True]
+        async with app(SDK + snippet(endpoint) + LATER) as address:
+            page = await opened(browser, address, warnings)
+            await page.wait_for_function("window.zimTap")
+            await page.evaluate("begin()")
+            assert await page.evaluate("zimTap.flush()") == 0
+    assert len(warnings) == 1
+
+
+async def _is(value: bool) -> bool:  # noqa: FBT001 - a condition to wait for
+    return value
+
+
+async def install(page: Page, endpoint: str) -> Any:
+    return await page.evaluate(
+        """async (endpoint) => {
+          window.tap = ZimTap.install(ZIM, { endpoint });
+          ZIM.create(1).login("alice", "");
+          await tap.flush();
+        }""",
+        endpoint,
+    )
+
+
+async def test_a_blocking_policy_is_reported_once_and_by_name() -> None:
+    warnings: list[str] = []
+    async with (
+        event_server() as server,
+        app(OWN_COPY, "connect-src 'self'") as address,
+        chromium() as browser,
+    ):
+        page = await opened(browser, address, warnings)
+        await install(page, server.url)
+        for _ in range(2):
+            await page.evaluate("tap.flush()")
+        problem = await page.evaluate("tap.status().problem")
+    assert problem == (f"the page's Content-Security-Policy blocks {server.url}/v1/events: name it in connect-src")
+    assert [line for line in warnings if line.startswith("ZimTap")] == [f"ZimTap: {problem}"]
+    assert server.requests == []
+
+
+async def test_a_policy_that_blocks_other_requests_is_not_reported() -> None:
+    warnings: list[str] = []
+    async with event_server() as server, app(OWN_COPY, f"connect-src {server.url}") as address, chromium() as browser:
+        page = await opened(browser, address, warnings)
+        await page.evaluate("fetch('http://127.0.0.1:9/v1/events').catch(() => {})")
+        await install(page, server.url)
+        assert await page.evaluate("tap.status().problem") is None
+    assert [line for line in warnings if line.startswith("ZimTap")] == []
+
+
+async def test_a_problem_ends_once_another_tab_has_delivered() -> None:
+    async with (
+        event_server(lambda number, _batch: web.Response(status=503) if number == 1 else None) as server,
+        app(OWN_COPY) as address,
+        chromium() as browser,
+    ):
+        page = await opened(browser, address, [])
+        await install(page, server.url)
+        assert await page.evaluate("[tap.status().problem, tap.status().queued > 0]") == [
+            "the server answered 503",
+            True,
+        ]
+        other = await page.context.new_page()
+        await other.goto(address)
+        await other.evaluate("async (endpoint) => { await ZimTap.install(ZIM, { endpoint }).flush(); }", server.url)
+        assert len({event["id"] for event in server.accepted}) == len(server.accepted) == 3
+        await page.evaluate("tap.flush()")
+        status = await page.evaluate("tap.status()")
+    assert (status["problem"], status["failures"], status["queued"]) == (None, 0, 0)
+
+
+async def test_a_withdrawn_consent_empties_the_queue_of_all_tabs() -> None:
+    async with (
+        event_server(lambda number, _batch: web.Response(status=503) if number == 1 else None) as server,
+        app(OWN_COPY) as address,
+        chromium() as browser,
+    ):
+        page = await opened(browser, address, [])
+        await install(page, server.url)
+        assert await page.evaluate("tap.status().queued") > 0
+        await page.evaluate("tap.stop()")
+        assert await page.evaluate("[tap.status().queued, tap.status().queuedBytes]") == [0, 0]
+        other = await page.context.new_page()
+        await other.goto(address)
+        await install(other, server.url)
+    assert [event["seq"] for event in server.accepted] == [1, 2, 3]

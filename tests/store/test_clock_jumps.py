@@ -1,0 +1,321 @@
+"""A clock that jumps deletes nothing, and time in which events are refused is no silence of clients."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import uuid
+from contextlib import closing
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from sidecar.alerting.alert_reaction import AlertReaction, Gathered, Policy
+from sidecar.alerting.tables import alert_log, notifications, silence_rows
+from sidecar.domain.alerts.routing import Silence
+from sidecar.domain.events import HEARTBEAT
+from sidecar.domain.units import DAY_US, SECOND_US
+from sidecar.errors import StoreUnavailableError
+from sidecar.store import Limits, Retention, Store
+from sidecar.store.care import pruning_hold
+from sidecar.store.sqlite import write_lock
+from sidecar.store.users import user_reads
+from tests.support.clocks import DAY_S, Machine
+from tests.support.events import APP_ID, BEGIN_US, Phone
+from tests.support.process import DATABASE, serving
+from tests.support.running import zimwatch
+from tests.support.wire import fresh_event, wire_event
+
+LIBRARY = next(iter(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")), None)
+
+
+def opened(folder: Path, machine: Machine, **options: object) -> Store:
+    url = f"sqlite:///{folder / DATABASE}"
+    return Store.open(url, clock=machine.clock, steady=machine.steady, **options)  # type: ignore[arg-type]
+
+
+def rows_of(folder: Path) -> int:
+    with closing(sqlite3.connect(folder / DATABASE)) as connection:
+        return int(connection.execute("SELECT COUNT(*) FROM events").fetchone()[0])
+
+
+async def held(store: Store) -> pruning_hold.Hold | None:
+    return await store.read(pruning_hold.current, store.now())
+
+
+def day_of(machine: Machine) -> list[object]:
+    phone = Phone("alice")
+    at = (machine.now_us - BEGIN_US) / SECOND_US
+    return [phone.says("CONNECTED", "SUCCESS", at), *(phone.event("logout", at) for _ in range(9))]
+
+
+@pytest.mark.parametrize("how", ["while it runs", "while it is down"])
+async def test_a_clock_that_jumps_ahead_deletes_nothing_until_a_day_has_passed_or_it_is_confirmed(
+    tmp_path: Path, how: str
+) -> None:
+    machine = Machine()
+    store = opened(tmp_path, machine)
+    await store.append(day_of(machine))  # type: ignore[arg-type]
+    await store.tend()
+    if how == "while it is down":
+        await store.close()
+        machine.is_set_by(400 * DAY_S)
+        store = opened(tmp_path, machine)
+    else:
+        machine.passes(1)
+        machine.is_set_by(400 * DAY_S)
+    for _ in range(20):
+        await store.tend()
+        machine.passes(3_600)
+    hold = await held(store)
+    assert hold is not None
+    assert hold.by_us // DAY_US == 400
+    assert rows_of(tmp_path) == 10
+    # It is remembered over a restart.
+    await store.close()
+    store = opened(tmp_path, machine)
+    await store.tend()
+    assert rows_of(tmp_path) == 10
+    machine.passes(5 * 3_600)
+    await store.tend()
+    assert (await held(store), rows_of(tmp_path)) == (None, 1)
+    await store.close()
+
+
+@pytest.mark.parametrize("by_days", [400, -400])
+async def test_a_clock_that_jumps_after_it_was_looked_at_deletes_nothing(tmp_path: Path, by_days: int) -> None:
+    machine = Machine()
+    store = opened(tmp_path, machine)
+    await store.append(day_of(machine))  # type: ignore[arg-type]
+    await store.notice_clock()
+    machine.is_set_by(by_days * DAY_S)
+    await store.prune()
+    assert rows_of(tmp_path) == 10
+    await store.close()
+
+
+async def test_pruning_resumes_at_once_after_the_clock_is_confirmed(tmp_path: Path) -> None:
+    machine = Machine()
+    store = opened(tmp_path, machine)
+    await store.append(day_of(machine))  # type: ignore[arg-type]
+    machine.is_set_by(400 * DAY_S)
+    await store.tend()
+    assert rows_of(tmp_path) == 10
+    assert await store.prune(despite_jump=True) > 0
+    assert (await held(store), rows_of(tmp_path)) == (None, 1)
+    await store.close()
+
+
+async def test_a_clock_that_is_set_in_the_middle_of_pruning_deletes_nothing(tmp_path: Path) -> None:
+    machine = Machine()
+    store = opened(tmp_path, machine)
+    await store.append(day_of(machine))  # type: ignore[arg-type]
+    await store.notice_clock()
+    machine.is_set_by(400 * DAY_S)
+    await store.prune()
+    assert rows_of(tmp_path) == 10
+    await store.close()
+
+
+async def test_a_clock_that_was_set_is_followed_once_by_however_many_it_is_noticed(tmp_path: Path) -> None:
+    machine = Machine()
+    store = opened(tmp_path, machine)
+    followed: list[int] = []
+    store.when_clock_is_set(lambda _connection, _now_us, by_us: followed.append(by_us // SECOND_US))
+    machine.is_set_by(-3_600)
+    await asyncio.gather(*(store.notice_clock() for _ in range(5)))
+    for _ in range(5):
+        machine.passes(3_600)
+        await store.notice_clock()
+    assert followed == [-3_600]
+    await store.close()
+
+
+async def test_lease_time_that_stood_still_is_no_clock_that_was_set(tmp_path: Path) -> None:
+    machine = Machine()
+    store = opened(tmp_path, machine)
+    followed: list[int] = []
+    store.when_clock_is_set(lambda _connection, _now_us, by_us: followed.append(by_us))
+    writer = store._writing  # nothing else makes it full for sure
+    kept, writer._limits = writer._limits, Limits(waiting_us=-1)
+    for _ in range(48):
+        with pytest.raises(StoreUnavailableError):
+            await store.append(day_of(machine))  # type: ignore[arg-type]
+        await store.notice_clock()
+        machine.passes(3_600)
+    writer._limits = kept
+    for _ in range(3):
+        await store.tend()
+    assert (followed, await held(store)) == ([], None)
+    machine.is_set_by(7)
+    await store.tend()
+    assert followed == [7 * SECOND_US]
+    await store.close()
+
+
+async def test_the_size_of_the_file_is_kept_whatever_the_clock_says(tmp_path: Path) -> None:
+    machine = Machine()
+    store = opened(tmp_path, machine, retention=Retention(max_bytes=1))
+    await store.append(day_of(machine))  # type: ignore[arg-type]
+    machine.is_set_by(-400 * DAY_S)
+    await store.tend()
+    assert rows_of(tmp_path) == 1
+    await store.close()
+
+
+async def test_days_that_pass_by_the_steady_clock_are_no_jump(tmp_path: Path) -> None:
+    machine = Machine()
+    store = opened(tmp_path, machine)
+    await store.append(day_of(machine))  # type: ignore[arg-type]
+    for _ in range(31):
+        machine.passes(DAY_S)
+        await store.tend()
+    assert (await held(store), rows_of(tmp_path)) == (None, 1)
+    await store.close()
+
+
+async def test_the_overview_shows_that_the_clock_jumped(tmp_path: Path) -> None:
+    machine = Machine()
+    async with zimwatch(tmp_path, machine=machine) as running:
+        await running.send([wire_event()])
+        machine.is_set_by(-3 * DAY_S)
+        await running.store.tend()
+        async with running.http.get("/") as page:
+            text = await page.text()
+        assert "The clock jumped" in text
+        assert "3 d back" in text
+
+
+async def is_unconfirmed(store: Store) -> bool:
+    await store.tend()
+    found = await store.read(user_reads.user, APP_ID, "alice", store.now())
+    assert found is not None
+    return found.user.unconfirmed
+
+
+@pytest.mark.parametrize("why", ["the disk", "the queue"])
+async def test_leases_stand_still_while_what_is_sent_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    machine = Machine()
+    store = opened(tmp_path, machine)
+    phone = Phone("alice")
+
+    async def send() -> None:
+        at = (machine.now_us - BEGIN_US) / SECOND_US
+        await store.append([phone.event(HEARTBEAT, at)])
+
+    await store.append([phone.says("CONNECTED", "SUCCESS", 0)])
+    await send()
+    machine.passes(20)
+    if why == "the disk":
+        monkeypatch.setattr(write_lock, "BUSY_TIMEOUT_S", 0)
+        with closing(sqlite3.connect(tmp_path / DATABASE, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")  # another program holds the database for longer than we wait
+            with pytest.raises(StoreUnavailableError):
+                await send()
+            machine.passes(600)
+            found = await store.read(user_reads.user, APP_ID, "alice", store.now())
+            assert found is not None
+            assert not found.user.unconfirmed
+            other.execute("ROLLBACK")
+        await store.tend()  # finds that there is room again
+        await store.tend()  # and that nothing was refused since
+    else:
+        writer = store._writing  # nothing else makes it full for sure
+        kept, writer._limits = writer._limits, Limits(waiting_us=-1)
+        for _ in range(60):
+            with pytest.raises(StoreUnavailableError):
+                await send()
+            assert not await is_unconfirmed(store)
+            machine.passes(10)
+        writer._limits = kept
+        await store.tend()
+    assert not await is_unconfirmed(store)
+    machine.passes(24)
+    assert not await is_unconfirmed(store)
+    machine.passes(2)
+    assert await is_unconfirmed(store)
+    await store.close()
+
+
+@pytest.mark.faketime
+async def test_a_server_whose_clock_is_set_a_year_ahead_keeps_its_log_and_reports_it(tmp_path: Path) -> None:
+    """The whole process under libfaketime, whose file is the machine's clock."""
+    clock = tmp_path / "clock"
+    clock.write_text("+0")
+    environ = {
+        "LD_PRELOAD": str(LIBRARY),
+        "FAKETIME_TIMESTAMP_FILE": str(clock),
+        "FAKETIME_NO_CACHE": "1",
+        "DONT_FAKE_MONOTONIC": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+
+    async def until_it_says_so(address: str) -> None:
+        async with asyncio.timeout(30), aiohttp.ClientSession(address) as http:
+            while True:
+                async with http.get("/") as page:
+                    if "The clock jumped" in await page.text():
+                        return
+                await asyncio.sleep(0.05)
+
+    async with serving(tmp_path, environ) as (address, _):
+        async with aiohttp.ClientSession(address) as http:
+            events = [fresh_event(seq=seq, id=str(uuid.uuid4())) for seq in range(1, 11)]
+            async with http.post("/v1/events", json=events) as answer:
+                assert (await answer.json())["accepted"] == 10
+        clock.write_text("+400d")
+        await until_it_says_so(address)
+    assert rows_of(tmp_path) == 10
+    async with serving(tmp_path, environ) as (address, _):
+        await until_it_says_so(address)
+    assert rows_of(tmp_path) == 10
+
+
+@pytest.mark.parametrize("days", [-1, 400])
+async def test_pauses_take_as_long_as_ever_when_the_clock_is_set(tmp_path: Path, days: int) -> None:
+    machine = Machine()
+    rules = AlertReaction(Policy(receivers={"ops": 10}, grace_us=0))
+    store = opened(tmp_path, machine, followers=[rules])
+    store.when_clock_is_set(rules.clock_set)
+    alice, carol = Phone("alice"), Phone("carol")
+
+    async def fires() -> dict[str, int]:
+        await store.tend()
+        now_us = machine.now_us
+        while await store.write(rules.tick, now_us, Gathered()):
+            pass
+        return await store.read(alert_log.counts, None)
+
+    await store.append(
+        [alice.says("RECONNECTING", "LOGIN_INTERRUPTED", 0), carol.says("DISCONNECTED", "KICKED_OUT", 0)]
+    )
+    silence = Silence(
+        id=0,
+        matchers={"user_id": ("bob",)},
+        starts_at_us=machine.now_us,
+        ends_at_us=machine.now_us + 7_200 * SECOND_US,
+        author="x",
+        reason="x",
+    )
+    await store.write(rules.silence, silence)
+    machine.passes(100)
+    assert "offline_too_long" not in await fires()
+    machine.is_set_by(days * DAY_S)
+    # It is too long after 5 minutes, however the clock was set.
+    assert "offline_too_long" not in await fires()
+    (kept,) = await store.read(silence_rows.every)
+    assert kept.ends_at_us - machine.now_us == 7_100 * SECOND_US
+    machine.passes(190)
+    assert "offline_too_long" not in await fires()
+    machine.passes(20)
+    assert (await fires())["offline_too_long"] == 1
+    assert (await fires())["kicked_out"] == 1
+    due = await store.read(notifications.next_due_us, "ops")
+    assert due is not None
+    assert due <= machine.now_us
+    machine.passes(86_400)
+    assert "kicked_out" not in await fires()
+    await store.close()

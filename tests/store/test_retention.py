@@ -1,0 +1,199 @@
+"""The oldest events are deleted in slices; their projections stay."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sidecar.domain.events import Event
+from sidecar.domain.units import DAY_US, SECOND_US
+from sidecar.store import Store, log_positions
+from sidecar.store.care.retention import Retention
+from sidecar.store.log import span_outbox
+from sidecar.store.users import per_minute, user_list, user_reads
+from sidecar.store.users.user_query import UserQuery
+from tests.support.events import APP_ID, BEGIN_US, Phone
+from tests.support.stores import STEPS, events_of, projected
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_us = BEGIN_US
+
+    def __call__(self) -> int:
+        return self.now_us
+
+
+def opened(folder: Path, clock: Clock, **limits: int) -> Store:
+    kept = Retention(**limits)
+    return Store.open(f"sqlite:///{folder / 'zimwatch.db'}", clock=clock, retention=kept, export_spans=True)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+async def ids(store: Store, user_id: str) -> list[bytes]:
+    return [one.event.id for one in await store.read(user_reads.timeline, APP_ID, user_id, before=None, limit=100)]
+
+
+async def test_events_are_deleted_by_age_and_the_user_keeps_its_status_and_the_end_of_its_timeline(
+    tmp_path: Path, clock: Clock
+) -> None:
+    store = opened(tmp_path, clock, events_us=DAY_US)
+    alice, bob = Phone("alice"), Phone("bob")
+    old = [alice.says("CONNECTED", "SUCCESS", at=0), bob.says("DISCONNECTED", "KICKED_OUT", at=1)]
+    new = alice.says("RECONNECTING", "LOGIN_INTERRUPTED", at=90_000)
+    await store.append([*old, new])
+    clock.now_us = BEGIN_US + DAY_US + 3_600 * SECOND_US
+    assert await store.prune() > 0
+    assert await store.prune() == 0
+    assert (await ids(store, "alice"), await ids(store, "bob")) == ([new.id], [])
+    users = {user.user_id: user for user in (await store.read(user_list.list_users, UserQuery(), store.now())).users}
+    assert (users["alice"].status, users["bob"].reason) == ("offline", "KICKED_OUT")
+    await store.close()
+
+
+async def test_the_file_stops_growing_at_its_size_and_the_oldest_are_deleted(tmp_path: Path, clock: Clock) -> None:
+    store = opened(tmp_path, clock, max_bytes=1_000_000)
+    file = tmp_path / "zimwatch.db"
+    for batch in range(30):
+        phone = Phone("alice", f"page {batch}")
+        await store.append([phone.says("CONNECTED", "SUCCESS", at=at, extended_data="x" * 100) for at in range(300)])
+        await store.tend()
+    found = await store.read(user_reads.timeline, APP_ID, "alice", before=None, limit=10_000)
+    assert 0 < len(found) < 9_000
+    await store.close()
+    # Some pages are kept for what comes; all that was written would take twice as much and more.
+    assert file.stat().st_size < 2_000_000
+
+
+async def test_freed_pages_are_returned_to_the_disk(tmp_path: Path, clock: Clock) -> None:
+    store = opened(tmp_path, clock, events_us=DAY_US)
+    file = tmp_path / "zimwatch.db"
+    alice = Phone("alice")
+    for _ in range(10):
+        await store.append([alice.says("CONNECTED", "SUCCESS", at=0, extended_data="x" * 3_000) for _ in range(1_000)])
+        clock.now_us += SECOND_US  # so that the log goes back into the file
+    before = file.stat().st_size
+    clock.now_us = BEGIN_US + 2 * DAY_US
+    await store.prune()
+    assert len(await ids(store, "alice")) == 1
+    await store.close()
+    assert before > 20_000_000
+    # Some pages are kept for what comes.
+    assert file.stat().st_size < 10_000_000
+
+
+async def test_a_span_pending_when_its_event_is_deleted_is_counted_and_shown(tmp_path: Path, clock: Clock) -> None:
+    store = opened(tmp_path, clock, events_us=DAY_US)
+    alice = Phone("alice")
+    await store.append([alice.says("CONNECTED", "SUCCESS", at=at) for at in (0, 1, 100_000)])
+    clock.now_us = BEGIN_US + DAY_US + 3_600 * SECOND_US
+    await store.prune()
+    assert (await store.read(span_outbox.backlog)).spans == 1
+    (loss,) = await store.read(span_outbox.newest_losses, 10)
+    assert (loss.kind, loss.spans) == ("expired", 2)
+    assert "log" in loss.problem
+    await store.close()
+
+
+async def test_a_span_is_pending_no_longer_than_export_max_age(tmp_path: Path, clock: Clock) -> None:
+    store = opened(tmp_path, clock, pending_us=3_600 * SECOND_US)
+    alice = Phone("alice")
+    await store.append([alice.says("CONNECTED", "SUCCESS", at=at) for at in (0, 1, 7_000)])
+    clock.now_us = BEGIN_US + 7_200 * SECOND_US
+    await store.prune()
+    assert [span.occurred_at_us for span in await store.read(span_outbox.claim, 0, 10)] == [
+        BEGIN_US + 7_000 * SECOND_US
+    ]
+    assert [(loss.kind, loss.spans) for loss in await store.read(span_outbox.newest_losses, 10)] == [("expired", 2)]
+    assert len(await ids(store, "alice")) == 3
+    await store.close()
+
+
+async def test_a_session_longer_than_the_retention_gets_no_second_root(tmp_path: Path, clock: Clock) -> None:
+    store = opened(tmp_path, clock, events_us=DAY_US)
+    alice = Phone("alice")
+    alice.login(at=0)
+    await store.append([alice.says("CONNECTED", "SUCCESS", at=0), alice.says("CONNECTED", "SUCCESS", at=100_000)])
+    clock.now_us = BEGIN_US + DAY_US + 3_600 * SECOND_US
+    await store.prune()
+    await store.append([alice.says("RECONNECTING", "LOGIN_INTERRUPTED", at=100_001)])
+    assert [span.starts_trace for span in await store.read(span_outbox.claim, 0, 10)] == [False, False]
+    await store.close()
+
+
+async def test_positions_continue_after_everything_was_pruned_and_after_a_start(tmp_path: Path, clock: Clock) -> None:
+    alice = Phone("alice")
+    store = opened(tmp_path, clock, events_us=DAY_US)
+    await store.append([alice.says("CONNECTED", "SUCCESS", at=at) for at in range(5)])
+    clock.now_us = BEGIN_US + 3 * DAY_US
+    await store.prune()
+    await store.close()
+    again = opened(tmp_path, clock, events_us=DAY_US)
+    await again.append([alice.says("CONNECTED", "SUCCESS", at=9)])
+    assert await again.read(log_positions.newest_position) == 6
+    await again.close()
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=STEPS, chance=st.randoms(use_true_random=False))
+def test_a_rebuild_after_pruning_equals_what_was_live(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, Any]], chance: random.Random
+) -> None:
+    folder = tmp_path_factory.mktemp("pruned")
+    arrived: list[Event] = events_of(steps)
+    chance.shuffle(arrived)
+    clock = Clock()
+
+    async def scenario() -> None:
+        store = opened(folder, clock, events_us=DAY_US)
+        while arrived:
+            at_us = clock.now_us
+            batch = [arrived.pop() for _ in range(min(len(arrived), chance.randint(1, 5)))]
+            received = [Event(**_fields(event) | {"received_at_us": at_us}) for event in batch]
+            await store.append(received)
+            clock.now_us += chance.randint(0, DAY_US // 2)
+            if chance.random() < 0.5:
+                await store.prune()
+        await store.tend()
+        live = projected(folder)
+        await store.rebuild()
+        assert projected(folder) == live
+        await store.close()
+
+    asyncio.run(scenario())
+
+
+def _fields(event: Event) -> dict[str, Any]:
+    return {name: getattr(event, name) for name in event.__struct_fields__}
+
+
+async def test_the_minutes_of_charts_are_deleted_after_ninety_days_also_of_a_quiet_app(
+    tmp_path: Path, clock: Clock
+) -> None:
+    store = opened(tmp_path, clock)
+    quiet = Phone("alice", app_id=7)
+    await store.append([quiet.says("CONNECTED", "SUCCESS", at=0), Phone("bob").says("CONNECTED", "SUCCESS", at=0)])
+
+    async def minutes(app_id: int | None) -> int:
+        buckets = await store.read(
+            per_minute.buckets, app_id, begin_us=BEGIN_US, end_us=clock.now_us, step_minutes=1_440
+        )
+        return len(buckets)
+
+    clock.now_us = BEGIN_US + 89 * DAY_US
+    await store.prune()
+    assert [await minutes(app_id) for app_id in (7, APP_ID, None)] == [90, 90, 90]
+    clock.now_us = BEGIN_US + 91 * DAY_US
+    await store.prune()
+    assert [await minutes(app_id) for app_id in (7, APP_ID, None)] == [0, 0, 0]
+    await store.close()

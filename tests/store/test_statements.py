@@ -1,0 +1,93 @@
+"""The statements for events and requests: none of them takes longer the longer Zimwatch has run."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from sidecar.alerting import reaction_of
+from sidecar.domain.units import SECOND_US
+from sidecar.settings import Settings
+from sidecar.store import Store
+from sidecar.store.log import span_outbox
+from sidecar.store.sqlite.sqlite_database import SqliteDatabase
+from tests.support.events import BEGIN_US, Phone
+from tests.support.process import DATABASE
+from tests.support.tokens import new_token
+
+# Tables of few rows: one for each kind of something, what people created, what a statement itself brings along (of the
+# chain of a user's events it takes as many as its LIMIT says).
+SMALL: Final = {"user_groups", "span_outbox", "alert_silences", "wanted", "chain", "oldest", "pruning_hold"}
+SCAN: Final = re.compile(r"SCAN (\w+)$")
+
+
+def sqlite_of(store: Store) -> SqliteDatabase:
+    assert isinstance(store._database, SqliteDatabase)
+    return store._database
+
+
+class Executed:
+    """Every statement of an engine, with one set of its values."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self.statements: dict[str, Any] = {}
+        sa.event.listen(engine, "before_cursor_execute", self._note)
+
+    def _note(self, _c: Any, _cursor: Any, sql: str, values: Any, _context: Any, is_many: bool) -> None:  # noqa: FBT001 - SQLAlchemy's own
+        self.statements.setdefault(sql, values[0] if is_many else values)
+
+
+def reads_the_first_only(sql: str, table: str) -> bool:
+    return re.search(rf"FROM {table}( ORDER BY \w+)? LIMIT ", sql) is not None
+
+
+async def test_no_statement_of_a_commit_goes_through_a_table_that_grows(tmp_path: Path) -> None:
+    store = Store.open(
+        f"sqlite:///{tmp_path / DATABASE}",
+        clock=lambda: BEGIN_US + 10 * SECOND_US,
+        export_spans=True,
+        followers=[reaction_of(Settings())],
+    )
+    executed = Executed(sqlite_of(store).writes)
+    alice, other, bob = Phone("alice"), Phone("alice", "another phone"), Phone("bob")
+    await store.append([alice.says("CONNECTED", "SUCCESS", at=0), other.says("CONNECTED", "SUCCESS", at=1)])
+    await store.append([bob.says("RECONNECTING", "LOGIN_INTERRUPTED", at=2)])
+    await store.append([bob.says("CONNECTED", "SUCCESS", at=3), alice.says("DISCONNECTED", "KICKED_OUT", at=3)])
+    await store.append([alice.says("CONNECTED", "SUCCESS", at=4)])
+    await store.write(span_outbox.acknowledge, 5, 5)
+    await store.tend()
+    assert any(sql.startswith("INSERT INTO alerts") for sql in executed.statements), "the rules did nothing"
+    with sqlite_of(store).writes.connect() as connection:
+        driver: Any = connection.connection.driver_connection
+        plans = {
+            sql: [row[3] for row in driver.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
+            for sql, values in executed.statements.items()
+            if sql.split()[0] in {"SELECT", "UPDATE", "DELETE", "INSERT", "WITH"}
+        }
+    await store.close()
+    through = [
+        sql
+        for sql, plan in plans.items()
+        for line in plan
+        if (found := SCAN.match(line)) and found[1] not in SMALL and not reads_the_first_only(sql, found[1])
+    ]
+    assert not through
+
+
+async def test_no_request_goes_through_all_tokens(tmp_path: Path) -> None:
+    store = Store.open(f"sqlite:///{tmp_path / DATABASE}", clock=lambda: BEGIN_US)
+    _, secret = await new_token(store, "ingest")
+    connection: Any = sqlite_of(store)._peeking.driver_connection
+    executed: list[str] = []
+    connection.set_trace_callback(executed.append)
+    assert store.tokens.any_ever()
+    assert store.tokens.of(secret)
+    connection.set_trace_callback(None)
+    (any_plan,), (this_plan,) = [connection.execute(f"EXPLAIN QUERY PLAN {sql}").fetchall() for sql in executed]
+    await store.close()
+    assert any_plan[3].startswith("SCAN api_tokens")
+    assert reads_the_first_only(executed[0], "api_tokens")
+    assert this_plan[3].startswith("SEARCH api_tokens USING INDEX")

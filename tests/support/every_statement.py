@@ -1,0 +1,182 @@
+"""A scenario that executes every statement that Zimwatch has."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from pathlib import Path
+
+import msgspec
+import pytest
+import sqlalchemy as sa
+
+from sidecar.alerting import AlertRetention
+from sidecar.alerting.replay import replay
+from sidecar.alerting.tables import message_rows, notifications
+from sidecar.alerting.tables.alert_values import Message
+from sidecar.domain.alerts.rules import KINDS
+from sidecar.domain.alerts.thresholds import Thresholds
+from sidecar.domain.events import HEARTBEAT
+from sidecar.domain.lease import Leases
+from sidecar.domain.units import SECOND_US
+from sidecar.store import Store, engines, schema
+from sidecar.store.access import share_links, tokens
+from sidecar.store.access.share_links import ShareLink
+from sidecar.store.care.retention import Retention
+from sidecar.store.log import event_log, log_reads, span_outbox
+from sidecar.store.users import (
+    client_history,
+    client_rows,
+    user_list,
+)
+from sidecar.store.users.user_query import UserQuery
+from sidecar.store.values import Loss, Rejected
+from tests.support.clocks import DAY_S, Machine
+from tests.support.cursors import caught_up
+from tests.support.events import APP_ID, BEGIN_US, Phone
+from tests.support.every_page import every_page
+from tests.support.process import DATABASE
+from tests.support.timeline import OPS, Timeline, us
+
+
+def execute_everything(folder: Path) -> None:
+    """Runs all of it, on databases in this folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(client_history, "BLOCK_EVENTS", 4)  # so that a short history has many blocks
+        for part in (every_page, _events, _behind, _retention):
+            (own := folder / part.__name__).mkdir()
+            asyncio.run(part(own))
+    _rules(folder)
+
+
+def _opened(folder: Path, machine: Machine, *, export_spans: bool = True, retention: Retention | None = None) -> Store:
+    return Store.open(
+        f"sqlite:///{folder / DATABASE}",
+        clock=machine.clock,
+        steady=machine.steady,
+        export_spans=export_spans,
+        retention=retention,
+        expiring=[AlertRetention()],
+    )
+
+
+async def _events(folder: Path) -> None:
+    """Events of crowded users, without a user, late, in any order and sent twice; spans; a rebuild."""
+    machine = Machine()
+    store = _opened(folder, machine)
+    phones = [Phone("alice", f"phone {number}") for number in range(80)]
+    await store.append([phone.says("CONNECTED", "SUCCESS", at) for at, phone in enumerate(phones)])
+    await store.append([phone.event(HEARTBEAT, 100) for phone in phones[:40]])
+    await store.append([phones[7].says("DISCONNECTED", "KICKED_OUT", at=101)])
+    await store.append([phone.says("RECONNECTING", "LOGIN_INTERRUPTED", at=102) for phone in phones[3:70]])
+    await store.append([Phone(None).says("CONNECTED", "SUCCESS", at=1)])
+    bob = Phone("bob")
+    late = [bob.login(at) if at % 7 == 0 else bob.says("CONNECTED", "SUCCESS", at) for at in range(60)]
+    random.Random(7).shuffle(late)  # noqa: S311 - the same every time
+    for start in range(0, 60, 12):
+        await store.append(late[start : start + 13])
+    await store.append([], [Rejected(BEGIN_US, 0, None, "no", "{}", APP_ID)])
+    await store.read(event_log.would_append, late[:3], Leases())
+    for wanted in (UserQuery(), UserQuery(ids=("alice",), sdk_version="1")):
+        await store.read(user_list.list_users_with_clients, wanted, store.now())
+    await store.read(client_rows.count_seen_since, 1, 0, 10)
+    await store.read(lambda c: list(log_reads.events_since(c, BEGIN_US + SECOND_US)))
+    await store.read(message_rows.sent_since, 0)
+    await _handed_over(store)
+    await _spans(store)
+    machine.passes(300)
+    await store.tend()
+    await store.rebuild()
+    await store.close()
+
+
+async def _handed_over(store: Store) -> None:
+    given = ShareLink(app_id=APP_ID, user_id="alice", as_of_us=BEGIN_US, expires_at_us=BEGIN_US + 999 * SECOND_US)
+    link = await store.read(share_links.sign, given, BEGIN_US)
+    assert link is not None
+    assert await store.read(share_links.read, link, BEGIN_US)
+
+
+async def _spans(store: Store) -> None:
+    """Some are delivered, one is refused, and the run ends."""
+    first, *_, last = await store.read(span_outbox.claim, 0, 1_000)
+    await store.read(span_outbox.backlog)
+    lost = [Loss(BEGIN_US, "refused", 1, first.position, None, "no")]
+    await store.write(span_outbox.acknowledge, first.position, 1, lost)
+    await store.write(span_outbox.begin, export_spans=False)
+    await store.write(span_outbox.acknowledge, last.position, 1_000)
+
+
+async def _behind(folder: Path) -> None:
+    """A follower of the log has to catch up."""
+    machine = Machine()
+    store = _opened(folder, machine)
+    await store.append([Phone("alice").says("CONNECTED", "SUCCESS", at=0)])
+    await store.write(_sent_back)
+    await store.append([Phone("bob").says("CONNECTED", "SUCCESS", at=1)])
+    for name in ("spans", "minutes"):
+        await caught_up(store, name)
+    await store.close()
+
+
+def _sent_back(connection: sa.Connection) -> None:
+    connection.execute(sa.update(schema.followers).values(position=0))
+
+
+async def _retention(folder: Path) -> None:
+    """Retention deletes old events, the clock is set, and a rebuild runs without the oldest events."""
+    machine = Machine()
+    store = _opened(folder, machine, retention=Retention(events_us=DAY_S * SECOND_US))
+    alice, nobody = Phone("alice"), Phone(None)
+    await store.append([alice.says("CONNECTED", "SUCCESS", at=0), nobody.says("CONNECTED", "SUCCESS", at=0)])
+    await store.append([alice.says("CONNECTED", "SUCCESS", at=90_000)])
+    await store.append([Phone("bob", f"phone {at}").says("CONNECTED", "SUCCESS", at) for at in range(80)])
+    machine.passes(DAY_S + 3_600)
+    await store.tend()
+    await store.rebuild()
+    machine.is_set_by(400 * DAY_S)
+    await store.tend()
+    await store.prune(despite_jump=True)
+    await store.close()
+    await _opened(folder, machine, export_spans=False).close()
+    engines.may_have_rows(f"sqlite:///{folder / DATABASE}", tokens.ANY)
+
+
+def _rules(folder: Path) -> None:
+    timeline = Timeline(folder, leases=Leases(heartbeat_us=15 * SECOND_US))
+    timeline.at(0)
+    for number in range(40):
+        timeline.login(f"user-{number}", expires_at=3_000).heartbeat(f"user-{number}")
+    timeline.at(1).silenced(20, user_id="user-1").forecast()
+    timeline.at(2).kicked("user-1").kicked("user-2")
+    timeline.at(3).acknowledged(1)
+    timeline.at(4).login("user-2")
+    timeline.at(5).token_will_expire("user-3").renewed("user-4", expires_at=4_000)
+    for number in range(5, 40):
+        timeline.at(10).loses_network(f"user-{number}")
+    timeline.at(60).stalled("spans", 0).loses_network("user-3").loses_network("user-4").kicked("user-2")
+    timeline.at(70).restart()
+    for number in range(5, 40):
+        timeline.at(200).login(f"user-{number}")
+    timeline.live(15)
+    timeline.live_on(400, every=5)
+    message = timeline.sent[0][2]
+    timeline.in_transaction(lambda connection: _reads_of_a_dispatcher(connection, message))
+    with timeline.database.connect() as connection:
+        replay(log_reads.events_since(connection, BEGIN_US), timeline.policy, timeline.leases, us(500))
+    timeline.leap(1_000)
+    timeline.at(1_100).act(lambda _now: _switched_off(timeline)).restart()
+    timeline.at(100_000).pruned().leap(100_003)
+    timeline.close()
+
+
+def _switched_off(timeline: Timeline) -> None:
+    """The settings disable every rule."""
+    timeline.policy = msgspec.structs.replace(timeline.policy, thresholds=Thresholds(off=frozenset(KINDS)))
+
+
+def _reads_of_a_dispatcher(connection: sa.Connection, message: Message) -> None:
+    message_rows.earlier_proof(connection, msgspec.structs.replace(message, answers=message.id))
+    notifications.delivered_and_firing(connection, OPS, us(400))
+    notifications.ended_digests(connection, [1])
+    notifications.suppress(connection, [1], "tests")

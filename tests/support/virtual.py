@@ -1,0 +1,105 @@
+"""One thread on virtual time: an event loop that skips what nobody does, and threads that it simulates.
+
+Time passes only while everything waits, so a run does not depend on how busy the machine is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Executor, Future
+from math import ceil
+from typing import Any, ParamSpec, TypeVar
+
+from sidecar.domain.units import SECOND_US
+from sidecar.system.threads import Step, Worker
+from tests.support.clocks import Machine
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class _Skipping(selectors.SelectSelector):
+    """Lets the clocks pass on to the next timer in place of waiting for it."""
+
+    def __init__(self, machine: Machine) -> None:
+        super().__init__()
+        self._machine = machine
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        ready: list[tuple[selectors.SelectorKey, int]] = super().select(0)
+        if not ready and timeout is None:
+            raise RuntimeError("all tasks wait for something that never comes")
+        if not ready and timeout:
+            self._machine.passes(ceil(timeout * SECOND_US) / SECOND_US)
+        return ready
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """Its time is the steady clock of ``machine``."""
+
+    def __init__(self, machine: Machine) -> None:
+        super().__init__(_Skipping(machine))
+        self._machine = machine
+
+    def time(self) -> float:
+        return self._machine.steady() / SECOND_US
+
+
+class OneThread:
+    """A :class:`sidecar.system.threads.Threads` without any: what a pool is given runs at once, workers take turns."""
+
+    def pool(self, name: str, size: int) -> Executor:  # noqa: ARG002 - there is one, and it is this one
+        return _AtOnce()
+
+    def worker(self, name: str, step: Step) -> Worker:  # noqa: ARG002 - same
+        return _Turns(step)
+
+
+class _AtOnce(Executor):
+    def submit(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        done: Future[T] = Future()
+        try:
+            done.set_result(work(*args, **kwargs))
+        except Exception as error:  # noqa: BLE001 - who waits for it gets it
+            done.set_exception(error)
+        return done
+
+
+class _Turns:
+    def __init__(self, step: Step) -> None:
+        self._step = step
+        self._loop = asyncio.get_running_loop()
+        self._next: asyncio.Handle | None = None
+        self._is_closed = False
+        self.wake()
+
+    def wake(self) -> None:
+        if not self._is_closed and (self._next is None or isinstance(self._next, asyncio.TimerHandle)):
+            self._cancel()
+            self._next = self._loop.call_soon(self._turn)
+
+    def close(self) -> None:
+        self._is_closed = True
+        self._cancel()
+        while self._step() == 0:
+            pass
+
+    def _cancel(self) -> None:
+        if self._next is not None:
+            self._next.cancel()
+
+    def _turn(self) -> None:
+        self._next = None
+        after_s = self._step()
+        if after_s == 0:
+            self.wake()
+        elif after_s is not None and self._next is None:
+            self._next = self._loop.call_later(after_s, self._turn)
+
+
+def run(machine: Machine, main: Coroutine[Any, Any, T]) -> T:
+    """What ``main`` gives, run on virtual time."""
+    with asyncio.Runner(loop_factory=lambda: VirtualLoop(machine)) as runner:
+        return runner.run(main)
