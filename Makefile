@@ -4,8 +4,6 @@ PORT ?= 8790
 
 PIP_FLAGS = --quiet --disable-pip-version-check
 NODE_DIR = sidecar/sdk/node
-# What says sentences (sidecar/domain/sentences.py) that the pages translate.
-SPEAKING = sidecar/domain sidecar/alerting sidecar/api sidecar/canary sidecar/store
 DEV = .venv/bin
 
 # $(call environment,FOLDER,LOCK): a virtual environment with exactly the hashed lock and this tree.
@@ -18,7 +16,7 @@ define environment
 	@mkdir -p .build && touch $@
 endef
 
-.PHONY: help run test check bench benchpages benchtap screenshots messages soak format lock clean
+.PHONY: help run test check bench benchpages benchtap screenshots messages schemas mutants soak format lock clean
 .DEFAULT_GOAL := help
 
 help: ## list what there is
@@ -30,19 +28,21 @@ run: .build/run .build/npm ## the dashboard on a throw-away database with made-u
 test: .build/dev .build/npm ## all tests; one line says what this machine could not run
 	@$(DEV)/pytest -n 4 --dist worksteal
 
-check: .build/dev ## lint, format, types, import layers, YAML, Dockerfile
+check: .build/dev ## lint, format, types, import layers, words, templates, YAML, Dockerfile
 	$(DEV)/ruff check .
 	$(DEV)/ruff format --check .
 	$(DEV)/mypy
 	$(DEV)/lint-imports
+	$(DEV)/python -m tests.retired_words
+	$(DEV)/djlint --lint --quiet dashboard/templates
 	$(DEV)/yamllint --strict docker
 	$(DEV)/hadolint docker/Dockerfile
 
-bench: .build/run ## how fast it is, beside bare SQLite on this machine (BENCH="ingest spans" for some of it)
-	@.venv-run/bin/python -m benchmarks $(BENCH)
+bench: .build/dev ## how fast it is, beside bare SQLite on this machine (BENCH="ingest spans" for some of it)
+	@$(DEV)/python -m benchmarks $(BENCH)
 
-benchpages: .build/run ## reads and pages of a million users, and how soon a change is on an open page (takes an hour; FOLDER= keeps the database)
-	@.venv-run/bin/python -m benchmarks reads pages --users 1000000 --log 10000000 $(if $(FOLDER),--folder $(FOLDER))
+benchpages: .build/dev ## reads and pages of a million users, and how soon a change is on an open page (takes an hour; FOLDER= keeps the database)
+	@$(DEV)/python -m benchmarks reads pages --users 1000000 --log 10000000 $(if $(FOLDER),--folder $(FOLDER))
 
 benchtap: .build/dev .build/npm ## what the Web tap costs a page, beside the bare SDK
 	@$(DEV)/python -m benchmarks.tap
@@ -51,8 +51,14 @@ screenshots: .build/dev ## take the pictures in docs/screenshots anew
 	@$(DEV)/python docs/screenshots/take.py
 
 messages: .build/dev ## bring the catalogues of the pages up to date with what the pages say
-	@$(DEV)/pybabel --quiet extract -F babel.cfg -k marked -k Sentence --no-location --omit-header --sort-output --no-wrap -o .build/messages.pot dashboard $(SPEAKING)
+	@$(DEV)/pybabel --quiet extract -F babel.cfg -k marked -k Sentence:2 --no-location --omit-header --sort-output --no-wrap -o .build/messages.pot dashboard sidecar
 	@$(DEV)/pybabel --quiet update -i .build/messages.pot -o dashboard/locale/zh_Hans/messages.po -l zh_Hans --no-wrap --omit-header --no-fuzzy-matching --ignore-obsolete
+
+schemas: .build/dev ## copy the schema of events into openapi.json
+	@$(DEV)/python -m tests.update_openapi
+
+mutants: .build/dev ## how many small faults in the pure modules their tests find (N=100 SEED=1 MODULE=chart)
+	@$(DEV)/python -m tests.mutants --count $(or $(N),100) --seed $(or $(SEED),1) --module "$(MODULE)"
 
 soak: .build/dev .build/npm ## the long tests
 	@$(DEV)/pytest -m soak
