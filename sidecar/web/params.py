@@ -11,7 +11,7 @@ from sidecar import access
 from sidecar.domain.texts import Sentence
 from sidecar.web.problem import Problem
 
-FLAGS: Final = {"true": True, "1": True, "false": False, "0": False}
+FLAGS: Final = {"0": False, "1": True, "false": False, "true": True}
 LIMIT: Final = 50
 LIMIT_MOST: Final = 500
 _NUMBER_END: Final = 2**63
