@@ -102,6 +102,8 @@
     body.querySelector("a")?.focus({ preventScroll: true });
   };
 
+  // What was copied a moment ago, by the id of its element, and what its button says otherwise.
+  const copiedNow = new Map();
   const live = document.getElementById("live");
   const prepared = (html) => {
     const fresh = document.createElement("template");
@@ -111,6 +113,7 @@
       const shown = document.getElementById(still.id);
       if (shown?.matches(":hover, :focus-within")) still.replaceWith(shown.cloneNode(true));
     }
+    for (const button of fresh.content.querySelectorAll("[data-copy]")) if (copiedNow.has(button.dataset.copy)) button.textContent = texts().copied;
     keepRows(fresh.content);
     moveWritten(fresh.content);
     updateTimes(fresh.content);
@@ -210,9 +213,14 @@
       getSelection().addRange(range);
       document.execCommand("copy");
     }
-    const before = button.textContent;
+    if (copiedNow.has(source.id)) return;
+    copiedNow.set(source.id, button.textContent);
     button.textContent = texts().copied;
-    setTimeout(() => { button.textContent = before; }, 1500);
+    setTimeout(() => {
+      const shown = document.querySelector(`[data-copy="${source.id}"]`);
+      if (shown) shown.textContent = copiedNow.get(source.id);
+      copiedNow.delete(source.id);
+    }, 1500);
   };
   document.addEventListener("click", (event) => {
     const button = event.target.closest?.("button");

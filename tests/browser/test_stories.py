@@ -1,4 +1,4 @@
-"""The stories of those whom README names: phone, tablet and desktop, light and dark, with JavaScript and without."""
+"""The use cases of the README: phone, tablet and desktop, light and dark, with and without JavaScript."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import contextlib
 import itertools
 import uuid
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from playwright.async_api import Browser, Page, expect
 
-from tests.support.pages import APP, WIDTHS, opened, settled, some_users
+from tests.support.pages import APP, WIDTHS, opened, report, settled, some_users
 from tests.support.running import Zimwatch
 from tests.support.wire import fresh_event
 
@@ -61,7 +62,7 @@ async def test_a_support_agent_learns_why_and_what_to_say(running: Zimwatch, bro
             await expect(page.get_by_text("Kicked out by the login on device", exact=False).first).to_be_visible()
 
 
-async def test_a_developer_reads_what_the_sdk_said_and_hands_it_on(running: Zimwatch, browser: Browser) -> None:
+async def test_a_developer_reads_the_raw_events_and_shares_them(running: Zimwatch, browser: Browser) -> None:
     await some_users(running)
     for look in LOOKS:
         async with looking(browser, look) as page:
@@ -73,21 +74,21 @@ async def test_a_developer_reads_what_the_sdk_said_and_hands_it_on(running: Zimw
             await expect(line).to_contain_text("Kicked out by the login on device")
             await line.locator("summary").click()
             await expect(line.locator("pre")).to_contain_text('"connection_event": "KICKED_OUT"')
-            await page.get_by_role("button", name="Make a link").click()
-            await page.get_by_role("link", name="Open it").click()
-            await expect(page.get_by_text("Handed over from Zimwatch")).to_be_visible()
+            await page.get_by_role("button", name="Create a link").click()
+            await page.get_by_role("link", name="Open", exact=True).click()
+            await expect(page.get_by_text("Shared from Zimwatch")).to_be_visible()
             assert "carol" not in await page.content()
 
 
-async def test_an_operator_sees_how_it_stands_and_what_is_in_force(running: Zimwatch, browser: Browser) -> None:
+async def test_an_operator_sees_the_counts_and_the_settings(running: Zimwatch, browser: Browser) -> None:
     await some_users(running)
     for look in LOOKS:
         async with looking(browser, look) as page:
             await page.goto(f"{running.url}/wall")
             await expect(page.locator(".counts strong").first).to_have_text("2")
             await page.goto(running.url)
-            await expect(page.get_by_label("Zimwatch itself")).to_contain_text("Database commits")
-            await page.get_by_text("The same as a table").click()
+            await expect(page.get_by_label("Health of Zimwatch")).to_contain_text("Database commits")
+            await page.get_by_text("Show as a table").click()
             await expect(page.get_by_role("columnheader", name="Kicked out")).to_be_visible()
             await page.get_by_role("link", name="Settings").click()
             await expect(page.get_by_text("leases.heartbeat")).to_be_visible()
@@ -102,7 +103,7 @@ async def test_who_is_on_call_takes_an_alert_on_and_silences_it(running: Zimwatc
             await page.get_by_role("link", name=f"{who} was kicked out").click()
             await page.get_by_role("link", name="Acknowledge or silence").click()
             await page.get_by_role("button", name="Acknowledge").click()
-            await expect(page.get_by_text("Taken on by")).to_be_visible()
+            await expect(page.get_by_text("Acknowledged by")).to_be_visible()
             await page.get_by_label("Why").fill(why)
             await page.get_by_role("button", name="Silence").click()
             await page.goto(f"{running.url}/silences")
@@ -128,10 +129,22 @@ async def test_who_is_on_call_takes_several_alerts_on_at_once(running: Zimwatch,
                 await expect(row).to_contain_text("Acknowledged" if user_id in who[:2] else "Firing")
 
 
-async def test_what_is_to_be_said_is_copied(running: Zimwatch, browser: Browser) -> None:
+async def test_the_text_for_the_user_is_copied(running: Zimwatch, browser: Browser) -> None:
     await some_users(running)
     async with looking(browser, LOOKS[0], permissions=["clipboard-read", "clipboard-write"]) as page:
+        await page.clock.install()
         await page.goto(f"{running.url}/users/{APP}/dave")
-        await page.locator("[data-copy=say]").click()
-        await expect(page.locator("[data-copy=say]")).to_have_text("Copied")
+        await page.bring_to_front()  # a page without the focus has no clipboard
+        await page.clock.pause_at(datetime.now(UTC) + timedelta(minutes=1))
+        button = page.locator("[data-copy=say]")
+        label = await button.text_content()
+        await button.click()
+        await expect(button).to_have_text("Copied")
+        await button.click()  # "Copied" is no label to return to
+        failed = {"type": "api_error", "method": "sendMessage", "code": 6000121, "message": "not logged in"}
+        await report(running, "dave", failed, device="tablet")
+        await expect(page.locator("#live")).to_contain_text("sendMessage")
+        await expect(button).to_have_text("Copied")
+        await page.clock.run_for(1500)
+        await expect(button).to_have_text(label or "")
         assert await page.evaluate("navigator.clipboard.readText()") == "Your session has ended. Please log in again."
