@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
 import hmac
-import secrets  # noqa: TID251 - a key of this process
+import secrets  # noqa: TID251 - a key of this process, and the mask of a token
 from typing import Final
 from urllib.parse import parse_qs
 
@@ -15,7 +17,8 @@ from sidecar.domain.texts import Sentence
 from sidecar.web.problem import Problem
 
 # Renewed at each start: a page that is older than the process has to be loaded again.
-_KEY: Final = secrets.token_bytes(32)
+_KEY_BYTES: Final = 32  # as many as SHA-256 has
+_KEY: Final = secrets.token_bytes(_KEY_BYTES)
 _FIELD: Final = "form_token"
 _URLENCODED: Final = "application/x-www-form-urlencoded"
 _OPEN_FORM_BYTES: Final = 8_192
@@ -28,11 +31,32 @@ _TOO_LARGE: Final = Sentence("request.form_too_large", "the form is too large")
 
 
 def form_token(request: web.Request) -> str:
-    """Bound to this process and to the sender's credentials, so that no other site can know it."""
+    """Bound to this process and to the sender's credentials, so that no other site can know it.
+
+    Each call masks it with other random bytes. Pages are compressed, and a secret that stays the same could be found
+    from the sizes of many answers that hold it beside what a request says (BREACH, https://www.breachattack.com).
+    """
+    mask = secrets.token_bytes(_KEY_BYTES)
+    return base64.urlsafe_b64encode(mask + _xor(mask, _token_of(request))).decode()
+
+
+def _is_token_of(request: web.Request, given: str) -> bool:
+    try:
+        raw = base64.b64decode(given.encode(), altchars=b"-_", validate=True)
+    except (ValueError, binascii.Error):
+        return False
+    return hmac.compare_digest(_xor(raw[:_KEY_BYTES], raw[_KEY_BYTES:]), _token_of(request))
+
+
+def _xor(mask: bytes, value: bytes) -> bytes:
+    return bytes(a ^ b for a, b in zip(mask, value, strict=False))
+
+
+def _token_of(request: web.Request) -> bytes:
     principal = request.get(access.PRINCIPAL)
     session = principal.session_id if principal else None
     credentials = request.headers.get("Authorization", "") if session is None else f"session {session}"
-    return hmac.new(_KEY, credentials.encode(errors="replace"), hashlib.sha256).hexdigest()
+    return hmac.new(_KEY, credentials.encode(errors="replace"), hashlib.sha256).digest()
 
 
 async def read_form(request: web.Request) -> dict[str, str]:
@@ -42,7 +66,7 @@ async def read_form(request: web.Request) -> dict[str, str]:
     except (LookupError, ValueError):  # an unknown charset, or text that is not in it
         raise Problem(400, _UNREADABLE()) from None
     posted = {name: value for name, value in fields.items() if isinstance(value, str)}
-    if not hmac.compare_digest(posted.pop(_FIELD, "").encode(errors="replace"), form_token(request).encode()):
+    if not _is_token_of(request, posted.pop(_FIELD, "")):
         raise Problem(403, _OUTDATED())
     return posted
 
