@@ -207,7 +207,10 @@ def whole(view: View, *, here: str, stream: str | None, token: str, trouble: Tex
     part = part_of(view, trouble)
     values = view.values | {"here": here, "stream": stream, "part_id": part.id, "form_token": token}
     made = Markup(part.text)  # noqa: S704 - rendered by a template, which escapes
-    return render(view.name, view.status, part=made, **values)
+    response = render(view.name, view.status, part=made, **values)
+    if view.with_secret:
+        response.headers["Cache-Control"] = "no-store, no-transform"
+    return response
 
 
 def _wants_once(request: web.Request) -> bool:

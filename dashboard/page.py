@@ -8,7 +8,7 @@ from typing import Any, Final
 from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from dashboard import navigation
+from dashboard import navigation, static_files
 from dashboard.root import root, rooted
 from dashboard.text import language, times
 from dashboard.text.alert_texts import (
@@ -99,6 +99,7 @@ def _environment() -> Environment:
         LANGUAGES=language.LANGUAGES,
         language=language.current,
         root=root,
+        static=static_files.address,
         principal_of_request=access.current,
     )
     environment.filters.update(

@@ -87,7 +87,7 @@ class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
 class View(msgspec.Struct, frozen=True, kw_only=True):
     """A page ready to be rendered: the template ``live/<name>`` inside the template ``<name>``.
 
-    ``concerns`` are the users whose changes affect the page; None for all.
+    ``concerns`` are the users whose changes affect the page; None for all. A page ``with_secret`` is not compressed.
     """
 
     name: str
@@ -95,6 +95,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     status: int = 200
     concerns: frozenset[tuple[int, str]] | None = None
     is_live: bool = True
+    with_secret: bool = False
 
 
 Loader = Callable[[PageRequest], Awaitable[View]]

@@ -1,4 +1,8 @@
-"""The files beside the pages: style, scripts and the icon."""
+"""The files beside the pages: style, scripts and the icon.
+
+Pages name each by an address with a digest of its content, so that a browser keeps it for good, and loads the new one
+after an upgrade.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +11,34 @@ from typing import Final
 
 from aiohttp import web
 
-_TYPES: Final = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+from sidecar.web.files import FOR_EVER, File
+
+_TYPES: Final = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+
+
+def _read() -> dict[str, File]:
+    folder = resources.files("dashboard") / "static"
+    kinds = {file: _TYPES.get(file.name.rpartition(".")[2]) for file in folder.iterdir()}
+    return {file.name: File(file.read_bytes(), kind) for file, kind in kinds.items() if kind is not None}
+
+
+_FILES: Final = _read()
+
+
+def address(name: str) -> str:
+    """Where the file is, from the root of the dashboard."""
+    return f"/static/{_FILES[name].digest}/{name}"
 
 
 def routes() -> list[web.AbstractRouteDef]:
-    """``/static/{name}``."""
+    """``/static/{digest}/{name}``, and ``/static/{name}`` for whatever its content is."""
 
     async def static(request: web.Request) -> web.Response:
-        name = request.match_info["name"]
-        file = resources.files("dashboard") / "static" / name
-        kind = _TYPES.get(name[name.rfind(".") :])
-        if kind is None or not file.is_file():
+        file = _FILES.get(request.match_info["name"])
+        if file is None:
             raise web.HTTPNotFound
-        headers = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
-        return web.Response(body=file.read_bytes(), content_type=kind, charset="utf-8", headers=headers)
+        # A page of another version asks for another content, and gets what there is, but not to keep.
+        is_exact = request.match_info.get("digest") == file.digest
+        return file.response(request, FOR_EVER if is_exact else "no-cache")
 
-    return [web.get("/static/{name:[a-z0-9.-]+}", static)]
+    return [web.get("/static/{digest:[0-9a-f]{16}}/{name}", static), web.get("/static/{name}", static)]

@@ -121,6 +121,7 @@ async def running(
             metrics_text=metrics.text,
             canary=canary,
             background=background,
+            threads=system.threads,
             http=system.http,
             in_force=in_force,
         )

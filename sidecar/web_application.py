@@ -16,6 +16,8 @@ from sidecar.http_client import HttpClient
 from sidecar.lifecycle import Background
 from sidecar.settings import Settings
 from sidecar.store import Store
+from sidecar.system.threads import THREADS, Threads
+from sidecar.web import compression
 from sidecar.web.changes import Hub
 from sidecar.web.headers import completing
 from sidecar.web.middleware import middlewares
@@ -32,6 +34,7 @@ def build(
     metrics_text: api.MetricsText,
     canary: Callable[[], CanaryStatus | None] = lambda: None,
     background: Background | None = None,
+    threads: Threads = THREADS,
     http: Callable[[Sequence[str]], HttpClient] = HttpClient,
     in_force: dashboard.Shown = (),
 ) -> web.Application:
@@ -46,10 +49,16 @@ def build(
     background = background or Background()
     authenticator = access.Authenticator(store, settings, clock)
     hub = Hub(store, authenticator)
+    pool, closing_pool = compression.pool_of(threads)
     application = web.Application(
-        middlewares=[dashboard.middleware(path), *middlewares(authenticator, settings, dashboard.error_page)],
+        middlewares=[
+            compression.compressing(pool),
+            dashboard.middleware(path),
+            *middlewares(authenticator, settings, dashboard.error_page),
+        ],
         client_max_size=SMALL_BYTES,
     )
+    application.cleanup_ctx.append(closing_pool)
     application.on_response_prepare.append(completing(settings))
     application.add_routes(
         api.routes(

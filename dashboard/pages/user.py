@@ -96,11 +96,13 @@ def _views(site: Site) -> dict[str, Loader]:
         lines, targets = lines_of(stored, letters, site.event_view, site.trace_url_template)
         causes = timeline.causes_of_kicks(stored)
         window = page_request.get("window")
+        share_link = await _share_link(page_request, app_id, user_id, now_us)
         return View(
             name="user.html",
             status=200 if detail or as_of_us is not None else 404,
             concerns=frozenset({(app_id, user_id)}),
             is_live=as_of_us is None and not before,
+            with_secret=share_link is not None,
             values=header(detail)
             | {
                 "tab": "users",
@@ -116,7 +118,7 @@ def _views(site: Site) -> dict[str, Loader]:
                 "lines": lines[:ROWS],
                 "targets": targets,
                 "alerts": await _alerts(app_id, user_id, page_request.own_app) if as_of_us is None else [],
-                "share_link": await _share_link(page_request, app_id, user_id, now_us),
+                "share_link": share_link,
                 "older": _older(page_request, stored, lines),
                 "path": user_path(app_id, user_id),
                 "is_older_page": bool(before),

@@ -185,7 +185,7 @@
   if (address) addEventListener("load", () => {
     const protocol = performance.getEntriesByType("navigation")[0]?.nextHopProtocol;
     if (window.SharedWorker && !/^h[23]/.test(protocol)) {
-      const port = new SharedWorker(`${texts().root}/static/streams.js`).port;
+      const port = new SharedWorker(texts().root + texts().streams).port;
       const report = (visible) => {
         if (!visible) mayStream = false;
         port.postMessage(visible);

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
 from functools import cache
 from importlib import resources
+from typing import Final
 
 import msgspec
 from aiohttp import web
 
 from sidecar.settings import Settings
+from sidecar.web.files import File
 
-_TAP_FILES = ("zim-tap.js", "zim-tap.mjs", "zim-tap.d.ts", "zim-tap.d.mts", "zim-tap-file.cjs")
+_TAP_FILES: Final = ("zim-tap.js", "zim-tap.mjs", "zim-tap.d.ts", "zim-tap.d.mts", "zim-tap-file.cjs")
+# How long a page may run the tap of before an upgrade. Its name stays, as apps load it by that.
+_TAP_AGE_S: Final = 300
 
 
 @cache
-def _file(package: str, name: str) -> tuple[bytes, str]:
-    """A file's content and digest."""
-    content = (resources.files(package) / name).read_bytes()
-    return content, hashlib.sha256(content).hexdigest()[:16]
+def _tap_file(name: str) -> File:
+    return File((resources.files("sidecar.sdk.tap") / name).read_bytes(), "text/javascript")
 
 
 def routes(settings: Settings) -> list[web.AbstractRouteDef]:
     """``/openapi.json`` and ``/tap/…``."""
-    description = _file("schemas", "openapi.json")[0]
+    description = (resources.files("schemas") / "openapi.json").read_bytes()
     if public_url := settings.server.public_url:
         document = msgspec.json.decode(description)
         description = msgspec.json.encode({**document, "servers": [{"url": public_url.rstrip("/")}]})
@@ -32,19 +33,7 @@ def routes(settings: Settings) -> list[web.AbstractRouteDef]:
         return web.Response(body=description, content_type="application/json")
 
     async def tap(request: web.Request) -> web.Response:
-        content, digest = _file("sidecar.sdk.tap", request.path.rpartition("/")[2])
-        tag = f'W/"{digest}"'  # weak: the same for compressed and plain
-        headers = {
-            "ETag": tag,
-            "Cache-Control": "no-cache",
-            "Cross-Origin-Resource-Policy": "cross-origin",
-            "Vary": "Accept-Encoding",
-        }
-        if request.headers.get("If-None-Match") == tag:
-            return web.Response(status=304, headers=headers)
-        response = web.Response(body=content, headers=headers, content_type="text/javascript", charset="utf-8")
-        response.enable_compression()
-        return response
+        return _tap_file(request.path.rpartition("/")[2]).response(request, f"public, max-age={_TAP_AGE_S}")
 
     return [
         web.get("/openapi.json", openapi),

@@ -30,12 +30,19 @@ def protect(headers: CIMultiDict[str], *, share: bool = False) -> None:
     headers.setdefault("Cross-Origin-Resource-Policy", "cross-origin" if share else "same-origin")
 
 
+def vary_by(headers: CIMultiDict[str], name: str) -> None:
+    """Tells caches that the response depends on this header of the request, beside what it depends on already."""
+    names = [one.strip() for value in headers.getall("Vary", ()) for one in value.split(",")]
+    if "*" not in names and name not in names:
+        headers["Vary"] = ", ".join([*names, name])
+
+
 def completing(settings: Settings) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
     """A handler for ``on_response_prepare``; headers that a response has already stay."""
 
     async def complete(request: web.Request, response: web.StreamResponse) -> None:
-        headers, shared = response.headers, origin.is_shared(request)
-        protect(headers, share=request.path.startswith("/tap/"))
+        headers, shared, is_tap = response.headers, origin.is_shared(request), request.path.startswith("/tap/")
+        protect(headers, share=is_tap)
         if response.content_type == "text/event-stream":
             headers.update(_STREAM)
         if headers.get("Location", "").startswith("/"):
@@ -44,6 +51,8 @@ def completing(settings: Settings) -> Callable[[web.Request, web.StreamResponse]
         if shared and sender and origin.origin_is_allowed(sender, settings):
             headers["Access-Control-Allow-Origin"] = sender
             headers["Access-Control-Expose-Headers"] = "Date, Retry-After"
-            headers.add("Vary", "Origin")
+            vary_by(headers, "Origin")
+        elif is_tap:
+            vary_by(headers, "Origin")  # a browser keeps it, and may load it with an Origin next time
 
     return complete

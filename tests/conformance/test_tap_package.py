@@ -10,6 +10,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from sidecar.web.compression import LEAST_BYTES
 from tests.support.running import zimwatch
 
 ROOT = Path(__file__).parents[2]
@@ -67,8 +68,16 @@ async def test_the_tap_is_served_compressed_to_any_page_that_may_send(tmp_path: 
         async with http.get(f"/tap/{name}", headers=headers) as response:
             assert response.headers["Access-Control-Allow-Origin"] == headers["Origin"]
             assert response.headers["Content-Type"] == "text/javascript; charset=utf-8"
-            assert "Accept-Encoding" in ",".join(response.headers.getall("Vary"))
-            assert gzip.decompress(await response.read()) == (TAP / name).read_bytes()
+            assert response.headers["Cache-Control"] == "public, max-age=300"
+            assert response.headers.getall("Vary") == ["Accept-Encoding, Origin"]
+            content, raw = (TAP / name).read_bytes(), await response.read()
+            is_packed = response.headers.get("Content-Encoding") == "gzip"
+            assert is_packed is (len(content) > LEAST_BYTES)
+            assert (gzip.decompress(raw) if is_packed else raw) == content
         headers["If-None-Match"] = response.headers["ETag"]
         async with http.get(f"/tap/{name}", headers=headers) as response:
             assert response.status == 304
+        # What was loaded by a plain script is not taken for what a module asks for with its origin.
+        async with http.get(f"/tap/{name}") as response:
+            assert response.headers.getall("Vary") == ["Accept-Encoding, Origin"]
+            assert response.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
