@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -13,6 +13,7 @@ from sidecar.store import mapping, schema
 from sidecar.store.mapping import Client
 from sidecar.store.users import client_rows, working_set
 from sidecar.store.users.generational_cache import GenerationalCache
+from sidecar.store.users.sweep import Checked
 from sidecar.store.users.users_by_id import rows_of_users
 from sidecar.store.users.working_set import Owner, User, WorkingSet, trace_of
 from sidecar.store.values import UserId
@@ -77,9 +78,14 @@ class UserLoader:
             _load_clients(working, unknown)
         _load_traces(working, traces)
 
-    def load_users(self, working: WorkingSet, users: Iterable[UserId]) -> None:
-        """Loads users, whichever of their clients."""
-        self._load_users(working, {one: {} for one in users if self._from_cache(working, one) is None})
+    def note_check(self, checked: Checked) -> None:
+        """Brings a user in memory in line with its row, which a sweep wrote."""
+        packed = self._cache.get(checked.user_id)
+        if packed is not None:
+            user = _unpack(packed)
+            user.group_key = checked.group_key
+            user.lease_check_us, user.lease_lapsed = checked.lease_check_us, checked.lease_lapsed
+            self._cache.put(checked.user_id, _pack(user))
 
     def cache(self, working: WorkingSet) -> None:
         """Keeps what was loaded and written in memory."""

@@ -16,7 +16,7 @@ from sidecar.domain.events import CONNECTION_STATE_CHANGED, Event
 from sidecar.domain.lease import Leases, LeaseTime
 from sidecar.domain.status import Status
 from sidecar.store.log_positions import newest_position
-from sidecar.store.users import apply_events, load_users, write_users
+from sidecar.store.users import apply_events, load_users, sweep, write_users
 from sidecar.store.users.client_limit import ClientLimit
 from sidecar.store.users.load_users import UserLoader
 from sidecar.store.users.user_counts import UserCounts
@@ -88,22 +88,12 @@ class Projections:
                     user.last_seen_at_us = max(user.last_seen_at_us, seen_us)
 
     def sweep(self, connection: sa.Connection, time: LeaseTime, limit: int) -> list[UserId]:
-        """Finds up to ``limit`` users whose lease may have ended, and writes them.
-
-        The check is set when a lease begins and not at every sign of life, so most leases turn out to run on.
-        """
-        self._working = working = WorkingSet(connection)
-        sql = (
-            "SELECT app_id, user_id FROM user_status WHERE lease_lapsed = FALSE AND lease_check_us < ?"
-            " ORDER BY lease_check_us LIMIT ?"
-        )
-        due = [(row[0], row[1]) for row in connection.exec_driver_sql(sql, (time.now_us, limit))]
-        self._loader.load_users(working, due)
-        for user_id in due:
-            user = working.loaded[user_id]
-            user.lease_check_us, user.index_changed = None, True
-            working.touched[user_id] = user
-        return list(self.write(time))
+        """Finds up to ``limit`` users whose lease may have ended, and writes them: see ``sweep.py``."""
+        self._working = WorkingSet(connection)
+        checked = sweep.sweep(connection, self.counts, time, limit)
+        for one in checked:
+            self._loader.note_check(one)
+        return [one.user_id for one in checked]
 
     def write(self, time: LeaseTime) -> dict[UserId, Status]:
         """Writes what was touched, as of ``time``; the touched users and their status."""
