@@ -62,7 +62,7 @@ async def _page(
         here="/sign-in?" + urlencode({"next": following}),
         following=following,
         problem=translate(problem.text) if problem else None,
-        ended=await authenticator.why_signed_out(request) if problem is None else None,
+        ended=authenticator.why_signed_out(request) if problem is None else None,
         known=await authenticator.principal_or_none(request),
         name=name[: access.NAME_CHARACTERS],
         name_characters=access.NAME_CHARACTERS,

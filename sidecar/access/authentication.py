@@ -85,9 +85,9 @@ class Authenticator:
         given = self._given(request)
         if given is not None:
             name, secret = given
-            return Principal.of_token(await self._valid_token(secret, *_challenges(request)), name=name)
-        if self._store.tokens.any_ever() and (secret := self._session_secret(request)):
-            session, token = await self._valid_session(secret, *_challenges(request))
+            return Principal.of_token(self._valid_token(secret, *_challenges(request)), name=name)
+        if self._store.credentials.any_token_ever() and (secret := self._session_secret(request)):
+            session, token = self._valid_session(secret, *_challenges(request))
             if not request.path.startswith(_STREAMS):
                 await self._seen(session)
             return Principal.of_token(token, name=session.name, session_id=session.id)
@@ -114,7 +114,9 @@ class Authenticator:
 
     def needs_no_token(self, request: web.Request) -> bool:
         """Whether the request is from this machine, and no token was ever created."""
-        return not (self._store.tokens.any_ever() or self._server.public_url) and is_local(request, self._server)
+        return not (self._store.credentials.any_token_ever() or self._server.public_url) and is_local(
+            request, self._server
+        )
 
     async def sign_in(self, request: web.Request, response: web.Response, name: str, password: str) -> None:
         """Begins a session and sets its cookie on ``response``.
@@ -124,7 +126,7 @@ class Authenticator:
         """
         public = public_request(request, self._server)
         self._throttle.attempt(public.client)
-        token = await self._valid_token(password.strip(), BEARER)
+        token = self._valid_token(password.strip(), BEARER)
         self._throttle.succeeded(public.client)
         scope = Principal.of_token(token)
         if "read" not in scope.may:
@@ -146,26 +148,26 @@ class Authenticator:
             await self._store.write(browser_sessions.end, secret)
         cookie.drop(response)
 
-    async def why_signed_out(self, request: web.Request) -> Text | None:
+    def why_signed_out(self, request: web.Request) -> Text | None:
         """Why the browser's session ended; None where it has none, or a valid one."""
         secret = self._cookie(request).read(request)
-        if not (secret and self._store.tokens.any_ever()):
+        if not (secret and self._store.credentials.any_token_ever()):
             return None
         try:
-            await self._valid_session(secret)
+            self._valid_session(secret)
         except NotSignedInError as error:
             return error.text
         return None
 
-    async def _valid_token(self, secret: str, *challenges: str) -> Token:
-        token = self._store.tokens.of(secret)
+    def _valid_token(self, secret: str, *challenges: str) -> Token:
+        token = self._store.credentials.token(secret)
         state = "unknown" if token is None else token.state(self._clock())
         if token is None or state != "good":
             raise NotSignedInError(_INVALID[state](), challenges, was_tried=True)
         return token
 
-    async def _valid_session(self, secret: str, *challenges: str) -> tuple[BrowserSession, Token]:
-        found = await self._store.read(browser_sessions.find, secret)
+    def _valid_session(self, secret: str, *challenges: str) -> tuple[BrowserSession, Token]:
+        found = self._store.credentials.session(secret)
         if found is None:
             raise NotSignedInError(_SIGNED_OUT(), challenges)
         session, token = found

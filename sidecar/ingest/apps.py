@@ -57,7 +57,7 @@ class Admission:
         if app_id in self._allowed:
             return
         if self._bound is None:
-            self._bound = self._apps.store.tokens.apps()
+            self._bound = self._apps.store.credentials.apps()
             self._room = 0 if self._apps.are_listed else LEARNED_MOST - len(self._apps.learned - self._bound)
         if app_id not in self._bound:
             if self._apps.are_listed:

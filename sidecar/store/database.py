@@ -148,6 +148,15 @@ class Database(Protocol):
     def peek(self, sql: str, *values: Any) -> list[Sequence[Any]]:  # noqa: ANN401 - what the driver takes
         """The rows of one small read as of now, for what every request needs. Used by one thread."""
 
+    def unannounced(self) -> int:
+        """A number that changes with each commit that was not announced here; after other commits it may change too.
+
+        For what is kept in memory: as long as the number is the same, only announced commits changed anything. It costs
+        as much as a small :meth:`peek`, and is used by the same thread. With SQLite another process announces nothing,
+        and its commits change the number; elsewhere all nodes and commands announce, and it changes when announcements
+        may have been missed.
+        """
+
     def new_ids(self, connection: sa.Connection, keys: Collection[Key], *, claim: bool = True) -> set[Key]:
         """The keys that are not in the log. With ``claim`` they belong to this transaction until it ends.
 

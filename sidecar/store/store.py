@@ -22,7 +22,8 @@ from sidecar.domain.texts import Text
 from sidecar.domain.units import DAY_US
 from sidecar.errors import DatabaseRefusedError, StoreUnavailableError
 from sidecar.store import engines, log_positions
-from sidecar.store.access.tokens import TokenLookup
+from sidecar.store.access import tokens
+from sidecar.store.access.credentials import Credentials
 from sidecar.store.care import pruning_hold
 from sidecar.store.care.clock_watch import ClockFollower, ClockWatch
 from sidecar.store.care.pruning_hold import Hold
@@ -95,7 +96,7 @@ class Store:
                 if export_spans is not None:
                     span_outbox.begin(connection, export_spans=export_spans)
         self._readers = threads.pool("zimwatch-reader", READERS)
-        self.tokens = TokenLookup(database, clock)
+        self.credentials = Credentials(database, clock, steady)
         if not attached:
             self._writer = Writer(
                 database,
@@ -322,6 +323,8 @@ class Store:
             return result
 
     def _publish(self, commit: Commit) -> None:
+        if commit == tokens.CHANGED:  # nothing that is shown
+            return
         for loop, callback in tuple(self._listeners):
             if not loop.is_closed():
                 loop.call_soon_threadsafe(callback, commit)

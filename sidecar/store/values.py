@@ -238,7 +238,8 @@ class Commit(msgspec.Struct, frozen=True):
     """What a commit changed, published after it: users and ids of alerts, each once.
 
     ``position`` is that of its newest event, 0 without any. ``alerted`` are the users of ``alerts``. ``alert_log``:
-    something else of the alert log changed, as a silence or a failed delivery.
+    something else of the alert log changed, as a silence or a failed delivery. ``access``: a token or a browser session
+    changed.
     """
 
     position: int = 0
@@ -246,6 +247,7 @@ class Commit(msgspec.Struct, frozen=True):
     alerts: tuple[int, ...] = ()
     alerted: tuple[UserId, ...] = ()
     alert_log: bool = False
+    access: bool = False
 
     @classmethod
     def of_all(cls, parts: Iterable[Commit | None]) -> Commit | None:
@@ -259,6 +261,7 @@ class Commit(msgspec.Struct, frozen=True):
             tuple(sorted({alert for part in changed for alert in part.alerts})),
             tuple(dict.fromkeys(user for part in changed for user in part.alerted)),
             any(part.alert_log for part in changed),
+            any(part.access for part in changed),
         )
 
 

@@ -14,9 +14,9 @@ from sidecar.settings import Settings
 from sidecar.store import Store
 from sidecar.store.log import span_outbox
 from sidecar.store.sqlite.sqlite_database import SqliteDatabase
+from tests.support.counted import peeked
 from tests.support.events import BEGIN_US, Phone
 from tests.support.process import DATABASE
-from tests.support.tokens import new_token
 
 # Tables of few rows: one for each kind of something, what people created, what a statement itself brings along (of the
 # chain of a user's events it takes as many as its LIMIT says).
@@ -79,15 +79,20 @@ async def test_no_statement_of_a_commit_goes_through_a_table_that_grows(tmp_path
 
 async def test_no_request_goes_through_all_tokens(tmp_path: Path) -> None:
     store = Store.open(f"sqlite:///{tmp_path / DATABASE}", clock=lambda: BEGIN_US)
-    _, secret = await new_token(store, "ingest")
+    with peeked(store) as executed:
+        assert not store.credentials.any_token_ever()
+        assert store.credentials.token("zw_guess") is None
+        assert store.credentials.session("guess") is None
     connection: Any = sqlite_of(store)._peeking.driver_connection
-    executed: list[str] = []
-    connection.set_trace_callback(executed.append)
-    assert store.tokens.any_ever()
-    assert store.tokens.of(secret)
-    connection.set_trace_callback(None)
-    (any_plan,), (this_plan,) = [connection.execute(f"EXPLAIN QUERY PLAN {sql}").fetchall() for sql in executed]
+    reads = [sql for sql in executed if not sql.startswith("PRAGMA")]
+    plans = [[row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}")] for sql in reads]
     await store.close()
-    assert any_plan[3].startswith("SCAN api_tokens")
-    assert reads_the_first_only(executed[0], "api_tokens")
-    assert this_plan[3].startswith("SEARCH api_tokens USING INDEX")
+    assert plans[0] == ["SCAN api_tokens USING COVERING INDEX sqlite_autoindex_api_tokens_1"]
+    assert reads_the_first_only(reads[0], "api_tokens")
+    assert plans[1:] == [
+        ["SEARCH api_tokens USING INDEX sqlite_autoindex_api_tokens_1 (secret_sha256=?)"],
+        [
+            "SEARCH s USING INDEX sqlite_autoindex_browser_sessions_1 (secret_sha256=?)",
+            "SEARCH t USING INTEGER PRIMARY KEY (rowid=?)",
+        ],
+    ]

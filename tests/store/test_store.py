@@ -40,12 +40,12 @@ async def test_a_token_is_valid_until_it_is_revoked_or_expires_and_its_secret_is
     token, secret = await new_token(store, "ingest", APP_ID)
     expired, _ = await new_token(store, "read", None, LATER_US)
     assert (token.state(LATER_US), expired.state(LATER_US - 1), expired.state(LATER_US)) == ("good", "good", "expired")
-    assert store.tokens.of(secret) == token
-    assert store.tokens.of("zw_guess") is None
+    assert store.credentials.token(secret) == token
+    assert store.credentials.token("zw_guess") is None
     assert all(secret.encode() not in content for content in contents(tmp_path))
     assert await revoke(store, token)
     assert not await revoke(store, token)
-    revoked = store.tokens.of(secret)
+    revoked = store.credentials.token(secret)
     assert revoked is not None
     assert revoked.state(LATER_US) == "revoked"
 
@@ -53,14 +53,14 @@ async def test_a_token_is_valid_until_it_is_revoked_or_expires_and_its_secret_is
 async def test_a_token_created_by_another_process_works_at_once_and_counts_as_created_for_ever(
     store: Store, tmp_path: Path
 ) -> None:
-    before = store.tokens.any_ever()
+    before = store.credentials.any_token_ever()
     command_line = opened(tmp_path, attach=True)
     token, secret = await new_token(command_line, "write")
     await command_line.close()
-    assert store.tokens.of(secret) == token
-    during = store.tokens.any_ever()
+    assert store.credentials.token(secret) == token
+    during = store.credentials.any_token_ever()
     await revoke(store, token)
-    assert (before, during, store.tokens.any_ever()) == (False, True, True)
+    assert (before, during, store.credentials.any_token_ever()) == (False, True, True)
 
 
 async def test_a_store_that_is_only_attached_publishes_nothing_and_appends_nothing(

@@ -11,6 +11,8 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from sidecar.store import Store
+
 
 class Count(msgspec.Struct):
     """So much was done until now."""
@@ -47,3 +49,16 @@ def statements() -> Iterator[list[str]]:
         yield executed
     finally:
         sa.event.remove(sa.engine.Engine, "before_cursor_execute", note)
+
+
+@contextlib.contextmanager
+def peeked(store: Store) -> Iterator[list[str]]:
+    """The small reads that requests make in the event loop's thread."""
+    database: Any = store._database
+    connection = database._peeking.driver_connection
+    executed: list[str] = []
+    connection.set_trace_callback(executed.append)
+    try:
+        yield executed
+    finally:
+        connection.set_trace_callback(None)

@@ -144,7 +144,7 @@ async def _asked_by_a_stream(store: Store) -> None:
 async def _signed_in(running: Zimwatch, machine: Machine) -> None:
     token, secret = await new_token(running.store, "read")
     await new_token(running.store, "ingest", APP_ID)
-    running.store.tokens.apps()
+    running.store.credentials.apps()
     async with aiohttp.ClientSession(running.url, cookie_jar=aiohttp.CookieJar(unsafe=True)) as browser:
         for method, path in (("POST", "/sign-in"), ("GET", "/"), ("POST", "/sign-out")):
             async with browser.request(method, path, data={"password": secret}) as answer:

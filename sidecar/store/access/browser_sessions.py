@@ -5,7 +5,8 @@ The value is 256 random bits and is never stored, so that a copy of the database
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
@@ -18,11 +19,10 @@ MOST_OF_A_TOKEN: Final = 100
 """Sessions of one token. One more ends the one without a request for longest."""
 
 _session = schema.browser_sessions.c
-_COLUMNS: Final = (_session.id, _session.name, _session.created_at_us, _session.seen_at_us)
-_FOUND: Final = (
-    sa.select(*_COLUMNS, *tokens.COLUMNS)
-    .join(schema.api_tokens, schema.api_tokens.c.id == _session.token_id)
-    .where(_session.secret_sha256 == sa.bindparam("secret_sha256"))
+_OWN: Final = ("id", "name", "created_at_us", "seen_at_us")
+WITH_THIS_SECRET: Final = (
+    f"SELECT {', '.join(f's.{name}' for name in _OWN)}, {', '.join(f't.{one.name}' for one in tokens.COLUMNS)}"
+    " FROM browser_sessions s JOIN api_tokens t ON t.id = s.token_id WHERE s.secret_sha256 = ?"
 )
 
 
@@ -49,23 +49,21 @@ def begin(connection: sa.Connection, secret: str, begun: New, *, created_after_u
             seen_at_us=begun.created_at_us,
         )
     )
+    tokens.announce(connection)
 
 
-def find(connection: sa.Connection, secret: str) -> tuple[BrowserSession, Token] | None:
-    """The session with this secret and its token, also if expired or revoked; None where there is none."""
-    row = connection.execute(_FOUND, {"secret_sha256": tokens.hashed(secret)}).one_or_none()
-    if row is None:
-        return None
-    split = len(_COLUMNS)
-    session = dict(zip((column.name for column in _COLUMNS), row[:split], strict=True))
-    return BrowserSession(**session), tokens.token_of(row[split:])
+def session_of(row: Sequence[Any]) -> tuple[BrowserSession, Token]:
+    """A row of ``WITH_THIS_SECRET`` as the session and its token."""
+    return BrowserSession(**dict(zip(_OWN, row, strict=False))), tokens.token_of(row[len(_OWN) :])
 
 
 def seen(connection: sa.Connection, session_id: int, now_us: int) -> None:
     """Records a request of the session."""
     connection.execute(sa.update(schema.browser_sessions).where(_session.id == session_id).values(seen_at_us=now_us))
+    tokens.announce(connection)
 
 
 def end(connection: sa.Connection, secret: str) -> None:
     """Deletes the session, because its browser has signed out."""
     connection.execute(sa.delete(schema.browser_sessions).where(_session.secret_sha256 == tokens.hashed(secret)))
+    tokens.announce(connection)

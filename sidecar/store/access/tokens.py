@@ -5,14 +5,12 @@ from __future__ import annotations
 import hashlib
 import secrets  # noqa: TID251 - they are secrets
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 
-from sidecar.clock import Clock
-from sidecar.store import schema
-from sidecar.store.database import Database
-from sidecar.store.values import Token
+from sidecar.store import database, schema
+from sidecar.store.values import Commit, Token
 
 SCOPES = ("ingest", "read", "write")
 _PREFIX = "zw_"
@@ -28,13 +26,15 @@ COLUMNS = (
     _token.revoked_at_us,
 )
 _NAMES = ", ".join(column.name for column in COLUMNS)
-_WITH_THIS_SECRET = f"SELECT {_NAMES} FROM api_tokens WHERE secret_sha256 = ?"
-ANY = "SELECT 1 FROM api_tokens LIMIT 1"
+WITH_THIS_SECRET: Final = f"SELECT {_NAMES} FROM api_tokens WHERE secret_sha256 = ?"
+ANY: Final = "SELECT 1 FROM api_tokens LIMIT 1"
 """Has a row once a token was created; rows are never deleted."""
-_APPS = (
-    "SELECT DISTINCT app_id FROM api_tokens WHERE app_id IS NOT NULL AND revoked_at_us IS NULL"
-    " AND (expires_at_us IS NULL OR expires_at_us > ?)"
+APPS: Final = (
+    "SELECT app_id, MAX(expires_at_us), COUNT(*) - COUNT(expires_at_us) FROM api_tokens"
+    " WHERE app_id IS NOT NULL AND revoked_at_us IS NULL GROUP BY app_id"
 )
+"""Each app that tokens are bound to, the latest expiry of these, and how many never expire."""
+CHANGED: Final = Commit(access=True)
 
 
 def create(
@@ -51,6 +51,7 @@ def create(
         "expires_at_us": expires_at_us,
     }
     row = connection.execute(sa.insert(schema.api_tokens).values(values).returning(*COLUMNS)).one()
+    announce(connection)
     return token_of(row), secret
 
 
@@ -63,33 +64,13 @@ def revoke(connection: sa.Connection, token_id: int, now_us: int) -> bool:
     """Revokes a token; False where there is none, or it was revoked before."""
     change = sa.update(schema.api_tokens).values(revoked_at_us=now_us)
     done = connection.execute(change.where(_token.id == token_id, _token.revoked_at_us.is_(None)))
+    announce(connection)
     return done.rowcount == 1
 
 
-class TokenLookup:
-    """Finds the token of a request on the caller's thread: one row by its index costs less than a switch of threads."""
-
-    def __init__(self, database: Database, clock: Clock) -> None:
-        self._database = database
-        self._clock = clock
-        self._any_ever = False
-
-    def of(self, secret: str) -> Token | None:
-        """The token with this secret, also one that is revoked or expired; None where there is none."""
-        row = self._row(_WITH_THIS_SECRET, hashed(secret))
-        return token_of(row) if row else None
-
-    def any_ever(self) -> bool:
-        """Whether a token was ever created. From then on every request needs one: rows are never deleted."""
-        self._any_ever = self._any_ever or self._row(ANY) is not None
-        return self._any_ever
-
-    def apps(self) -> frozenset[int]:
-        """The apps that valid tokens are bound to."""
-        return frozenset(row[0] for row in self._database.peek(_APPS, self._clock()))
-
-    def _row(self, sql: str, *values: int | bytes) -> Sequence[Any] | None:
-        return next(iter(self._database.peek(sql, *values)), None)
+def announce(connection: sa.Connection) -> None:
+    """Has what is kept in memory of tokens and sessions dropped, on every node, with the commit."""
+    database.of(connection).announce(connection, CHANGED)
 
 
 def token_of(row: Sequence[Any]) -> Token:

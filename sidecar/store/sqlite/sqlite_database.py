@@ -183,6 +183,10 @@ class SqliteDatabase:
             found: list[Sequence[Any]] = cursor.execute(sql, values).fetchall()
         return found
 
+    def unannounced(self) -> int:
+        """See :class:`sidecar.store.database.Database`. Commits of this process change it too."""
+        return int(self.peek("PRAGMA data_version")[0][0])
+
     def new_ids(self, connection: sa.Connection, keys: Collection[Key], *, claim: bool = True) -> set[Key]:  # noqa: ARG002 - there is no other writer
         """See :class:`sidecar.store.database.Database`."""
         new = set(keys)

@@ -1,0 +1,177 @@
+"""Tokens and sessions in memory: what a request costs, and how soon a change counts."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from sidecar.domain.units import SECOND_US
+from sidecar.store import Store
+from sidecar.store.access import browser_sessions, credentials, tokens
+from sidecar.store.access.browser_sessions import New
+from sidecar.store.values import Commit
+from tests.support.clocks import Machine
+from tests.support.counted import peeked
+from tests.support.events import APP_ID, Phone
+from tests.support.stores import opened
+from tests.support.tokens import new_token, revoke
+
+REQUESTS = 1_000
+A_CHECK_S = credentials.OLDEST_US / SECOND_US
+
+
+@pytest.fixture
+def machine() -> Machine:
+    return Machine()
+
+
+@pytest.fixture
+async def store(tmp_path: Path, machine: Machine) -> AsyncIterator[Store]:
+    store = Store.open(f"sqlite:///{tmp_path / 'zimwatch.db'}", clock=machine.clock, steady=machine.steady)
+    yield store
+    await store.close()
+
+
+async def session(store: Store, secret: str, now_us: int) -> None:
+    token, _ = await new_token(store, "read")
+    await store.write(browser_sessions.begin, secret, New(token.id, "dana", now_us), created_after_us=0)
+
+
+async def test_a_thousand_requests_with_a_token_or_a_session_cost_as_many_statements_as_one(
+    store: Store, machine: Machine
+) -> None:
+    _, secret = await new_token(store, "ingest")
+    await session(store, "cookie", machine.now_us)
+    with peeked(store) as executed:
+        for _ in range(REQUESTS):
+            assert store.credentials.any_token_ever()
+            assert store.credentials.token(secret)
+            assert store.credentials.session("cookie")
+    assert len(executed) == 4, executed
+
+
+async def test_while_events_are_committed_a_token_costs_statements_by_time_and_not_by_request(
+    store: Store, machine: Machine
+) -> None:
+    _, secret = await new_token(store, "ingest")
+    alice = Phone("alice")
+    with peeked(store) as executed:
+        for at in range(40):
+            await store.append([alice.login(at)])
+            machine.passes(0.05)
+            assert store.credentials.token(secret)
+    checks = round(40 * 0.05 / A_CHECK_S) + 1
+    assert len(executed) <= 2 * checks
+
+
+async def test_a_revoked_token_is_known_as_such_with_the_commit(store: Store) -> None:
+    token, secret = await new_token(store, "write")
+    assert store.credentials.token(secret) == token
+    await revoke(store, token)
+    found = store.credentials.token(secret)
+    assert found is not None
+    assert found.revoked_at_us is not None
+
+
+async def test_a_token_of_another_process_is_known_at_once_and_its_revocation_at_the_next_check(
+    store: Store, tmp_path: Path, machine: Machine
+) -> None:
+    assert store.credentials.token("zw_guess") is None
+    command_line = opened(tmp_path, attach=True)
+    token, secret = await new_token(command_line, "write")
+    assert store.credentials.token(secret) == token
+    await revoke(command_line, token)
+    machine.passes(A_CHECK_S)
+    revoked = store.credentials.token(secret)
+    await command_line.close()
+    assert revoked is not None
+    assert revoked.revoked_at_us is not None
+    assert credentials.OLDEST_US < SECOND_US
+
+
+async def test_nothing_of_a_transaction_that_was_undone_is_seen(store: Store) -> None:
+    token, kept = await new_token(store, "read")
+    undone = []
+
+    def fail(connection: sa.Connection) -> None:
+        undone.append(tokens.create(connection, "write", None, None, 1)[1])
+        tokens.revoke(connection, token.id, 1)
+        assert store.credentials.token(kept) == token, "a request meanwhile"
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        await store.write(fail)
+    assert [store.credentials.token(secret) for secret in undone] == [None]
+    assert store.credentials.token(kept) == token
+
+
+async def test_a_row_that_was_read_before_a_change_is_not_kept_after_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token, secret = await new_token(store, "read")
+    read = store._database.peek
+
+    def slowly(sql: str, *values: object) -> object:
+        rows = read(sql, *values)
+        store.credentials._follow(Commit(access=True))  # the writer's thread commits a revocation just now
+        return rows
+
+    monkeypatch.setattr(store._database, "peek", slowly)
+    assert store.credentials.token(secret) == token
+    monkeypatch.undo()
+    with peeked(store) as executed:
+        assert store.credentials.token(secret) == token
+    assert any("api_tokens" in sql for sql in executed)
+
+
+async def test_unknown_secrets_take_no_memory_and_known_ones_a_bounded_amount(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(credentials, "MOST", 3)
+    secrets = [(await new_token(store, "ingest"))[1] for _ in range(7)]
+    for number in range(REQUESTS):
+        assert store.credentials.token(f"zw_{number}") is None
+        assert store.credentials.session(f"{number}") is None
+    assert (store.credentials._held.tokens, store.credentials._held.sessions) == ({}, {})
+    for secret in secrets:
+        assert store.credentials.token(secret)
+        assert 1 <= len(store.credentials._held.tokens) <= 3
+
+
+async def test_a_session_ends_and_is_seen_with_the_commit(store: Store, machine: Machine) -> None:
+    await session(store, "cookie", machine.now_us)
+    before = store.credentials.session("cookie")
+    assert before is not None
+    machine.passes(90)
+    await store.write(browser_sessions.seen, before[0].id, machine.now_us)
+    seen = store.credentials.session("cookie")
+    assert seen is not None
+    assert seen[0].seen_at_us == machine.now_us
+    await store.write(browser_sessions.end, "cookie")
+    assert store.credentials.session("cookie") is None
+
+
+async def test_the_apps_of_tokens_are_those_of_valid_ones_by_the_clock(store: Store, machine: Machine) -> None:
+    in_a_minute_us = machine.now_us + 60 * SECOND_US
+    await new_token(store, "ingest", APP_ID, in_a_minute_us)
+    await new_token(store, "ingest", 7, in_a_minute_us)
+    forever, _ = await new_token(store, "read", 7)
+    with peeked(store) as executed:
+        for _ in range(REQUESTS):
+            assert store.credentials.apps() == {APP_ID, 7}
+    assert len(executed) == 2
+    machine.passes(60)
+    assert store.credentials.apps() == {7}
+    await revoke(store, forever)
+    assert store.credentials.apps() == set()
+
+
+async def test_subscribers_are_not_woken_by_a_change_of_access(store: Store) -> None:
+    commits: list[Commit] = []
+    store.subscribe(commits.append)
+    await new_token(store, "read")
+    await store.append([Phone("alice").login(0)])
+    assert [bool(commit.users) for commit in commits] == [True]
