@@ -44,15 +44,15 @@ _JSON: Final = {"Content-Type": "application/json"}
 class _Reader(asyncio.Protocol):
     """An open stream that only counts what it gets."""
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+    def __init__(self, path: str, headers: str) -> None:
+        self._request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{headers}\r\n".encode()
         self.received = 0
         self.users = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Sends the request."""
         if isinstance(transport, asyncio.WriteTransport):
-            transport.write(f"GET {self._path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+            transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
         """Counts what arrives."""
@@ -68,8 +68,8 @@ async def streams(seconds: float) -> dict[str, Any]:
         async with _publishing(Path(name)) as (url, pid):
             alone = await _core(pid, seconds)
             found["core without streams"] = alone
-            for title, path_of in _SCOPES.items():
-                async with _open_streams(url, path_of) as readers:
+            for title, (path_of, headers) in _SCOPES.items():
+                async with _open_streams(url, path_of, headers) as readers:
                     received, users = _sums(readers)
                     core = await _core(pid, seconds)
                     more, sent = _sums(readers)
@@ -78,13 +78,21 @@ async def streams(seconds: float) -> dict[str, Any]:
                     found[f"{title}: beside the target"] = (core - alone) / STREAMS_CORE
                     found[f"{title}: core"] = core - alone
                     found[f"{title}: MB/s sent"] = (more - received) / seconds / 1e6
-                    found[f"{title}: users sent a second and stream"] = (sent - users) / seconds / STREAMS
+                    if not headers:
+                        found[f"{title}: users sent a second and stream"] = (sent - users) / seconds / STREAMS
     return found
 
 
-_SCOPES: Final[dict[str, Callable[[int], str]]] = {
-    "all of every user": lambda _: "/v1/stream",
-    "each of one user": lambda number: f"/v1/stream?app_id={large.APP_ID}&user_id=user-{number * 17:07}",
+def _of_one_user(number: int) -> str:
+    return f"/v1/stream?app_id={large.APP_ID}&user_id=user-{number * 17:07}"
+
+
+_GZIP: Final = "Accept-Encoding: gzip\r\n"
+_SCOPES: Final[dict[str, tuple[Callable[[int], str], str]]] = {
+    "all of every user": (lambda _: "/v1/stream", ""),
+    "all of every user, compressed": (lambda _: "/v1/stream", _GZIP),
+    "each of one user": (_of_one_user, ""),
+    "each of one user, compressed": (_of_one_user, _GZIP),
 }
 
 
@@ -99,12 +107,12 @@ async def _core(pid: int, seconds: float) -> float:
 
 
 @contextlib.asynccontextmanager
-async def _open_streams(url: str, path_of: Callable[[int], str]) -> AsyncIterator[list[_Reader]]:
+async def _open_streams(url: str, path_of: Callable[[int], str], headers: str) -> AsyncIterator[list[_Reader]]:
     loop, address = asyncio.get_running_loop(), urlsplit(url)
     opened: list[tuple[asyncio.Transport, _Reader]] = []
     try:
         for number in range(STREAMS):
-            reading = functools.partial(_Reader, path_of(number))
+            reading = functools.partial(_Reader, path_of(number), headers)
             opened.append(await loop.create_connection(reading, address.hostname or "", address.port or 0))
         await asyncio.sleep(_SETTLED_S)
         yield [reader for _, reader in opened]

@@ -37,6 +37,7 @@ from sidecar.settings import ServerSettings
 from sidecar.store import Store
 from sidecar.store.values import Commit
 from sidecar.web.changes import Hub, Reader, Source
+from sidecar.web.event_stream import EventStream, Payload
 from sidecar.web.forms import form_token
 
 _log = structlog.get_logger(__name__)
@@ -60,10 +61,10 @@ class Part:
         self.text = text
         self.id = hashlib.sha256(_RELATIVE_TIME.sub(r"\1", text).encode()).hexdigest()[:16]
 
-    def message(self) -> bytes:
+    def message(self) -> Payload:
         """As one server-sent event."""
         lines = "".join(f"data: {line}\n" for line in rooted(self.text).splitlines())
-        return f"id: {self.id}\n{lines}\n".encode()
+        return Payload(f"id: {self.id}\n{lines}\n".encode())
 
 
 class _Open:
@@ -77,7 +78,7 @@ class _Open:
         self.newcomers: set[asyncio.Event] = set()
         self.stale = asyncio.Event()
         self.part: Part | None = None
-        self.message = b""
+        self.message: Payload | None = None
         self.task: asyncio.Task[None] | None = None
 
 
@@ -92,12 +93,13 @@ class PageReader(Reader):
         self.shown: _Open | None = None
         self._seen = seen
 
-    async def send(self, response: web.StreamResponse) -> None:
+    async def send(self, stream: EventStream) -> None:
         """Writes the part, unless the page has it already."""
         shown = self.shown
-        if shown is not None and shown.part is not None and shown.part.id != self._seen:
-            self._seen = shown.part.id
-            await response.write(shown.message)
+        if shown is None or shown.part is None or shown.message is None or shown.part.id == self._seen:
+            return
+        self._seen = shown.part.id
+        await stream.write(shown.message)
 
 
 class Live(Source[PageReader]):

@@ -39,6 +39,7 @@ from sidecar.store import Store, log_positions
 from sidecar.store.users import user_reads
 from sidecar.store.values import Commit
 from sidecar.web.changes import Hub, Reader, Source
+from sidecar.web.event_stream import EventStream, Payload
 from sidecar.web.params import number
 
 TICK_S: Final = 0.25
@@ -65,7 +66,7 @@ class StreamReader(Reader):
     def __init__(self, changes: Changes, scope: Scope, since: int | None = None) -> None:
         super().__init__()
         self.scope = scope
-        self.ready = b""
+        self.ready: Payload | None = None
         self.missed: set[Who] = set()
         self.missed_alerts: set[int] = set()
         self.untold = 0
@@ -73,9 +74,9 @@ class StreamReader(Reader):
         self._changes = changes
         self._since = since
 
-    def offer(self, payload: bytes, changed: Collection[Who], alerts: Collection[int], untold: int) -> None:
+    def offer(self, payload: Payload, changed: Collection[Who], alerts: Collection[int], untold: int) -> None:
         """Keeps ``payload`` to be sent; while the one before is not sent, only notes what changed."""
-        if self.ready:
+        if self.ready is not None:
             self.is_behind = True
             room = max(0, USERS_A_TICK - len(self.missed))
             self.untold += untold + max(0, len(changed) - room)
@@ -85,21 +86,22 @@ class StreamReader(Reader):
             self.ready = payload
         self.awake.set()
 
-    async def begin(self, response: web.StreamResponse) -> None:
+    async def begin(self, stream: EventStream) -> None:
         """Writes what changed after the position ``since``, and the counts."""
         store = self._changes.store
         position = await store.read(log_positions.newest_position)
         if self._since is not None:
             users = await store.read(user_reads.users_changed_since, self._since, RESUMED_MOST, store.now())
-            await response.write(user_messages(self.scope, users))
+            await stream.write(Payload(user_messages(self.scope, users)))
             alerts = await store.read(alert_log.changed_after, self._since, RESUMED_MOST)
-            await response.write(self._alert_messages(alerts, position))
-        await response.write(await summary(store, self.scope[0], position))
+            await stream.write(Payload(self._alert_messages(alerts, position)))
+        await stream.write(Payload(await summary(store, self.scope[0], position)))
 
-    async def send(self, response: web.StreamResponse) -> None:
+    async def send(self, stream: EventStream) -> None:
         """Writes the payload, then the newest state of what was missed meanwhile."""
-        await response.write(self.ready)
-        self.ready = b""
+        if self.ready is not None:
+            await stream.write(self.ready)
+        self.ready = None
         if self.is_behind:
             missed, self.missed, self.is_behind = self.missed, set(), False
             missed_alerts, self.missed_alerts = self.missed_alerts, set()
@@ -108,7 +110,8 @@ class StreamReader(Reader):
             position = await store.read(log_positions.newest_position)
             users = user_messages(self.scope, await users_named(store, missed))
             alerts = self._alert_messages(await alerts_with(store, missed_alerts), position)
-            await response.write(users + alerts + await summary(store, self.scope[0], position, untold))
+            counts = await summary(store, self.scope[0], position, untold)
+            await stream.write(Payload(users + alerts + counts))
 
     def _alert_messages(self, alerts: Collection[Alert], position: int) -> bytes:
         return b"".join(self._changes.alert_message(one, position) for one in alerts if concerns(self.scope, one))
@@ -199,7 +202,7 @@ class Changes(Source[StreamReader]):
             untold = len(of[scope]) - len(own) + lost_of(scope, lost)
             parts = [users[who] for who in own if who in users]
             counts = await summaries.summary(scope[0], untold)
-            payload = b"".join((*parts, *(of_alerts[one] for one in about), counts))
+            payload = Payload(b"".join((*parts, *(of_alerts[one] for one in about), counts)))
             for reader in readers:
                 reader.offer(payload, own, about, untold)
 

@@ -19,8 +19,10 @@ from sidecar import access
 from sidecar.domain.texts import Text
 from sidecar.store import Store
 from sidecar.store.values import Commit
+from sidecar.web.event_stream import EventStream, Payload
 
 KEEP_ALIVE_S: Final = 15.0
+_STILL_HERE: Final = Payload(b": still here\n\n")
 
 
 class Reader(ABC):
@@ -32,11 +34,11 @@ class Reader(ABC):
     def __init__(self) -> None:
         self.awake = asyncio.Event()
 
-    async def begin(self, response: web.StreamResponse) -> None:  # noqa: B027 - most begin with nothing
+    async def begin(self, stream: EventStream) -> None:  # noqa: B027 - most begin with nothing
         """Writes what comes before any change."""
 
     @abstractmethod
-    async def send(self, response: web.StreamResponse) -> None:
+    async def send(self, stream: EventStream) -> None:
         """Writes what there is to send; called after ``awake`` was set."""
 
 
@@ -72,21 +74,22 @@ class Hub:
         self, request: web.Request, source: Source[R], reader: R, *, reason: Callable[[Text], str] = str
     ) -> web.StreamResponse:
         """Streams to ``reader`` until it disconnects or its request loses access; ``reason`` words why."""
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        stream = EventStream()
         with contextlib.suppress(ConnectionError):  # the reader disconnected
             try:
-                await response.prepare(request)
+                await stream.begin(request)
                 with self._joined(source, reader):
-                    await reader.begin(response)
+                    await reader.begin(stream)
                     watch = access.Watch(self._authenticator, request, KEEP_ALIVE_S)
                     while True:
                         if await watch.wait(reader.awake):
-                            await reader.send(response)
+                            await reader.send(stream)
                         else:
-                            await response.write(b": still here\n\n")
+                            await stream.write(_STILL_HERE)
             except access.EndedError as ended:
-                await response.write(ended.message(reason(ended.text)))
-        return response
+                await stream.write(Payload(ended.message(reason(ended.text))))
+            await stream.end()
+        return stream.response
 
     @contextlib.contextmanager
     def _joined(self, source: Source[R], reader: R) -> Iterator[None]:

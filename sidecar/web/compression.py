@@ -25,7 +25,7 @@ ENCODING: Final = "Accept-Encoding"
 LEAST_BYTES: Final = 1_024
 # A larger body takes over a millisecond, for which the event loop does not wait.
 AT_ONCE_BYTES: Final = 65_536
-_LEVEL: Final = 6
+LEVEL: Final = 6
 _GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
 _TEXTS: Final = frozenset(
     {"text/html", "application/json", "application/problem+json", "text/plain", "application/openmetrics-text"}
@@ -34,7 +34,7 @@ _TEXTS: Final = frozenset(
 
 def gzipped(body: bytes) -> bytes:
     """A gzip file of ``body``; equal bytes give equal files."""
-    return zlib.compress(body, _LEVEL, _GZIP_WINDOW)
+    return zlib.compress(body, LEVEL, _GZIP_WINDOW)
 
 
 def accepts_gzip(headers: CIMultiDictProxy[str]) -> bool:

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from sidecar.api import stream as changes
+from sidecar.web.event_stream import Payload
 from tests.support.running import Zimwatch
 from tests.support.streams import Stream, streaming
 from tests.support.wire import wire_event
@@ -85,9 +86,9 @@ async def test_a_slow_reader_gets_the_newest_state_and_how_many_it_missed() -> N
     store: Any = None
     reaction: Any = None
     reader = changes.StreamReader(changes.Changes(store, reaction), (None, None))
-    reader.offer(b"first", [(APP, "alice")], [], untold=0)
-    reader.offer(b"second", [(APP, name) for name in NAMES], [], untold=3)
-    assert reader.ready == b"first"
+    reader.offer(first := Payload(b"first"), [(APP, "alice")], [], untold=0)
+    reader.offer(Payload(b"second"), [(APP, name) for name in NAMES], [], untold=3)
+    assert reader.ready is first
     assert (reader.is_behind, len(reader.missed), reader.untold) == (True, 10, 3)
 
 
