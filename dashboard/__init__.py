@@ -18,6 +18,7 @@ from dashboard import (
     static_files,
 )
 from dashboard.error_page import error_page
+from dashboard.page import compile_templates
 from dashboard.pages import (
     alerts,
     bulk_actions,
@@ -33,7 +34,7 @@ from dashboard.pages import (
 from dashboard.site import InForce, Shown, Site
 from dashboard.text import language
 
-__all__ = ["InForce", "Shown", "Site", "error_page", "middleware", "routes"]
+__all__ = ["InForce", "Shown", "Site", "error_page", "middleware", "prepare", "routes"]
 
 PAGES: Final = (
     overview.PAGE,
@@ -59,6 +60,12 @@ def middleware(path: str) -> Middleware:
         return await handler(request)
 
     return prepare
+
+
+async def prepare() -> None:
+    """Compiles templates and catalogues, which the first page would wait for. Other tasks run in between."""
+    await compile_templates()
+    language.load_catalogues()
 
 
 def routes(site: Site) -> list[web.AbstractRouteDef]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets  # noqa: TID251 - a nonce of a page is a secret of it
 from typing import Any, Final
 
@@ -73,6 +74,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         extensions=["jinja2.ext.i18n"],
+        auto_reload=False,  # or each page would look for changes of each file
     )
     # The extension adds this method at run time.
     environment.install_gettext_callables(language.gettext, language.ngettext, newstyle=True)  # type: ignore[attr-defined]
@@ -121,6 +123,13 @@ def _environment() -> Environment:
 
 
 _templates: Final = _environment()
+
+
+async def compile_templates() -> None:
+    """Compiles every template, 10 ms each, so that no page waits for it. Other tasks run in between."""
+    for name in _templates.list_templates():
+        _templates.get_template(name)
+        await asyncio.sleep(0)
 
 
 def fill(name: str, /, **values: Any) -> str:  # noqa: ANN401 - a template's own names

@@ -113,6 +113,8 @@ async def running(
                 http=system.http,
             )
         )
+        pages = asyncio.create_task(dashboard.prepare(), name="preparing pages")
+        stack.callback(pages.cancel)
         application = web_application.build(
             settings,
             store,
@@ -124,6 +126,7 @@ async def running(
             threads=system.threads,
             http=system.http,
             in_force=in_force,
+            is_prepared=pages.done,
         )
         url = await stack.enter_async_context(_serving(application, settings, system))
         reaction.serve_at(url)
@@ -131,6 +134,7 @@ async def running(
             alerting_beside(settings, system, store, reaction, background, exports_spans=export_spans)
         )
         stack.callback(store.hurry)
+        await pages
         log.info("serving", url=url, database=settings.database.url, exports_spans=export_spans)
         yield Running(url, store)
         log.info("stopping")

@@ -37,9 +37,11 @@ def build(
     threads: Threads = THREADS,
     http: Callable[[Sequence[str]], HttpClient] = HttpClient,
     in_force: dashboard.Shown = (),
+    is_prepared: Callable[[], bool] = lambda: True,
 ) -> web.Application:
-    """The web application over an open store; starts nothing. ``canary`` gives the canary's status.
+    """The web application over an open store; starts nothing.
 
+    ``canary`` gives the canary's status, ``is_prepared`` whether pages can be shown at once.
     ``in_force`` is what a page may show of the settings: key, value and source. ZimwatchError where the path of
     ``server.public_url`` is one of the application's own.
     """
@@ -68,6 +70,7 @@ def build(
             clock,
             hub=hub,
             metrics_text=metrics_text,
+            is_prepared=is_prepared,
             problems=lambda: background.problems(of_needed=True),
         )
     )

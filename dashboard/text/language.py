@@ -1,7 +1,7 @@
 """The languages of the pages: selection by request, and translation.
 
-Catalogues are gettext's, kept as text in ``dashboard/locale/*/messages.po`` and compiled in memory for the first page
-in their language. The language of a request is a context variable, so that error pages use it too.
+Catalogues are gettext's, kept as text in ``dashboard/locale/*/messages.po`` and compiled in memory. The language of a
+request is a context variable, so that error pages use it too.
 """
 
 from __future__ import annotations
@@ -36,7 +36,6 @@ def _catalogue(language: str) -> gnu.NullTranslations:
     folder = _FOLDERS.get(language)
     if folder is None:
         return gnu.NullTranslations()
-    # Compiler and catalogue take 1 MB of memory, which English pages do not need.
     from babel.messages.mofile import write_mo  # noqa: PLC0415
     from babel.messages.pofile import read_po  # noqa: PLC0415
 
@@ -45,6 +44,12 @@ def _catalogue(language: str) -> gnu.NullTranslations:
     write_mo(compiled, read_po(io.BytesIO(source.read_bytes()), locale=folder))
     compiled.seek(0)
     return gnu.GNUTranslations(compiled)
+
+
+def load_catalogues() -> None:
+    """Compiles the catalogue of each language, so that no page waits for it."""
+    for language in LANGUAGES:
+        _catalogue(language)
 
 
 def marked(message: str) -> str:

@@ -45,8 +45,12 @@ def routes(
     hub: Hub,
     metrics_text: MetricsText,
     problems: Callable[[], Sequence[Text]] = list,
+    is_prepared: Callable[[], bool] = lambda: True,
 ) -> list[web.AbstractRouteDef]:
-    """Every call of the API. ``problems`` lists what keeps this process from working, beside the store."""
+    """Every call of the API. ``problems`` lists what keeps this process from working, beside the store.
+
+    While it is not ``is_prepared`` it works, but pages are slow.
+    """
     return [
         *events.routes(store, settings, clock),
         *callbacks.routes(store, settings, clock),
@@ -57,6 +61,6 @@ def routes(
         *silences.routes(store, reaction, clock),
         *chatops.routes(store, reaction, settings, clock),
         *stream.routes(store, reaction, hub),
-        *health.routes(store, metrics_text, problems),
+        *health.routes(store, metrics_text, problems, is_prepared),
         *package_files.routes(settings),
     ]

@@ -13,12 +13,16 @@ from sidecar.store import Store
 
 _CANNOT_COMMIT = "events cannot be committed; see the log or the overview for the cause"
 _BACKGROUND_FAILED = "a background task failed and is being restarted; see the log or the overview for the cause"
+_STARTING = "events are accepted; pages are being prepared"
 MetricsText = Callable[[int | None], Awaitable[tuple[bytes, str]]]
 """The metrics as text, of one app or of all, and their content type."""
 
 
 def routes(
-    store: Store, metrics_text: MetricsText, problems: Callable[[], Sequence[Text]]
+    store: Store,
+    metrics_text: MetricsText,
+    problems: Callable[[], Sequence[Text]],
+    is_prepared: Callable[[], bool],
 ) -> list[web.AbstractRouteDef]:
     """The calls for orchestrators and monitoring."""
 
@@ -31,6 +35,8 @@ def routes(
             return json_views.response({"status": "failing", "reason": _CANNOT_COMMIT}, 503)
         if problems():
             return json_views.response({"status": "failing", "reason": _BACKGROUND_FAILED}, 503)
+        if not is_prepared():
+            return json_views.response({"status": "starting", "reason": _STARTING}, 503)
         return json_views.response({"status": "ok"})
 
     async def metrics(request: web.Request) -> web.Response:
