@@ -23,6 +23,7 @@ from sidecar.web.headers import completing
 from sidecar.web.middleware import middlewares
 from sidecar.web.prefix import prefix_problem
 from sidecar.web.request_body import SMALL_BYTES
+from sidecar.web.request_log import RequestLog
 
 
 def build(
@@ -52,16 +53,22 @@ def build(
     authenticator = access.Authenticator(store, settings, clock)
     hub = Hub(store, authenticator)
     pool, closing_pool = compression.pool_of(threads)
+    log = RequestLog(settings.logs.requests_a_minute)
     application = web.Application(
         middlewares=[
             compression.compressing(pool),
             dashboard.middleware(path),
-            *middlewares(authenticator, settings, dashboard.error_page),
+            *middlewares(authenticator, settings, log, dashboard.error_page),
         ],
         client_max_size=SMALL_BYTES,
     )
     application.cleanup_ctx.append(closing_pool)
     application.on_response_prepare.append(completing(settings))
+
+    async def sum_up(_application: web.Application) -> None:
+        log.close()
+
+    application.on_cleanup.append(sum_up)
     application.add_routes(
         api.routes(
             store,

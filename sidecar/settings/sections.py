@@ -24,6 +24,7 @@ from sidecar.settings.value_kinds import (
     Hosts,
     HttpUrl,
     Level,
+    LinesAMinute,
     Networks,
     Origins,
     Port,
@@ -177,10 +178,14 @@ class DashboardSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Logs to stderr. ``auto`` is JSON unless stderr is a terminal."""
+    """Logs to stderr. ``auto`` is JSON unless stderr is a terminal.
+
+    ``requests_a_minute``: lines of each route, and of each status of errors; the requests beyond are summed up in one.
+    """
 
     level: Level = "info"
     format: Format = "auto"
+    requests_a_minute: LinesAMinute = 60
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

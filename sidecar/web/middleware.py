@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from urllib.parse import urlencode
 
-import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
-from opentelemetry import trace
+from opentelemetry import context, trace
 
 from sidecar import access
 from sidecar.domain.texts import Text
 from sidecar.settings import Settings
 from sidecar.web import origin, problem
 from sidecar.web.client_share import ClientShare
+from sidecar.web.request_log import RequestLog
 
-_log = structlog.get_logger("zimwatch.request")
 _tracer = trace.get_tracer("zimwatch")
 _MACHINES = ("/v1/", "/tap/", "/static/", "/live/", "/openapi.json", "/livez", "/readyz", "/metrics")
 _QUIET = ("/livez", "/readyz", "/static/")
@@ -27,26 +27,45 @@ ErrorPage = Callable[[int, Text, Mapping[str, str]], web.Response]
 """Renders an error for a person, from its status, a sentence, and the headers to send."""
 
 
-def middlewares(authenticator: access.Authenticator, settings: Settings, error_page: ErrorPage) -> list[Middleware]:
+class _RequestSpan(trace.NonRecordingSpan):
+    """Gives the log lines of one request the same ids; started by the first line, as most requests have none."""
+
+    def __init__(self) -> None:
+        super().__init__(trace.INVALID_SPAN_CONTEXT)
+
+    def get_span_context(self) -> trace.SpanContext:
+        """Its ids."""
+        if not self._context.is_valid:
+            self._context = _tracer.start_span("request", context.Context()).get_span_context()
+        return self._context
+
+
+def middlewares(
+    authenticator: access.Authenticator, settings: Settings, log: RequestLog, error_page: ErrorPage
+) -> list[Middleware]:
     """All of them, in order. A browser that navigates gets ``error_page``, any other client a problem document."""
     share = ClientShare(settings.server)
 
     @web.middleware
     async def log_request(request: web.Request, handler: Handler) -> web.StreamResponse:
-        resource = request.match_info.route.resource
-        template = resource.canonical if resource else "unknown"
         begun = time.perf_counter()  # noqa: TID251 - for people; nothing depends on it
-        with _tracer.start_as_current_span(f"{request.method} {template}", kind=trace.SpanKind.SERVER) as span:
+        token = context.attach(trace.set_span_in_context(_RequestSpan()))
+        try:
             response = await handler(request)
-            span.set_attribute("http.request.method", request.method)
-            span.set_attribute("http.route", template)
-            span.set_attribute("http.response.status_code", response.status)
-            write = _log.debug if request.path.startswith(_QUIET) else _log.info
-            duration = round((time.perf_counter() - begun) * 1000, 2)  # noqa: TID251 - same
+            duration_ms = round((time.perf_counter() - begun) * 1000, 2)  # noqa: TID251 - same
             if not response.prepared:
-                response.headers["Server-Timing"] = f"app;dur={duration}"  # https://www.w3.org/TR/server-timing/
-            write("request", method=request.method, route=template, status=response.status, duration_ms=duration)
+                response.headers["Server-Timing"] = f"app;dur={duration_ms}"  # https://www.w3.org/TR/server-timing/
+            resource = request.match_info.route.resource
+            log.note(
+                logging.DEBUG if request.path.startswith(_QUIET) else logging.INFO,
+                method=request.method,
+                route=resource.canonical if resource else "unknown",
+                status=response.status,
+                duration_ms=duration_ms,
+            )
             return response
+        finally:
+            context.detach(token)
 
     def answer(request: web.Request, error: Exception) -> web.Response:
         known = problem.of(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Mapping
 from http import HTTPStatus
 
@@ -11,10 +12,12 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from sidecar import access
+from sidecar.clock import steady_us
 from sidecar.domain.texts import Sentence, Text
 from sidecar.errors import StoreUnavailableError, ZimwatchError
 from sidecar.ingest.body import BodyTimeoutError, TooDenseError, TooLargeError
 from sidecar.ingest.wire import TooManyError
+from sidecar.logs import Bounded
 from sidecar.store import engines
 
 _log = structlog.get_logger(__name__)
@@ -31,6 +34,7 @@ _STATUS: Mapping[type[Exception], int] = {
 }
 _NO_MEMORY = Sentence("request.no_memory", "Zimwatch is out of memory")
 _RETRY_AFTER_S = 5
+_lines: dict[tuple[object, ...], Bounded] = {}
 _FAILED = Sentence("request.failed", "internal error; see the log of Zimwatch for the cause")
 
 
@@ -64,13 +68,21 @@ def of(error: Exception) -> Problem:
         detail = error.text if error.text != f"{error.status}: {error.reason}" else usual and usual()
         return Problem(error.status, detail or error.reason, keep)
     if (unavailable := engines.unreadable(error)) is not None:
-        _log.error("the database could not be read", problem=str(getattr(error, "orig", error)))
+        _log_bounded(error, "the database could not be read", problem=str(getattr(error, "orig", error)))
         return _of_ours(unavailable)
     if isinstance(error, MemoryError) or _is_of_threads(error):
-        _log.error("out of memory", problem=repr(error))
+        _log_bounded(error, "out of memory", problem=repr(error))
         return Problem(503, _NO_MEMORY(), {"Retry-After": str(_RETRY_AFTER_S)})
-    _log.error("request failed", exc_info=error)
+    _log_bounded(error, "request failed", exc_info=error)
     return Problem(500, _FAILED())
+
+
+def _log_bounded(error: Exception, event: str, **fields: object) -> None:
+    """One line a minute for each place in the code that fails, as every request may fail there."""
+    place = next(reversed([*traceback.walk_tb(error.__traceback__)]), None)
+    key = (event, type(error).__name__, *((place[0].f_code.co_filename, place[1]) if place else ()))
+    if (more := _lines.setdefault(key, Bounded(steady_us)).more()) is not None:
+        _log.error(event, unlogged=more, **fields)
 
 
 def _is_of_threads(error: Exception) -> bool:
