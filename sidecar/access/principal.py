@@ -43,7 +43,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
             app_id=token.app_id,
             proof=f"token {token.id}",
             scope=token.scope,
-            name=clean_name(name),
+            name=clean_name(name) if name else "",
             session_id=session_id,
         )
 

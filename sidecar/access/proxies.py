@@ -133,6 +133,8 @@ def host_of(request: web.BaseRequest) -> str:
 
 def forwarded_host(request: web.BaseRequest, server: ServerSettings) -> str:
     """The host that the client requested, according to a trusted proxy; empty without one."""
+    if not server.trusted_proxies:
+        return ""
     peer = address(request.remote or "")
     return _Forwarded.by(request, peer, server).host if is_trusted(peer, server) else ""
 
@@ -232,6 +234,7 @@ def _nearest(hops: list[str], peer: Address | None, server: ServerSettings) -> A
     return nearest
 
 
+@lru_cache(maxsize=64)
 def _as_host(text: str) -> str:
     if len(text) > _HOST_LONGEST or not _HOST.fullmatch(text):
         return ""

@@ -10,6 +10,7 @@ import msgspec
 import structlog
 from aiohttp import web
 from opentelemetry import metrics
+from opentelemetry.metrics import Observation
 
 from sidecar import access
 from sidecar.api import json_views
@@ -35,14 +36,17 @@ _log = structlog.stdlib.get_logger(__name__)
 _meter = metrics.get_meter("zimwatch")
 BEATS_IN_A_LEASE: Final = 3
 _RESULTS = ("accepted", "duplicate", "rejected")
-_received = _meter.create_counter("zimwatch.events", description="Events received, by result")
+_received = dict.fromkeys(_RESULTS, 0)
+# Read when the metrics are: a counter's own add() costs 10 times as much as decoding an event.
+_meter.create_observable_counter(
+    "zimwatch.events",
+    [lambda _: [Observation(count, {"result": result}) for result, count in _received.items()]],
+    description="Events received, by result",
+)
 
 
 def routes(store: Store, settings: Settings, clock: Clock) -> list[web.AbstractRouteDef]:
     """The ingest call and its preflight."""
-    for result in _RESULTS:
-        _received.add(0, {"result": result})  # creates the series, so that the first event is a rise
-
     apps = Apps(settings, store)
     refusals = Bounded(clock)
     pace = {"heartbeat_after_s": _heartbeat_after_s(settings)}
@@ -152,5 +156,4 @@ def _sent_at_us(text: str | None) -> int | None:
 def _count(*events: int) -> None:
     """Counts events by ``_RESULTS``, in their order."""
     for result, count in zip(_RESULTS, events, strict=True):
-        if count:
-            _received.add(count, {"result": result})
+        _received[result] += count

@@ -7,6 +7,7 @@ may read nothing: whether a response is a page or an error would reveal who is a
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -55,10 +56,16 @@ def check_host(request: web.Request, settings: Settings) -> None:
     if request.path in _ANY_HOST:
         return
     server = settings.server
-    name = _split(f"//{forwarded_host(request, server) or host_of(request)}").hostname
-    ours = {host.strip("[]").lower() for host in (server.host, *server.allowed_hosts)}
-    if not is_loopback(name) and name not in {*ours, _split(server.public_url).hostname or ""}:
+    host = forwarded_host(request, server) or host_of(request)
+    if not _is_ours(host, server.host, server.allowed_hosts, server.public_url):
         raise Problem(421, _UNKNOWN_HOST())
+
+
+@lru_cache(maxsize=64)  # clients of a server use one or two names of it
+def _is_ours(host: str, bound: str, allowed: tuple[str, ...], public_url: str) -> bool:
+    name = _split(f"//{host}").hostname
+    ours = {one.strip("[]").lower() for one in (bound, *allowed)}
+    return is_loopback(name) or name in {*ours, _split(public_url).hostname or ""}
 
 
 def is_own_page(request: web.Request, server: ServerSettings) -> bool:

@@ -37,7 +37,13 @@ async def read(request: web.Request, limit: int = SMALL_BYTES, *, may_be_packed:
     gzipped = encoding_of(request, may_be_packed=may_be_packed) == _GZIP
     if not gzipped and (request.content_length or 0) > limit:
         raise body.TooLargeError(limit)
-    return await body.read(request.content.iter_chunked(_READ_BYTES), gzipped=gzipped, limit=limit)
+    content = request.content
+    if not gzipped and content.is_eof():  # it came with the headers, as most do
+        raw = content.read_nowait()
+        if len(raw) > limit:
+            raise body.TooLargeError(limit)
+        return raw
+    return await body.read(content.iter_chunked(_READ_BYTES), gzipped=gzipped, limit=limit)
 
 
 def decode(raw: bytes, kind: type[T]) -> T:
