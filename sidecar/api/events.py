@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import msgspec
 import structlog
@@ -16,7 +16,6 @@ from sidecar import access
 from sidecar.api import json_views
 from sidecar.clock import Clock
 from sidecar.domain import rfc3339
-from sidecar.domain.units import SECOND_US
 from sidecar.ingest import wire
 from sidecar.ingest.apps import Apps
 from sidecar.logs import Bounded
@@ -34,7 +33,6 @@ _UNESCAPED_PLUS = re.compile(r"^ (?=\d)|(?<=\d) (?=\d\d:?\d\d$)")
 
 _log = structlog.stdlib.get_logger(__name__)
 _meter = metrics.get_meter("zimwatch")
-BEATS_IN_A_LEASE: Final = 3
 _RESULTS = ("accepted", "duplicate", "rejected")
 _received = dict.fromkeys(_RESULTS, 0)
 # Read when the metrics are: a counter's own add() costs 10 times as much as decoding an event.
@@ -49,7 +47,6 @@ def routes(store: Store, settings: Settings, clock: Clock) -> list[web.AbstractR
     """The ingest call and its preflight."""
     apps = Apps(settings, store)
     refusals = Bounded(clock)
-    pace = {"heartbeat_after_s": _heartbeat_after_s(settings)}
 
     async def accept(request: web.Request) -> web.Response:
         principal = access.current()
@@ -74,7 +71,8 @@ def routes(store: Store, settings: Settings, clock: Clock) -> list[web.AbstractR
         # The app of a bound token may see them, whatever app they name.
         rejected = [one if own is None else msgspec.structs.replace(one, app_id=own) for one in decoded.rejected]
         if dry:
-            answer = await store.read(event_log.would_append, events, store.now().leases)
+            after_s = store.heartbeat_after_s
+            answer = await store.read(event_log.would_append, events, store.now().leases, after_s)
             rejected += _refused(answer, decoded)
         else:
             admission.keep()
@@ -84,7 +82,7 @@ def routes(store: Store, settings: Settings, clock: Clock) -> list[web.AbstractR
                 rejected += refused
             _count(answer.accepted, answer.duplicates, len(rejected))
             _log_rejected(rejected, refusals)
-        return json_views.response(_answer(answer, sorted(rejected, key=lambda one: one.index)) | pace)
+        return json_views.response(_answer(answer, sorted(rejected, key=lambda one: one.index)))
 
     async def preflight(request: web.Request) -> web.Response:
         """A browser's request before a page on another origin sends (https://fetch.spec.whatwg.org/#http-cors-protocol)."""
@@ -100,11 +98,6 @@ def routes(store: Store, settings: Settings, clock: Clock) -> list[web.AbstractR
         web.post("/v1/events", accept),
         web.options("/v1/events", preflight),
     ]
-
-
-def _heartbeat_after_s(settings: Settings) -> int:
-    """The interval for clients' heartbeats; a lease outlasts two lost ones."""
-    return max(1, settings.leases.leases().heartbeat_us // (BEATS_IN_A_LEASE * SECOND_US))
 
 
 def _refused(appended: Appended, decoded: wire.Decoded) -> list[Rejected]:
@@ -133,6 +126,7 @@ def _answer(appended: Appended, rejected: list[Rejected]) -> dict[str, Any]:
         "duplicates": appended.duplicates,
         "rejected": named,
         "rejected_more": len(rejected) - len(named),
+        "heartbeat_after_s": appended.heartbeat_after_s,
     }
 
 

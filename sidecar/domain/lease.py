@@ -17,17 +17,35 @@ from sidecar.domain.units import DAY_US, SECOND_US
 # A synchronised clock drifts by less than this between two comparisons; a larger difference: the clock was set.
 SET_BY_US: Final = SECOND_US
 STRETCHES_KEPT: Final = 128
+# A lease outlasts two heartbeats that are lost.
+BEATS_IN_A_LEASE: Final = 3
 
 
 class Leases(msgspec.Struct, frozen=True):
-    """The duration of a lease: of a client that sends heartbeats, and of one that never has."""
+    """The duration of a lease: of a client that sends heartbeats, and of one that never has.
+
+    ``heartbeat_us`` is the least: that of a client that was given a longer interval than :attr:`heartbeat_after_s` is
+    three times this interval. ``heartbeats_per_second``: all clients together are to send no more.
+    """
 
     heartbeat_us: int = 45 * SECOND_US
     silent_us: int = DAY_US
+    heartbeats_per_second: int = 500
 
-    def until_us(self, last_seen_at_us: int, *, sends_heartbeats: bool) -> int:
+    @property
+    def heartbeat_after_s(self) -> int:
+        """The interval between heartbeats that clients are given while they are few."""
+        return max(1, self.heartbeat_us // (BEATS_IN_A_LEASE * SECOND_US))
+
+    def lasts_us(self, *, sends_heartbeats: bool, heartbeat_after_s: int = 0) -> int:
+        """The duration of a client's lease. ``heartbeat_after_s`` is the interval last given to it, 0 if none was."""
+        if not sends_heartbeats:
+            return self.silent_us
+        return max(self.heartbeat_us, BEATS_IN_A_LEASE * SECOND_US * heartbeat_after_s)
+
+    def until_us(self, last_seen_at_us: int, *, sends_heartbeats: bool, heartbeat_after_s: int = 0) -> int:
         """When the lease of a client last seen at ``last_seen_at_us`` ends, by the machine's clock."""
-        return last_seen_at_us + (self.heartbeat_us if sends_heartbeats else self.silent_us)
+        return last_seen_at_us + self.lasts_us(sends_heartbeats=sends_heartbeats, heartbeat_after_s=heartbeat_after_s)
 
 
 class Stretch(msgspec.Struct, frozen=True):
@@ -65,6 +83,10 @@ class LeaseTime(msgspec.Struct, frozen=True):
         begun = (one.skipped_us for one in reversed(self.stretches) if one.begins_us <= at_us)
         return next(begun, self.stretches[0].skipped_us)
 
+    def lease_us(self, at_us: int) -> int:
+        """The lease time when the machine's clock showed ``at_us``."""
+        return at_us - self.skipped_us(at_us)
+
     def newest_first(self) -> Iterator[tuple[Stretch, int]]:
         """Each stretch with its end by the machine's clock. They overlap where the clock was set back."""
         lease_us = self.now_us
@@ -87,15 +109,21 @@ class Now(msgspec.Struct, frozen=True):
 class LeaseClock:
     """Measures lease time. ``steady_us`` is always a monotonic clock, with any origin."""
 
-    def __init__(self, kept: Sequence[Stretch], alive_us: int | None, *, machine_us: int, steady_us: int) -> None:
-        """Continues from ``kept``; ``alive_us`` is when Zimwatch was last known to run, by the machine's clock."""
+    def __init__(
+        self, kept: Sequence[Stretch], alive_us: int | None, *, machine_us: int, steady_us: int, lost_us: int = 0
+    ) -> None:
+        """Continues from ``kept``; ``alive_us`` is when Zimwatch was last known to run, by the machine's clock.
+
+        ``lost_us`` is by how much heartbeats that were lost in memory may have moved a lease: every lease is that much
+        longer.
+        """
         self._begun_steady_us = self._compared_at_us = steady_us
         self._paused_at_us: int | None = None
         if alive_us is None or not kept:
             self._begun_us = machine_us
             self.stretches: tuple[Stretch, ...] = (Stretch(0, 0),)
         else:
-            self._begun_us = alive_us - kept[-1].skipped_us
+            self._begun_us = alive_us - kept[-1].skipped_us - lost_us
             begun = Stretch(machine_us, machine_us - self._begun_us)
             self.stretches = (*kept, begun)[-STRETCHES_KEPT:]
 

@@ -26,6 +26,7 @@ class StoreSink:
         self._clock = clock
         self._waiting: list[bytes] = []
         self._pushed = asyncio.Event()
+        self.heartbeat_after_s: int | None = None
 
     def put(self, event: dict[str, Any]) -> None:
         """Adds an event of wire version 1; past ``MOST_EVENTS`` the oldest is dropped."""
@@ -53,11 +54,12 @@ class StoreSink:
             return None
         decoded = decode(b"[" + b",".join(batch) + b"]", "json", self._clock())
         try:
-            await self._store.append([event for _, event in decoded.events], decoded.rejected)
+            answer = await self._store.append([event for _, event in decoded.events], decoded.rejected)
         except BaseException as error:
             self._waiting = (batch + self._waiting)[-MOST_EVENTS:]  # its ids make another attempt safe
             if not isinstance(error, StoreUnavailableError):
                 raise
             log.warning("observed events wait for the database", error=str(error), events=len(batch))
             return error.retry_after_s
+        self.heartbeat_after_s = answer.heartbeat_after_s
         return 0.0 if self._waiting else None

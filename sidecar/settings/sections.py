@@ -13,6 +13,7 @@ from sidecar.settings.value_kinds import (
     AppId,
     AppIds,
     AppSecrets,
+    AtLeastOne,
     BodyBytes,
     CapabilityUrl,
     Connections,
@@ -105,14 +106,22 @@ class IngestSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LeaseSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How long a client may be silent before its user is unconfirmed: one that sends heartbeats, one that never has."""
+    """How long a client may be silent before its user is unconfirmed: one that sends heartbeats, one that never has.
+
+    ``heartbeats_per_second``: past it the server has clients send heartbeats less often, and wait longer for them.
+    """
 
     heartbeat: Duration = "45s"
     silent: Duration = "24h"
+    heartbeats_per_second: AtLeastOne = 500
 
     def leases(self) -> Leases:
         """The leases in microseconds."""
-        return Leases(heartbeat_us=duration_us(self.heartbeat), silent_us=duration_us(self.silent))
+        return Leases(
+            heartbeat_us=duration_us(self.heartbeat),
+            silent_us=duration_us(self.silent),
+            heartbeats_per_second=self.heartbeats_per_second,
+        )
 
 
 class ZegoSettings(msgspec.Struct, frozen=True, kw_only=True):

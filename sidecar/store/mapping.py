@@ -45,6 +45,8 @@ class Client(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     # How many of its events arrived since a block was closed, and the last position before that: client_history.py.
     tail_events: int = 0
     closed_position: int | None = None
+    # The interval between heartbeats that it was given last, if it sends them; 0: none yet.
+    heartbeat_after_s: int = 0
 
 
 def chunks(values: Iterable[T]) -> Iterator[tuple[T, ...]]:

@@ -16,7 +16,7 @@ metadata = sa.MetaData()
 # "ZIMW": SQLite's application_id, which marks a file as Zimwatch's.
 APPLICATION_ID = 0x5A494D57
 # The newest migration: a file at this revision has the tables below.
-REVISION = "0022_alert_columns"
+REVISION = "0023_heartbeats"
 # The cursor that exists after a migration that changed projections, until they are rebuilt.
 OUTDATED = "projections"
 # The user key of clients before any login, and of their events.
@@ -104,6 +104,8 @@ clients = sa.Table(
     # How many of its events arrived since a block was closed, and the last position before that.
     sa.Column("tail_events", sa.Integer, nullable=False),
     sa.Column("closed_position", KEY),
+    # The interval between heartbeats that it was given last, if it sends them; 0: none yet.
+    sa.Column("heartbeat_after_s", sa.Integer, nullable=False),
     sa.UniqueConstraint("client_id", "user_key"),
     # Each finds one of the deciding clients: see users/client_rows.py.
     sa.Index("clients_by_change", "user_key", "status", "since_us", "last_id"),
@@ -113,7 +115,7 @@ clients = sa.Table(
         "clients_by_lease",
         "user_key",
         "sends_heartbeats",
-        "last_seen_at_us",
+        sa.text("(last_seen_at_us + 3000000 * heartbeat_after_s)"),
         **where("status <> 'not_logged_in'"),
     ),
 )
@@ -258,6 +260,11 @@ lease_stretches = sa.Table(
     sa.Column("begins_us", sa.BigInteger, nullable=False),
     sa.Column("skipped_us", sa.BigInteger, nullable=False),
     sa.Column("alive_us", sa.BigInteger, nullable=False),
+    # The interval between heartbeats that was given then, how many clients sent some, and whether such may have been in
+    # memory alone.
+    sa.Column("heartbeat_after_s", sa.Integer, nullable=False),
+    sa.Column("heartbeat_clients", sa.Integer, nullable=False),
+    sa.Column("holds_heartbeats", sa.Boolean(create_constraint=False), nullable=False),
 )
 
 # One row while pruning by age is on hold, because the clock jumped. ``begun_us`` is lease time.

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 import structlog
 
 from sidecar.clock import Clock
-from sidecar.domain.events import Event
+from sidecar.domain.events import HEARTBEAT, Event
 from sidecar.domain.lease import Leases, LeaseTime, Now
 from sidecar.domain.texts import Text
 from sidecar.domain.units import DAY_US
@@ -30,6 +30,7 @@ from sidecar.store.care.pruning_hold import Hold
 from sidecar.store.care.rebuild import rebuild
 from sidecar.store.care.retention import Expiring, Pruner, Retention
 from sidecar.store.database import Database, Duty
+from sidecar.store.heartbeats import Heartbeats
 from sidecar.store.log import span_outbox
 from sidecar.store.log.event_log import Batch
 from sidecar.store.log.followers import Follower
@@ -83,7 +84,11 @@ class Store:
         database.listen(self._publish)
         outdated = database.migrate()
         self._writer: Writer | None = None
-        self._clock_watch = ClockWatch(database, clock=clock, steady=steady, attached=attached)
+        heartbeats = Heartbeats(self._append_batch, leases, steady)
+        self._heartbeats = heartbeats
+        self._clock_watch = ClockWatch(
+            database, clock=clock, steady=steady, heartbeats=None if attached else heartbeats
+        )
         self._lease_time = self._clock_watch.lease_time
         self._swept = self._lease_time()
         self._upkeep: Duty | None = None
@@ -105,6 +110,7 @@ class Store:
                 steady=steady,
                 lease_time=self._lease_time,
                 refused=self._clock_watch.pause,
+                heartbeat_after_s=lambda: heartbeats.after_s,
                 followers=[*([span_outbox.SpanFollower()] if export_spans else []), *followers],
                 limits=limits,
             )
@@ -158,6 +164,7 @@ class Store:
             return
         self._is_closed = True
         if self._writer is not None:
+            await self._heartbeats.stop()
             with contextlib.suppress(StoreUnavailableError):  # then leases lose only the time since the last mark
                 await self.notice_clock(closing=True)
             await run_in(self._readers, self._writer.close)
@@ -171,6 +178,11 @@ class Store:
         """Why the last commit failed; None where it did not."""
         return self._database.care.problem or self._database.care.waits_for()
 
+    @property
+    def heartbeat_after_s(self) -> int:
+        """The interval between heartbeats that clients are given now."""
+        return self._heartbeats.after_s
+
     def hurry(self) -> None:
         """To be called when Zimwatch is to stop: from now on no wait for another program is long."""
         self._database.care.hurry()
@@ -180,11 +192,20 @@ class Store:
     ) -> Appended:
         """Commits the new events; after that they are never lost. StoreUnavailableError: none was stored.
 
-        ``size_bytes`` is their size on the wire, which counts for the limit of waiting bytes.
+        ``size_bytes`` is their size on the wire, which counts for the limit of waiting bytes. Heartbeats alone may be
+        kept in memory for some seconds (:mod:`sidecar.store.heartbeats`).
         """
         if not events and not rejected:
-            return Appended(0, 0)
-        return await self._writing.append(Batch(events, rejected, size_bytes))
+            return Appended(0, 0, heartbeat_after_s=self.heartbeat_after_s)
+        if not rejected and all(event.type == HEARTBEAT for event in events):
+            return await self._heartbeats.append(events, size_bytes)
+        arrived_us = self._steady()
+        answer = await self._append_batch(Batch(events, rejected, size_bytes))
+        self._heartbeats.learn(answer, arrived_us)
+        return answer
+
+    async def _append_batch(self, batch: Batch) -> Appended:
+        return await self._writing.append(batch)
 
     @overload
     async def write(
@@ -239,6 +260,7 @@ class Store:
         self._upkeep = self._upkeep or self._database.hold_duty(UPKEEP)
         if self._upkeep is None:
             return
+        await self._heartbeats.write()
         await self.notice_clock()
         while await self._writing.sweep(SWEEP_USERS) == SWEEP_USERS:
             pass

@@ -65,12 +65,15 @@ class Applied(msgspec.Struct, frozen=True, gc=False):
 class Appended(msgspec.Struct, frozen=True):
     """The answer to an append, sent after the commit.
 
-    ``refused``: the index of each event that was refused, and why.
+    ``refused``: the index of each event that was refused, and why. ``heartbeat_after_s``: the interval between
+    heartbeats that the clients are given, 0 for none. ``renewed``: the heartbeats of known clients.
     """
 
     accepted: int
     duplicates: int
     refused: tuple[tuple[int, str], ...] = ()
+    heartbeat_after_s: int = 0
+    renewed: tuple[Event, ...] = ()
 
 
 class UserRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,7 +94,10 @@ class UserRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A client of a user in its latest login. ``outages`` counts changes to offline, not RECONNECTING events."""
+    """A client of a user in its latest login. ``outages`` counts changes to offline, not RECONNECTING events.
+
+    ``lease_us``: for how long it may be silent.
+    """
 
     client_id: bytes
     session_id: bytes | None
@@ -99,6 +105,7 @@ class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
     since_us: int | None
     reason: str | None
     connection_state: str | None
+    lease_us: int
     unconfirmed: bool
     login_at_us: int | None
     token_expires_at_us: int | None

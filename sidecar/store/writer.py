@@ -78,7 +78,10 @@ class _Waiting(msgspec.Struct):
 
 
 class Writer:
-    """Commits batches and other small works in their order. ``refused`` is called, in any thread, for each refusal."""
+    """Commits batches and other small works in their order.
+
+    ``refused`` is called, in any thread, for each refusal. ``heartbeat_after_s``: see :func:`event_log.append`.
+    """
 
     def __init__(
         self,
@@ -89,6 +92,7 @@ class Writer:
         steady: Clock,
         lease_time: Callable[[], LeaseTime],
         refused: Callable[[], None] = lambda: None,
+        heartbeat_after_s: Callable[[], int] = lambda: 0,
         followers: Sequence[Follower] = (),
         limits: Limits | None = None,
     ) -> None:
@@ -97,6 +101,7 @@ class Writer:
         self._steady = steady
         self._lease_time = lease_time
         self._on_refused = refused
+        self._heartbeat_after_s = heartbeat_after_s
         minutes = Minutes(lambda connection: self._projected(connection).counts)
         self._followers = Followers(minutes, *followers)
         with database.begin() as connection:
@@ -262,10 +267,16 @@ class Writer:
             return
         places = waiting.places or range(len(batch.events))
         refused = tuple((places[at], why) for at, why in result.refused)
-        done = waiting.before or Appended(0, 0)
+        done = waiting.before or Appended(0, 0, heartbeat_after_s=result.heartbeat_after_s)
         rest = [at for at, event in enumerate(batch.events) if id(event) in left] if left else []
         accepted = done.accepted + result.accepted - len(rest)
-        total = Appended(accepted, done.duplicates + result.duplicates, done.refused + refused)
+        total = Appended(
+            accepted,
+            done.duplicates + result.duplicates,
+            done.refused + refused,
+            min(done.heartbeat_after_s, result.heartbeat_after_s),  # no lease may be shorter than the answer allows
+            done.renewed + result.renewed,
+        )
         if not rest:
             waiting.answer.set_result(total)
             return
@@ -290,6 +301,7 @@ class Writer:
                     time=self._lease_time(),
                     followers=self._followers,
                     work_most=event_log.WORK_MOST,
+                    heartbeat_after_s=self._heartbeat_after_s(),
                 )
             left = iter(answers)
             results: list[Any] = []

@@ -159,6 +159,10 @@ async def test_an_older_database_is_followed_from_its_newest_event_on(tmp_path: 
         connection.execute("DROP TABLE followers")
         for now, then in (("suppressed_by", "held"), ("routed", "owed"), ("notified", "told")):
             connection.execute(f"ALTER TABLE alerts RENAME COLUMN {now} TO {then}")
+        connection.execute("DROP INDEX clients_by_lease")
+        connection.execute("ALTER TABLE clients DROP COLUMN heartbeat_after_s")
+        for column in ("heartbeat_after_s", "heartbeat_clients", "holds_heartbeats"):
+            connection.execute(f"ALTER TABLE lease_stretches DROP COLUMN {column}")
         connection.execute("UPDATE alembic_version SET version_num = '0020_rules_in_tables'")
     store = opened(tmp_path, Notes(), export_spans=True)
     assert [await store.read(cursor, name) for name in ("minutes", "spans", "notes")] == [2, 2, 2]

@@ -191,6 +191,9 @@ async def test_after_close_nothing_is_accepted_and_all_accepted_events_are_store
     await again.close()
 
 
+# SQLAlchemy cannot reflect an index of an expression.
+@pytest.mark.filterwarnings("ignore:Skipped unsupported reflection of expression-based index clients_by_lease")
+@pytest.mark.filterwarnings("ignore:autogenerate skipping metadata-specified expression-based index")
 async def test_the_migrations_create_the_declared_tables(store: Store) -> None:
     reader = connections.connect(store.path, writes=False)
     with reader.connect() as connection:

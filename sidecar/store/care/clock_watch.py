@@ -9,15 +9,20 @@ from typing import Final
 import sqlalchemy as sa
 
 from sidecar.clock import Clock
+from sidecar.domain.heartbeat_pace import allowed_us
 from sidecar.domain.lease import SET_BY_US, LeaseClock, LeaseTime, Stretch
 from sidecar.store.care import pruning_hold
 from sidecar.store.database import Database
+from sidecar.store.heartbeats import Heartbeats
 from sidecar.store.users import leases
+from sidecar.store.users.leases import Mark
 from sidecar.store.values import Commit, Publishing
 from sidecar.store.writer import Writer
 
-# After a crash, at most this much of the downtime counts as silence of clients; each record is a small commit.
+# After a crash, at most this much of the time before it does not count as silence of clients; each record is a small
+# commit. The second: while heartbeats may be in memory alone.
 ALIVE_EVERY_US: Final = 5_000_000
+ALIVE_BESIDE_HEARTBEATS_US: Final = 2_000_000
 
 ClockFollower = Callable[[sa.Connection, int, int], Commit | None]
 """Called with the clock's time and the size of the change. Its writes share the transaction that records the change;
@@ -27,11 +32,14 @@ the ``Commit`` it returns is published. It may be called again after a failure."
 class ClockWatch:
     """The lease time of an open store, and the comparisons of the clocks that keep it correct."""
 
-    def __init__(self, database: Database, *, clock: Clock, steady: Clock, attached: bool) -> None:
+    def __init__(self, database: Database, *, clock: Clock, steady: Clock, heartbeats: Heartbeats | None) -> None:
+        """Without ``heartbeats`` the store is attached: nothing is recorded."""
         self._clock = clock
         self._steady = steady
-        self._lease_clock = _begin(database, clock(), steady(), attached=attached)
+        self._heartbeats = heartbeats
+        self._lease_clock = _begin(database, clock(), steady(), heartbeats)
         self._alive_us = clock()
+        self._mark = Mark(self._alive_us)
         self._unsaved: list[Stretch] = []
         # By how much the clock was set since the last record, and what both clocks showed at the last comparison.
         self._set_by_us = 0
@@ -58,12 +66,13 @@ class ClockWatch:
 
     async def _notice(self, writer: Writer, fails: Callable[[], bool], *, closing: bool) -> None:
         now_us, steady_us = self._clock(), self._steady()
-        is_due = now_us - self._alive_us >= ALIVE_EVERY_US
+        every_us = ALIVE_BESIDE_HEARTBEATS_US if self._mark.holds_heartbeats else ALIVE_EVERY_US
+        is_due = now_us - self._alive_us >= every_us or self._insures_otherwise()
         if not writer.has_taken_all():
             self._lease_clock.compare(machine_us=now_us, steady_us=steady_us, accepts=False)
             if fails() and is_due:
                 # A write that changes nothing: if it succeeds, the database works again.
-                await writer.do(lambda connection: leases.record(connection, self._alive_us))
+                await writer.do(lambda connection: leases.record(connection, self._mark))
             return
         self._look(now_us, steady_us)
         if self._unsaved or self._set_by_us or closing or is_due:
@@ -81,9 +90,11 @@ class ClockWatch:
 
     async def _record(self, writer: Writer, now_us: int) -> None:
         unsaved, set_by_us = tuple(self._unsaved), self._set_by_us
+        heartbeats = self._heartbeats
+        mark = Mark(now_us) if heartbeats is None else _mark(heartbeats, now_us)
 
         def work(connection: sa.Connection) -> Publishing[None]:
-            leases.record(connection, now_us, begun=unsaved)
+            leases.record(connection, mark, begun=unsaved)
             pruning_hold.jumped(connection, set_by_us, self.lease_time().now_us)
             followers = self.followers if set_by_us else ()
             return Publishing(None, Commit.of_all(follow(connection, now_us, set_by_us) for follow in followers))
@@ -91,16 +102,30 @@ class ClockWatch:
         await writer.do(work)
         del self._unsaved[: len(unsaved)]
         self._set_by_us -= set_by_us
-        self._alive_us = now_us
+        self._alive_us, self._mark = now_us, mark
+        if heartbeats is not None:
+            heartbeats.insured_s = mark.heartbeat_after_s if mark.holds_heartbeats else 0
+
+    def _insures_otherwise(self) -> bool:
+        heartbeats = self._heartbeats
+        return heartbeats is not None and heartbeats.to_insure_s() != heartbeats.insured_s
 
 
-def _begin(database: Database, now_us: int, steady_us: int, *, attached: bool) -> LeaseClock:
-    if attached:
+def _mark(heartbeats: Heartbeats, now_us: int) -> Mark:
+    insured_s = heartbeats.to_insure_s()
+    return Mark(now_us, insured_s or heartbeats.after_s, heartbeats.clients, holds_heartbeats=insured_s > 0)
+
+
+def _begin(database: Database, now_us: int, steady_us: int, heartbeats: Heartbeats | None) -> LeaseClock:
+    if heartbeats is None:
         return LeaseClock((), None, machine_us=now_us, steady_us=steady_us)
     with database.begin() as connection:
-        stretches, alive_us = leases.recorded(connection)
-        lease_clock = LeaseClock(stretches, alive_us, machine_us=now_us, steady_us=steady_us)
-        leases.record(connection, now_us, begun=lease_clock.stretches[-1:])
+        stretches, mark = leases.recorded(connection)
+        alive_us = mark.alive_us
+        lost_us = allowed_us(mark.heartbeat_after_s) if mark.holds_heartbeats else 0
+        lease_clock = LeaseClock(stretches, alive_us, machine_us=now_us, steady_us=steady_us, lost_us=lost_us)
+        heartbeats.expect(mark.heartbeat_clients, mark.heartbeat_after_s)
+        leases.record(connection, _mark(heartbeats, now_us), begun=lease_clock.stretches[-1:])
         if alive_us is not None:
             pruning_hold.jumped(connection, now_us - alive_us, lease_clock.at(steady_us).now_us)
         return lease_clock

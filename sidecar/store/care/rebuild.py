@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sidecar.domain.lease import Leases, LeaseTime
 from sidecar.store import database, mapping, schema
 from sidecar.store.users import server_views
-from sidecar.store.users.projections import Projections
+from sidecar.store.users.projections import Heartbeats, Projections
 from sidecar.store.users.working_set import Owner, owner_of
 from sidecar.store.values import UserId
 
@@ -106,18 +106,18 @@ def _delete(connection: sa.Connection) -> set[Owner]:
     return kept
 
 
-def _heartbeats(connection: sa.Connection) -> dict[tuple[bytes, UserId | None], int]:
-    heartbeats: dict[tuple[bytes, UserId | None], int] = {}
+def _heartbeats(connection: sa.Connection) -> dict[tuple[bytes, UserId | None], Heartbeats]:
+    heartbeats: dict[tuple[bytes, UserId | None], Heartbeats] = {}
     sql = (
-        "SELECT client_id, app_id, user_id, clients.last_seen_at_us FROM clients"
+        "SELECT client_id, app_id, user_id, clients.last_seen_at_us, heartbeat_after_s FROM clients"
         " LEFT JOIN user_status USING (user_key) WHERE sends_heartbeats"
     )
-    for row in connection.exec_driver_sql(sql):
-        heartbeats[row[0], None if row[1] is None else (row[1], row[2])] = row[3]
+    for client_id, app_id, user_id, seen_us, after_s in connection.exec_driver_sql(sql):
+        heartbeats[client_id, None if app_id is None else (app_id, user_id)] = seen_us, after_s
     for app_id, user_id, packed in connection.exec_driver_sql(
         "SELECT app_id, user_id, clients FROM user_status WHERE NOT crowded"
     ):
         for client in mapping.unpack(packed):
             if client.sends_heartbeats:
-                heartbeats[client.client_id, (app_id, user_id)] = client.last_seen_at_us
+                heartbeats[client.client_id, (app_id, user_id)] = client.last_seen_at_us, client.heartbeat_after_s
     return heartbeats

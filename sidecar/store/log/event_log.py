@@ -20,7 +20,7 @@ from sidecar.store.log.followers import Followers
 from sidecar.store.users import server_views
 from sidecar.store.users.client_limit import CLIENTS_MOST
 from sidecar.store.users.projections import Projections
-from sidecar.store.users.working_set import ClientOfUser
+from sidecar.store.users.working_set import ClientOfUser, owner_of
 from sidecar.store.values import (
     Appended,
     Applied,
@@ -36,11 +36,15 @@ TOO_MANY_CLIENTS: Final = (
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """What one caller wants committed. ``size_bytes`` counts towards the limit of what may wait."""
+    """What one caller wants committed. ``size_bytes`` counts towards the limit of what may wait.
+
+    ``was_held``: heartbeats that were answered before, and waited in memory.
+    """
 
     events: Sequence[Event]
     rejected: Sequence[Rejected] = ()
     size_bytes: int = 0
+    was_held: bool = False
 
 
 def append(
@@ -51,9 +55,11 @@ def append(
     time: LeaseTime,
     followers: Followers | None = None,
     work_most: int | None = None,
+    heartbeat_after_s: int = 0,
 ) -> tuple[list[Appended], Commit | None, list[Event]]:
     """Appends every batch; the answers, what to publish after the commit, and the events that are left.
 
+    ``heartbeat_after_s`` is the interval between heartbeats that the answers give to the clients, 0 for none.
     Late events are left once those before them took more than ``work_most``. They are to be appended in another
     transaction, and count as accepted in the answers.
     """
@@ -61,27 +67,30 @@ def append(
     parts, fresh, heartbeats = _new_events(connection, batches)
     rejected_events.keep(connection, [rejected for batch in batches for rejected in batch.rejected])
     if not fresh and not heartbeats:
-        return [part.answer() for part in parts], None, []
+        return [part.answer(heartbeat_after_s) for part in parts], None, []
     fresh = in_order_of_clients(fresh)
     touching = [*fresh, *heartbeats] if heartbeats else fresh
     database.lock_users(connection, touching)
-    projections.load(connection, touching)
+    projections.load(connection, touching, heartbeat_after_s)
     if refused := projections.refused(fresh):
         fresh = [event for event in fresh if (event.app_id, event.user_id, event.client_id) not in refused]
-    answers = [part.answer(refused) for part in parts]
     if fresh:
         projections.next_position = database.new_positions(connection, len(fresh))
     applied, left = _applied(projections, fresh, work_most)
     dropped = _dropped(parts, refused, left) if refused or left else ()
     if left:
         fresh = [one.event for one in applied]
-    for event in heartbeats:
-        projections.renew_lease(event)
+    answers = [part.answer(heartbeat_after_s, part.renew(projections, time), refused) for part in parts]
     if applied or dropped:
         database.insert_events(connection, applied, dropped)
     statuses = projections.write(time)
     server_views.follow(connection, fresh, statuses)
-    changes = [Commit(projections.next_position - 1, tuple(statuses)) if statuses else None]
+    # A heartbeat that was held begins no lease, and so changes nothing that is shown but when the user was last seen.
+    shown = tuple(statuses)
+    if any(part.was_held for part in parts):
+        loud = {owner_of(event) for part in parts if not part.was_held for event in part.events}
+        shown = tuple(user_id for user_id in shown if user_id in loud)
+    changes = [Commit(projections.next_position - 1, shown) if shown else None]
     if applied and followers is not None:
         changes.append(followers.follow(connection, applied, max(event.received_at_us for event in fresh)))
     return answers, Commit.of_all(changes), left
@@ -107,19 +116,29 @@ class _SortedBatch(msgspec.Struct, frozen=True):
     events: Sequence[Event]
     fresh: list[Event]
     heartbeats: list[Event]
+    was_held: bool = False
 
-    def answer(self, refused: Collection[ClientOfUser] = ()) -> Appended:
+    def renew(self, projections: Projections, time: LeaseTime) -> tuple[Event, ...]:
+        """Applies the heartbeats; those of known clients."""
+        if not self.heartbeats:
+            return ()
+        since = time if self.was_held else None
+        return tuple([event for event in self.heartbeats if projections.renew_lease(event, since=since)])
+
+    def answer(
+        self, heartbeat_after_s: int, renewed: tuple[Event, ...] = (), refused: Collection[ClientOfUser] = ()
+    ) -> Appended:
         accepted = len(self.fresh) + len(self.heartbeats)
         duplicates = len(self.events) - accepted
         if not refused:
-            return Appended(accepted, duplicates)
+            return Appended(accepted, duplicates, (), heartbeat_after_s, renewed)
         new = {id(event) for event in self.fresh}
         errors = tuple(
             (place, TOO_MANY_CLIENTS.format(uuid.UUID(bytes=event.client_id)))
             for place, event in enumerate(self.events)
             if id(event) in new and (event.app_id, event.user_id, event.client_id) in refused
         )
-        return Appended(accepted - len(errors), duplicates, errors)
+        return Appended(accepted - len(errors), duplicates, errors, heartbeat_after_s, renewed)
 
 
 def _dropped(parts: Sequence[_SortedBatch], refused: Collection[ClientOfUser], left: Collection[Event]) -> list[Key]:
@@ -135,7 +154,7 @@ def _new_events(
     """The batches, and of all of them together the events new to the log, and the heartbeats."""
     keys = {(one.app_id, one.id) for batch in batches for one in batch.events if one.type != HEARTBEAT}
     new = of(connection).new_ids(connection, keys, claim=claim)
-    parts = [_SortedBatch(batch.events, *_split(batch.events, new)) for batch in batches]
+    parts = [_SortedBatch(batch.events, *_split(batch.events, new), batch.was_held) for batch in batches]
     return (
         parts,
         [one for part in parts for one in part.fresh],
@@ -143,13 +162,15 @@ def _new_events(
     )
 
 
-def would_append(connection: sa.Connection, events: Sequence[Event], leases: Leases) -> Appended:
+def would_append(
+    connection: sa.Connection, events: Sequence[Event], leases: Leases, heartbeat_after_s: int = 0
+) -> Appended:
     """What :func:`append` would answer for these events, without writing any."""
     (part,), fresh, _ = _new_events(connection, [Batch(events)], claim=False)
     projections = Projections(connection, leases)
     fresh = in_order_of_clients(fresh)
     projections.load(connection, fresh)
-    return part.answer(projections.refused(fresh))
+    return part.answer(heartbeat_after_s, refused=projections.refused(fresh))
 
 
 def _split(events: Sequence[Event], new: set[Key]) -> tuple[list[Event], list[Event]]:

@@ -7,6 +7,7 @@ from typing import Final
 
 from sidecar.domain import login_state
 from sidecar.domain.events import CONNECTION_STATE_CHANGED, SERVER_USER_ACTION, Event
+from sidecar.domain.lease import LeaseTime
 from sidecar.domain.login_state import LoginState, Transition
 from sidecar.domain.moment import clock_off_us
 from sidecar.domain.status import NOT_LOGGED_IN, OFFLINE, ONLINE, Status
@@ -38,20 +39,30 @@ def is_late(working: WorkingSet, event: Event) -> bool:
     return client is not None and event.order <= client.state.order
 
 
-def renew_lease(working: WorkingSet, heartbeat: Event) -> None:
-    """Applies a heartbeat. One of an unknown client, or after a logout, changes nothing."""
+def renew_lease(working: WorkingSet, heartbeat: Event, *, since: LeaseTime | None = None) -> bool:
+    """Applies a heartbeat; whether its client is known. One of an unknown client, or after a logout, changes nothing.
+
+    ``since``: the heartbeat waited in memory, so that later signs of life may be stored already, which stay.
+    """
     owner = owner_of(heartbeat)
     user = working.loaded[owner]
     client = user.clients.get(heartbeat.client_id)
     if client is None or client.state.logged_out:
-        return
+        return False
+    seen_us = heartbeat.received_at_us
+    if since is not None and since.lease_us(client.last_seen_at_us) >= since.lease_us(seen_us):
+        return True
     if id(client) not in working.clients:
         working.touch(client)
+    if since is None:
+        client.heartbeat_after_s = working.heartbeat_after_s
     client.sends_heartbeats = True
-    client.last_seen_at_us = heartbeat.received_at_us
+    client.last_seen_at_us = seen_us
     if user.user_key != schema.NOBODY:
-        user.last_seen_at_us = heartbeat.received_at_us
+        if since is None or since.lease_us(user.last_seen_at_us) < since.lease_us(seen_us):
+            user.last_seen_at_us = seen_us
         working.touched[owner] = user  # type: ignore[index]  # as in apply
+    return True
 
 
 def begin_trace(working: WorkingSet, trace_id: bytes, position: int) -> bool:
@@ -125,6 +136,8 @@ def _apply_to_client(working: WorkingSet, touched: TouchedClient, event: Event, 
         touched.open_history(working.connection).close(position)
     # Not the greater of the two: after the machine's clock was set back, what is received now is still the newest.
     client.last_seen_at_us = event.received_at_us
+    if client.sends_heartbeats and working.heartbeat_after_s:
+        client.heartbeat_after_s = working.heartbeat_after_s
     return transition
 
 

@@ -203,4 +203,5 @@ def _client(client_id: bytes, own: list[Event]) -> Client:
 
 
 def _session(client: Client, as_of_us: int, leases: Leases) -> SessionRow:
-    return session_row(client, is_past=leases.until_us(client.last_seen_at_us, sends_heartbeats=False) < as_of_us)
+    is_past = client.last_seen_at_us + leases.silent_us < as_of_us
+    return session_row(client, lease_us=leases.silent_us, is_past=is_past)

@@ -20,6 +20,8 @@ _LIVE: Final = f"status <> '{NOT_LOGGED_IN}'"
 _FIRST: Final = "ORDER BY since_us, last_id"
 _LAST: Final = "ORDER BY since_us DESC, last_id DESC"
 _LAST_SEEN: Final = "ORDER BY last_seen_at_us DESC, client_key DESC"
+# Of clients that send heartbeats, or of those that do not: the expression of the index clients_by_lease.
+_LAST_LEASE: Final = "ORDER BY last_seen_at_us + 3000000 * heartbeat_after_s DESC"
 _LAST_ENDED: Final = f"{_OF_USER} AND status = '{NOT_LOGGED_IN}' {_LAST}"
 _DECIDING: Final = (
     # The status (sidecar.domain.presence).
@@ -27,9 +29,9 @@ _DECIDING: Final = (
     f"{_OF_USER} AND status = '{OFFLINE}' {_FIRST}",
     f"{_OF_USER} AND status = '{OFFLINE}' {_LAST}",
     _LAST_ENDED,
-    # The lease, which has two durations.
-    f"{_OF_USER} AND {_LIVE} AND sends_heartbeats = TRUE {_LAST_SEEN}",
-    f"{_OF_USER} AND {_LIVE} AND sends_heartbeats = FALSE {_LAST_SEEN}",
+    # The lease: three times a client's own interval between heartbeats, or one duration for all that send none.
+    f"{_OF_USER} AND {_LIVE} AND sends_heartbeats = TRUE {_LAST_LEASE}",
+    f"{_OF_USER} AND {_LIVE} AND sends_heartbeats = FALSE {_LAST_LEASE}",
     # What a list shows.
     f"{_OF_USER} {_LAST_SEEN}",
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
 import sqlalchemy as sa
 
 from sidecar.domain.lease import STRETCHES_KEPT, LeaseTime, Stretch
@@ -12,26 +13,41 @@ from sidecar.store import schema
 _kept = schema.lease_stretches.c
 
 
-def recorded(connection: sa.Connection) -> tuple[list[Stretch], int | None]:
-    """The stretches, oldest first, and when Zimwatch last ran by the machine's clock; None in a new database."""
-    query = sa.select(_kept.begins_us, _kept.skipped_us, _kept.alive_us).order_by(_kept.stretch)
-    found = connection.execute(query).all()
+class Mark(msgspec.Struct, frozen=True):
+    """Zimwatch ran at ``alive_us`` by the machine's clock, None in a new database.
+
+    ``heartbeat_after_s``: the interval between heartbeats, 0 if none was given. ``heartbeat_clients``: how many clients
+    send some. ``holds_heartbeats``: some may be in memory alone.
+    """
+
+    alive_us: int | None
+    heartbeat_after_s: int = 0
+    heartbeat_clients: int = 0
+    holds_heartbeats: bool = False
+
+
+def recorded(connection: sa.Connection) -> tuple[list[Stretch], Mark]:
+    """The stretches, oldest first, and the last mark."""
+    found = connection.execute(sa.select(*_kept).order_by(_kept.stretch)).all()
     if found:
-        return [Stretch(row.begins_us, row.skipped_us) for row in found], found[-1].alive_us
+        last = found[-1]
+        mark = Mark(*(getattr(last, name) for name in Mark.__struct_fields__))
+        return [Stretch(row.begins_us, row.skipped_us) for row in found], mark
     # A version that recorded no stretches: its newest event tells when it ran.
     newest = "SELECT received_at_us FROM events ORDER BY position DESC LIMIT 1"
-    return [], connection.exec_driver_sql(newest).scalar()
+    return [], Mark(connection.exec_driver_sql(newest).scalar())
 
 
-def record(connection: sa.Connection, now_us: int, *, begun: Sequence[Stretch] = ()) -> None:
-    """Records that Zimwatch runs at ``now_us`` by the machine's clock, and the stretches ``begun`` since."""
+def record(connection: sa.Connection, mark: Mark, *, begun: Sequence[Stretch] = ()) -> None:
+    """Records the mark, and the stretches ``begun`` since the last one."""
     newest = sa.select(sa.func.max(_kept.stretch)).scalar_subquery()
+    values = msgspec.structs.asdict(mark)
     if begun:
-        rows = [{"begins_us": one.begins_us, "skipped_us": one.skipped_us, "alive_us": now_us} for one in begun]
+        rows = [{"begins_us": one.begins_us, "skipped_us": one.skipped_us} | values for one in begun]
         connection.execute(sa.insert(schema.lease_stretches), rows)
         connection.execute(sa.delete(schema.lease_stretches).where(_kept.stretch <= newest - STRETCHES_KEPT))
     else:
-        connection.execute(sa.update(schema.lease_stretches).where(_kept.stretch == newest).values(alive_us=now_us))
+        connection.execute(sa.update(schema.lease_stretches).where(_kept.stretch == newest).values(values))
 
 
 def is_past(until: str, begun: str, time: LeaseTime, *, after_us: int = 0) -> str:

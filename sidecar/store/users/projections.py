@@ -26,6 +26,9 @@ from sidecar.store.values import Effect, UserId
 # About 0.6 KB each, packed; as objects a user and its clients take 1.5 KB. Up to twice as many are kept.
 USERS_CACHED: Final = 20_000
 
+Heartbeats = tuple[int, int]
+"""When a client that sends heartbeats was last seen, and the interval that it was given last."""
+
 
 class Projections:
     """Loads, changes and writes projections. Used by one thread, inside its transactions."""
@@ -43,9 +46,12 @@ class Projections:
         """How many events were read and applied for late ones, in this transaction."""
         return self._working.late_work
 
-    def load(self, connection: sa.Connection, events: Collection[Event]) -> None:
-        """Begins a transaction that will apply ``events``. What was applied and not written before is discarded."""
-        self._working = WorkingSet(connection)
+    def load(self, connection: sa.Connection, events: Collection[Event], heartbeat_after_s: int = 0) -> None:
+        """Begins a transaction that will apply ``events``. What was applied and not written before is discarded.
+
+        ``heartbeat_after_s`` is the interval that their clients are given, 0 for none.
+        """
+        self._working = WorkingSet(connection, heartbeat_after_s)
         self._loader.load(self._working, events)
 
     def load_traces(self, events: Collection[Event]) -> None:
@@ -71,17 +77,18 @@ class Projections:
         if event.type == CONNECTION_STATE_CHANGED:
             apply_events.begin_trace(self._working, trace_of(event), self.next_position)
 
-    def renew_lease(self, heartbeat: Event) -> None:
-        """Applies a heartbeat. One of an unknown client, or after a logout, changes nothing."""
-        apply_events.renew_lease(self._working, heartbeat)
+    def renew_lease(self, heartbeat: Event, *, since: LeaseTime | None = None) -> bool:
+        """See :func:`apply_events.renew_lease`."""
+        return apply_events.renew_lease(self._working, heartbeat, since=since)
 
-    def restore_heartbeats(self, last_seen_us: Mapping[tuple[bytes, UserId | None], int]) -> None:
-        """Gives touched clients their last heartbeats back, which are not in the log (see ``care/rebuild.py``)."""
+    def restore_heartbeats(self, kept: Mapping[tuple[bytes, UserId | None], Heartbeats]) -> None:
+        """Gives touched clients back what is known of their heartbeats, which are not in the log."""
         users = {user.user_key: user for user in self._working.touched.values()}
         for client in (touched.client for touched in self._working.clients.values()):
             user = users.get(client.user_key)
-            seen_us = last_seen_us.get((client.client_id, (user.app_id, user.user_id) if user else None))
-            if seen_us is not None:
+            found = kept.get((client.client_id, (user.app_id, user.user_id) if user else None))
+            if found is not None:
+                seen_us, client.heartbeat_after_s = found
                 client.sends_heartbeats = True
                 client.last_seen_at_us = max(client.last_seen_at_us, seen_us)
                 if user is not None:

@@ -35,8 +35,13 @@ def user_rows(connection: sa.Connection, found: Sequence[Any], now: Now) -> list
 
 
 def is_unconfirmed(row: Any, time: LeaseTime) -> bool:  # noqa: ANN401 - a row of ``user_status``
-    """Whether every live client of this user has been silent for longer than its lease."""
-    return row.lease_until_us is not None and time.is_past(row.lease_until_us, begun_us=row.last_seen_at_us)
+    """Whether every live client of this user has been silent for longer than its lease.
+
+    One that had ended stays so without a sign of life, also when a crash has made all leases longer.
+    """
+    return bool(row.lease_lapsed) or (
+        row.lease_until_us is not None and time.is_past(row.lease_until_us, begun_us=row.last_seen_at_us)
+    )
 
 
 def _user_row(row: Any, stored: server_views.StoredView | None, now: Now) -> UserRow:  # noqa: ANN401
@@ -104,7 +109,8 @@ def user(connection: sa.Connection, app_id: int, user_id: str, now: Now) -> User
     clients += mapping.unpack(found.clients)
     clients.sort(key=_rank, reverse=True)
     (row,) = user_rows(connection, [found], now)
-    return UserDetail(row, [_session_row(one, now) for one in clients[:SESSIONS_SHOWN]])
+    sessions = [_session_row(one, now, has_lapsed=found.lease_lapsed) for one in clients[:SESSIONS_SHOWN]]
+    return UserDetail(row, sessions)
 
 
 def _rank(client: Client) -> tuple[bool, int, bytes]:
@@ -112,17 +118,19 @@ def _rank(client: Client) -> tuple[bool, int, bytes]:
     return (state.status != NOT_LOGGED_IN, state.since_us or 0, state.last_id)
 
 
-def _session_row(client: Client, now: Now) -> SessionRow:
-    until_us = now.leases.until_us(client.last_seen_at_us, sends_heartbeats=client.sends_heartbeats)
-    return session_row(client, is_past=now.time.is_past(until_us, begun_us=client.last_seen_at_us))
+def _session_row(client: Client, now: Now, *, has_lapsed: bool) -> SessionRow:
+    lasts_us = now.leases.lasts_us(sends_heartbeats=client.sends_heartbeats, heartbeat_after_s=client.heartbeat_after_s)
+    is_past = has_lapsed or now.time.is_past(client.last_seen_at_us + lasts_us, begun_us=client.last_seen_at_us)
+    return session_row(client, lease_us=lasts_us, is_past=is_past)
 
 
-def session_row(client: Client, *, is_past: bool) -> SessionRow:
-    """A client as a value; ``is_past``: its lease has ended."""
+def session_row(client: Client, *, lease_us: int, is_past: bool) -> SessionRow:
+    """A client as a value, and the duration of its lease; ``is_past``: it has ended."""
     state = client.state
     of_state = {name: getattr(state, name) for name in _OF_STATE}
     of_client = {name: getattr(client, name) for name in _OF_CLIENT}
-    return SessionRow(**of_state, **of_client, unconfirmed=is_past and state.status != NOT_LOGGED_IN)
+    unconfirmed = is_past and state.status != NOT_LOGGED_IN
+    return SessionRow(**of_state, **of_client, lease_us=lease_us, unconfirmed=unconfirmed)
 
 
 def timeline(

@@ -81,6 +81,7 @@ class WorkingSet:
     __slots__ = (
         "clients",
         "connection",
+        "heartbeat_after_s",
         "late_work",
         "loaded",
         "new_clients",
@@ -91,8 +92,10 @@ class WorkingSet:
         "touched",
     )
 
-    def __init__(self, connection: sa.Connection) -> None:
+    def __init__(self, connection: sa.Connection, heartbeat_after_s: int = 0) -> None:
         self.connection = connection
+        # The interval between heartbeats that clients are given; 0: none is.
+        self.heartbeat_after_s = heartbeat_after_s
         self.loaded: dict[Owner, User] = {}
         self.touched: dict[UserId, User] = {}
         # By the id() of the client.

@@ -143,7 +143,11 @@ def _derived(user: User, leases: Leases) -> tuple[int | None, str | None, int | 
     lease_us = None
     for client in own:
         if client.state.status != NOT_LOGGED_IN:
-            until_us = leases.until_us(client.last_seen_at_us, sends_heartbeats=client.sends_heartbeats)
+            until_us = leases.until_us(
+                client.last_seen_at_us,
+                sends_heartbeats=client.sends_heartbeats,
+                heartbeat_after_s=client.heartbeat_after_s,
+            )
             lease_us = until_us if lease_us is None else max(lease_us, until_us)
     return found.since_us, found.reason, decisive.state.token_expires_at_us, decisive.platform, lease_us
 

@@ -1,0 +1,195 @@
+"""Heartbeats that wait in memory for the next slice, and the interval that clients are given.
+
+A heartbeat in time changes nothing but when its client was last seen. So it is answered at once, and written with the
+others of some seconds in one commit, a *slice*. It waits only if nothing may go wrong while it does:
+
+- Its client's lease is stored, with the interval that is given now, and ends later than the slice is written: the
+  client was last stored less than :func:`~sidecar.domain.heartbeat_pace.allowed_us` ago. So whatever reads the tables
+  is right, and what a crash loses is that much at most (:class:`~sidecar.store.care.clock_watch.ClockWatch`).
+- Slices are written in time, and fewer than :data:`HELD_MOST` heartbeats wait.
+
+Every other heartbeat is appended as an event is: the first of a client, one after an outage, and each client's next one
+once the interval changed. A slice is a batch like any other, behind what was accepted before it. All of this runs in
+the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+import msgspec
+import structlog
+
+from sidecar.clock import Clock
+from sidecar.domain.events import Event
+from sidecar.domain.heartbeat_pace import allowed_us, interval_s
+from sidecar.domain.lease import Leases
+from sidecar.domain.units import SECOND_US
+from sidecar.errors import StoreUnavailableError
+from sidecar.store.log.event_log import Batch
+from sidecar.store.users.live_clients import LiveClients
+from sidecar.store.values import Appended
+
+# About 1 KB each; as many events as one transaction may have.
+HELD_MOST: Final = 5_000
+# A slice is written after so long, or once it has so many heartbeats: some tens of milliseconds of the writer's.
+SLICE_US: Final = 2 * SECOND_US
+SLICE_HEARTBEATS: Final = 1_000
+# A part of the interval within which a slice is written, and after which one in the queue is late.
+_PART: Final = 4
+
+_log = structlog.get_logger(__name__)
+
+
+class Heartbeats:
+    """Takes batches of heartbeats alone. ``append`` commits a batch with the writer."""
+
+    def __init__(self, append: Callable[[Batch], Awaitable[Appended]], leases: Leases, steady: Clock) -> None:
+        self._append = append
+        self._leases = leases
+        self._steady = steady
+        self.after_s = leases.heartbeat_after_s
+        # The interval that is stored as the most that is lost with the memory; 0: nothing may be held.
+        self.insured_s = 0
+        self._clients = LiveClients(steady(), self.after_s)
+        # By client: its newest heartbeat, and when that arrived by the steady clock; and when the first of them did.
+        self._held: dict[int, tuple[Event, int]] = {}
+        self._held_since_us = 0
+        # The slices in the writer's queue: since when each waits, and how many heartbeats all of them have.
+        self._writing: dict[asyncio.Task[None], int] = {}
+        self._in_writing = 0
+        self._has_failed = False
+        self._is_stopped = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def clients(self) -> int:
+        """How many clients send heartbeats."""
+        return self._clients.count
+
+    def to_insure_s(self) -> int:
+        """The interval to be stored as ``insured_s``, which is to be set after the commit."""
+        wanted_s = self.after_s if self._clients.known and not self._is_stopped else 0
+        if wanted_s >= self.insured_s:
+            return wanted_s
+        if self._held or self._writing:
+            return self.insured_s
+        self.insured_s = 0  # nothing is held until then
+        return wanted_s
+
+    def expect(self, clients: int, after_s: int) -> None:
+        """So many clients sent heartbeats before a restart, at this interval."""
+        self.after_s = interval_s(clients, after_s, self._leases)
+        self._clients.expect(clients, self.after_s)
+
+    def learn(self, answer: Appended, arrived_us: int) -> None:
+        """Notes the heartbeats of a committed batch that arrived then, by the steady clock."""
+        for heartbeat in answer.renewed:
+            self._clients.put(_key(heartbeat), arrived_us, answer.heartbeat_after_s)
+        if answer.renewed:
+            self._pace()
+
+    async def append(self, heartbeats: Sequence[Event], size_bytes: int) -> Appended:
+        """Takes heartbeats, which are accepted in memory or after their commit; see above."""
+        now_us = self._steady()
+        if self._clients.is_due(now_us):
+            self._clients.turn(now_us, self.after_s)
+            self._pace()
+        late = [one for one in heartbeats if not self._hold(one, now_us)]
+        if self._held and self._timer is None:
+            self._schedule()
+        if not late:
+            return Appended(len(heartbeats), 0, (), self.after_s)
+        answer = await self._append(Batch(late, size_bytes=size_bytes))
+        self.learn(answer, now_us)
+        return msgspec.structs.replace(answer, accepted=len(heartbeats), renewed=())
+
+    async def write(self, *, at_once: bool = False) -> None:
+        """Writes what was held for long enough, or ``at_once`` all, and waits for it. What fails stays in memory."""
+        if at_once or self._steady() - self._held_since_us >= self._slice_us:
+            self._begin_slice()
+        while self._writing:
+            await asyncio.wait(self._writing)
+
+    async def stop(self) -> None:
+        """Writes all that is held, and holds nothing more."""
+        self._is_stopped = True
+        await self.write(at_once=True)
+        if self._timer is not None:
+            self._timer.cancel()
+
+    @property
+    def _slice_us(self) -> int:
+        return min(SLICE_US, self.after_s * SECOND_US // _PART)
+
+    def _hold(self, heartbeat: Event, now_us: int) -> bool:
+        """Holds the heartbeat, if it may wait in memory."""
+        after_s = self.after_s
+        if after_s != self.insured_s or self._is_stopped or self._has_failed or self._is_late(now_us):
+            return False
+        if len(self._held) + self._in_writing >= HELD_MOST:
+            return False
+        key = _key(heartbeat)
+        if not self._clients.was_stored_since(key, now_us - allowed_us(after_s), after_s):
+            return False
+        if not self._held:
+            self._held_since_us = now_us
+        self._held[key] = (heartbeat, now_us)
+        if len(self._held) == SLICE_HEARTBEATS:
+            self._begin_slice()
+        return True
+
+    def _is_late(self, now_us: int) -> bool:
+        """Whether the writer does not keep up: then no heartbeat is accepted before its commit."""
+        oldest = next(iter(self._writing.values()), None)
+        return oldest is not None and now_us - oldest > SECOND_US * self.after_s // _PART
+
+    def _pace(self) -> None:
+        self.after_s = interval_s(self._clients.count, self.after_s, self._leases)
+
+    def _schedule(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(self._slice_us / SECOND_US, self._begin_slice)
+
+    def _begin_slice(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        held, self._held = self._held, {}
+        if held:
+            task = asyncio.get_running_loop().create_task(self._write(held), name="heartbeats")
+            self._writing[task] = self._steady()
+            self._in_writing += len(held)
+
+            def end(task: asyncio.Task[None]) -> None:
+                del self._writing[task]
+                self._in_writing -= len(held)
+
+            task.add_done_callback(end)
+
+    async def _write(self, held: dict[int, tuple[Event, int]]) -> None:
+        heartbeats = [heartbeat for heartbeat, _ in held.values()]
+        try:
+            answer = await self._append(Batch(heartbeats, was_held=True))
+        except StoreUnavailableError as error:
+            # They are answered already. Leases stand still as long as nothing can be committed.
+            if not self._has_failed:
+                _log.warning("heartbeats in memory could not be written yet", problem=str(error), heartbeats=len(held))
+            self._has_failed = True
+            self._held = held | self._held
+            return
+        except Exception:  # noqa: BLE001 - the task of a slice has nobody else to tell
+            _log.exception("heartbeats in memory were lost", heartbeats=len(held))
+            self._clients.forget(held)
+            return
+        self._has_failed = False
+        renewed = {_key(heartbeat) for heartbeat in answer.renewed}
+        for key in renewed:
+            self._clients.renew(key, held[key][1])
+        self._clients.forget(held.keys() - renewed)  # logged out meanwhile
+
+
+def _key(heartbeat: Event) -> int:
+    """Stands for a client of a user. Two with the same hash of 64 bits would only delay each other's slices."""
+    return hash((heartbeat.client_id, heartbeat.app_id, heartbeat.user_id))
