@@ -13,9 +13,9 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from benchmarks import ingest, late, live, memory, reads, spans
+from benchmarks import ingest, late, live, memory, reads, spans, sweeps
 
-PARTS = ("ingest", "late", "latency", "grid", "memory", "spans", "reads", "streams", "pages")
+PARTS = ("ingest", "late", "sweeps", "latency", "grid", "memory", "spans", "reads", "streams", "pages")
 
 
 async def run(options: argparse.Namespace) -> dict[str, Any]:  # noqa: C901 - one part after the other
@@ -27,6 +27,9 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:  # noqa: C901 - on
     if "late" in parts:
         found["late"] = await late.measure(history=100_000, clients=10_000)
         show("Late events and many clients, the store alone", found["late"])
+    if "sweeps" in parts:
+        found["sweeps"] = await sweeps.measure(100_000)
+        show("100,000 leases that run out at once", found["sweeps"])
     if "latency" in parts:
         found["latency"] = await ingest.latency(users=options.fleet, count=options.events)
         show("Answers", found["latency"])

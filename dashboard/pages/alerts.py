@@ -28,9 +28,10 @@ from sidecar import access
 from sidecar.alerting import AlertReaction, pending
 from sidecar.alerting.pending import Pending
 from sidecar.alerting.silence_form import NotPossibleError, SilenceRequest, silence_of
-from sidecar.alerting.tables import alert_log, message_rows, notifications
+from sidecar.alerting.tables import alert_log, message_rows, notifications, storm_rows
 from sidecar.alerting.tables.alert_values import AlertFilter
 from sidecar.domain.alerts.alert import FIRING, Alert
+from sidecar.domain.alerts.rules import STORMS
 from sidecar.store import Store
 from sidecar.web.forms import form_token, read_form
 from sidecar.web.params import check_every_app, is_number
@@ -97,7 +98,8 @@ def _views(site: Site) -> dict[str, Loader]:
 
     async def alert(page_request: PageRequest) -> View:
         found = await _found(store, page_request.path.rsplit("/", 1)[-1], page_request.own_app)
-        return View(name="alert.html", values=await alert_values(store, found, page_request.own_app, clock()))
+        values = await alert_values(store, found, page_request.own_app, clock(), page_request.get("cursor"))
+        return View(name="alert.html", values=values)
 
     async def undelivered(page_request: PageRequest) -> View:
         check_every_app(page_request.own_app)
@@ -169,8 +171,9 @@ async def silence(
     await store.write(reaction.silence, wanted)
 
 
-async def alert_values(store: Store, found: Alert, own: int | None, now_us: int) -> dict[str, Any]:
-    """The values of an alert's page."""
+async def alert_values(store: Store, found: Alert, own: int | None, now_us: int, cursor: str = "") -> dict[str, Any]:
+    """The values of an alert's page; of a storm with the users on its record whose ids come after ``cursor``."""
+    users = await store.read(storm_rows.members, found, ROWS + 1, after=cursor) if found.kind in STORMS else []
     return {
         "tab": "alerts",
         "now_us": now_us,
@@ -178,6 +181,8 @@ async def alert_values(store: Store, found: Alert, own: int | None, now_us: int)
         "advice": advice(found.kind, found.summary),
         "lines": await store.read(alert_log.lines, found.id),
         "notifications": await store.read(notifications.of_alert, found.id, own),
+        "users": users[:ROWS],
+        "more": "?" + urlencode({"cursor": users[ROWS - 1].user_id}) if len(users) > ROWS else None,
         "durations": DURATIONS,
         "problem": None,
     }

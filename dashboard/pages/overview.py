@@ -17,7 +17,7 @@ from dashboard.text.times import lasted
 from dashboard.text.translate import translate
 from sidecar.alerting.tables import alert_log, message_rows, notifications
 from sidecar.alerting.tables.alert_values import AlertFilter
-from sidecar.domain.alerts.alert import FIRING, Alert
+from sidecar.domain.alerts.alert import FIRING, SUPPRESSED_STORM, Alert
 from sidecar.domain.alerts.rules import STORMS
 from sidecar.domain.texts import Text
 from sidecar.domain.units import DAY_US, MINUTE_US
@@ -58,13 +58,14 @@ def _views(site: Site) -> dict[str, Loader]:
         )
 
     async def _storms(app_id: int | None) -> list[Alert]:
-        """Firing storms; their labels are what their users share."""
+        """Firing storms that no other storm covers."""
         return [
             one
             for kind in STORMS
             for one in (
                 await store.read(alert_log.page, AlertFilter(state=FIRING, kind=kind, app_id=app_id, limit=5))
             ).alerts
+            if one.suppressed_by != SUPPRESSED_STORM
         ]
 
     async def _values(page_request: PageRequest, newest: int) -> dict[str, Any]:

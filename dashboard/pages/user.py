@@ -20,7 +20,7 @@ from dashboard.parts import timeline
 from dashboard.parts.event_sentence import EventSentence, event_sentence
 from dashboard.site import Page, Site
 from dashboard.text.language import gettext as _
-from sidecar.alerting.tables import alert_log, notifications
+from sidecar.alerting.tables import alert_log, notifications, storm_rows
 from sidecar.alerting.tables.alert_values import AlertFilter, Notification
 from sidecar.domain import sdk_words
 from sidecar.domain.alerts.alert import Alert
@@ -65,9 +65,11 @@ def _views(site: Site) -> dict[str, Loader]:
     store, clock = site.store, site.clock
 
     async def _alerts(app_id: int, user_id: str, own: int | None) -> list[tuple[Alert, list[Notification]]]:
-        """The newest alerts about the user, with their notifications."""
+        """The newest alerts about the user, and storms that it is a part of, with their notifications."""
         wanted = AlertFilter(app_id=app_id, user_id=user_id, limit=ALERTS)
         found = (await store.read(alert_log.page, wanted)).alerts
+        found += await store.read(storm_rows.of_user, app_id, user_id, wanted.limit)
+        found = sorted(found, key=lambda one: one.id, reverse=True)[: wanted.limit]
         return [(one, await store.read(notifications.of_alert, one.id, own)) for one in found]
 
     async def _share_link(page_request: PageRequest, app_id: int, user_id: str, now_us: int) -> str | None:

@@ -15,9 +15,18 @@ import msgspec
 import sqlalchemy as sa
 import structlog
 
+from sidecar.alerting import due_alerts
 from sidecar.alerting.payloads import message_body
 from sidecar.alerting.policy import Gathered, Policy
-from sidecar.alerting.tables import alert_log, message_rows, notifications, rule_reads, silence_rows, watchlist_rows
+from sidecar.alerting.tables import (
+    alert_log,
+    message_rows,
+    notifications,
+    rule_reads,
+    silence_rows,
+    storm_rows,
+    watchlist_rows,
+)
 from sidecar.alerting.tables.alert_values import Message
 from sidecar.alerting.unit_of_work import UnitOfWork
 from sidecar.domain.alerts import alert as states
@@ -35,7 +44,6 @@ from sidecar.domain.alerts.rule_set import ends_login, switches_of, touches_aler
 from sidecar.domain.alerts.rules import STORMS
 from sidecar.domain.alerts.rules.client_lost import ClientLost
 from sidecar.domain.alerts.rules.export_stalled import ExportStalled
-from sidecar.domain.alerts.rules.offline_too_long import OfflineTooLong
 from sidecar.domain.alerts.rules.token_expiring import FORECAST, TokenExpiring
 from sidecar.domain.events import Event
 from sidecar.domain.kick import Cause
@@ -51,8 +59,6 @@ _log = structlog.stdlib.get_logger(__name__)
 
 # A tick resolves, opens or repeats about so many alerts in one transaction, so that no event waits long for it.
 AT_ONCE: Final = 500
-# The name of the cursor over leases that ran out.
-_LAPSED: Final = "lapsed_leases"
 _STORMS: Final = tuple(STORMS)
 
 
@@ -74,7 +80,7 @@ class AlertReaction:
         limits = self.policy.thresholds
         longest_us = limits.offline_too_long_us + limits.resolve_after_us
         watchlist_rows.begin(connection, switches_of(limits), now_us - longest_us)
-        self._lapses_seen_us(connection, now_us)
+        due_alerts.lapses_seen_us(connection, limits, now_us)
 
     # The follower.
 
@@ -158,20 +164,17 @@ class AlertReaction:
         return Publishing(has_more, unit.changes)
 
     def _pass_time(self, connection: sa.Connection, unit: UnitOfWork, now_us: int) -> bool:
-        """Resolves what is due, and opens alerts about users offline for too long; whether more are due."""
+        """Resolves and opens the alerts that are due; whether more may be due."""
+        limits = self.policy.thresholds
         due = [unit.firing.own(one) for one in alert_log.due(connection, now_us, AT_ONCE)]
         unit.rules.resolve_due(due, now_us)
         left = AT_ONCE - len(due)
-        if not left or not unit.watch.switches.offline:
-            return not left
-        until_us = now_us - self.policy.thresholds.offline_too_long_us
-        offline = watchlist_rows.offline_since(connection, until_us, left)
-        for who, _, is_offline in offline:
-            if not is_offline:
-                unit.watch.not_offline(who)  # the rules failed when the user came back
-        still_offline = [(who, gone) for who, gone, is_offline in offline if is_offline]
-        unit.rules.of(OfflineTooLong).check(still_offline, now_us)
-        return len(offline) == left
+        if not left or due_alerts.take_offline(unit, limits, now_us, left):
+            return True
+        settled = now_us >= self._since_us(now_us) + self.policy.grace_us
+        if settled and due_alerts.take_lost(unit, limits, now_us, AT_ONCE):
+            return True
+        return due_alerts.open_held(unit, now_us, AT_ONCE)
 
     def _follow_storms(self, unit: UnitOfWork, now_us: int) -> bool:
         """Resolves and opens storms; whether more users have left the windows than were removed."""
@@ -191,25 +194,10 @@ class AlertReaction:
         return has_more
 
     def _look_for_life(self, connection: sa.Connection, unit: UnitOfWork, now_us: int) -> bool:
-        """Opens alerts about users whose leases ended, resolves those of users that are back; whether more are due."""
-        seen_us = self._lapses_seen_us(connection, now_us)
-        settled = now_us >= self._since_us(now_us) + self.policy.grace_us
-        lost = rule_reads.lost_users(connection, seen_us, AT_ONCE) if settled else []
-        if lost:
-            unit.rules.of(ClientLost).lost([(who, until_us) for who, until_us, _ in lost], now_us)
-            alert_log.move_cursor(connection, _LAPSED, max(lapsed_us for _, _, lapsed_us in lost))
+        """Resolves alerts about lost users that are back; whether more are due."""
         found = rule_reads.with_lease_again(connection, ClientLost.kind, AT_ONCE)
         unit.rules.of(ClientLost).found(found, now_us)
-        return len(lost) >= AT_ONCE or len(found) == AT_ONCE
-
-    def _lapses_seen_us(self, connection: sa.Connection, now_us: int) -> int:
-        """Up to which moment, in lease time, ended leases were read."""
-        seen_us = alert_log.cursor(connection, _LAPSED)
-        if seen_us is None:
-            # Leases that ended long before the first read open no alert.
-            seen_us = rule_reads.newest_lapse_us(connection, now_us - self.policy.thresholds.max_age_us)
-            alert_log.move_cursor(connection, _LAPSED, seen_us)
-        return seen_us
+        return len(found) == AT_ONCE
 
     def clock_set(self, connection: sa.Connection, now_us: int, by_us: int) -> Commit:
         """The machine's clock was set by ``by_us``, to ``now_us``: deadlines move with it."""
@@ -231,8 +219,9 @@ class AlertReaction:
             alert_log.next_due_us(connection),
             silence_rows.next_end_us(connection),
             None if offline_us is None else offline_us + limits.offline_too_long_us,
+            storm_rows.next_release_us(connection),
         ]
-        windows = watchlist_rows.Windows(connection)
+        windows = storm_rows.Windows(connection)
         for storm in alert_log.firing_of_kinds(connection, _STORMS):
             began_us = now_us - limits.storm_window_us
             leaves_us = windows.next_leaves_us(storm.kind, storm.subject.app_id or 0, began_us)

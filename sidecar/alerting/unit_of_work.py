@@ -11,10 +11,10 @@ from functools import cached_property
 import sqlalchemy as sa
 
 from sidecar.alerting.policy import Policy
-from sidecar.alerting.tables import alert_log, notifications, silence_rows, watchlist_rows
+from sidecar.alerting.tables import alert_log, notifications, silence_rows, storm_rows, watchlist_rows
 from sidecar.alerting.tables.alert_values import Message
 from sidecar.alerting.tables.notifications import NewNotification
-from sidecar.alerting.tables.watchlist_rows import Windows
+from sidecar.alerting.tables.storm_rows import Windows
 from sidecar.domain.alerts import alert as states
 from sidecar.domain.alerts.alert import Alert, Subject
 from sidecar.domain.alerts.firing import Entry, Firing
@@ -47,14 +47,15 @@ class UnitOfWork:
 
     def consider_storms(self) -> None:
         """Writes what is watched, and opens the storms that the new users in the windows begin."""
-        for window in watchlist_rows.write(self.connection, self.watch, self._now_us):
+        watchlist_rows.write(self.connection, self.watch)
+        for window in storm_rows.join(self.connection, self.watch.members, self._now_us):
             self.rules.storm(window.storm).consider(window.app_id, window.users_at_most, self._now_us)
         self.watch.clear()
 
     def settle(self) -> None:
         """Writes what changed, and enqueues the notifications of it."""
         if self.watch.alerted or self.watch.offline:
-            watchlist_rows.write(self.connection, self.watch, self._now_us)
+            watchlist_rows.write(self.connection, self.watch)
             self.watch.clear()
         changed, entries = self.firing.drain()
         new: list[NewNotification] = []

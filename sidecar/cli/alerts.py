@@ -18,6 +18,7 @@ from sidecar.alerting.tables import message_rows
 from sidecar.cli.options import Duration, existing, load, settings_options, with_store
 from sidecar.clock import now_us
 from sidecar.domain.alerts.rules.client_lost import ClientLost
+from sidecar.domain.alerts.rules.lost_storm import LostStorm
 from sidecar.domain.outside_text import one_line
 from sidecar.settings import Settings
 from sidecar.store import Store
@@ -65,7 +66,7 @@ def replay_(since: int, config: Path | None, database_url: str | None) -> None:
 def _would(events: Iterator[list[StoredEvent]], settings: Settings, until_us: int) -> list[Replayed]:
     policy = policy_of(settings)
     # The log has no heartbeats, so lost clients cannot be recognised.
-    thresholds = dataclasses.replace(policy.thresholds, off=policy.thresholds.off | {ClientLost.kind})
+    thresholds = dataclasses.replace(policy.thresholds, off=policy.thresholds.off | {ClientLost.kind, LostStorm.kind})
     policy = msgspec.structs.replace(policy, thresholds=thresholds)
     if not policy.receivers:
         policy.receivers[_ANYBODY] = 1_000_000

@@ -140,3 +140,21 @@ async def test_a_receiver_is_not_tried_by_a_form_of_another_site(tmp_path: Path)
             running.http.post("/settings/try/ops", headers={"Origin": "https://evil.example"}) as answer,
         ):
             assert answer.status == 403
+
+
+async def test_the_page_of_a_storm_lists_its_users_and_their_pages_name_it(tmp_path: Path) -> None:
+    async with zimwatch(tmp_path) as running:
+        users = [f"storm-{number:02}" for number in range(60)]
+        await running.send([fresh_event(user_id=user, client_id=str(uuid.uuid4()), state=0, event=4) for user in users])
+        (storm,) = (await running.get("/v1/alerts?kind=kick_storm"))[1]["alerts"]
+        linked = re.compile(rf'href="/users/{APP}/(storm-\d\d)"')
+        text = await page(running, f"/alerts/{storm['id']}")
+        first = linked.findall(text)
+        (more,) = re.findall(r'href="(\?cursor=[^"#]*)#its-users"', text)
+        text = await page(running, f"/alerts/{storm['id']}{more}")
+        assert first + linked.findall(text) == users
+        assert "More users" not in text
+        user = await page(running, f"/users/{APP}/storm-33")
+        assert f'href="/alerts/{storm["id"]}"' in user
+        single = (await running.get("/v1/alerts?kind=kicked_out&limit=1"))[1]["alerts"][0]
+        assert "Users of this storm" not in await page(running, f"/alerts/{single['id']}")

@@ -16,6 +16,7 @@ from sidecar.alerting.tables.alert_values import AlertFilter
 from sidecar.alerting.timer import Ticker
 from sidecar.domain.alerts.routing import Silence
 from sidecar.domain.alerts.rule_set import RuleSet
+from sidecar.domain.alerts.thresholds import Thresholds
 from sidecar.domain.texts import verbatim
 from sidecar.domain.units import SECOND_US
 from sidecar.store import Store, log_positions
@@ -91,7 +92,7 @@ async def test_one_tick_does_all_that_is_due_however_many_transactions_that_take
 ) -> None:
     monkeypatch.setattr("sidecar.alerting.alert_reaction.AT_ONCE", 2)
     now_us = BEGIN_US
-    reaction = AlertReaction(Policy())
+    reaction = AlertReaction(Policy(thresholds=Thresholds(off=frozenset({"offline_storm"}))))
     store = Store.open(f"sqlite:///{tmp_path / 'zimwatch.db'}", clock=lambda: now_us, followers=[reaction])
     commits: asyncio.Queue[tuple[int, ...]] = asyncio.Queue()
     store.subscribe(lambda commit: commits.put_nowait(commit.alerts) if commit.alerts else None)

@@ -25,12 +25,16 @@ from sidecar.store.log.event_log import Batch
 from sidecar.store.users.projections import Projections
 from tests.support.events import Phone
 from tests.support.memory import traced
-from tests.support.timeline import Timeline, firing, repeated, resolved, us
+from tests.support.timeline import OPS, Timeline, firing, repeated, resolved, us
 
 USERS = 5_000
 FEWER = 2_000
 BYTES_EACH = 600
 LONG_AFTER = 400
+# So many that are due at once would be one storm.
+NO_STORM = Policy(
+    receivers={OPS: 1_000}, most_per_minute=1_000, thresholds=Thresholds(off=frozenset({"offline_storm"}))
+)
 
 
 def goes_offline(story: Timeline, users: int) -> None:
@@ -53,7 +57,7 @@ def tick(story: Timeline, at: float) -> tuple[bool, list[int]]:
 
 @pytest.mark.parametrize("restarted", [False, True])
 def test_many_alerts_open_some_at_a_time_and_each_once(tmp_path: Path, *, restarted: bool) -> None:
-    story = Timeline(tmp_path)
+    story = Timeline(tmp_path, NO_STORM)
     goes_offline(story, FEWER)
     opened: list[int] = []
     goes_on = True
@@ -70,7 +74,7 @@ def test_many_alerts_open_some_at_a_time_and_each_once(tmp_path: Path, *, restar
 
 
 def test_a_firing_alert_that_nothing_touches_takes_little_memory_before_and_after_a_start(tmp_path: Path) -> None:
-    story = Timeline(tmp_path)
+    story = Timeline(tmp_path, NO_STORM)
     goes_offline(story, USERS)
     with traced() as grown:
         while tick(story, LONG_AFTER)[0]:

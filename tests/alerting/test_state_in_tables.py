@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sidecar.alerting.alert_reaction import AlertReaction, Gathered, Policy
-from sidecar.alerting.tables.watchlist_rows import Windows
+from sidecar.alerting.tables.storm_rows import Windows
 from sidecar.domain.alerts.thresholds import Thresholds
 from sidecar.domain.lease import Leases, LeaseTime
 from sidecar.domain.units import SECOND_US
@@ -58,6 +58,7 @@ TABLES = {
     "kicks": "*",
     "storm_members": "*",
     "storm_windows": "*",
+    "alert_members": "*",
     "alert_cursors": "*",
 }
 MANY = 100_000
@@ -197,7 +198,7 @@ def test_a_commit_reads_for_the_rules_what_its_events_may_touch_however_many_the
     assert commit(4, "heartbeat") == 0
     # Its row, that of the window, and how many are in it.
     offline = commit(5, "loses_network")
-    assert offline <= 3 + (users >= LIMITS.storm_users) * 12
+    assert offline <= 3 + (users >= LIMITS.storm_users) * 14
     assert commit(6, "login") <= 3
     assert commit(7, "logout") == 0
     story.close()
@@ -223,7 +224,7 @@ def test_very_many_alerts_and_users_leave_nothing_in_memory(tmp_path: Path) -> N
         )
         connection.exec_driver_sql(
             f"{many} INSERT INTO storm_members"
-            f" SELECT 'reconnect_storm', {APP_ID}, 'user-' || n, {us(0)}, 'Web', '2', '1' FROM n"
+            f" SELECT 'reconnect_storm', {APP_ID}, 'user-' || n, {us(0)}, 'Web', '2', '1', FALSE FROM n"
         )
     with traced() as grown:
         for at in range(2, 6):

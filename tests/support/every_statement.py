@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from sidecar.alerting import AlertRetention
 from sidecar.alerting.replay import replay
-from sidecar.alerting.tables import message_rows, notifications
+from sidecar.alerting.tables import message_rows, notifications, storm_rows
 from sidecar.alerting.tables.alert_values import Message
 from sidecar.domain.alerts.rules import KINDS
 from sidecar.domain.alerts.thresholds import Thresholds
@@ -162,7 +162,9 @@ def _rules(folder: Path) -> None:
     timeline.live_on(400, every=5)
     message = timeline.sent[0][2]
     timeline.in_transaction(lambda connection: _reads_of_a_dispatcher(connection, message))
+    (storm,) = timeline.alerts(kind="reconnect_storm")
     with timeline.database.connect() as connection:
+        storm_rows.members(connection, storm, 10)
         replay(log_reads.events_since(connection, BEGIN_US), timeline.policy, timeline.leases, us(500))
     timeline.leap(1_000)
     timeline.at(1_100).act(lambda _now: _switched_off(timeline)).restart()

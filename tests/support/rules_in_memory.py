@@ -11,7 +11,7 @@ from sidecar.domain.alerts.alert import Alert, Kind, Subject
 from sidecar.domain.alerts.firing import Entry, Firing, UserId
 from sidecar.domain.alerts.rule_set import RuleSet, switches_of
 from sidecar.domain.alerts.thresholds import Thresholds
-from sidecar.domain.alerts.watchlist import Crowd, Traits, Watch
+from sidecar.domain.alerts.watchlist import Crowd, Measure, Traits, Watch
 from sidecar.domain.events import Event
 from sidecar.domain.kick import Cause
 from sidecar.domain.status import Status
@@ -61,7 +61,9 @@ class Windows:
         self.of_app = Crowd()
         self.moments: list[int] = []
         self.known: dict[Traits, int] = {}
-        self.offline = 0
+        self.hit = 0
+        self.begun: list[tuple[Kind, int]] = []
+        self.recorded: list[tuple[Kind, str]] = []
         self.stored: list[Alert] = []
         self.at_most: int | None = None
         self.reads: list[tuple[str, Kind, int, int]] = []
@@ -80,9 +82,18 @@ class Windows:
         self.reads.append(("traits", storm, app_id, since_us))
         return self.known
 
-    def gone(self, storm: Kind, app_id: int, since_us: int, /) -> int:
-        self.reads.append(("gone", storm, app_id, since_us))
-        return self.offline
+    def newest_us(self, storm: Kind, app_id: int, /) -> int | None:  # noqa: ARG002 - as the protocol has it
+        return max(self.moments, default=None)
+
+    def affected(self, storm: Kind, app_id: int, since_us: int, measure: Measure, /) -> int:
+        self.reads.append((measure, storm, app_id, since_us))
+        return self.hit
+
+    def begin(self, alert: Alert, since_us: int, /) -> None:
+        self.begun.append((alert.kind, since_us))
+
+    def record(self, alert: Alert, users: Collection[str], at_us: int, /) -> None:  # noqa: ARG002 - as the protocol has it
+        self.recorded += [(alert.kind, user) for user in users]
 
     def singles(self, storm: Kind, app_id: int, since_us: int, kinds: Collection[Kind], /) -> list[Alert]:
         self.reads.append(("singles", storm, app_id, since_us))

@@ -89,7 +89,8 @@ def _remove(connection: sa.Connection, ids: list[int]) -> int:
     gone = [(one,) for one in ids]
     sql = "SELECT DISTINCT message_id FROM alert_notifications WHERE alert_id = ? AND message_id IS NOT NULL"
     messages = sorted({(row[0],) for one in gone for row in connection.exec_driver_sql(sql, one)})
-    for table, column in (("alert_notifications", "alert_id"), ("alert_history", "alert_id"), ("alerts", "id")):
+    of_alert = ("alert_notifications", "alert_history", "alert_members")
+    for table, column in (*((table, "alert_id") for table in of_alert), ("alerts", "id")):
         connection.exec_driver_sql(f"DELETE FROM {table} WHERE {column} = ?", gone)
     if messages:
         sql = (

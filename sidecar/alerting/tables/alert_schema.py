@@ -155,7 +155,10 @@ storm_members = sa.Table(
     sa.Column("platform", sa.Text),
     sa.Column("sdk_version", sa.Text),
     sa.Column("app_version", sa.Text),
+    # Its own alert is to open unless a storm begins.
+    sa.Column("held", sa.Boolean(create_constraint=False), nullable=False),
     sa.Index("storm_members_by_time", "kind", "app_id", "at_us"),
+    sa.Index("storm_members_held", "kind", "app_id", "at_us", **where("held")),
     sqlite_with_rowid=False,
 )
 storm_windows = sa.Table(
@@ -165,6 +168,18 @@ storm_windows = sa.Table(
     sa.Column("app_id", sa.BigInteger, primary_key=True),
     sa.Column("users_at_most", sa.Integer, nullable=False),
     sa.Column("oldest_us", sa.BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# The users of each storm that opened, with the first time. They stay with its alert.
+alert_members = sa.Table(
+    "alert_members",
+    metadata,
+    sa.Column("alert_id", KEY, primary_key=True),
+    sa.Column("app_id", sa.BigInteger, primary_key=True),
+    sa.Column("user_id", sa.Text, primary_key=True),
+    sa.Column("at_us", sa.BigInteger, nullable=False),
+    sa.Index("alert_members_by_user", "app_id", "user_id"),
     sqlite_with_rowid=False,
 )
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from operator import attrgetter
+from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
@@ -12,10 +13,11 @@ from sidecar.alerting.tables.alert_values import AlertFilter
 from sidecar.domain.alerts.alert import FIRING
 from sidecar.domain.alerts.firing import UserId
 from sidecar.domain.alerts.rules.offline_too_long import OfflineTooLong
-from sidecar.domain.alerts.watchlist import Crowd
+from sidecar.domain.alerts.watchlist import Crowd, Due
 from sidecar.domain.events import LOGIN, TOKEN_RENEWED, Event
 from sidecar.domain.kick import Cause, cause_of
 from sidecar.domain.status import NOT_LOGGED_IN, OFFLINE, ONLINE
+from sidecar.store import mapping
 from sidecar.store.log_positions import newest_position, position_as_of
 from sidecar.store.users import user_reads
 
@@ -24,16 +26,20 @@ class _Details(msgspec.Struct):
     token_expires_at_us: int | None = None
 
 
+_last_seen: Final = attrgetter("last_seen_at_us", "client_key")
 _details: Final = msgspec.json.Decoder(_Details).decode
 
 
 def crowd(connection: sa.Connection, app_id: int) -> Crowd:
-    """How many users of an app are online and offline."""
+    """How many users of an app are online and offline, and how many of them gave a sign of life."""
     sql = (
-        "SELECT status, SUM(users) FROM user_groups WHERE app_id = ?"
-        f" AND (status = '{ONLINE}' OR status = '{OFFLINE}' AND NOT unconfirmed) GROUP BY status"
+        "SELECT status, unconfirmed, SUM(users) FROM user_groups WHERE app_id = ?"
+        f" AND status IN ('{ONLINE}', '{OFFLINE}') GROUP BY status, unconfirmed"
     )
-    return Crowd(**dict(map(tuple, connection.exec_driver_sql(sql, (app_id,)))))
+    users = {(row[0], bool(row[1])): int(row[2]) for row in connection.exec_driver_sql(sql, (app_id,))}
+    online, online_silent = users.get((ONLINE, False), 0), users.get((ONLINE, True), 0)
+    offline, offline_silent = users.get((OFFLINE, False), 0), users.get((OFFLINE, True), 0)
+    return Crowd(online + online_silent, offline, heard=online + offline, silent=online_silent + offline_silent)
 
 
 def offline_since(connection: sa.Connection, since_us: int, wanted: AlertFilter) -> list[tuple[int, UserId, int]]:
@@ -70,19 +76,32 @@ def newest_lapse_us(connection: sa.Connection, until_us: int) -> int:
     return int(connection.exec_driver_sql(sql, (until_us,)).scalar() or 0)
 
 
-def lost_users(connection: sa.Connection, after_us: int, limit: int) -> list[tuple[UserId, int, int]]:
-    """The users whose lease expired after a lease time: when by the machine's clock, and when in lease time.
+def due(row: Sequence[Any], *, late: bool = False) -> Due:
+    """A user from app, user id, since when, platform and clients. It counts with the device that was heard last."""
+    app_id, user_id, since_us, platform, packed = row
+    clients = mapping.unpack(packed)
+    # A crowded user's clients are not in its row.
+    if not clients:
+        return Due((app_id, user_id), since_us, (platform, None, None), late)
+    last = clients[0] if len(clients) == 1 else max(clients, key=_last_seen)
+    return Due((app_id, user_id), since_us, (last.platform, last.sdk_version, last.app_version), late)
+
+
+def lost_users(connection: sa.Connection, after_us: int, limit: int) -> tuple[list[Due], int]:
+    """The users whose lease expired after a lease time, and the lease time of the last of them; that itself for none.
 
     The first ``limit`` of them, and all others whose lease expired at the same moment as that of the last.
     """
     sql = (
-        "SELECT app_id, user_id, lease_until_us, lease_check_us FROM user_status WHERE lease_lapsed = TRUE"
+        "SELECT app_id, user_id, lease_until_us, platform, clients, lease_check_us FROM user_status"
+        " WHERE lease_lapsed = TRUE"
         " AND lease_check_us > :after AND lease_check_us <= (SELECT MAX(lease_check_us) FROM"
         " (SELECT lease_check_us FROM user_status WHERE lease_lapsed = TRUE AND lease_check_us > :after"
         " ORDER BY lease_check_us LIMIT :limit) AS first) ORDER BY lease_check_us DESC"
     )
     values = {"after": after_us, "limit": limit}
-    return [((row[0], row[1]), row[2], row[3]) for row in connection.execute(sa.text(sql), values)]
+    found = connection.execute(sa.text(sql), values).all()
+    return [due(row[:-1]) for row in found], found[0][-1] if found else after_us
 
 
 def with_lease_again(connection: sa.Connection, kind: str, limit: int) -> list[UserId]:

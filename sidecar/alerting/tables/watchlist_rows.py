@@ -1,68 +1,31 @@
-"""The tables that the alert rules watch: offline users, kicks, and the windows of storms."""
+"""The tables that the alert rules watch: offline users and kicks. The windows of storms are in ``storm_rows``."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
-import msgspec
 import sqlalchemy as sa
 
 from sidecar.alerting.tables import alert_log, rule_reads
-from sidecar.alerting.tables.alert_schema import alerts
-from sidecar.domain.alerts.alert import FIRING, Alert, Kind
+from sidecar.alerting.tables.storm_rows import SWEPT_AFTER_US
+from sidecar.domain.alerts.alert import FIRING
 from sidecar.domain.alerts.firing import UserId
 from sidecar.domain.alerts.rules import STORMS
 from sidecar.domain.alerts.rules.offline_too_long import OfflineTooLong
-from sidecar.domain.alerts.watchlist import (
-    Crowd,
-    Kick,
-    Switches,
-    Traits,
-    Watch,
-    WentOffline,
-)
+from sidecar.domain.alerts.watchlist import Due, Kick, Switches, Watch
 from sidecar.domain.status import OFFLINE
-from sidecar.store import mapping
-
-# Users stay in a window for up to this much longer than needed, so that many are removed at once.
-_SWEPT_AFTER_US: Final = 10_000_000
 
 _WENT_OFFLINE: Final = (
     "INSERT INTO offline_watch (app_id, user_id, since_us, late, state) VALUES (?, ?, ?, ?, 'waiting')"
     " ON CONFLICT (app_id, user_id) DO UPDATE SET since_us = excluded.since_us, late = excluded.late, state = 'waiting'"
 )
-_MEMBER: Final = (
-    "INSERT INTO storm_members (kind, app_id, user_id, at_us, platform, sdk_version, app_version)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (kind, app_id, user_id) DO UPDATE SET at_us = excluded.at_us,"
-    " platform = excluded.platform, sdk_version = excluded.sdk_version, app_version = excluded.app_version"
-)
-_JOINED: Final = (
-    "INSERT INTO storm_windows (kind, app_id, users_at_most, oldest_us) VALUES (?, ?, ?, ?)"
-    " ON CONFLICT (kind, app_id) DO UPDATE SET users_at_most = storm_windows.users_at_most + excluded.users_at_most"
-    " RETURNING users_at_most"
-)
-_WINDOW: Final = "kind = ? AND app_id = ? AND at_us > ?"
 
 
-class Window(msgspec.Struct, frozen=True):
-    """The window of one kind of storm and app: at most ``users_at_most`` users, none from before ``oldest_us``."""
-
-    storm: Kind
-    app_id: int
-    users_at_most: int
-    oldest_us: int
-
-
-def write(connection: sa.Connection, watch: Watch, now_us: int) -> list[Window]:
-    """Writes the changes of a transaction; returns the windows that users joined."""
+def write(connection: sa.Connection, watch: Watch) -> None:
+    """Writes the changes of a transaction, but for the users that join the windows of storms."""
     gone = [(*who, one.since_us, one.late) for who, one in watch.offline.items() if one is not None]
     back = [who for who, one in watch.offline.items() if one is None]
-    members = [
-        (*window, user_id, one.at_us, *one.traits)
-        for window, own in watch.members.items()
-        for user_id, one in own.items()
-    ]
     for sql, values in (
         (_WENT_OFFLINE, gone),
         ("DELETE FROM offline_watch WHERE app_id = ? AND user_id = ?", back),
@@ -71,15 +34,9 @@ def write(connection: sa.Connection, watch: Watch, now_us: int) -> list[Window]:
             "INSERT INTO kicks (app_id, user_id, position, device, at_us) VALUES (?, ?, ?, ?, ?)",
             [(*who, one.position, one.device, one.at_us) for who, one in watch.kicked],
         ),
-        (_MEMBER, members),
     ):
         if values:
             connection.exec_driver_sql(sql, values)
-    joined = []
-    for (storm, app_id), own in watch.members.items():
-        at_most = connection.exec_driver_sql(_JOINED, (storm, app_id, len(own), now_us)).scalar_one()
-        joined.append(Window(storm, app_id, at_most, now_us))
-    return joined
 
 
 def kicks_of(connection: sa.Connection, users: Collection[UserId], since_us: int) -> dict[UserId, list[Kick]]:
@@ -95,16 +52,17 @@ def kicks_of(connection: sa.Connection, users: Collection[UserId], since_us: int
     return {who: [kick for _, kick in sorted(kicks.items())] for who, kicks in found.items()}
 
 
-def offline_since(connection: sa.Connection, until_us: int, limit: int) -> list[tuple[UserId, WentOffline, bool]]:
-    """Users waiting for an alert, offline since ``until_us`` or longer, and whether they still are; longest first."""
+def offline_since(connection: sa.Connection, until_us: int, limit: int) -> tuple[list[Due], list[UserId]]:
+    """The first users that wait for an alert, offline since ``until_us`` or longer: who still is, and who is not."""
     sql = (
-        "SELECT app_id, user_id, since_us, late, EXISTS (SELECT 1 FROM user_status u"
-        f" WHERE u.app_id = offline_watch.app_id AND u.user_id = offline_watch.user_id"
-        f" AND u.status = '{OFFLINE}') FROM offline_watch"
-        " WHERE state = 'waiting' AND since_us <= ? ORDER BY since_us, app_id, user_id LIMIT ?"
+        "SELECT w.app_id, w.user_id, w.since_us, u.platform, u.clients, w.late FROM"
+        " (SELECT * FROM offline_watch WHERE state = 'waiting' AND since_us <= ?"
+        " ORDER BY since_us, app_id, user_id LIMIT ?) AS w LEFT JOIN user_status u ON u.app_id = w.app_id"
+        f" AND u.user_id = w.user_id AND u.status = '{OFFLINE}' ORDER BY w.since_us, w.app_id, w.user_id"
     )
-    found = connection.exec_driver_sql(sql, (until_us, limit))
-    return [((row[0], row[1]), WentOffline(row[2], bool(row[3])), bool(row[4])) for row in found]
+    found = connection.exec_driver_sql(sql, (until_us, limit)).all()
+    still = [rule_reads.due(row[:-1], late=bool(row[-1])) for row in found if row[4] is not None]
+    return still, [(row[0], row[1]) for row in found if row[4] is None]
 
 
 def next_offline_us(connection: sa.Connection) -> int | None:
@@ -114,97 +72,10 @@ def next_offline_us(connection: sa.Connection) -> int | None:
     return found
 
 
-# Storms.
-
-
-class Windows:
-    """Implements :class:`sidecar.domain.alerts.watchlist.Windows` in one transaction."""
-
-    def __init__(self, connection: sa.Connection) -> None:
-        self._connection = connection
-
-    def crowd(self, app_id: int, /) -> Crowd:
-        """How many users the app has."""
-        return rule_reads.crowd(self._connection, app_id)
-
-    def count(self, storm: Kind, app_id: int, since_us: int, /) -> int:
-        """The number of users in the window that begins at ``since_us``."""
-        sql = f"SELECT COUNT(*) FROM storm_members WHERE {_WINDOW}"
-        return int(self._connection.exec_driver_sql(sql, (storm, app_id, since_us)).scalar_one())
-
-    def counted(self, storm: Kind, app_id: int, users: int, /) -> None:
-        """Records the counted number of users."""
-        sql = "UPDATE storm_windows SET users_at_most = ? WHERE kind = ? AND app_id = ?"
-        self._connection.exec_driver_sql(sql, (users, storm, app_id))
-
-    def traits(self, storm: Kind, app_id: int, since_us: int, /) -> Mapping[Traits, int]:
-        """The traits of the devices of these users, and how many have each."""
-        sql = (
-            f"SELECT platform, sdk_version, app_version, COUNT(*) FROM storm_members WHERE {_WINDOW}"
-            " GROUP BY platform, sdk_version, app_version"
-        )
-        found = self._connection.exec_driver_sql(sql, (storm, app_id, since_us))
-        return {(row[0], row[1], row[2]): row[3] for row in found}
-
-    def gone(self, storm: Kind, app_id: int, since_us: int, /) -> int:
-        """How many of these users are offline now."""
-        sql = (
-            f"SELECT COUNT(*) FROM storm_members WHERE {_WINDOW} AND EXISTS (SELECT 1 FROM user_status u"
-            " WHERE u.app_id = storm_members.app_id AND u.user_id = storm_members.user_id"
-            f" AND u.status = '{OFFLINE}')"
-        )
-        return int(self._connection.exec_driver_sql(sql, (storm, app_id, since_us)).scalar_one())
-
-    def singles(self, storm: Kind, app_id: int, since_us: int, kinds: Collection[Kind], /) -> Iterable[Alert]:
-        """The firing alerts of these kinds about each of them of which no notification was sent."""
-        singles = ", ".join(f"'{kind}'" for kind in sorted(kinds))
-        sql = (
-            f"SELECT {mapping.columns(alerts, of='a')} FROM alerts a WHERE a.state = '{FIRING}' AND a.app_id = ?"
-            f" AND a.kind IN ({singles}) AND a.suppressed_by IS NULL AND NOT a.notified"
-            " AND EXISTS (SELECT 1 FROM storm_members m"
-            " WHERE m.kind = ? AND m.app_id = a.app_id AND m.user_id = a.user_id AND m.at_us > ?) ORDER BY +a.id"
-        )
-        found = self._connection.exec_driver_sql(sql, (app_id, storm, since_us))
-        return [alert_log.alert_of(row) for row in found]
-
-    def all(self) -> list[Window]:
-        """Every window."""
-        sql = "SELECT kind, app_id, users_at_most, oldest_us FROM storm_windows ORDER BY kind, app_id"
-        return [Window(*row) for row in self._connection.exec_driver_sql(sql)]
-
-    def sweep(self, window: Window, until_us: int, limit: int) -> bool:
-        """Removes about ``limit`` users that have left the window; returns whether there may be more."""
-        if window.oldest_us > until_us - _SWEPT_AFTER_US:
-            return False
-        key = (window.storm, window.app_id)
-        of_window = "FROM storm_members WHERE kind = ? AND app_id = ?"
-        # All users of one commit have the same moment, and are removed together.
-        last = f"SELECT at_us {of_window} AND at_us <= ? ORDER BY at_us LIMIT 1 OFFSET ?"
-        found = self._connection.exec_driver_sql(last, (*key, until_us, limit - 1)).scalar()
-        through_us = until_us if found is None else found
-        self._connection.exec_driver_sql(f"DELETE {of_window} AND at_us <= ?", (*key, through_us))
-        if through_us < until_us:
-            return True
-        # Counted once all that have left are removed: until then the old number is an upper bound.
-        users, oldest_us = self._connection.exec_driver_sql(f"SELECT COUNT(*), MIN(at_us) {of_window}", key).one()
-        if users:
-            sql = "UPDATE storm_windows SET users_at_most = ?, oldest_us = ? WHERE kind = ? AND app_id = ?"
-            self._connection.exec_driver_sql(sql, (users, oldest_us, *key))
-        else:
-            self._connection.exec_driver_sql("DELETE FROM storm_windows WHERE kind = ? AND app_id = ?", key)
-        return False
-
-    def next_leaves_us(self, storm: Kind, app_id: int, since_us: int) -> int | None:
-        """The moment of the user who is the first to leave the window that begins at ``since_us``."""
-        sql = f"SELECT MIN(at_us) FROM storm_members WHERE {_WINDOW}"
-        found: int | None = self._connection.exec_driver_sql(sql, (storm, app_id, since_us)).scalar()
-        return found
-
-
 def sweep_kicks(connection: sa.Connection, until_us: int) -> None:
     """Removes the kicks that have left the window, many at once."""
     oldest_us = connection.exec_driver_sql("SELECT MIN(at_us) FROM kicks").scalar()
-    if oldest_us is not None and oldest_us <= until_us - _SWEPT_AFTER_US:
+    if oldest_us is not None and oldest_us <= until_us - SWEPT_AFTER_US:
         connection.exec_driver_sql("DELETE FROM kicks WHERE at_us <= ?", (until_us,))
 
 
@@ -243,7 +114,8 @@ def _unneeded(switches: Switches) -> Iterator[str]:
         yield "DELETE FROM kicks"
     for storm in STORMS:
         if storm not in switches.storms:
-            yield f"DELETE FROM storm_members WHERE kind = '{storm}'"
+            # Alerts that are held open on the next tick.
+            yield f"DELETE FROM storm_members WHERE kind = '{storm}' AND NOT held"
             yield f"DELETE FROM storm_windows WHERE kind = '{storm}'"
 
 

@@ -72,7 +72,7 @@ class Opening:
         if kind in self._limits.off:
             return None
         is_new = self._firing.about(kind, subject) is None
-        suppressed_by = states.SUPPRESSED_LATE if late else self._covered_by(kind, subject)
+        suppressed_by = states.SUPPRESSED_LATE if late else self.covered_by(kind, subject)
         alert = self._firing.cause(
             kind, severity, subject, at_us=at_us, now_us=now_us, summary=summary, suppressed_by=suppressed_by, **more
         )
@@ -86,7 +86,8 @@ class Opening:
                 alert.labels = alert.labels | {"flapping": "true"}
         return alert
 
-    def _covered_by(self, kind: Kind, subject: Subject) -> str | None:
+    def covered_by(self, kind: Kind, subject: Subject) -> str | None:
+        """Why an alert would be suppressed by another that fires; None where it would not."""
         for covering, covers in self._covers.items():
             about = Subject(subject.app_id) if covers.whole_app else subject
             if kind in covers.kinds and self._firing.about(covering, about) is not None:

@@ -9,8 +9,9 @@ from sidecar.domain import events, sdk_words
 from sidecar.domain.alerts.alert import Alert, Kind
 from sidecar.domain.alerts.firing import Firing
 from sidecar.domain.alerts.opening import Opening
-from sidecar.domain.alerts.rules import KINDS, RULES, STORMS
-from sidecar.domain.alerts.rules.base_rule import TOO_LONG, Change, Rule, Scope, subject_of
+from sidecar.domain.alerts.rules import DUE, KINDS, RULES, STORM_OF, STORMS
+from sidecar.domain.alerts.rules.base_rule import TOO_LONG, Change, DueRule, Rule, Scope, subject_of
+from sidecar.domain.alerts.rules.due_storm import DueStorm
 from sidecar.domain.alerts.rules.kick_ping_pong import KickPingPong
 from sidecar.domain.alerts.rules.login_ended import LoginEnded
 from sidecar.domain.alerts.rules.offline_too_long import OfflineTooLong
@@ -94,6 +95,14 @@ class RuleSet:
     def storm(self, kind: Kind) -> StormRule:
         """The rule of a kind of storm."""
         return self.of(STORMS[kind])
+
+    def due(self, single: Kind) -> DueRule[Any]:
+        """The rule of a kind whose alerts open by time."""
+        return self.of(DUE[single])
+
+    def storm_of(self, single: Kind) -> DueStorm:
+        """The rule of the storm of alerts of a kind that open by time."""
+        return self.of(STORM_OF[single])
 
     def expect(self, ending_logins: Iterable[Event], now_us: int) -> None:
         """Reads at once what the opening of alerts by these events takes."""

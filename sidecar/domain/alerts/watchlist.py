@@ -7,7 +7,7 @@ windows of storms.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -33,11 +33,27 @@ class Kick(msgspec.Struct, frozen=True, gc=False):
     at_us: int
 
 
+class Due(msgspec.Struct, frozen=True, gc=False):
+    """A user about whom an alert is to open by time: since when its cause lasts, and what its device is.
+
+    ``late``: that was received too late to notify anybody.
+    """
+
+    who: UserId
+    since_us: int
+    traits: Traits = (None, None, None)
+    late: bool = False
+
+
 class Member(msgspec.Struct, frozen=True, gc=False):
-    """When it last happened to a user (as received), and what its device is."""
+    """When it last happened to a user (as received), and what its device is.
+
+    ``held``: the user's own alert is to open unless a storm begins.
+    """
 
     at_us: int
     traits: Traits
+    held: bool = False
 
 
 class Switches(msgspec.Struct, frozen=True):
@@ -48,15 +64,24 @@ class Switches(msgspec.Struct, frozen=True):
     storms: frozenset[Kind]
 
 
+Measure = Literal["online", "offline", "heard", "silent"]
+
+
 class Crowd(msgspec.Struct, frozen=True):
-    """How many users of an app are online, and offline with a sign of life."""
+    """How many users of an app are online, and offline with a sign of life.
+
+    Of those two together ``heard`` gave a sign of life within their lease; ``silent`` did not, online or offline.
+    """
 
     online: int = 0
     offline: int = 0
+    heard: int = 0
+    silent: int = 0
 
-    def share(self, users: int) -> float:
-        """What share ``users`` are of those that were online, estimated from those that still are."""
-        return users / max(1, users + self.online)
+    def of(self, measure: Measure) -> int:
+        """One of the counts."""
+        count: int = getattr(self, measure)
+        return count
 
 
 class Windows(Protocol):
@@ -64,6 +89,9 @@ class Windows(Protocol):
 
     def crowd(self, app_id: int, /) -> Crowd:
         """How many users the app has."""
+
+    def newest_us(self, storm: Kind, app_id: int, /) -> int | None:
+        """When it happened last."""
 
     def count(self, storm: Kind, app_id: int, since_us: int, /) -> int:
         """To how many users it happened after a moment."""
@@ -74,11 +102,17 @@ class Windows(Protocol):
     def traits(self, storm: Kind, app_id: int, since_us: int, /) -> Mapping[Traits, int]:
         """What their devices are, and how many of each."""
 
-    def gone(self, storm: Kind, app_id: int, since_us: int, /) -> int:
-        """How many of them are offline now."""
+    def affected(self, storm: Kind, app_id: int, since_us: int, measure: Measure, /) -> int:
+        """How many of them are ``offline`` or ``silent`` now."""
 
     def singles(self, storm: Kind, app_id: int, since_us: int, kinds: Collection[Kind], /) -> Iterable[Alert]:
         """The firing alerts of these kinds about each of them of which no notification was sent."""
+
+    def begin(self, alert: Alert, since_us: int, /) -> None:
+        """A storm begins: its record has all of them, and none is held any more."""
+
+    def record(self, alert: Alert, users: Collection[str], at_us: int, /) -> None:
+        """These join the record of a storm that fires."""
 
 
 class Watch:

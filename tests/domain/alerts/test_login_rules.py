@@ -23,7 +23,7 @@ from sidecar.domain.alerts.rules.token_expired import TokenExpired
 from sidecar.domain.alerts.rules.token_expiring import FORECAST, Ending, TokenExpiring
 from sidecar.domain.alerts.rules.unregistered import Unregistered
 from sidecar.domain.alerts.thresholds import Thresholds
-from sidecar.domain.alerts.watchlist import Kick, Member, Switches, Watch, WentOffline
+from sidecar.domain.alerts.watchlist import Due, Kick, Member, Switches, Watch, WentOffline
 from sidecar.domain.events import Event
 from sidecar.domain.kick import Cause
 from sidecar.domain.status import Status
@@ -58,7 +58,7 @@ def in_order(events: list[Any]) -> list[str]:
 
 def test_each_kind_has_one_rule_with_a_title_and_advice() -> None:
     assert [rule.kind for rule in RULES] == list(KINDS)
-    assert list(STORMS) == ["reconnect_storm", "kick_storm"]
+    assert list(STORMS) == ["reconnect_storm", "kick_storm", "lost_storm", "offline_storm"]
     assert all(rule.title.template and rule.advice for rule in RULES)
     ended = {rule.kind: rule.connection_events for rule in RULES if issubclass(rule, LoginEnded)}
     assert ended == {
@@ -88,13 +88,13 @@ def test_the_rules_look_back_as_far_as_the_longest_of_their_times() -> None:
 
 
 def test_only_what_a_rule_that_is_on_needs_is_watched() -> None:
-    assert switches_of(Thresholds()) == Switches(True, True, frozenset({"kick_storm", "reconnect_storm"}))
+    assert switches_of(Thresholds()) == Switches(True, True, frozenset(STORMS))
     zero = Thresholds(offline_too_long_us=0, ping_pong_window_us=0, storm_window_us=0)
     assert switches_of(zero) == Switches(False, False, frozenset())
     one = Thresholds(offline_too_long_us=1, ping_pong_window_us=1, storm_window_us=1)
     assert switches_of(one) == switches_of(Thresholds())
     off = Thresholds(off=frozenset({"offline_too_long", "kick_ping_pong", "kick_storm"}))
-    assert switches_of(off) == Switches(False, False, frozenset({"reconnect_storm"}))
+    assert switches_of(off) == Switches(False, False, frozenset(STORMS) - {"kick_storm"})
     assert not ExportStalled.is_on(Thresholds(stalled_after_us=0))
     assert not ExportStalled.is_on(Thresholds(off=frozenset({"export_stalled"})))
     assert ExportStalled.is_on(Thresholds(stalled_after_us=1))
@@ -379,13 +379,12 @@ def test_being_offline_for_too_long_is_an_alert_until_it_is_over() -> None:
         ("DISCONNECTED", "not_logged_in", "the user is logged out"),
     ):
         rules = Rules()
-        rules.set.of(OfflineTooLong).check([((7, "carol"), WentOffline(us(0), late=False))], us(300))
+        rules.set.of(OfflineTooLong).open([Due((7, "carol"), us(0))], us(300))
         entries = rules.commit()
         assert lines(entries) == [("opened", "offline_too_long", "carol has been offline for 5 min")]
         alert = about(rules, "offline_too_long")
         assert (alert.severity, alert.started_at_us, alert.opened_at_us) == ("warning", us(0), us(300))
         assert (alert.due_us, alert.suppressed_by) == (us(300) + 24 * HOUR_US, None)
-        assert rules.watch.alerted == [(7, "carol")]
         assert rules.takes(kick(301), "offline", "offline")[1:] == []
         over = rules.takes(phone().says(state, "SUCCESS", 310), "offline", status)  # type: ignore[arg-type]
         assert ("resolved", "offline_too_long", text) in lines(over)
@@ -395,22 +394,23 @@ def test_a_late_report_opens_a_suppressed_alert_and_one_that_would_be_over_opens
     rules = Rules()
     longest_us = 24 * HOUR_US + 5 * MINUTE_US
     users = [
-        ((7, "carol"), WentOffline(us(0), late=True)),
-        ((7, "alice"), WentOffline(us(0), late=False)),
-        ((7, "bob"), WentOffline(us(0) + 1, late=False)),
+        Due((7, "carol"), us(0), late=True),
+        Due((7, "alice"), us(0)),
+        Due((7, "bob"), us(0) + 1),
     ]
     rules.log.reads.clear()
-    rules.set.of(OfflineTooLong).check(users, us(0) + longest_us)
+    rule = rules.set.of(OfflineTooLong)
+    rule.open(rule.due(users, us(0) + longest_us), us(0) + longest_us)
     found = [(one.alert.subject.user_id, one.alert.suppressed_by) for one in rules.commit()]
     assert found == [("carol", "late"), ("bob", None)]
-    assert rules.watch.alerted == [who for who, _ in users]
-    assert rules.log.reads[:2] == [("about_users", 3), ("times_opened", 3)]
+    assert rules.watch.alerted == [one.who for one in users]
+    assert rules.log.reads[:2] == [("about_users", 2), ("times_opened", 2)]
 
 
 def test_a_lost_client_is_an_alert_until_there_is_a_sign_of_life() -> None:
     rules = Rules()
-    lost = [((7, "carol"), us(45)), ((7, "bob"), us(46))]
-    rules.set.of(ClientLost).lost(lost, us(50))
+    lost = [Due((7, "carol"), us(45)), Due((7, "bob"), us(46))]
+    rules.set.of(ClientLost).open(lost, us(50))
     assert rules.log.reads[:2] == [("about_users", 2), ("times_opened", 2)]
     entries = rules.commit()
     assert lines(entries)[0] == (
@@ -418,7 +418,7 @@ def test_a_lost_client_is_an_alert_until_there_is_a_sign_of_life() -> None:
     )  # fmt: skip
     alert = about(rules, "client_lost")
     assert (alert.severity, alert.started_at_us, alert.due_us) == ("info", us(45), us(50) + 24 * HOUR_US)
-    rules.set.of(ClientLost).lost(lost, us(60))
+    rules.set.of(ClientLost).open(lost, us(60))
     assert rules.commit() == []
     rules.log.reads.clear()
     rules.set.of(ClientLost).found([(7, "carol"), (7, "dave")], us(70))

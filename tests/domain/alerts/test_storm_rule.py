@@ -10,11 +10,13 @@ import pytest
 from sidecar.domain.alerts.alert import Alert, Subject
 from sidecar.domain.alerts.rules.client_lost import ClientLost
 from sidecar.domain.alerts.rules.kick_storm import KickStorm
+from sidecar.domain.alerts.rules.lost_storm import LostStorm
+from sidecar.domain.alerts.rules.offline_storm import OfflineStorm
 from sidecar.domain.alerts.rules.offline_too_long import OfflineTooLong
 from sidecar.domain.alerts.rules.reconnect_storm import ReconnectStorm
 from sidecar.domain.alerts.rules.storm_rule import StormRule, begins, common, is_calm
 from sidecar.domain.alerts.thresholds import Thresholds
-from sidecar.domain.alerts.watchlist import Crowd, Member, WentOffline
+from sidecar.domain.alerts.watchlist import Crowd, Due, Member
 from sidecar.domain.texts import verbatim
 from tests.support.events import Phone
 from tests.support.rules_in_memory import Rules, lines, us
@@ -56,27 +58,24 @@ class Storms(Rules):
 
 def test_a_storm_is_enough_users_and_a_share_of_those_that_were_online() -> None:
     limits = Thresholds(storm_users=20)
-    assert not begins(19, Crowd(), limits)
-    assert begins(20, Crowd(), limits)
-    assert begins(20, Crowd(online=380), limits)
-    assert not begins(20, Crowd(online=381), limits)
+    for users, online, is_storm in ((19, 0, False), (20, 0, True), (20, 380, True), (20, 381, False)):
+        assert begins(users, KickStorm.share(users, Crowd(online)), limits) is is_storm
 
 
 def test_it_is_calm_below_half_the_users_or_the_lower_share() -> None:
     limits = Thresholds(storm_users=20)
-    assert is_calm(9, Crowd(), limits)
-    assert not is_calm(10, Crowd(), limits)
-    assert not is_calm(10, Crowd(online=490), limits)
-    assert is_calm(10, Crowd(online=491), limits)
-    assert is_calm(0, Crowd(), Thresholds(storm_users=1, storm_share_down=0))
+    for users, online, calm in ((9, 0, True), (10, 0, False), (10, 490, False), (10, 491, True)):
+        assert is_calm(users, KickStorm.share(users, Crowd(online)), limits) is calm
+    assert is_calm(0, 0, Thresholds(storm_users=1, storm_share_down=0))
     for users in (0, 1, 2, 3):
-        assert is_calm(0, Crowd(), Thresholds(storm_users=users))
-        assert not is_calm(1, Crowd(), Thresholds(storm_users=users))
+        assert is_calm(0, 0, Thresholds(storm_users=users))
+        assert not is_calm(1, 1, Thresholds(storm_users=users))
 
 
 def test_a_share_of_nobody_is_nothing() -> None:
-    assert (Crowd().share(0), Crowd().share(1), Crowd(online=3).share(1)) == (0, 1, 0.25)
-    assert (Crowd().online, Crowd().offline) == (0, 0)
+    share = KickStorm.share
+    assert (share(0, Crowd()), share(1, Crowd()), share(1, Crowd(online=3))) == (0, 1, 0.25)
+    assert (LostStorm.share(1, Crowd(online=9, heard=3)), OfflineStorm.share(1, Crowd(online=3))) == (0.25, 0.25)
 
 
 @pytest.mark.parametrize(
@@ -99,19 +98,26 @@ def test_what_most_users_have_in_common_is_named(counts: dict[Any, int], text: s
 def test_a_storm_begins_when_enough_users_are_in_the_window() -> None:
     storms = Storms()
     storms.windows.known = {("Web", None, None): 4}
-    storms.windows.offline = 2
     storms.has(0, 1, 2, 3, online=4, offline=7)
     text = "4 users were kicked out within 1 min, 50% of those online; 100% on Web"
     assert storms.considers(3) == [("opened", "kick_storm", text)]
     assert storms.windows.at_most == 4
     since_us = us(3 - 60)
-    assert storms.windows.reads == [
-        (name, "kick_storm", 7, since_us) for name in ("count", "traits", "gone", "singles")
-    ]
+    assert storms.windows.reads == [(name, "kick_storm", 7, since_us) for name in ("count", "traits", "singles")]
     storm = storms.storm
     assert (storm.severity, storm.started_at_us, storm.opened_at_us, storm.due_us) == ("critical", us(3), us(3), None)
-    assert storm.facts == {"users": 4, "share": 0.5, "since_us": since_us, "last_us": us(3), "others_offline": 5}
+    assert storm.facts == {"users": 4, "share": 0.5, "since_us": since_us, "last_us": us(3)}
+    assert storms.windows.begun == [("kick_storm", since_us)]
     assert storms.considers(4) == []
+
+
+def test_a_storm_notes_who_was_offline_before_it() -> None:
+    storms = Storms(ReconnectStorm)
+    storms.windows.hit = 2
+    storms.has(0, 1, 2, 3, online=4, offline=7)
+    storms.considers(3)
+    assert storms.storm.facts["others"] == 5
+    assert ("offline", "reconnect_storm", 7, us(3 - 60)) in storms.windows.reads
 
 
 def test_users_are_counted_only_where_their_number_may_be_enough() -> None:
@@ -192,7 +198,8 @@ def test_a_storm_grows_with_its_users_and_keeps_its_peak() -> None:
     storm = storms.storm
     text = "6 users were kicked out within 1 min, 80% of those online; 100% on iOS"
     assert (str(storm.summary), storm.count, storm.changed_at_us) == (text, 6, us(12))
-    assert storm.facts == {"users": 6, "share": 0.8, "since_us": us(-60), "last_us": us(12), "others_offline": 0}
+    moments = {"since_us": us(-60), "last_us": us(12), "counted_us": us(12)}
+    assert storm.facts == {"users": 6, "share": 0.8} | moments
     storms.has(*range(90), online=9)
     storms.follows(89)
     assert str(storms.storm.summary).startswith("90 users were kicked out within 89 s, 87% of those online")
@@ -270,6 +277,34 @@ def test_the_times_of_a_storm_move_with_a_clock_that_is_set() -> None:
     assert storms.storm.changed_at_us == us(100)
 
 
+def test_a_storm_is_counted_again_only_after_somebody_joined() -> None:
+    storms = Storms().begun()
+    storms.follows(1)
+    storms.windows.reads.clear()
+    storms.has(0, 0, 0, 0)
+    assert storms.follows(2) == []
+    assert storms.windows.reads == []
+    storms.has(0, 0, 0, 0, 2.5)
+    storms.follows(3)
+    assert (storms.storm.count, [read for read, *_ in storms.windows.reads]) == (5, ["count", "count", "traits"])
+
+
+def test_users_that_join_a_storm_are_on_its_record() -> None:
+    storms = Storms().begun()
+    storms.takes(Phone("carol", app_id=7).says("DISCONNECTED", "KICKED_OUT", 1), "online", "not_logged_in")
+    storms.considers(1)
+    assert storms.windows.recorded == [("kick_storm", "carol")]
+
+
+def test_a_storm_of_an_earlier_version_knows_who_was_offline_before() -> None:
+    storms = outage(others=2)
+    facts = {"others_offline" if name == "others" else name: value for name, value in storms.storm.facts.items()}
+    storms.log.write([msgspec.structs.replace(storms.storm, facts=facts)])
+    storms.commit()
+    storms.has(0, 0, 0, 0, offline=3)
+    assert [what for what, _, _ in storms.follows(100)] == ["resolved"]
+
+
 def outage(*, others: int = 0, **limits: Any) -> Storms:
     return Storms(ReconnectStorm, **limits).begun(others=others)
 
@@ -305,7 +340,7 @@ def test_an_outage_that_never_ends_keeps_no_storm_for_ever(at: float, *, over: b
 
 def test_a_reconnect_storm_of_an_earlier_version_knows_of_no_others() -> None:
     storms = outage()
-    facts = {name: value for name, value in storms.storm.facts.items() if name != "others_offline"}
+    facts = {name: value for name, value in storms.storm.facts.items() if name != "others"}
     storms.log.write([msgspec.structs.replace(storms.storm, facts=facts)])
     storms.firing.drain()
     storms.commit()
@@ -323,8 +358,8 @@ def test_half_of_an_odd_number_of_users_is_more_than_its_smaller_half() -> None:
 
 def test_a_reconnect_storm_suppresses_single_alerts_of_its_app() -> None:
     storms = outage()
-    storms.set.of(ClientLost).lost([((7, "carol"), us(1)), ((8, "bob"), us(1))], us(2))
-    storms.set.of(OfflineTooLong).check([((7, "carol"), WentOffline(us(1), late=False))], us(302))
+    storms.set.of(ClientLost).open([Due((7, "carol"), us(1)), Due((8, "bob"), us(1))], us(2))
+    storms.set.of(OfflineTooLong).open([Due((7, "carol"), us(1))], us(302))
     found = [(one.alert.kind, one.alert.subject.user_id, one.alert.suppressed_by) for one in storms.commit()]
     assert found == [
         ("client_lost", "carol", "storm"), ("client_lost", "bob", None), ("offline_too_long", "carol", "storm")

@@ -8,13 +8,16 @@ from __future__ import annotations
 from typing import Any, Final
 
 from sidecar.domain.alerts.alert import Kind
-from sidecar.domain.alerts.rules.base_rule import Rule
+from sidecar.domain.alerts.rules.base_rule import DueRule, Rule
 from sidecar.domain.alerts.rules.client_lost import ClientLost
+from sidecar.domain.alerts.rules.due_storm import DueStorm
 from sidecar.domain.alerts.rules.export_stalled import ExportStalled
 from sidecar.domain.alerts.rules.kick_ping_pong import KickPingPong
 from sidecar.domain.alerts.rules.kick_storm import KickStorm
 from sidecar.domain.alerts.rules.kicked_out import KickedOut
 from sidecar.domain.alerts.rules.login_timeout import LoginTimeout
+from sidecar.domain.alerts.rules.lost_storm import LostStorm
+from sidecar.domain.alerts.rules.offline_storm import OfflineStorm
 from sidecar.domain.alerts.rules.offline_too_long import OfflineTooLong
 from sidecar.domain.alerts.rules.reconnect_storm import ReconnectStorm
 from sidecar.domain.alerts.rules.storm_rule import StormRule
@@ -33,11 +36,16 @@ RULES: Final[tuple[type[Rule[Any]], ...]] = (
     KickPingPong,
     ReconnectStorm,
     KickStorm,
+    LostStorm,
+    OfflineStorm,
     ClientLost,
     ExportStalled,
 )
 KINDS: Final[dict[Kind, type[Rule[Any]]]] = {rule.kind: rule for rule in RULES}
 STORMS: Final[dict[Kind, type[StormRule]]] = {rule.kind: rule for rule in RULES if issubclass(rule, StormRule)}
+DUE: Final[dict[Kind, type[DueRule[Any]]]] = {rule.kind: rule for rule in RULES if issubclass(rule, DueRule)}
+STORM_OF: Final[dict[Kind, type[DueStorm]]] = {rule.single: rule for rule in RULES if issubclass(rule, DueStorm)}
+"""The storm of alerts of a kind that open by time."""
 
 
 def advice_sentences(kind: Kind, summary: Text | None = None) -> tuple[Sentence, ...]:

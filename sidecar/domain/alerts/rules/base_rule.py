@@ -10,7 +10,7 @@ import msgspec
 from sidecar.domain.alerts.alert import Alert, Kind, Severity, Subject
 from sidecar.domain.alerts.firing import Firing, UserId
 from sidecar.domain.alerts.opening import CommonThresholds, Covers, Opening
-from sidecar.domain.alerts.watchlist import Watch, Windows
+from sidecar.domain.alerts.watchlist import Due, Watch, Windows
 from sidecar.domain.events import Event
 from sidecar.domain.kick import Cause
 from sidecar.domain.status import OFFLINE, Status
@@ -168,3 +168,11 @@ class Rule(Generic[Limits]):
             summary=summary,
             **more,
         )
+
+
+class DueRule(Rule[Limits]):
+    """A rule whose alerts open by time."""
+
+    def open(self, due: Sequence[Due], now_us: int) -> None:
+        """Opens the alerts about these users."""
+        raise NotImplementedError

@@ -9,14 +9,15 @@ from sidecar.domain.alerts.alert import Subject
 from sidecar.domain.alerts.firing import UserId
 from sidecar.domain.alerts.naming import user_name
 from sidecar.domain.alerts.opening import CommonThresholds
-from sidecar.domain.alerts.rules.base_rule import Rule
+from sidecar.domain.alerts.rules.base_rule import DueRule
+from sidecar.domain.alerts.watchlist import Due
 from sidecar.domain.texts import Sentence
 
 LOST: Final = Sentence("lost", "%(who)s gave no sign of life: the app or its device may be gone")
 FOUND: Final = Sentence("found", "there is a sign of life again")
 
 
-class ClientLost(Rule[CommonThresholds]):
+class ClientLost(DueRule[CommonThresholds]):
     """Opens when the last lease has ended, and is over with a sign of life or a logout."""
 
     kind = "client_lost"
@@ -29,16 +30,16 @@ class ClientLost(Rule[CommonThresholds]):
         ),
     )
 
-    def lost(self, users: Sequence[tuple[UserId, int]], now_us: int) -> None:
+    def open(self, due: Sequence[Due], now_us: int) -> None:
         """Every live client of these has been silent for longer than its lease, which ended at that moment."""
-        self.expect([who for who, _ in users], now_us)
-        for who, lease_until_us in users:
-            if self._firing.of_user(who, self.kind) is None:
+        self.expect([one.who for one in due], now_us)
+        for one in due:
+            if self._firing.of_user(one.who, self.kind) is None:
                 self.cause(
-                    Subject(*who),
-                    lease_until_us,
+                    Subject(*one.who),
+                    one.since_us,
                     now_us,
-                    LOST(who=user_name(who[1])),
+                    LOST(who=user_name(one.who[1])),
                     due_us=now_us + self._limits.resolve_after_us,
                 )
 

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from sidecar.domain.alerts.alert import Subject
-from sidecar.domain.alerts.firing import UserId
 from sidecar.domain.alerts.naming import user_name
 from sidecar.domain.alerts.opening import CommonThresholds
-from sidecar.domain.alerts.rules.base_rule import ONLINE_AGAIN, Change, Rule
-from sidecar.domain.alerts.watchlist import WentOffline
+from sidecar.domain.alerts.rules.base_rule import ONLINE_AGAIN, Change, DueRule
+from sidecar.domain.alerts.watchlist import Due
 from sidecar.domain.status import OFFLINE, ONLINE
 from sidecar.domain.texts import Sentence, Text, duration
 from sidecar.domain.units import MINUTE_US
@@ -27,8 +26,8 @@ class OfflineThresholds(CommonThresholds):
     offline_too_long_us: int = 5 * MINUTE_US
 
 
-class OfflineTooLong(Rule[OfflineThresholds]):
-    """Users that go offline are watched; :meth:`check` opens the alerts. Over when the user is offline no longer."""
+class OfflineTooLong(DueRule[OfflineThresholds]):
+    """Users that go offline are watched; :meth:`due` says whose alert is due. Over when a user is offline no longer."""
 
     kind = "offline_too_long"
     severity = "warning"
@@ -64,19 +63,23 @@ class OfflineTooLong(Rule[OfflineThresholds]):
             return None
         return ONLINE_AGAIN() if change.status == ONLINE else LOGGED_OUT()
 
-    def check(self, users: Sequence[tuple[UserId, WentOffline]], now_us: int) -> None:
-        """These have been offline for too long."""
-        self.expect([who for who, _ in users], now_us)
+    def due(self, offline: Sequence[Due], now_us: int) -> list[Due]:
+        """Of these, which have been offline for too long, those whose alert is to open. Each is due once."""
         longest_us = self._limits.offline_too_long_us + self._limits.resolve_after_us
-        for who, gone in users:
-            self._watch.had_alert(who)
-            if not gone.late and gone.since_us <= now_us - longest_us:
-                continue  # the rules did not run for as long as the alert would have fired
+        for one in offline:
+            self._watch.had_alert(one.who)
+        # The rules did not run for as long as the alert of the others would have fired.
+        return [one for one in offline if one.late or one.since_us > now_us - longest_us]
+
+    def open(self, due: Sequence[Due], now_us: int) -> None:
+        """These have been offline for too long."""
+        self.expect([one.who for one in due], now_us)
+        for one in due:
             self.cause(
-                Subject(*who),
-                gone.since_us,
+                Subject(*one.who),
+                one.since_us,
                 now_us,
-                self.summary(who[1], now_us - gone.since_us),
+                self.summary(one.who[1], now_us - one.since_us),
                 due_us=now_us + self._limits.resolve_after_us,
-                late=gone.late,
+                late=one.late,
             )

@@ -1,7 +1,7 @@
 """The rules of storms: one thing that happens to many users of an app at once is one alert.
 
 A storm opens when enough users are in its window. It is over a window after its last growth, when few are left in the
-window, unless :meth:`StormRule.lasts`.
+window and most of its users are no longer affected.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sidecar.domain.alerts import alert as states
 from sidecar.domain.alerts.alert import Alert, Subject
 from sidecar.domain.alerts.opening import CommonThresholds
 from sidecar.domain.alerts.rules.base_rule import Change, Rule, Scope
-from sidecar.domain.alerts.watchlist import Crowd, Member, Traits
+from sidecar.domain.alerts.watchlist import Crowd, Measure, Member, Traits
 from sidecar.domain.texts import Sentence, Text, duration, joined
 from sidecar.domain.units import MINUTE_US, SECOND_US
 
@@ -29,8 +29,9 @@ SHARE_OF_APP: Final = Sentence("share_of_app", "%(share)s on app %(name)s")
 _TRAITS: Final = ((SHARE_OF_SDK, 1), (SHARE_OF_APP, 2), (SHARE, 0))
 # A trait that fewer than this share is not named.
 _WORTH_NAMING: Final = 0.5
-# How often a storm's row and text are brought up to date.
+# How often a storm's row and text are brought up to date: the more users are to be counted, the less often.
 _UPDATED_EVERY_US: Final = SECOND_US
+_UPDATED_FOR_EACH_US: Final = 50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,10 +45,16 @@ class StormThresholds(CommonThresholds):
 
 
 class StormRule(Rule[StormThresholds]):
-    """``sentence`` is its summary, ``sentence_of`` that with what most users have in common."""
+    """``sentence`` is its summary, ``sentence_of`` that with what most users have in common.
+
+    ``affected`` counts the users of an app that are in the state in which the storm leaves them, None where it leaves
+    them in none that lasts; ``others`` those of which its share is estimated, to whom it did not happen.
+    """
 
     sentence: ClassVar[Sentence]
     sentence_of: ClassVar[Sentence]
+    affected: ClassVar[Measure | None] = None
+    others: ClassVar[Measure] = "online"
 
     def __init__(self, scope: Scope, limits: StormThresholds) -> None:
         super().__init__(scope, limits)
@@ -72,38 +79,58 @@ class StormRule(Rule[StormThresholds]):
             traits = (event.platform, event.sdk_version, event.app_version)
             self._watch.member(self.kind, change.who, Member(change.now_us, traits))
 
-    def lasts(self, alert: Alert, users: int, crowd: Crowd, now_us: int) -> bool:  # noqa: ARG002 - for those that override it
-        """Whether the storm lasts although few are left in its window."""
-        return False
+    @classmethod
+    def share(cls, users: int, crowd: Crowd) -> float:
+        """What share ``users`` are of those to whom it could have happened."""
+        return users / max(1, users + crowd.of(cls.others))
+
+    def lasts(self, alert: Alert, users: int, crowd: Crowd, now_us: int) -> bool:
+        """Whether at least half of its ``users`` are affected, and that is a storm still.
+
+        It is not known which users those are, but how many were affected before, who may be still.
+        """
+        facts = alert.facts
+        if self.affected is None or now_us >= facts["last_us"] + self._limits.resolve_after_us:
+            return False
+        # Storms of earlier versions have the fact by the name of the only measure that there was, or not at all.
+        others = facts.get("others", facts.get("others_offline", 0))
+        still = crowd.of(self.affected) - others
+        return 2 * still >= users and not is_calm(still, self.share(still, crowd), self._limits)
 
     def consider(self, app_id: int, at_most: int, now_us: int) -> None:
-        """Opens a storm if one begins. Its window has ``at_most`` users: they are counted only if that is enough."""
+        """Opens a storm if one begins, or adds its new users to the record of the one that fires.
+
+        Its window has ``at_most`` users: they are counted only if that is enough.
+        """
         if at_most < self._limits.storm_users:
             return
+        fires = self._firing.about(self.kind, Subject(app_id))
+        if fires is not None:
+            if joined := self._watch.members.get((self.kind, app_id)):
+                self._windows.record(fires, joined, now_us)
+            return
         crowd = self._windows.crowd(app_id)
-        if not begins(at_most, crowd, self._limits) or self._firing.about(self.kind, Subject(app_id)) is not None:
+        if not begins(at_most, self.share(at_most, crowd), self._limits):
             return
         since_us = now_us - self._limits.storm_window_us
         users = self._windows.count(self.kind, app_id, since_us)
         self._windows.counted(self.kind, app_id, users)
-        if begins(users, crowd, self._limits):
+        if begins(users, self.share(users, crowd), self._limits):
             self._begin(app_id, users, crowd, now_us)
 
     def _begin(self, app_id: int, users: int, crowd: Crowd, now_us: int) -> None:
         window_us = self._limits.storm_window_us
         since_us = now_us - window_us
-        share = crowd.share(users)
+        share = self.share(users, crowd)
         traits = common(self._windows.traits(self.kind, app_id, since_us))
-        others = crowd.offline - self._windows.gone(self.kind, app_id, since_us)
-        opened = self.cause(
-            Subject(app_id),
-            now_us,
-            now_us,
-            self.summary(users, window_us, share, traits),
-            facts={"users": users, "share": share, "since_us": since_us, "last_us": now_us, "others_offline": others},
-        )
+        facts = {"users": users, "share": share, "since_us": since_us, "last_us": now_us}
+        if self.affected is not None:
+            own = self._windows.affected(self.kind, app_id, since_us, self.affected)
+            facts["others"] = crowd.of(self.affected) - own
+        opened = self.cause(Subject(app_id), now_us, now_us, self.summary(users, window_us, share, traits), facts=facts)
         if opened is None:
             return
+        self._windows.begin(opened, since_us)
         covered = self.covers.kinds if self.covers else frozenset()
         stored = self._windows.singles(self.kind, app_id, since_us, covered)
         # Those that this transaction opened are not in the database yet.
@@ -120,22 +147,39 @@ class StormRule(Rule[StormThresholds]):
 
     def follow(self, alert: Alert, now_us: int) -> None:
         """Resolves a storm that is over, or updates its row and text. To be called about once a second."""
+        facts = alert.facts
+        newest_us = self._windows.newest_us(self.kind, alert.subject.app_id or 0)
+        counted_us = facts.get("counted_us", facts["last_us"])
+        again_us = counted_us + max(_UPDATED_EVERY_US, _UPDATED_FOR_EACH_US * facts["users"])
+        has_joined = newest_us is not None and newest_us >= counted_us and now_us >= again_us
+        is_settled = now_us >= max(facts["last_us"], self._began_us) + self._limits.storm_window_us
+        if has_joined or is_settled:  # else no count is another than it was
+            self._count(alert, now_us, has_joined=has_joined, is_settled=is_settled)
+        covered = alert.suppressed_by == states.SUPPRESSED_STORM and alert.state == states.FIRING
+        if covered and self._opening.covered_by(self.kind, alert.subject) is None:
+            self._firing.unsuppress(alert, now_us)  # the storm that covered it is over
+
+    def _count(self, alert: Alert, now_us: int, *, has_joined: bool, is_settled: bool) -> None:
         app_id, facts = alert.subject.app_id or 0, alert.facts
         crowd = self._windows.crowd(app_id)
         recent = self._windows.count(self.kind, app_id, now_us - self._limits.storm_window_us)
-        users = max(facts["users"], self._windows.count(self.kind, app_id, self.since_us(alert)))
-        calm = is_calm(recent, crowd, self._limits) and not self.lasts(alert, users, crowd, now_us)
-        settled_us = max(facts["last_us"], self._began_us) + self._limits.storm_window_us
-        if calm and now_us >= settled_us:
+        users = facts["users"]
+        if has_joined:
+            users = max(users, self._windows.count(self.kind, app_id, self.since_us(alert)))
+        calm = is_calm(recent, self.share(recent, crowd), self._limits) and not self.lasts(alert, users, crowd, now_us)
+        if calm and is_settled:
             alert.count = users
             self._firing.resolve(alert, at_us=now_us, now_us=now_us, reason=CALM(told=alert.summary))
-        elif users > facts["users"] and now_us >= facts["last_us"] + _UPDATED_EVERY_US:
-            peak = max(facts["share"], crowd.share(recent))
+        elif has_joined and users == facts["users"]:
+            alert.facts = facts | {"counted_us": now_us}
+            self._firing.touch(alert, now_us)
+        elif has_joined:
+            peak = max(facts["share"], self.share(recent, crowd))
             lasted_us = max(self._limits.storm_window_us, now_us - alert.started_at_us)
             traits = common(self._windows.traits(self.kind, app_id, self.since_us(alert)))
             alert.summary = self.summary(users, lasted_us, peak, traits)
             alert.count = users
-            alert.facts = facts | {"users": users, "share": peak, "last_us": now_us}
+            alert.facts = facts | {"users": users, "share": peak, "last_us": now_us, "counted_us": now_us}
             self._firing.touch(alert, now_us)
 
     def since_us(self, alert: Alert) -> int:
@@ -145,19 +189,20 @@ class StormRule(Rule[StormThresholds]):
 
     def clock_set(self, alert: Alert, now_us: int, by_us: int) -> None:
         """The clock was set to ``now_us``: the times of the storm move with it."""
-        moved = {"last_us": alert.facts["last_us"] + by_us, "since_us": self.since_us(alert) + by_us}
-        alert.facts = alert.facts | moved
+        moments = {name: at_us for name, at_us in alert.facts.items() if name.endswith("_us")}
+        moments["since_us"] = self.since_us(alert)
+        alert.facts = alert.facts | {name: at_us + by_us for name, at_us in moments.items()}
         self._firing.touch(alert, now_us)
 
 
-def begins(users: int, crowd: Crowd, limits: StormThresholds) -> bool:
-    """Whether so many users within the window are a storm."""
-    return users >= limits.storm_users and crowd.share(users) >= limits.storm_share
+def begins(users: int, share: float, limits: StormThresholds) -> bool:
+    """Whether so many users within the window, and such a share, are a storm."""
+    return users >= limits.storm_users and share >= limits.storm_share
 
 
-def is_calm(users: int, crowd: Crowd, limits: StormThresholds) -> bool:
-    """Whether so many users are no storm any more."""
-    return users < max(1, limits.storm_users // 2) or crowd.share(users) < limits.storm_share_down
+def is_calm(users: int, share: float, limits: StormThresholds) -> bool:
+    """Whether so many users, and such a share, are no storm any more."""
+    return users < max(1, limits.storm_users // 2) or share < limits.storm_share_down
 
 
 def common(counts: Mapping[Traits, int]) -> Text | None:
