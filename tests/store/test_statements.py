@@ -6,12 +6,13 @@ import re
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
 import sqlalchemy as sa
 
 from sidecar.alerting import reaction_of
 from sidecar.domain.units import SECOND_US
 from sidecar.settings import Settings
-from sidecar.store import Store
+from sidecar.store import Store, schema
 from sidecar.store.log import span_outbox
 from sidecar.store.sqlite.sqlite_database import SqliteDatabase
 from tests.support.counted import peeked
@@ -75,6 +76,29 @@ async def test_no_statement_of_a_commit_goes_through_a_table_that_grows(tmp_path
         if (found := SCAN.match(line)) and found[1] not in SMALL and not reads_the_first_only(sql, found[1])
     ]
     assert not through
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        ("CONNECTED", set()),
+        ("RECONNECTING", {"changed_position", "group_key"}),
+        ("DISCONNECTED", {"changed_position", "group_key", "lease_check_us", "lease_lapsed"}),
+    ],
+)
+async def test_an_event_sets_only_those_indexed_columns_of_its_user_that_it_changes(
+    tmp_path: Path, state: str, expected: set[str]
+) -> None:
+    """SQLite writes the entry of an index whenever one of its columns is set."""
+    store = Store.open(f"sqlite:///{tmp_path / DATABASE}", clock=lambda: BEGIN_US + 10 * SECOND_US)
+    indexed = {column.name for index in schema.user_status.indexes for column in index.columns}
+    alice = Phone("alice")
+    await store.append([alice.says("CONNECTED", "SUCCESS", at=0)])
+    executed = Executed(sqlite_of(store).writes)
+    await store.append([alice.says(state, "SUCCESS", at=1)])
+    await store.close()
+    (update,) = [sql for sql in executed.statements if sql.startswith("UPDATE user_status")]
+    assert set(re.findall(r"(\w+) = \?[,\s]", update)) & indexed == expected
 
 
 async def test_no_request_goes_through_all_tokens(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def _apply_server_action(user: User, event: Event, position: int) -> Effect:
     """Puts ZEGO's report on the user's timeline. It is of no client: status and lease stay as they are."""
     previous = user.last_position
     user.last_position = user.changed_position = position
-    user.index_changed = True
+    user.place_changed = True
     user.last_seen_at_us = user.last_seen_at_us or event.received_at_us
     return Effect(previous, None, False, None, None, user.status, user.status)
 
@@ -114,7 +114,7 @@ def _apply_client_event(working: WorkingSet, user: User, event: Event, position:
         or state.token_expires_at_us != token_us
         or not user.changed_position
     ):
-        user.changed_position, user.index_changed = position, True
+        user.changed_position, user.place_changed = position, True
     return Effect(previous_user, previous_client, starts_trace, *transition, previous_status, user.status)
 
 

@@ -30,8 +30,8 @@ class User(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     """A user, or a client without one (``user_key`` is ``NOBODY``).
 
     ``clients`` are at least the live ones, the one that ended last and the one seen last; ``left_elsewhere_us`` is when
-    the last of all others left online. ``crowded``: the clients are not packed in the user's row. ``index_changed``: an
-    indexed column has changed since the row was written. ``rooted_trace`` is the trace of the last connection state
+    the last of all others left online. ``crowded``: the clients are not packed in the user's row. ``place_changed``:
+    its place in lists has changed since the row was written. ``rooted_trace`` is the trace of the last connection state
     change, which has its root.
     """
 
@@ -50,7 +50,7 @@ class User(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     lease_check_us: int | None = None
     lease_lapsed: bool = False
     token_expires_at_us: int | None = None  # as written last
-    index_changed: bool = False
+    place_changed: bool = False
     rooted_trace: bytes | None = None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -20,22 +21,31 @@ from sidecar.store.values import UserId
 _CLIENT_UPSERT: Final = mapping.upsert(schema.clients, kept=("client_id", "user_key"))
 _CLIENT_DELETE: Final = "DELETE FROM clients WHERE client_key = ?"
 _FIXED: Final = ("user_key", "app_id", "user_id")
-_INDEXED: Final = ("changed_position", "group_key", "lease_check_us", "lease_lapsed")
+_PLACE: Final = ("changed_position", "group_key")
+_CHECK: Final = ("lease_check_us", "lease_lapsed")
+_EXPIRY: Final = ("token_expires_at_us",)
 _OTHERS: Final = tuple(
-    column.name
-    for column in schema.user_status.columns
-    if column.name not in {*_FIXED, *_INDEXED, "token_expires_at_us"}
+    column.name for column in schema.user_status.columns if column.name not in {*_FIXED, *_PLACE, *_CHECK, *_EXPIRY}
 )
 _USER_INSERT: Final = (
-    f"INSERT INTO user_status ({', '.join((*_OTHERS, *_INDEXED, 'token_expires_at_us', *_FIXED))})"
+    f"INSERT INTO user_status ({', '.join((*_OTHERS, *_PLACE, *_CHECK, *_EXPIRY, *_FIXED))})"
     f" VALUES ({', '.join('?' * len(schema.user_status.columns))})"
 )
-# SQLite writes an index entry whenever one of its columns is set, even to the same value: so there are three.
-_USER_INDEXED: Final = (
-    f"UPDATE user_status SET {', '.join(f'{name} = ?' for name in (*_OTHERS, *_INDEXED))} WHERE user_key = ?"
-)
-_USER_OTHERS: Final = f"UPDATE user_status SET {', '.join(f'{name} = ?' for name in _OTHERS)} WHERE user_key = ?"
-_USER_EXPIRY: Final = "UPDATE user_status SET token_expires_at_us = ? WHERE user_key = ?"
+
+
+def _update(names: Iterable[str]) -> str:
+    return f"UPDATE user_status SET {', '.join(f'{name} = ?' for name in names)} WHERE user_key = ?"
+
+
+# By whether the columns of the index of lists, and of the one of leases, have changed: SQLite writes an index entry
+# whenever one of its columns is set, even to the same value.
+_USER_UPDATES: Final = {
+    (False, False): _update(_OTHERS),
+    (True, False): _update((*_OTHERS, *_PLACE)),
+    (False, True): _update((*_OTHERS, *_CHECK)),
+    (True, True): _update((*_OTHERS, *_PLACE, *_CHECK)),
+}
+_USER_EXPIRY: Final = _update(_EXPIRY)
 
 
 def write(working: WorkingSet, leases: Leases, counts: UserCounts, time: LeaseTime) -> dict[UserId, Status]:
@@ -87,7 +97,8 @@ def _deciding(clients: list[Client]) -> list[Client]:
 def _write_users(
     connection: sa.Connection, users: list[User], leases: Leases, counts: UserCounts, time: LeaseTime
 ) -> None:
-    new_users, inserted, indexed, others, tokens = [], [], [], [], []
+    new_users, inserted, expiries = [], [], []
+    updated: dict[tuple[bool, bool], list[tuple[Any, ...]]] = {changed: [] for changed in _USER_UPDATES}
     for user in users:
         since_us, reason, token_us, platform, lease_us = _derived(user, leases)
         ends_us = None if lease_us is None else lease_us - time.skipped_us(user.last_seen_at_us)
@@ -98,10 +109,8 @@ def _write_users(
         group = counts.group_key(user.app_id, user.status, platform, reason, lapsed)
         if group != user.group_key:
             counts.move(user.group_key, group)
-            user.group_key, user.index_changed = group, True
-        if check_us != user.lease_check_us or lapsed != user.lease_lapsed:
-            user.lease_check_us, user.lease_lapsed, user.index_changed = check_us, lapsed, True
-        row = (
+            user.group_key, user.place_changed = group, True
+        row: tuple[Any, ...] = (
             user.status,
             since_us,
             reason,
@@ -113,22 +122,25 @@ def _write_users(
             user.crowded,
             user.left_elsewhere_us,
         )
+        check_changed = check_us != user.lease_check_us or lapsed != user.lease_lapsed
+        if user.place_changed or not user.stored:
+            row += (user.changed_position, group)
+        if check_changed or not user.stored:
+            row += (check_us, lapsed)
         if not user.stored:
-            new_users.append(user)
-            index = (user.changed_position, group, check_us, lapsed)
-            inserted.append((*row, *index, token_us, user.user_key, user.app_id, user.user_id))
-        elif user.index_changed:
-            indexed.append((*row, user.changed_position, group, check_us, lapsed, user.user_key))
+            new_users.append((user.user_key, user.user_id))
+            inserted.append((*row, token_us, user.user_key, user.app_id, user.user_id))
         else:
-            others.append((*row, user.user_key))
-        if user.stored and token_us != user.token_expires_at_us:
-            tokens.append((token_us, user.user_key))
-        user.stored, user.index_changed, user.token_expires_at_us = True, False, token_us
+            updated[user.place_changed, check_changed].append((*row, user.user_key))
+            if token_us != user.token_expires_at_us:
+                expiries.append((token_us, user.user_key))
+        user.stored, user.place_changed = True, False
+        user.lease_check_us, user.lease_lapsed, user.token_expires_at_us = check_us, lapsed, token_us
     _many(connection, _USER_INSERT, inserted)
-    database.of(connection).index_ids(connection, [(user.user_key, user.user_id) for user in new_users])
-    _many(connection, _USER_INDEXED, indexed)
-    _many(connection, _USER_OTHERS, others)
-    _many(connection, _USER_EXPIRY, tokens)
+    database.of(connection).index_ids(connection, new_users)
+    for changed, rows in updated.items():
+        _many(connection, _USER_UPDATES[changed], rows)
+    _many(connection, _USER_EXPIRY, expiries)
 
 
 def _derived(user: User, leases: Leases) -> tuple[int | None, str | None, int | None, str | None, int | None]:
