@@ -30,7 +30,7 @@ from sidecar.store.log import event_log, span_outbox
 from sidecar.store.log.event_log import Batch
 from sidecar.store.log.followers import Followers
 from sidecar.store.log.span_outbox import SpanFollower
-from sidecar.store.sqlite import database_file
+from sidecar.store.sqlite import database_file, tuning
 from sidecar.store.sqlite.sqlite_database import SqliteDatabase
 from sidecar.store.users.per_minute import Minutes
 from sidecar.store.users.projections import Projections
@@ -151,7 +151,8 @@ class Statements:
         shutil.copy(self._before, path)
         commits = 0
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
-            for pragma in ("journal_mode = WAL", "synchronous = FULL", "wal_autocheckpoint = 0"):
+            cache = f"cache_size = -{tuning.WRITER_CACHE_KIB}"
+            for pragma in ("journal_mode = WAL", "synchronous = FULL", "wal_autocheckpoint = 0", cache):
                 database.execute(f"PRAGMA {pragma}")
             began = time.perf_counter()
             for sql, values in self._made:

@@ -76,6 +76,7 @@ def connect(
         connection.execute("PRAGMA wal_autocheckpoint = 0")
         connection.execute(f"PRAGMA journal_size_limit = {tuning.LOG_BYTES}")
         if writes:
+            connection.execute(f"PRAGMA cache_size = -{tuning.WRITER_CACHE_KIB}")
             connection.execute(f"PRAGMA busy_timeout = {round(write_lock.SLICE_S * 1_000)}")
         else:
             connection.execute("PRAGMA query_only = ON")
