@@ -106,7 +106,7 @@ def _applied(
         if work_most is not None and projections.late_work > work_most and projections.is_late(event):
             left.append(event)
         else:
-            applied.append(Applied(event, *projections.apply(event)))
+            applied.append(projections.apply(event))
     return applied, left
 
 
@@ -188,12 +188,12 @@ def _split(events: Sequence[Event], new: set[Key]) -> tuple[list[Event], list[Ev
 
 def in_order_of_clients(events: list[Event]) -> list[Event]:
     """The events, those of each client sorted within the places that they have among the others."""
-    newest: dict[bytes, tuple[int, bytes]] = {}
+    newest: dict[bytes, Event] = {}
     for event in events:
         before = newest.get(event.client_id)
-        if before is not None and event.order < before:
+        if before is not None and event.order < before.order:
             break
-        newest[event.client_id] = (event.seq, event.id)
+        newest[event.client_id] = event
     else:
         return events
     places: dict[bytes, list[int]] = {}

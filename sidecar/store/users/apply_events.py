@@ -98,8 +98,9 @@ def _apply_client_event(working: WorkingSet, user: User, event: Event, position:
         starts_trace = begin_trace(working, trace_id, position)
     else:
         transition = login_state.UNKNOWN
+    before, lasted_us = transition
     if user.user_key == schema.NOBODY:
-        return Effect(None, previous_client, starts_trace, *transition, None, None)
+        return Effect(None, previous_client, starts_trace, before, lasted_us, None, None)
     if since_us is not None and (state.since_us is None or state.since_us < since_us):
         _load_last_ended(working, user)
     previous_status = user.status
@@ -115,7 +116,7 @@ def _apply_client_event(working: WorkingSet, user: User, event: Event, position:
         or not user.changed_position
     ):
         user.changed_position, user.place_changed = position, True
-    return Effect(previous_user, previous_client, starts_trace, *transition, previous_status, user.status)
+    return Effect(previous_user, previous_client, starts_trace, before, lasted_us, previous_status, user.status)
 
 
 def _apply_to_client(working: WorkingSet, touched: TouchedClient, event: Event, position: int) -> Transition:
@@ -179,6 +180,8 @@ def _insert_late(working: WorkingSet, touched: TouchedClient, late: Event, posit
 
 def _status_after(working: WorkingSet, user: User, before: Status, after: Status) -> Status:
     """The user's status once one of its loaded clients has changed its own."""
+    if len(user.clients) == 1:
+        return after
     statuses = working.statuses.get(user.user_key)
     if statuses is None:
         statuses = working.statuses[user.user_key] = Counter(one.state.status for one in user.clients.values())

@@ -25,11 +25,10 @@ class ClientLimit:
     def refused(self, working: WorkingSet, events: Sequence[Event]) -> set[ClientOfUser]:
         """The clients of loaded ``events`` that are new and exceed the limit of their user."""
         refused: set[ClientOfUser] = set()
-        if not working.new_clients:
-            return refused
+        new_ids = {client_id for clients in working.new_clients.values() for client_id in clients}
         left: dict[int, int] = {}
-        for event in events:
-            if event.user_id is None:
+        for event in events if new_ids else ():
+            if event.client_id not in new_ids or event.user_id is None:
                 continue
             user = working.loaded[event.app_id, event.user_id]
             key = user.user_key

@@ -56,15 +56,19 @@ class Minutes:
     def follow(self, connection: sa.Connection, applied: Sequence[Applied], now_us: int, /) -> None:
         """Adds the events to their minutes, and sets the users by status of the current one."""
         happened: Counter[tuple[int, Scope, str]] = Counter()
-        minutes: dict[Scope, int] = {}
+        newest_us: dict[int, int] = {}
         for event in (one.event for one in applied):
-            minute, scope = event.received_at_us // MINUTE_US, (False, event.app_id)
-            minutes[scope] = max(minute, minutes.get(scope, 0))
+            app_id, received_us = event.app_id, event.received_at_us
+            if received_us > newest_us.get(app_id, 0):
+                newest_us[app_id] = received_us
             counted = _counted(event)
+            if counted is None:
+                continue
             at = event.moment_us // MINUTE_US
-            if counted is not None and at > minute - KEPT_MINUTES:
-                happened[at, scope, counted] += 1
+            if at > received_us // MINUTE_US - KEPT_MINUTES:
+                happened[at, (False, app_id), counted] += 1
                 happened[at, EVERY_APP, counted] += 1
+        minutes: dict[Scope, int] = {(False, app_id): at_us // MINUTE_US for app_id, at_us in newest_us.items()}
         user_counts = self._user_counts(connection)
         users = {scope: tuple(user_counts.by_status[scope[1], status] for status in STATUSES) for scope in minutes}
         minutes[EVERY_APP] = max(minutes.values())

@@ -21,7 +21,7 @@ from sidecar.store.users.client_limit import ClientLimit
 from sidecar.store.users.load_users import UserLoader
 from sidecar.store.users.user_counts import UserCounts
 from sidecar.store.users.working_set import ClientOfUser, WorkingSet, trace_of
-from sidecar.store.values import Effect, UserId
+from sidecar.store.values import Applied, UserId
 
 # About 0.6 KB each, packed; as objects a user and its clients take 1.5 KB. Up to twice as many are kept.
 USERS_CACHED: Final = 20_000
@@ -66,11 +66,11 @@ class Projections:
         """Whether newer events of its client were applied before."""
         return apply_events.is_late(self._working, event)
 
-    def apply(self, event: Event) -> tuple[int, Effect]:
-        """Applies an event that is new to the log; the position that it gets, and what it changed."""
+    def apply(self, event: Event) -> Applied:
+        """Applies an event that is new to the log: it gets the next position."""
         position = self.next_position
         self.next_position = position + 1
-        return position, apply_events.apply(self._working, event, position)
+        return Applied(event, position, apply_events.apply(self._working, event, position))
 
     def begin_trace(self, event: Event) -> None:
         """Makes the event at ``next_position`` the root of its trace, where that has none; nothing else."""

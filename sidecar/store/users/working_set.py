@@ -54,16 +54,13 @@ class User(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     rooted_trace: bytes | None = None
 
 
-class TouchedClient:
+class TouchedClient(msgspec.Struct):
     """A client that the transaction touches, its last position in the table, and its events since."""
 
-    __slots__ = ("applied", "client", "head", "history")
-
-    def __init__(self, client: Client) -> None:
-        self.client = client
-        self.head = client.last_position
-        self.applied: list[tuple[int, Event]] = []
-        self.history: ClientHistory | None = None
+    client: Client
+    head: int | None
+    applied: list[tuple[int, Event]] = []
+    history: ClientHistory | None = None
 
     def open_history(self, connection: sa.Connection) -> ClientHistory:
         """The blocks of the client's events, the same at each call."""
@@ -113,7 +110,7 @@ class WorkingSet:
 
     def touch(self, client: Client) -> TouchedClient:
         """Marks a client as touched, before it changes."""
-        touched = self.clients[id(client)] = TouchedClient(client)
+        touched = self.clients[id(client)] = TouchedClient(client, client.last_position)
         return touched
 
     def repack(self, user: User, client: Client) -> None:

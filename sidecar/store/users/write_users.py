@@ -60,7 +60,8 @@ def write(working: WorkingSet, leases: Leases, counts: UserCounts, time: LeaseTi
     for user in users:
         if user.crowded or len(user.clients) > working_set.CLIENTS_KEPT:
             own_rows += _unpacked(working, user)
-    _many(connection, _CLIENT_DELETE, [key for user in users for key in working.repacked.pop(user.user_key, ())])
+    if working.repacked:
+        _many(connection, _CLIENT_DELETE, [key for user in users for key in working.repacked.pop(user.user_key, ())])
     _many(connection, _CLIENT_UPSERT, [mapping.client_row(client) for client in sorted(own_rows, key=_client_key)])
     traces = sorted(working.new_traces.items())
     _many(connection, "INSERT INTO traces (trace_id, root_position) VALUES (?, ?)", traces)
