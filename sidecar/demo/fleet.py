@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 import msgspec
@@ -32,21 +32,23 @@ async def live(users: Sequence[SimulatedUser], endpoint: str, *, clock: Clock) -
                 queue += user.advance(now_us)
             queue.sort(key=lambda event: str(event["occurred_at"]))
             del queue[:-QUEUED_EVENTS]
-            while queue and await _sent(session, endpoint, queue[:BATCH_EVENTS]):
+            while queue and (answer := await _sent(session, endpoint, queue[:BATCH_EVENTS])):
                 del queue[:BATCH_EVENTS]
+                for user in users:
+                    user.heartbeat_after(answer["heartbeat_after_s"], now_us)
             await asyncio.sleep(TICK_S)
 
 
-async def _sent(session: aiohttp.ClientSession, endpoint: str, batch: list[WireEvent]) -> bool:
+async def _sent(session: aiohttp.ClientSession, endpoint: str, batch: list[WireEvent]) -> dict[str, Any] | None:
     headers = {"Content-Type": "application/json"}
     try:
         async with session.post(endpoint, data=msgspec.json.encode(batch), headers=headers) as answer:
             if answer.status == 200:  # noqa: PLR2004 - the one status of success
-                result = await answer.json()
+                result: dict[str, Any] = await answer.json()
                 if result["rejected"]:
                     log.warning("demo events were rejected", rejected=result["rejected"][:3])
-                return True
+                return result
             log.warning("demo events were not accepted", status=answer.status)
     except (aiohttp.ClientError, TimeoutError) as error:
         log.warning("demo events could not be sent", error=str(error))
-    return False
+    return None

@@ -327,6 +327,26 @@ async def test_the_server_sets_the_interval_between_heartbeats(app: App) -> None
     assert len(beats) <= 1  # one may be on its way before the first answer
 
 
+async def test_a_shorter_interval_counts_at_once(app: App) -> None:
+    beats: list[Any] = []
+    accepted: list[int] = []
+
+    def paced(number: int, batch: list[Any]) -> web.Response:
+        if number == 1 and len(batch) > 1:
+            return web.Response(status=413)  # so that they come one by one
+        accepted.append(len(batch))
+        beats.extend(event for event in batch if event["type"] == "heartbeat" and len(accepted) > 2)
+        answer = {"accepted": len(batch), "duplicates": 0, "rejected": []}
+        return web.json_response(answer | {"heartbeat_after_s": 3600 if len(accepted) == 1 else 1})
+
+    async with event_server(paced) as server:
+
+        async def received() -> bool:
+            return bool(beats)
+
+        assert (await app("heart", server.url, received))["empty"] is True
+
+
 @pytest.mark.node
 async def test_the_one_for_react_native_names_unknown_options(
     queue: Path, built: Callable[[str], Awaitable[Path]]

@@ -336,6 +336,22 @@ async def test_the_server_sets_the_interval_between_heartbeats(named: object, *,
     assert (len(beats) < 10) == obeyed  # it is logged in for some 0.3 s, with a heartbeat every 10 ms
 
 
+async def test_the_interval_grows_and_shrinks_and_no_wait_is_longer() -> None:
+    named = [600, 600, 3600, 15, 240]
+
+    def paced(number: int, batch: list[Any]) -> web.Response:
+        after_s = named[min(number, len(named)) - 1]
+        return web.json_response(
+            {"accepted": len(batch), "duplicates": 0, "rejected": [], "heartbeat_after_s": after_s}
+        )
+
+    async with event_server(paced) as server:
+        waits = (await run("paced", server.url))["waits"]
+    assert [any(0.8 * after_s <= wait <= after_s for after_s in [3600, *named]) for wait in waits] == [True] * 5
+    assert [round(wait, 3) for wait in waits] != [3600, 600, 3600, 15, 240], "they are spread"
+    assert waits[3] <= 15 < waits[4]
+
+
 async def test_an_answer_starts_no_heartbeats_in_a_frozen_page() -> None:
     def each_second(_number: int, batch: list[Any]) -> web.Response:
         types.extend(event["type"] for event in batch)

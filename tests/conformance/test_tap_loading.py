@@ -209,3 +209,34 @@ async def test_a_withdrawn_consent_empties_the_queue_of_all_tabs() -> None:
         await other.goto(address)
         await install(other, server.url)
     assert [event["seq"] for event in server.accepted] == [1, 2, 3]
+
+
+async def test_pages_that_share_a_queue_share_the_interval_between_heartbeats() -> None:
+    """One of them sends for all, and gets the answers."""
+    named: list[int | None] = [None]
+    beats: list[str] = []
+
+    def paced(_number: int, batch: list[Any]) -> web.Response:
+        beats.extend(event["user_id"] for event in batch if event["type"] == "heartbeat")
+        return web.json_response(
+            {"accepted": len(batch), "duplicates": 0, "rejected": [], "heartbeat_after_s": named[0]}
+        )
+
+    script = """async ([endpoint, user]) => {
+        window.tap = ZimTap.install(ZIM, { endpoint, heartbeatSeconds: 3600 });
+        ZIM.create(1).on("connectionStateChanged", () => {});
+        ZIM.shared.login(user, "");
+        while (await tap.flush()) {}
+    }"""
+    async with event_server(paced) as server, app(OWN_COPY) as address, chromium() as browser:
+        context = await browser.new_context()
+        quiet, other = [await context.new_page() for _ in range(2)]
+        for page, user in ((quiet, "alice"), (other, "bob")):
+            await page.goto(address)
+            await page.evaluate(script, [server.url, user])
+            named[0] = 1  # of which only the other page gets an answer
+
+        async def has_learnt() -> bool:
+            return "alice" in beats
+
+        await eventually(has_learnt)

@@ -81,7 +81,7 @@ public final class ZimwatchReporter {
     private final String clientID = uuid();
     private final ScheduledThreadPoolExecutor sender; // one thread, for all requests
     private final ArrayDeque<String> queue = new ArrayDeque<>(); // JSON; the file holds the same
-    private ScheduledFuture<?> next;
+    private ScheduledFuture<?> next, heart;
     private Session session; // of the latest login; stays set after its end
     private String state, event, extendedData; // of the last callback
     private volatile long heartbeatMs;
@@ -96,10 +96,9 @@ public final class ZimwatchReporter {
             thread.setDaemon(true);
             return thread;
         });
-        heartbeatMs = options.heartbeatMs;
         load();
         schedule(0);
-        if (heartbeatMs > 0) scheduleHeartbeat();
+        scheduleHeartbeat(options.heartbeatMs);
     }
 
     /** Call it first in your onConnectionStateChanged, with names: obfuscated builds keep those of enums. */
@@ -190,11 +189,13 @@ public final class ZimwatchReporter {
         if (session != null) session.left = true;
     }
 
-    private void scheduleHeartbeat() {
-        sender.schedule(() -> {
-            sendHeartbeat();
-            scheduleHeartbeat();
-        }, heartbeatMs, TimeUnit.MILLISECONDS);
+    private synchronized void scheduleHeartbeat(long everyMs) {
+        if (options.heartbeatMs <= 0 || sender.isShutdown()) return;
+        heartbeatMs = everyMs;
+        if (heart != null) heart.cancel(false);
+        // By chance, so that many clients do not send together, and never later than requested.
+        long waitMs = (long) (everyMs * (0.8 + Math.random() / 5));
+        heart = sender.schedule(() -> { sendHeartbeat(); scheduleHeartbeat(heartbeatMs); }, waitMs, TimeUnit.MILLISECONDS);
     }
 
     private void sendHeartbeat() {
@@ -215,7 +216,8 @@ public final class ZimwatchReporter {
             JSONObject result = new JSONObject(answer.body);
             result.getInt("accepted");
             double afterS = result.optDouble("heartbeat_after_s", 0);
-            if (afterS >= 1 && afterS <= LONGEST_HEARTBEAT_S) heartbeatMs = Math.round(afterS * 1000);
+            long afterMs = Math.round(afterS * 1000);
+            if (afterS >= 1 && afterS <= LONGEST_HEARTBEAT_S && afterMs != heartbeatMs) scheduleHeartbeat(afterMs);
             JSONArray rejected = result.optJSONArray("rejected");
             int count = rejected == null ? 0 : rejected.length();
             if (count > 0) refused(rejected.getJSONObject(0).optString("error"), count + result.optInt("rejected_more"));

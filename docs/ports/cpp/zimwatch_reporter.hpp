@@ -235,9 +235,14 @@ class Reporter {
         std::rename(fresh.c_str(), options_.queue_file.c_str());
     }
 
+    // When the next heartbeat is due: by chance, so that many clients do not send together, and never later than requested.
+    Clock::time_point next_heartbeat() const {
+        return Clock::now() + std::chrono::milliseconds(heartbeat_.count() * (800 + std::random_device()() % 201) / 1000);
+    }
+
     void run() {
         std::unique_lock<std::mutex> lock(mutex_);
-        auto heartbeat_at = Clock::now() + heartbeat_;
+        auto heartbeat_at = next_heartbeat();
         auto send_at = Clock::now();
         while (!stopping_) {
             const bool sends_heartbeats = options_.heartbeat.count() > 0 && is_live() && state_ >= 0;
@@ -247,7 +252,7 @@ class Reporter {
                 const Answer answer = post("[" + heartbeat + "]"); // not retried: another follows
                 lock.lock();
                 handle_answer(answer);
-                heartbeat_at = Clock::now() + heartbeat_;
+                heartbeat_at = next_heartbeat();
             } else if (queue_.empty()) {
                 if (sends_heartbeats) wake_.wait_until(lock, heartbeat_at);
                 else wake_.wait(lock);
@@ -256,7 +261,7 @@ class Reporter {
                 wake_.wait_until(lock, send_at);
             } else {
                 send_at = Clock::now() + send(lock);
-                heartbeat_at = Clock::now() + heartbeat_;
+                heartbeat_at = next_heartbeat();
             }
         }
     }

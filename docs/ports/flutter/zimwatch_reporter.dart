@@ -69,7 +69,7 @@ class ZimwatchReporter {
     _heartbeat = _options.heartbeat;
     _disk = _load();
     _disk.then((_) => _schedule(Duration.zero));
-    if (_heartbeat > Duration.zero) _scheduleHeartbeat();
+    _scheduleHeartbeat();
   }
 
   static const _batchEvents = 100;
@@ -90,7 +90,7 @@ class ZimwatchReporter {
   String? _state;
   Map<String, Object?> _last = {}; // of the last callback
   late Duration _heartbeat;
-  bool _refusalLogged = false;
+  bool _refusalLogged = false, _disposed = false;
   int _seq = 0, _inFlight = 0, _batch = _batchEvents, _failures = 0, _dropped = 0;
 
   /// What the disk holds from before counts once it is read.
@@ -98,6 +98,7 @@ class ZimwatchReporter {
   int get dropped => _dropped;
 
   void dispose() {
+    _disposed = true;
     _heart?.cancel();
     _next?.cancel();
   }
@@ -194,9 +195,12 @@ class ZimwatchReporter {
   }
 
   void _scheduleHeartbeat() {
-    _heart = Timer(_heartbeat, () {
-      _sendHeartbeat();
+    _heart?.cancel();
+    if (_options.heartbeat <= Duration.zero || _disposed) return;
+    // By chance, so that many clients do not send together, and never later than requested.
+    _heart = Timer(_heartbeat * (0.8 + _random.nextDouble() / 5), () {
       _scheduleHeartbeat();
+      _sendHeartbeat();
     });
   }
 
@@ -215,8 +219,9 @@ class ZimwatchReporter {
       final result = jsonDecode(answer.body);
       if (result is! Map || result['accepted'] is! int) return false;
       final after = result['heartbeat_after_s'];
-      if (after is num && after >= 1 && after <= _longestHeartbeatS) {
+      if (after is num && after >= 1 && after <= _longestHeartbeatS && _heartbeat.inMilliseconds != (after * 1000).round()) {
         _heartbeat = Duration(milliseconds: (after * 1000).round());
+        _scheduleHeartbeat();
       }
       final rejected = result['rejected'], more = result['rejected_more'];
       if (rejected is List && rejected.isNotEmpty) {

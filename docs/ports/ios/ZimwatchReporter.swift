@@ -77,10 +77,18 @@ public final class ZimwatchReporter {
         work.async { self.load() }
         guard options.heartbeat > 0 else { return }
         let timer = DispatchSource.makeTimerSource(queue: work)
-        timer.schedule(deadline: .now() + options.heartbeat, repeating: options.heartbeat)
-        timer.setEventHandler { [weak self] in self?.sendHeartbeat() }
-        timer.resume()
+        timer.setEventHandler { [weak self] in
+            self?.scheduleHeartbeat()
+            self?.sendHeartbeat()
+        }
         heart = timer
+        scheduleHeartbeat()
+        timer.resume()
+    }
+
+    private func scheduleHeartbeat() {
+        // By chance, so that many clients do not send together, and never later than requested.
+        heart?.schedule(deadline: .now() + heartbeat * Double.random(in: 0.8...1))
     }
 
     public var waiting: Int { work.sync { queue.count } }
@@ -207,7 +215,7 @@ public final class ZimwatchReporter {
               result["accepted"] is Int else { return false }
         if let after = result["heartbeat_after_s"] as? Double, after >= 1, after <= Limits.longestHeartbeat, after != heartbeat {
             heartbeat = after
-            heart?.schedule(deadline: .now() + after, repeating: after)
+            scheduleHeartbeat()
         }
         if let rejected = result["rejected"] as? [[String: Any]], let first = rejected.first {
             refused("\(first["error"] ?? "")", rejected.count + (result["rejected_more"] as? Int ?? 0))

@@ -204,7 +204,9 @@ export function watch(zim, options) {
   let heart = null;
   let heartbeatAfterMs = heartbeatMs;
   const onHeartbeatAfter = (seconds) => {
+    if (seconds * 1000 === heartbeatAfterMs || heart === null) return;
     heartbeatAfterMs = seconds * 1000;
+    scheduleHeartbeat();
   };
   const sender = createSender({ ...options, endpoint, mostEvents, firstRetryMs, onHeartbeatAfter });
   const sdk = { name: options.sdkName ?? "zego-zim-react-native", version: text(sdkVersion) };
@@ -322,10 +324,13 @@ export function watch(zim, options) {
   CALLBACKS.forEach(register);
 
   function scheduleHeartbeat() {
+    clearTimeout(heart);
+    // By chance, so that many clients do not send together, and never later than requested.
+    const waitMs = heartbeatAfterMs * (0.8 + Math.random() / 5);
     heart = setTimeout(() => {
-      quietly(sendHeartbeat);
       scheduleHeartbeat();
-    }, heartbeatAfterMs);
+      quietly(sendHeartbeat);
+    }, waitMs);
   }
 
   function sendHeartbeat() {
@@ -342,6 +347,9 @@ export function watch(zim, options) {
     apiError: (method, code, message) => record("api_error", { method, code, message: text(message) }),
     loggedIn: (userID) => quietly(() => loggedIn(text(userID))),
     logoutCalled: () => quietly(logoutCalled),
-    stop: () => clearTimeout(heart),
+    stop: () => {
+      clearTimeout(heart);
+      heart = null;
+    },
   };
 }

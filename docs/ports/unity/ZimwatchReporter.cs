@@ -68,10 +68,10 @@ public sealed class ZimwatchReporter : IDisposable
     Session session; // of the latest login; stays set after its end
     string state;
     object[] last; // of the last callback
-    bool refusalLogged;
     volatile int heartbeatMs;
     long seq;
     int inFlight, batch = BatchEvents, failures, dropped;
+    bool refusalLogged;
     volatile bool stopping;
 
     public ZimwatchReporter(Options options)
@@ -219,7 +219,8 @@ public sealed class ZimwatchReporter : IDisposable
         while (!stopping)
         {
             string heartbeat = null;
-            var idleMs = options.HeartbeatMs > 0 ? heartbeatMs : Timeout.Infinite;
+            var waitMs = heartbeatMs * (0.8 + random.NextDouble() / 5); // so that many clients do not send together
+            var idleMs = options.HeartbeatMs > 0 ? (int)waitMs : Timeout.Infinite;
             lock (mutex)
             {
                 var quiet = queue.Count == 0 && !Monitor.Wait(mutex, idleMs) && queue.Count == 0;

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from random import SystemRandom
+from random import Random, SystemRandom
 from typing import Final, Protocol
 
 import structlog
@@ -15,6 +15,10 @@ from sidecar.sdk.recording.recorder import Device, Recorder, WireEvent
 
 HEARTBEAT_S: Final = 15.0
 LONGEST_HEARTBEAT_S: Final = 3_600.0
+# For how much of the interval a client waits.
+WAITS: Final = (0.8, 1.0)
+# How soon a new interval counts.
+LOOK_S: Final = 1.0
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -51,10 +55,11 @@ def observe(
         app_version=app_version,
         device_id=device_id,
     )
-    recorder = Recorder(app_id=client.app_id, device=device, at_us=clock(), rng=SystemRandom(), emit=sink.put)
+    rng = SystemRandom()
+    recorder = Recorder(app_id=client.app_id, device=device, at_us=clock(), rng=rng, emit=sink.put)
     # First: without a running loop it raises, and nothing was subscribed.
     heartbeats = (
-        asyncio.create_task(_send_heartbeats(recorder, clock, sink, heartbeat_s), name="heartbeat")
+        asyncio.create_task(_send_heartbeats(recorder, clock, sink, heartbeat_s, rng), name="heartbeat")
         if heartbeat_s
         else None
     )
@@ -74,9 +79,13 @@ def observe(
     return end
 
 
-async def _send_heartbeats(recorder: Recorder, clock: Clock, sink: Sink, every_s: float) -> None:
+async def _send_heartbeats(recorder: Recorder, clock: Clock, sink: Sink, every_s: float, rng: Random) -> None:
+    loop = asyncio.get_running_loop()
     while True:
-        await asyncio.sleep(heartbeat_interval_s(sink) or every_s)
+        # By chance, so that many clients do not send together, and never later than requested.
+        begun, share = loop.time(), rng.uniform(*WAITS)
+        while (left_s := begun + share * (heartbeat_interval_s(sink) or every_s) - loop.time()) > 0:  # noqa: ASYNC110 - the interval may change meanwhile
+            await asyncio.sleep(min(left_s, LOOK_S))
         try:
             recorder.heartbeat(clock())
         except Exception:  # noqa: BLE001 - heartbeats must not stop: the client would count as lost

@@ -27,7 +27,7 @@ from sidecar.sdk.recording.recorder import Device, Recorder, WireEvent
 from sidecar.sdk.simulator.simulated_sdk import Output, SimulatedSdk
 from sidecar.sdk.token04 import made_up
 
-HEARTBEAT_S: Final = 15
+HEARTBEAT_S: Final = 15  # until the server requests another interval
 
 
 class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +68,7 @@ class SimulatedClient:
         self._sdk.gives_up_s = behaviour.gives_up
         self._first = {"outage": behaviour.first_outage, "logout": behaviour.first_logout}
         self.logged_in = False
+        self._heartbeat_after_s: int = HEARTBEAT_S
         self._timers: dict[str, int] = {}
         self._actions: dict[str, Callable[[int], None]] = {
             "login": self._log_in,
@@ -105,6 +106,13 @@ class SimulatedClient:
         out = [*self._out]
         self._out.clear()
         return out
+
+    def heartbeat_after(self, seconds: int, at_us: int) -> None:
+        """The server requests this interval between heartbeats."""
+        if seconds != self._heartbeat_after_s:
+            self._heartbeat_after_s = seconds
+            if "heartbeat" in self._timers:
+                self._beat_again(at_us)
 
     def log_in(self, at_us: int) -> None:
         """Calls ``login``, unless it is logged in."""
@@ -162,7 +170,10 @@ class SimulatedClient:
 
     def _heartbeat(self, at_us: int) -> None:
         self._recorder.heartbeat(at_us)
-        self._at("heartbeat", at_us, HEARTBEAT_S)
+        self._beat_again(at_us)
+
+    def _beat_again(self, at_us: int) -> None:
+        self._at("heartbeat", at_us, self._heartbeat_after_s * self._rng.uniform(0.8, 1))
 
     def _on_output(self, at_us: int, output: Output) -> None:
         if isinstance(output, ConnectionStateChanged):
@@ -181,7 +192,7 @@ class SimulatedClient:
 
     def _answered(self, at_us: int, ended: CallEnded) -> None:
         if ended.call.method == "login" and ended.error is None:
-            self._at("heartbeat", at_us, HEARTBEAT_S)
+            self._beat_again(at_us)
             self._at_random("logout", at_us, self._behaviour.stays)
         elif ended.call.method == "renewToken" and ended.error is not None:
             self._at("renew", at_us, self._rng.uniform(4, 8))
@@ -217,3 +228,8 @@ class SimulatedUser:
                         new += other.advance(due_us)
             out += new
         return out
+
+    def heartbeat_after(self, seconds: int, at_us: int) -> None:
+        """See :meth:`SimulatedClient.heartbeat_after`."""
+        for client in self.clients:
+            client.heartbeat_after(seconds, at_us)

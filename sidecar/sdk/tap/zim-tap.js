@@ -666,7 +666,8 @@
       reporter: { name: "zim-tap", version: VERSION },
     };
     const url = endpoint.replace(/\/+$/, "") + PATH;
-    const sender = createSender({ url, ingestToken, onProblem, onHeartbeatAfter, ...createQueues(url, queue, queueBytes) });
+    const queues = createQueues(url, queue, queueBytes);
+    const sender = createSender({ url, ingestToken, onProblem, onHeartbeatAfter: answered, ...queues });
     const clients = new Map();
     let isOn = true;
     const { on: originalOn, off: originalOff } = ZIM.prototype;
@@ -753,21 +754,30 @@
     let heartbeats = null;
     let heartbeatAfterS = heartbeatSeconds || 15;
     let isFrozen = false;
+    let channel = null;
 
     function start() {
-      clearInterval(heartbeats);
+      clearTimeout(heartbeats);
       // An answer that arrives while the page is frozen starts no heartbeats.
-      if (!isFrozen) heartbeats = unref(setInterval(() => quietly(beat), heartbeatAfterS * 1000));
+      if (isFrozen) return;
+      // By chance, so that many pages do not send together, and never later than the server requests.
+      const seconds = heartbeatAfterS * (0.8 + Math.random() / 5);
+      const next = () => {
+        start();
+        quietly(beat);
+      };
+      heartbeats = unref(setTimeout(next, seconds * 1000));
     }
 
     function freeze() {
       isFrozen = true;
-      clearInterval(heartbeats);
+      clearTimeout(heartbeats);
     }
 
     function wake() {
       isFrozen = false;
       start();
+      share();
       sender.schedule(true);
     }
 
@@ -778,6 +788,26 @@
       start();
     }
 
+    /* Pages that share a database share the interval too, as one of them gets the answers for all. */
+    function share() {
+      const Channel = root.BroadcastChannel;
+      if (!queues.database || !Channel || channel) return;
+      channel = new Channel(url);
+      channel.onmessage = ({ data }) => quietly(() => onHeartbeatAfter(data));
+    }
+
+    /* An open channel may keep a page out of the cache for going back. */
+    function leave() {
+      sender.leave();
+      channel?.close();
+      channel = null;
+    }
+
+    function answered(seconds) {
+      onHeartbeatAfter(seconds);
+      channel?.postMessage(seconds);
+    }
+
     function beat() {
       // While the server is unreachable a queued event serves as a sign of life.
       if (heartbeatSeconds > 0 && !sender.status().failures) clients.forEach((client) => client.beat());
@@ -786,7 +816,7 @@
 
     const hurry = () => sender.schedule(true);
     const listeners = [
-      [root, "pagehide", sender.leave],
+      [root, "pagehide", leave],
       [root, "pageshow", wake],
       [root, "online", hurry],
       [root.document, "securitypolicyviolation", sender.violated],
@@ -801,7 +831,8 @@
       if (!isOn) return;
       isOn = false;
       installed.delete(ZIM);
-      clearInterval(heartbeats);
+      clearTimeout(heartbeats);
+      channel?.close();
       listeners.forEach(([target, ...given]) => quietly(() => target.removeEventListener(...given)));
       undo.forEach(quietly);
       for (const [zim, client] of clients) {

@@ -146,6 +146,25 @@ const scenarios = {
     return { left: await tap.flush() };
   },
 
+  /* How long the tap waits for each heartbeat, in seconds: first by its option, then by each answer. */
+  async paced() {
+    const waits = [];
+    const { setTimeout: original } = globalThis;
+    globalThis.setTimeout = (work, ms) => {
+      if (ms > 11000) waits.push(ms / 1000); // no pause or time-out of the sender
+      return original(work, ms);
+    };
+    const ZIM = makeZim();
+    const tap = ZimTap.install(ZIM, { ...options, heartbeatSeconds: 3600 });
+    const zim = ZIM.create(1);
+    zim.login("alice", "");
+    for (let count = 0; count < 5; count += 1) {
+      await tap.flush();
+      await zim.renewToken("next");
+    }
+    return { left: await tap.flush(), waits };
+  },
+
   /* A page that is frozen before the server sets the interval of heartbeats; its token is renewed, and it is resumed. */
   async frozen() {
     globalThis.document = new EventTarget();
