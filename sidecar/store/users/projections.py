@@ -35,11 +35,18 @@ class Projections:
 
     def __init__(self, connection: sa.Connection, leases: Leases) -> None:
         self._leases = leases
-        self.counts = UserCounts(connection)
+        self._counts: UserCounts | None = None
         self._loader = UserLoader(connection, USERS_CACHED)
         self._limit = ClientLimit(USERS_CACHED)
         self._working = WorkingSet(connection)
         self.next_position = newest_position(connection) + 1
+
+    @property
+    def counts(self) -> UserCounts:
+        """The counts of users, read when they are first needed."""
+        if self._counts is None:
+            self._counts = UserCounts(self._working.connection)
+        return self._counts
 
     @property
     def late_work(self) -> int:

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sidecar.domain.status import Status
 from sidecar.store import mapping, schema
 from sidecar.store.users.merge import merged
-from sidecar.store.users.user_counts import GROUP_PLATFORMS, GROUP_REASONS, OTHER
+from sidecar.store.users.user_counts import GROUP_PLATFORMS, GROUP_REASONS, OTHER, SHARED
 
 
 class Condition(msgspec.Struct, frozen=True):
@@ -70,23 +70,31 @@ def walk(
     consumed. Without a condition, or with one on the id alone, only the index is read: a row is hundreds of bytes on a
     page of its own and costs as much as ten steps.
     """
-    matching, also = _matching(groups)
+    matching, also, in_shared = _matching(groups)
     if also is not EVERY:
         condition = condition & also
     end, order, sign = ("MIN", "ASC", 1) if oldest_first else ("MAX", "DESC", -1)
     between = "changed_position > ? AND changed_position < ?"
     first = f"SELECT {end}(changed_position) FROM user_status u WHERE u.group_key = user_groups.group_key AND {between}"
-    sql = (
-        f"SELECT changed_position, user_key, {condition.sql} FROM user_status"
-        f" WHERE group_key = ? AND {between} ORDER BY changed_position {order}"
-    )
     driver: Any = connection.connection.driver_connection
     found = driver.execute(
-        f"SELECT ({first}), group_key FROM user_groups WHERE {matching.sql}", (above, below, *matching.values)
+        f"SELECT ({first}), group_key, platform = '{SHARED}' FROM user_groups WHERE {matching.sql}",
+        (above, below, *matching.values),
     )
+
+    def opened(group: tuple[int, bool]) -> Iterator[Step]:
+        key, is_shared = group
+        own = condition & in_shared if is_shared and in_shared is not EVERY else condition
+        sql = (
+            f"SELECT changed_position, user_key, {own.sql} FROM user_status"
+            f" WHERE group_key = ? AND {between} ORDER BY changed_position {order}"
+        )
+        steps: Iterator[Step] = driver.execute(sql, (*own.values, key, above, below))
+        return steps
+
     return merged(
-        [(sign * head, key) for head, key in found if head is not None],
-        lambda key: driver.execute(sql, (*condition.values, key, above, below)),
+        [(sign * head, (key, bool(is_shared))) for head, key, is_shared in found if head is not None],
+        opened,
         lambda step: sign * step[0],
     )
 
@@ -116,26 +124,29 @@ def rows_of(connection: sa.Connection, user_keys: Sequence[int]) -> list[Any]:
 
 def in_groups(groups: GroupFilter) -> Condition:
     """That a user is in one of these groups."""
-    matching, also = _matching(groups)
-    return Condition(f"group_key IN (SELECT group_key FROM user_groups WHERE {matching.sql})", matching.values) & also
+    matching, _, in_shared = _matching(groups)
+    return (
+        Condition(f"group_key IN (SELECT group_key FROM user_groups WHERE {matching.sql})", matching.values) & in_shared
+    )
 
 
 def _marks(values: Sequence[Any]) -> str:
     return ", ".join("?" * len(values))
 
 
-def _matching(groups: GroupFilter) -> tuple[Condition, Condition]:
-    """A condition on groups, and one on users for values that share a group with others."""
-    equal: dict[str, Any] = {"status": groups.status, "app_id": groups.app_id, "unconfirmed": groups.unconfirmed}
-    also = EVERY
+def _matching(groups: GroupFilter) -> tuple[Condition, Condition, Condition]:
+    """A condition on groups, and two on users: for values that share a group with others, and for shared groups."""
+    equal = {"status": groups.status, "app_id": groups.app_id, "unconfirmed": groups.unconfirmed}
+    given = {name: value for name, value in equal.items() if value is not None}
+    matching = Condition("users > 0" + "".join(f" AND {name} = ?" for name in given), tuple(given.values()))
+    also = in_shared = EVERY
     for name, value, known in (
         ("platform", groups.platform, GROUP_PLATFORMS),
         ("reason", groups.reason, GROUP_REASONS),
     ):
         if value is not None:
-            equal[name] = value if value in known else OTHER
+            matching &= Condition(f"{name} IN (?, '{SHARED}')", (value if value in known else OTHER,))
+            in_shared &= Condition(f"{name} = ?", (value,))
             if value not in known:
                 also &= Condition(f"{name} = ?", (value,))
-    given = {name: value for name, value in equal.items() if value is not None}
-    matching = "".join(f" AND {name} = ?" for name in given)
-    return Condition(f"users > 0{matching}", tuple(given.values())), also
+    return matching, also, in_shared
