@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import sqlalchemy as sa
+
 from sidecar.domain.units import SECOND_US
 from sidecar.store import (
     Store,
@@ -12,6 +14,7 @@ from sidecar.store.log import span_outbox
 from sidecar.store.values import Backlog
 from tests.support.events import BEGIN_US, Phone
 from tests.support.stores import opened
+from tests.support.work import counted
 
 
 async def test_a_session_is_one_trace_whose_first_event_is_the_root(store: Store) -> None:
@@ -63,3 +66,25 @@ async def test_without_an_exporter_no_span_is_pending(tmp_path: Path) -> None:
     await store.append([Phone("alice").says("CONNECTED", "SUCCESS", at=0)])
     assert (await store.read(span_outbox.backlog)).spans == 0
     await store.close()
+
+
+async def test_the_oldest_span_is_found_at_once_however_many_other_events_lie_before_it(store: Store) -> None:
+    alice, work = Phone("alice"), []
+    await store.append([alice.says("CONNECTED", "SUCCESS", at=0)])
+    await store.write(span_outbox.acknowledge, 1, 1)
+    for at in (1, 2):
+        await store.append([alice.event("login_result", at, details={"code": 0}) for _ in range(500 * at)])
+        await store.append([alice.says("CONNECTED", "SUCCESS", at=at)])
+
+        def read(connection: sa.Connection) -> None:
+            with counted(connection) as done:
+                span_outbox.backlog(connection)
+            work.append(done.steps)
+
+        await store.read(read)
+        assert (await store.read(span_outbox.backlog)).oldest_us == BEGIN_US + SECOND_US
+    # So is the next one, once the first is acknowledged.
+    await store.write(span_outbox.acknowledge, 502, 1)
+    await store.read(read)
+    assert (await store.read(span_outbox.backlog)) == Backlog(1, BEGIN_US + 2 * SECOND_US)
+    assert max(work) < 200

@@ -46,10 +46,14 @@ class SpanFollower:
 
     def follow(self, connection: sa.Connection, applied: Sequence[Applied], _now_us: int, /) -> None:
         """Extends the open run to the last of the events."""
-        spans = sum(1 for one in applied if one.event.type == CONNECTION_STATE_CHANGED)
-        if spans:
-            sql = "UPDATE span_outbox SET spans = spans + ?, last_position = ? WHERE is_open"
-            connection.exec_driver_sql(sql, (spans, applied[-1].position))
+        positions = [one.position for one in applied if one.event.type == CONNECTION_STATE_CHANGED]
+        if positions:
+            # An empty run begins at its first span, so that the events before it are not searched for the oldest.
+            sql = (
+                "UPDATE span_outbox SET first_position = CASE WHEN spans = 0 THEN ? ELSE first_position END,"
+                " spans = spans + ?, last_position = ? WHERE is_open"
+            )
+            connection.exec_driver_sql(sql, (positions[0], len(positions), positions[-1]))
 
 
 def claim(connection: sa.Connection, after: int, limit: int) -> list[PendingSpan]:
@@ -81,17 +85,23 @@ def acknowledge(connection: sa.Connection, through: int, spans: int, losses: Seq
 
 def _remove(connection: sa.Connection, through: int, spans: int) -> None:
     run = connection.exec_driver_sql(
-        "SELECT first_position, is_open, spans FROM span_outbox WHERE first_position <= ? AND last_position >= ?",
+        "SELECT first_position, last_position, is_open, spans FROM span_outbox"
+        " WHERE first_position <= ? AND last_position >= ?",
         (through, through),
     ).first()
     if run is None:
         return
-    first, is_open, pending = run
+    first, last, is_open, pending = run
     if pending <= spans and not is_open:
         connection.exec_driver_sql("DELETE FROM span_outbox WHERE first_position = ?", (first,))
         return
+    # As above: the run continues with its next span, which is searched once.
+    following = (
+        f"SELECT MIN(position) FROM events WHERE position > ? AND position <= ? AND type = '{CONNECTION_STATE_CHANGED}'"
+    )
+    begins = connection.exec_driver_sql(following, (through, last)).scalar() if pending > spans else None
     sql = "UPDATE span_outbox SET first_position = ?, spans = ? WHERE first_position = ?"
-    connection.exec_driver_sql(sql, (through + 1, max(0, pending - spans), first))
+    connection.exec_driver_sql(sql, (through + 1 if begins is None else begins, max(0, pending - spans), first))
 
 
 def give_up(connection: sa.Connection, through: int, now_us: int, problem: str) -> int:
