@@ -60,6 +60,11 @@ def capital(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}"
 
 
+def grouped(number: int, most: int | None = None) -> str:
+    """A number with its digits in groups; with ``+`` if it was counted up to ``most`` and reached it."""
+    return f"{number:,}" + ("+" if most is not None and number >= most else "")
+
+
 def sentence(text: str) -> str:
     """``text`` with a capital first letter and a full stop."""
     begun = capital(text)
@@ -115,7 +120,7 @@ def _environment() -> Environment:
         person=person,
         sentence=sentence,
         short=short,
-        grouped="{:,}".format,
+        grouped=grouped,
         field=getattr,
         wrong_clock=wrong_by_us,
     )

@@ -27,7 +27,7 @@ from dashboard.text.language import gettext as _
 from sidecar import access
 from sidecar.alerting import AlertReaction, pending
 from sidecar.alerting.pending import Pending
-from sidecar.alerting.silence_form import NotPossibleError, SilenceRequest, silence_of
+from sidecar.alerting.silence_form import NotPossibleError, SilenceRequest, create, silence_of
 from sidecar.alerting.tables import alert_log, message_rows, notifications, storm_rows
 from sidecar.alerting.tables.alert_values import AlertFilter
 from sidecar.domain.alerts.alert import FIRING, Alert
@@ -168,7 +168,7 @@ async def silence(
     given = await read_form(request)
     form = SilenceRequest(matchers=dict(about), reason=given.get("reason", ""), duration=given.get("duration", ""))
     wanted = silence_of(form, access.who(request), now_us, access.app_of(request))
-    await store.write(reaction.silence, wanted)
+    await create(store, reaction.silence, wanted)
 
 
 async def alert_values(store: Store, found: Alert, own: int | None, now_us: int, cursor: str = "") -> dict[str, Any]:

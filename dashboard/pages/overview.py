@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from dashboard.page import grouped
 from dashboard.page_request import Loader, PageRequest, View
 from dashboard.parts import chart
 from dashboard.site import Page, Site
@@ -84,6 +85,7 @@ def _views(site: Site) -> dict[str, Loader]:
             "day": chart.day(buckets, now_us),
             "signs": await signs(store, now_us, site.problems(), app_id=app_id),
             "rejected": await store.read(rejected_events.count_since, now_us - _REJECTED_US, app_id),
+            "rejected_most": rejected_events.COUNTED_MOST,
             "losses": await store.read(span_outbox.newest_losses, _LOSSES) if app_id is None else [],
             "firing": await store.read(alert_log.counts, app_id),
             "storms": await _storms(app_id),
@@ -148,6 +150,6 @@ async def _channels(store: Store) -> Sign:
         return Sign(_("Channels"), text, well=False)
     if dead:
         text = ngettext("%(count)s message not delivered", "%(count)s messages not delivered", dead)
-        return Sign(_("Channels"), text % {"count": f"{dead:,}"}, well=False)
+        return Sign(_("Channels"), text % {"count": grouped(dead, notifications.COUNTED_MOST)}, well=False)
     text = ngettext("%(count)s message waiting", "%(count)s messages waiting", owed)
-    return Sign(_("Channels"), text % {"count": f"{owed:,}"}, well=True)
+    return Sign(_("Channels"), text % {"count": grouped(owed, notifications.COUNTED_MOST)}, well=True)

@@ -11,14 +11,13 @@ from dashboard.page_request import Loader, PageRequest, View
 from dashboard.site import Page, Site
 from dashboard.text.alert_texts import DURATIONS
 from sidecar import access
-from sidecar.alerting.silence_form import NotPossibleError, SilenceRequest, silence_of
+from sidecar.alerting.silence_form import NotPossibleError, SilenceRequest, create, silence_of
 from sidecar.alerting.tables import silence_rows
 from sidecar.domain.alerts.alert import Alert
 from sidecar.domain.texts import Text
 from sidecar.store import Store
 from sidecar.web.forms import form_token, read_form
 
-_SHOWN: Final = 200
 _FIELDS: Final = ("kind", "user_id", "app_id", "duration", "reason")
 
 
@@ -55,12 +54,12 @@ def _routes(site: Site) -> list[web.AbstractRouteDef]:
         try:
             form = SilenceRequest(matchers=matchers, reason=reason, duration=given.get("duration", ""))
             wanted = silence_of(form, who, now_us, own)
+            if previews:
+                hidden = await store.read(silence_rows.alerts_hidden_by, wanted)
+                return await shown(request, given, hidden=hidden)
+            await create(store, reaction.silence, wanted)
         except NotPossibleError as error:
             return await shown(request, given, error.text)
-        if previews:
-            hidden = await store.read(silence_rows.alerts_hidden_by, wanted)
-            return await shown(request, given, hidden=hidden)
-        await store.write(reaction.silence, wanted)
         raise web.HTTPSeeOther("/silences")
 
     async def end(request: web.Request) -> web.Response:
@@ -76,11 +75,11 @@ PAGE: Final = Page(views=_views, routes=_routes)
 
 
 async def _values(store: Store, now_us: int, own: int | None) -> dict[str, Any]:
-    found = await store.read(silence_rows.every, own)
+    found = await store.read(silence_rows.listed, own)
     return {
         "tab": "silences",
         "now_us": now_us,
-        "silences": found[:_SHOWN],
+        "silences": found,
         "durations": DURATIONS,
         "given": dict.fromkeys(_FIELDS, ""),
         "problem": None,

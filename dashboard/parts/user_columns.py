@@ -7,7 +7,9 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from dashboard.page import grouped
 from dashboard.text.language import marked
+from sidecar.store.users import client_rows
 from sidecar.store.users.user_query import ListedUser
 
 
@@ -36,6 +38,10 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     type: Literal["string", "int64", "bool_"] | None = "string"
     value: Callable[[ListedUser], str | int | None] | None = None
     page: PageColumn | None = None
+
+
+def _live_devices(found: ListedUser) -> str:
+    return grouped(found.live_clients, client_rows.COUNTED_MOST)
 
 
 COLUMNS: Final = (
@@ -93,7 +99,7 @@ COLUMNS: Final = (
         name="live_clients",
         type="int64",
         value=lambda found: found.live_clients,
-        page=PageColumn(key="devices", title=marked("Live devices"), value=lambda found: found.live_clients),
+        page=PageColumn(key="devices", title=marked("Live devices"), value=_live_devices),
     ),
 )
 PAGE_COLUMNS: Final = {column.page.key: column.page for column in COLUMNS if column.page is not None}

@@ -248,15 +248,17 @@ class AlertReaction:
             unit.settle()
         return Publishing(alert, unit.changes)
 
-    def silence(self, connection: sa.Connection, wanted: Silence) -> Publishing[Silence]:
-        """Stores a silence: from now on it suppresses what it matches."""
+    def silence(self, connection: sa.Connection, wanted: Silence) -> Publishing[Silence | None]:
+        """Stores a silence: from now on it suppresses what it matches. None where too many have not ended."""
+        if not silence_rows.has_room(connection):
+            return Publishing(None, None)
         return Publishing(silence_rows.add(connection, wanted), Commit(alert_log=True))
 
     def end_silence(
         self, connection: sa.Connection, silence_id: int, now_us: int, app_id: int | None = None
     ) -> Publishing[bool]:
         """Ends a silence now, and notifies of what it hid and still fires; whether there was one."""
-        if all(one.id != silence_id for one in silence_rows.every(connection, app_id)):
+        if silence_rows.one(connection, silence_id, app_id) is None:
             return Publishing(False, None)
         done = silence_rows.end(connection, silence_id, now_us)
         unit = self._unit(connection, now_us)
@@ -296,7 +298,7 @@ class AlertReaction:
         self, connection: sa.Connection, unit: UnitOfWork, due: Sequence[Waiting], now_us: int
     ) -> list[Waiting]:
         unsuppressed = {one.alert_id for one in due if one.fires and one.suppressed_by is None}
-        silenced = silence_rows.silenced(connection, unsuppressed, now_us)
+        silenced = silence_rows.silenced(connection, sorted(unsuppressed), now_us)
         for alert in silenced.values():
             unit.firing.suppress(unit.firing.own(alert), states.SUPPRESSED_SILENCED, now_us)
         to_send, suppressed = [], defaultdict(list)

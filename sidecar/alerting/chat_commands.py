@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from sidecar.alerting import silence_form
 from sidecar.alerting.alert_reaction import AlertReaction
 from sidecar.alerting.notify.message_templates import Literal
 from sidecar.alerting.payloads import moment, user_url
@@ -135,7 +136,7 @@ class ChatCommands:
         request = SilenceRequest(matchers={"user_id": user}, reason=reason, duration=duration)
         wanted = silence_of(request, author.name, now_us, author.app_id)
         hidden = await self._store.read(silence_rows.alerts_hidden_by, wanted)
-        made = await self._store.write(self._reaction.silence, wanted)
+        made = await silence_form.create(self._store, self._reaction.silence, wanted)
         until = moment(made.ends_at_us).strftime("%Y-%m-%d %H:%M UTC")
         about = author.literal(user)
         return f"Silence {made.id}: alerts about {about} call nobody until {until} ({len(hidden)} of them fire now)."

@@ -58,12 +58,12 @@ def page(connection: sa.Connection, reaction: AlertReaction, wanted: AlertFilter
         return is_on and wanted.kind in {None, kind} and wanted.severity in {None, rule.severity}
 
     found: list[Pending] = []
+    following = None
     of_a_part = wanted.app_id is None and wanted.user_id is None and wanted.cursor is None
     if of_a_part and is_wanted(ExportStalled.kind):
         found += _parts(reaction, now_us)
-    following = None
     if is_wanted(OfflineTooLong.kind):
-        users = _users(connection, reaction, wanted, now_us)
+        users, following = _users(connection, reaction, wanted, now_us)
         if len(users) > wanted.limit:
             users = users[: wanted.limit]
             following = users[-1][0]
@@ -89,11 +89,12 @@ def _parts(reaction: AlertReaction, now_us: int) -> list[Pending]:
 
 def _users(
     connection: sa.Connection, reaction: AlertReaction, wanted: AlertFilter, now_us: int
-) -> list[tuple[int, Pending]]:
-    """By the key of the user; one more than the limit where there are more."""
+) -> tuple[list[tuple[int, Pending]], int | None]:
+    """By the key of the user, one more than the limit where there are more; and the key of the last looked at."""
     limit_us = reaction.policy.thresholds.offline_too_long_us
+    users, last = rule_reads.offline_since(connection, now_us - limit_us, wanted)
     found = []
-    for user_key, who, since_us in rule_reads.offline_since(connection, now_us - limit_us, wanted):
+    for user_key, who, since_us in users:
         started_us = min(since_us, now_us)
         pending = Pending(
             kind=OfflineTooLong.kind,
@@ -103,4 +104,4 @@ def _users(
             summary=OfflineTooLong.summary(who[1], now_us - started_us),
         )
         found.append((user_key, pending))
-    return found
+    return found, last

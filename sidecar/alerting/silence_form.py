@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Final
 
 import msgspec
+import sqlalchemy as sa
 
+from sidecar.alerting.tables import silence_rows
 from sidecar.domain.alerts.routing import MATCHED, Silence
 from sidecar.domain.texts import Sentence
 from sidecar.domain.units import DAY_US, SECOND_US
 from sidecar.errors import ZimwatchError
 from sidecar.settings import duration_us
+from sidecar.store import Store
+from sidecar.store.values import Publishing
 
 _LONGEST_US: Final = 366 * DAY_US
 # Each is compared with each alert.
@@ -31,6 +36,9 @@ TOO_MANY_VALUES: Final = Sentence(
     "silence.too_many_values", "matchers have %(count)s values together; a silence has %(most)s at most"
 )
 NO_MATCHERS: Final = Sentence("silence.no_matchers", "matchers is empty: such a silence would hide every alert")
+TOO_MANY: Final = Sentence(
+    "silence.too_many", "%(most)s silences have not ended, which is the limit: end those that are no longer needed"
+)
 NO_OFFSET: Final = Sentence("silence.no_offset", "%(name)s needs an offset from UTC, such as 2026-11-24T12:00:00Z")
 
 
@@ -78,6 +86,16 @@ def silence_of(given: SilenceRequest, who: str, now_us: int, app_id: int | None 
         created_at_us=now_us,
         app_id=app_id,
     )
+
+
+async def create(
+    store: Store, add: Callable[[sa.Connection, Silence], Publishing[Silence | None]], wanted: Silence
+) -> Silence:
+    """Stores a silence by ``add``, and returns it with its id; NotPossibleError where too many have not ended."""
+    created = await store.write(add, wanted)
+    if created is None:
+        raise NotPossibleError(TOO_MANY(most=silence_rows.SILENCES_MOST))
+    return created
 
 
 def _matchers(given: SilenceRequest) -> dict[str, tuple[str, ...]]:

@@ -18,7 +18,7 @@ from sidecar.alerting.tables.storm_rows import Windows
 from sidecar.domain.alerts import alert as states
 from sidecar.domain.alerts.alert import Alert, Subject
 from sidecar.domain.alerts.firing import Entry, Firing
-from sidecar.domain.alerts.routing import Silence, receivers_for
+from sidecar.domain.alerts.routing import Silences, receivers_for
 from sidecar.domain.alerts.rule_set import RuleSet, switches_of
 from sidecar.domain.alerts.watchlist import Watch
 from sidecar.store.values import Commit
@@ -32,7 +32,8 @@ class UnitOfWork:
         self._policy = policy
         self._now_us = now_us
         limits = policy.thresholds
-        self.firing = Firing(alert_log.AlertLog(connection))
+        # One more than makes an alert flap: further ones change nothing.
+        self.firing = Firing(alert_log.AlertLog(connection, limits.flap_count + 1))
         self.watch = Watch(switches_of(limits))
         self.windows = Windows(connection)
         self.rules = RuleSet(self.firing, limits, self.watch, self.windows, began_us)
@@ -72,13 +73,13 @@ class UnitOfWork:
     # Silences.
 
     @cached_property
-    def silences(self) -> list[Silence]:
+    def silences(self) -> Silences:
         """The silences that have not ended."""
-        return silence_rows.not_ended(self.connection, self._now_us)
+        return Silences(silence_rows.not_ended(self.connection, self._now_us))
 
     def is_silenced(self, alert: Alert) -> bool:
         """Whether a silence hides the alert now."""
-        return any(one.hides(alert, self._now_us) for one in self.silences)
+        return self.silences.hide(alert, self._now_us)
 
     def end_silences(self, at_once: int) -> None:
         """Silences have ended: notifies of what they hid and still fires."""

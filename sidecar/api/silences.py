@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from sidecar import access
-from sidecar.alerting import AlertReaction
+from sidecar.alerting import AlertReaction, silence_form
 from sidecar.alerting.silence_form import SilenceRequest, silence_of
 from sidecar.alerting.tables import silence_rows
 from sidecar.api import json_views
@@ -20,7 +20,7 @@ def routes(store: Store, reaction: AlertReaction, clock: Clock) -> list[web.Abst
     """The calls about silences."""
 
     async def silences(request: web.Request) -> web.Response:
-        found = await store.read(silence_rows.every, access.app_of(request))
+        found = await store.read(silence_rows.listed, access.app_of(request))
         return json_views.response({"silences": [json_views.silence_view(one, clock()) for one in found]})
 
     async def create(request: web.Request) -> web.Response:
@@ -32,7 +32,7 @@ def routes(store: Store, reaction: AlertReaction, clock: Clock) -> list[web.Abst
         if request.query.get("dry_run") in {"1", "true"}:
             preview = json_views.silence_view(wanted, now_us) | {"id": None}
             return json_views.response({"silence": preview, "hides": hides})
-        created = await store.write(reaction.silence, wanted)
+        created = await silence_form.create(store, reaction.silence, wanted)
         return json_views.response(json_views.silence_view(created, now_us) | {"hides": hides}, 201)
 
     async def end(request: web.Request) -> web.Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -10,20 +11,23 @@ from typing import Any
 import msgspec
 import pytest
 
-from sidecar.alerting import alert_reaction
+from sidecar.alerting import alert_reaction, pending
 from sidecar.alerting.alert_reaction import (
     AT_ONCE,
     AlertReaction,
     Gathered,
     Policy,
 )
+from sidecar.alerting.tables import alert_log, rule_reads
+from sidecar.alerting.tables.alert_values import AlertFilter
+from sidecar.domain.alerts.alert import Alert
 from sidecar.domain.alerts.thresholds import Thresholds
 from sidecar.domain.lease import Leases, LeaseTime
 from sidecar.domain.units import SECOND_US
 from sidecar.store.log import event_log
 from sidecar.store.log.event_log import Batch
 from sidecar.store.users.projections import Projections
-from tests.support.events import Phone
+from tests.support.events import APP_ID, Phone
 from tests.support.memory import traced
 from tests.support.timeline import OPS, Timeline, firing, repeated, resolved, us
 
@@ -167,3 +171,70 @@ def _lived_through(folder: Path) -> tuple[list[Any], list[Any]]:
     sent = [(at, wanted.what, wanted.kind, wanted.user_id) for at, wanted, _ in story.sent]
     story.close()
     return sorted(alerts, key=str), sorted(sent, key=str)
+
+
+@pytest.mark.parametrize("most", [3, 5_000])
+def test_pages_of_each_filter_have_each_alert_once_however_few_are_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr(alert_log, "LOOKED_AT_MOST", most)
+    story = Timeline(tmp_path)
+    for number in range(12):
+        story.at(number).login(f"user-{number}").kicked(f"user-{number}")
+        story.at(number + 0.1).says(f"user-{number}", "DISCONNECTED", "TOKEN_EXPIRED", "tablet")
+    story.at(20).acknowledged(3).acknowledged(11)
+    for number in range(0, 12, 2):
+        story.at(30).login(f"user-{number}")
+    story.live(until=31)
+    story.is_counted()
+    with story.database.connect() as connection:
+        every = alert_log.page(connection, AlertFilter(limit=1_000)).alerts
+        for state, kind, user_id, severity, app_id in itertools.product(
+            (None, "firing", "resolved", "acknowledged"),
+            (None, "kicked_out", "token_expired"),
+            (None, "user-3", "user-4"),
+            (None, "critical", "warning"),
+            (None, APP_ID, APP_ID + 1),
+        ):
+            wanted = AlertFilter(state=state, kind=kind, user_id=user_id, severity=severity, app_id=app_id, limit=2)
+            found: list[Alert] = []
+            while True:
+                page = alert_log.page(connection, wanted)
+                found += page.alerts
+                if page.next_cursor is None:
+                    break
+                wanted = msgspec.structs.replace(wanted, cursor=page.next_cursor)
+            assert found == [
+                one
+                for one in every
+                if state in {None, one.state, one.acknowledged_at_us and "acknowledged"}
+                and (state != "acknowledged" or one.state == "firing")
+                and kind in {None, one.kind}
+                and user_id in {None, one.subject.user_id}
+                and severity in {None, one.severity}
+                and app_id in {None, one.subject.app_id}
+            ]
+    story.close()
+
+
+def test_pages_of_an_app_have_each_pending_user_once_however_few_are_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rule_reads, "LOOKED_AT_MOST", 4)
+    story = Timeline(tmp_path)
+    for number in range(20):
+        phone = Phone(f"user-{number:02}", app_id=1 + number % 3)
+        story.at(0).event(phone.says("CONNECTED", "SUCCESS", 0))
+        story.at(1).event(phone.says("RECONNECTING", "LOGIN_INTERRUPTED", 1))
+    story.live(until=2)
+    for app_id in (1, 3, 4):
+        wanted, names = AlertFilter(app_id=app_id, limit=2), []
+        with story.database.connect() as connection:
+            while True:
+                page = pending.page(connection, story.reaction, wanted, us(2))
+                names += [one.subject.user_id for one in page.pending]
+                if page.next_cursor is None:
+                    break
+                wanted = msgspec.structs.replace(wanted, cursor=page.next_cursor)
+        assert names == [f"user-{number:02}" for number in reversed(range(20)) if 1 + number % 3 == app_id]
+    story.close()

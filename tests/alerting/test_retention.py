@@ -128,7 +128,7 @@ def test_no_id_is_reused(timeline: Timeline) -> None:
     timeline.live(until=LONG_AFTER + 1)
     assert [(alert.id, alert.subject.user_id) for alert in timeline.alerts()] == [(2, "bob"), (1, "alice")]
     with timeline.database.connect() as connection:
-        assert [one.id for one in silence_rows.every(connection)] == [2, 1]
+        assert [one.id for one in silence_rows.listed(connection)] == [2, 1]
 
 
 def test_ended_silences_go_and_active_ones_stay(timeline: Timeline) -> None:
@@ -136,7 +136,7 @@ def test_ended_silences_go_and_active_ones_stay(timeline: Timeline) -> None:
     timeline.at(1).silenced(10, user_id="dave").at(LONG_AFTER).pruned()
     timeline.live(until=LONG_AFTER)
     with timeline.database.connect() as connection:
-        assert [one.matchers["user_id"] for one in silence_rows.every(connection)] == [("dave",), ("bob",)]
+        assert [one.matchers["user_id"] for one in silence_rows.listed(connection)] == [("dave",), ("bob",)]
 
 
 def test_kept_alerts_do_not_delay_the_deletion_of_others(timeline: Timeline) -> None:

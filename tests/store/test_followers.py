@@ -157,12 +157,17 @@ async def test_an_older_database_is_followed_from_its_newest_event_on(tmp_path: 
     await store.close()
     with closing(sqlite3.connect(tmp_path / DATABASE)) as connection, connection:
         connection.execute("DROP TABLE followers")
+        for table in ("alert_counts", "alert_members"):
+            connection.execute(f"DROP TABLE {table}")
+        for index in ("alerts_by_kind", "alerts_firing_by_id", "alerts_acknowledged", "storm_members_held"):
+            connection.execute(f"DROP INDEX {index}")
         for now, then in (("suppressed_by", "held"), ("routed", "owed"), ("notified", "told")):
             connection.execute(f"ALTER TABLE alerts RENAME COLUMN {now} TO {then}")
         connection.execute("DROP INDEX clients_by_lease")
         connection.execute("ALTER TABLE clients DROP COLUMN heartbeat_after_s")
         for column in ("heartbeat_after_s", "heartbeat_clients", "holds_heartbeats"):
             connection.execute(f"ALTER TABLE lease_stretches DROP COLUMN {column}")
+        connection.execute("ALTER TABLE storm_members DROP COLUMN held")
         connection.execute("UPDATE alembic_version SET version_num = '0020_rules_in_tables'")
     store = opened(tmp_path, Notes(), export_spans=True)
     assert [await store.read(cursor, name) for name in ("minutes", "spans", "notes")] == [2, 2, 2]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
@@ -18,7 +19,7 @@ from sidecar.domain.alerts.thresholds import Thresholds
 from sidecar.domain.units import SECOND_US
 from sidecar.store import Store
 from tests.store.test_upgrade import migrate
-from tests.support.events import BEGIN_US, Phone
+from tests.support.events import APP_ID, BEGIN_US, Phone
 from tests.support.process import DATABASE
 
 FIXTURE = Path(__file__).with_name("database_0019.sql")
@@ -86,6 +87,8 @@ FIRING = [
 
 async def test_what_fired_fires_still_and_nothing_begins_that_had_its_alert(later: Later) -> None:
     assert await later.firing() == FIRING
+    assert await later.store.read(alert_log.counts) == Counter(kind for kind, _, _ in FIRING)
+    assert sum((await later.store.read(alert_log.counts, APP_ID)).values()) == len(FIRING)
     await later.at(STOPPED + 1)
     assert await later.firing() == FIRING
     bob = (await later.alerts(user_id="bob"))[0]

@@ -84,15 +84,18 @@ async def test_there_are_so_many_groups_and_empty_ones_make_room(
 ) -> None:
     monkeypatch.setattr(user_counts, "GROUPS_MOST", 10)
     store = opened(tmp_path)
-    mallory = Phone("mallory")
+    mallory, keys = Phone("mallory"), set()
     for at in range(60):
         reason = ("SUCCESS", "LOGIN_TIMEOUT", "KICKED_OUT", "TOKEN_EXPIRED")[at % 4]
         platform = ("Web", "Android", "IPhoneOS", "IPadOS", "MacOS")[at % 5]
+        await store.append([mallory.says("CONNECTED", "SUCCESS", at, platform=platform)])
         await store.append([mallory.says("DISCONNECTED", reason, at, platform=platform)])
+        keys.update((one.platform, one.reason) for one in await groups(store))
         found = await groups(store)
         assert len(found) <= 10
         assert [one.users for one in found if one.users] == [1]
         assert user_counts.SHARED not in {one.platform for one in found}
+    assert len(keys) >= 20
     await store.append([Phone(f"user-{n}").says("CONNECTED", "SUCCESS", 0, platform=p) for n, p in enumerate("abc")])
     # Across a restart too.
     await store.close()

@@ -68,6 +68,7 @@ PAGES = (
     f"/v1/summary?app_id={APP_ID}",
     "/v1/rejected",
     "/v1/alerts",
+    f"/v1/alerts?state=pending&app_id={APP_ID}",
     "/v1/alerts/1",
     "/v1/alerts/undelivered",
     "/v1/silences",

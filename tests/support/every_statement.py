@@ -27,6 +27,7 @@ from sidecar.store.log import event_log, log_reads, span_outbox
 from sidecar.store.users import (
     client_history,
     client_rows,
+    user_counts,
     user_list,
 )
 from sidecar.store.users.user_query import UserQuery
@@ -43,6 +44,7 @@ def execute_everything(folder: Path) -> None:
     """Runs all of it, on databases in this folder."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(client_history, "BLOCK_EVENTS", 4)  # so that a short history has many blocks
+        patch.setattr(user_counts, "GROUPS_MOST", 3)  # so that some are dropped, and others shared
         for part in (every_page, _events, _behind, _retention):
             (own := folder / part.__name__).mkdir()
             asyncio.run(part(own))
@@ -113,7 +115,12 @@ async def _behind(folder: Path) -> None:
     store = _opened(folder, machine)
     await store.append([Phone("alice").says("CONNECTED", "SUCCESS", at=0)])
     await store.write(_sent_back)
-    await store.append([Phone("bob").says("CONNECTED", "SUCCESS", at=1)])
+    bob = Phone("bob")
+    await store.append([bob.says("CONNECTED", "SUCCESS", at=1)])
+    # Groups that become empty, until there is no room.
+    for reason in ("LOGIN_TIMEOUT", "KICKED_OUT", "TOKEN_EXPIRED", "UNREGISTERED"):
+        await store.append([bob.says("CONNECTED", "SUCCESS", at=2)])
+        await store.append([bob.says("DISCONNECTED", reason, at=2)])
     for name in ("spans", "minutes"):
         await caught_up(store, name)
     await store.close()

@@ -10,7 +10,7 @@ The rules, the alert log and the plan of messages are the real ones; the time is
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
@@ -245,6 +245,7 @@ class Timeline:
             assert found is not None, f"{want.wanted} between {want.earliest} and {want.latest}: {self._sent_text()}"
             left.remove(found)
         assert not left, f"not wanted: {[(at, wanted) for at, wanted, _ in left]}"
+        self.is_counted()
 
     def live(self, until: float) -> None:
         """Up to and with that second."""
@@ -279,6 +280,12 @@ class Timeline:
         """Newest first."""
         with self.database.connect() as connection:
             return alert_log.page(connection, AlertFilter(limit=1_000_000, **wanted)).alerts
+
+    def is_counted(self) -> None:
+        """The counts of firing alerts are those of the alerts."""
+        firing = Counter(one.kind for one in self.alerts(state="firing"))
+        with self.database.connect() as connection:
+            assert alert_log.counts(connection) == firing
 
     def close(self) -> None:
         if self._connection is not None:

@@ -51,6 +51,29 @@ def counted(connection: sa.Connection) -> Iterator[Work]:
         work.leave(connection)
 
 
+@contextlib.contextmanager
+def of_reads(store: Store) -> Iterator[Work]:
+    """Counts what is read of the store on any connection until the context ends."""
+    work = Work()
+    database: Any = store._database
+    reading = database.reading
+
+    @contextlib.contextmanager
+    def watched() -> Iterator[sa.Connection]:
+        with reading() as connection:
+            work.watch(connection)
+            try:
+                yield connection
+            finally:
+                work.leave(connection)
+
+    database.reading = watched
+    try:
+        yield work
+    finally:
+        database.reading = reading
+
+
 async def of_append(store: Store, events: Sequence[Event]) -> Work:
     """What the writer does for these events, in one transaction."""
     work = Work()

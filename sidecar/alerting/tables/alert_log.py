@@ -5,6 +5,7 @@ Writes run in the writer's thread, in the transaction of their cause.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import Any, Final
@@ -26,8 +27,17 @@ _SUBJECT = ("app_id", "user_id", "other")
 _JSON = ("labels", "facts")
 # ORDER BY +id reads the index of firing alerts; ORDER BY id would read every alert in the order of the key.
 IS_FIRING: Final = f"state = '{FIRING}'"
-# How many of the newest alerts a resumed stream looks through.
+# How many of the newest alerts a resumed stream looks through, and a page of a filter that no index answers.
 _RECENT = 5_000
+LOOKED_AT_MOST: Final = 5_000
+# How many of the newest alerts are counted for the users with the most.
+_COUNTED_MOST: Final = 20_000
+# The app of what is about none, in the table of counts.
+_NO_APP: Final = -1
+_COUNT: Final = (
+    "INSERT INTO alert_counts (kind, app_id, firing) VALUES (?, ?, ?)"
+    " ON CONFLICT (kind, app_id) DO UPDATE SET firing = alert_counts.firing + excluded.firing"
+)
 
 _UPSERT = mapping.upsert(alerts)
 _values_of = attrgetter(*(f"subject.{name}" if name in _SUBJECT else name for name in _COLUMNS))
@@ -65,13 +75,28 @@ def write(connection: sa.Connection, changed: Sequence[Alert], entries: Sequence
     if rows:
         sql = "INSERT INTO alert_history (alert_id, at_us, what, who, position, text) VALUES (?, ?, ?, ?, ?, ?)"
         connection.exec_driver_sql(sql, rows)
+    _count(connection, entries)
+
+
+def _count(connection: sa.Connection, entries: Sequence[Entry]) -> None:
+    firing: Counter[tuple[str, int]] = Counter()
+    for what, by in (("opened", 1), ("resolved", -1)):
+        for alert in {entry.alert.id: entry.alert for entry in entries if entry.what == what}.values():
+            app_id = alert.subject.app_id
+            firing[alert.kind, _NO_APP if app_id is None else app_id] += by
+    if changed := [(*key, by) for key, by in firing.items() if by]:
+        connection.exec_driver_sql(_COUNT, changed)
 
 
 class AlertLog:
-    """The reads of a :class:`sidecar.domain.alerts.firing.Firing` in one transaction."""
+    """The reads of a :class:`sidecar.domain.alerts.firing.Firing` in one transaction.
 
-    def __init__(self, connection: sa.Connection) -> None:
+    ``openings_most``: how many openings of alerts with one fingerprint are counted.
+    """
+
+    def __init__(self, connection: sa.Connection, openings_most: int = 1_000) -> None:
         self._connection = connection
+        self._openings_most = openings_most
 
     def about_users(self, users: Collection[UserId], /) -> Iterable[Alert]:
         """The firing alerts about these users."""
@@ -88,13 +113,12 @@ class AlertLog:
         return (alert_of(row) for row in select_many(self._connection, sql, fingerprints))
 
     def times_opened(self, fingerprints: Sequence[str], since_us: int, now_us: int, /) -> dict[str, int]:
-        """How often alerts with these fingerprints opened from ``since_us`` to ``now_us``, if at all."""
+        """How often alerts with these fingerprints opened from ``since_us`` to ``now_us``."""
         # Not later than now: after the clock was set back, earlier openings would count for too long.
-        sql = (
-            "SELECT fingerprint, COUNT(*) FROM alerts WHERE fingerprint IN ({})"
-            f" AND opened_at_us BETWEEN {since_us} AND {now_us} GROUP BY fingerprint"
-        )
-        return {row[0]: row[1] for row in select_many(self._connection, sql, fingerprints)}
+        opened = f"fingerprint = wanted.fingerprint AND opened_at_us BETWEEN {since_us} AND {now_us}"
+        times = f"SELECT COUNT(*) FROM (SELECT 1 FROM alerts WHERE {opened} LIMIT {self._openings_most}) AS counted"
+        sql = f"WITH wanted (fingerprint) AS (VALUES {{}}) SELECT fingerprint, ({times}) FROM wanted"
+        return {row[0]: row[1] for row in select_many(self._connection, sql, fingerprints, mark="(?)")}
 
     def next_id(self) -> int:
         """The id of the next alert that opens."""
@@ -156,22 +180,48 @@ def firing_suppressed(connection: sa.Connection, suppressed_by: str) -> list[int
 
 
 def page(connection: sa.Connection, wanted: AlertFilter) -> AlertPage:
-    """A page of alerts, newest first."""
+    """A page of alerts, newest first.
+
+    It may be short although more follow: of a filter that no index answers it looks at :data:`LOOKED_AT_MOST` alerts.
+    """
     column = alerts.c
-    query = sa.select(*alerts.columns).order_by(column.id.desc()).limit(wanted.limit + 1)
-    if wanted.state == "acknowledged":
-        query = query.where(column.state == FIRING, column.acknowledged_at_us.is_not(None))
-    elif wanted.state is not None:
-        query = query.where(column.state == wanted.state)
-    for name in ("kind", "severity", "app_id", "user_id"):
-        value = getattr(wanted, name)
-        if value is not None:
-            query = query.where(column[name] == value)
+    found_by, others = _filters(wanted)
     if wanted.cursor is not None:
-        query = query.where(column.id < wanted.cursor)
+        found_by.append(column.id < wanted.cursor)
+    last: int | None = None
+    if others:
+        ids = sa.select(column.id).where(*found_by).order_by(column.id.desc()).limit(1).offset(LOOKED_AT_MOST - 1)
+        last = connection.execute(ids).scalar()
+        others = [*others, column.id >= last] if last is not None else others
+    query = sa.select(*alerts.columns).where(*found_by, *others).order_by(column.id.desc()).limit(wanted.limit + 1)
     found = [alert_of(row) for row in connection.execute(query)]
     shown = found[: wanted.limit]
-    return AlertPage(shown, shown[-1].id if len(found) > wanted.limit else None)
+    return AlertPage(shown, shown[-1].id if len(found) > wanted.limit else last)
+
+
+def _filters(wanted: AlertFilter) -> tuple[list[Any], list[Any]]:
+    """The conditions that an index answers in the order of ids, and the others."""
+    column = alerts.c
+    # As literals, because the indexes are partial.
+    state: list[Any] = []
+    if wanted.state in {FIRING, "acknowledged"}:
+        state.append(sa.text(IS_FIRING))
+    elif wanted.state is not None:
+        state.append(column.state == wanted.state)
+    if wanted.state == "acknowledged":
+        state.append(sa.text("acknowledged_at_us IS NOT NULL"))
+    names = ("user_id", "kind", "severity", "app_id")
+    equal = {name: column[name] == value for name in names if (value := getattr(wanted, name)) is not None}
+    if "user_id" in equal:
+        indexed, by_state = "user_id", False
+    elif wanted.state == "acknowledged":
+        indexed, by_state = "", True
+    else:
+        indexed, by_state = "kind", wanted.state == FIRING
+    found_by: list[Any] = [equal.pop(indexed)] if indexed in equal else []
+    others: list[Any] = list(equal.values())
+    (found_by if by_state else others).extend(state)
+    return found_by, others
 
 
 def one(connection: sa.Connection, alert_id: int) -> Alert | None:
@@ -199,10 +249,9 @@ def changed_after(connection: sa.Connection, position: int, limit: int) -> list[
 
 def counts(connection: sa.Connection, app_id: int | None = None) -> dict[str, int]:
     """The number of firing alerts by kind, of one app or of all."""
-    query = sa.select(alerts.c.kind, sa.func.count()).where(alerts.c.state == sa.literal_column(f"'{FIRING}'"))
-    if app_id is not None:
-        query = query.where(alerts.c.app_id == app_id)
-    return {row[0]: row[1] for row in connection.execute(query.group_by(alerts.c.kind))}
+    of_app = "" if app_id is None else " AND app_id = ?"
+    sql = f"SELECT kind, SUM(firing) FROM alert_counts WHERE firing > 0{of_app} GROUP BY kind"
+    return {row[0]: int(row[1]) for row in connection.exec_driver_sql(sql, () if app_id is None else (app_id,))}
 
 
 def lines(connection: sa.Connection, alert_id: int) -> list[Line]:
@@ -216,10 +265,14 @@ def lines(connection: sa.Connection, alert_id: int) -> list[Line]:
 def most_often(
     connection: sa.Connection, kind: str, since_us: int, limit: int, app_id: int | None
 ) -> list[tuple[str, int]]:
-    """The users with the most causes of alerts of a kind since ``since_us``, and how many: the most first."""
+    """The users with the most causes of alerts of a kind since ``since_us``, and how many: the most first.
+
+    Of the newest :data:`_COUNTED_MOST` alerts.
+    """
     column = alerts.c
     times = sa.func.sum(column.count).label("times")
     query = sa.select(column.user_id, times).where(column.kind == kind, column.opened_at_us >= since_us)
+    query = query.where(column.id > sa.select(sa.func.max(column.id)).scalar_subquery() - _COUNTED_MOST)
     if app_id is not None:
         query = query.where(column.app_id == app_id)
     query = query.where(column.user_id.is_not(None)).group_by(column.app_id, column.user_id)

@@ -38,12 +38,26 @@ alerts = sa.Table(
     sa.Column("acknowledged_at_us", sa.BigInteger),
     sa.Column("changed_at_us", sa.BigInteger, nullable=False),
     sa.Index("alerts_firing", "fingerprint", unique=True, **where("state = 'firing'")),
-    sa.Index("alerts_firing_by_kind", "kind", "app_id", **where("state = 'firing'")),
+    # For pages, newest first.
+    sa.Index("alerts_by_kind", "kind", "id"),
+    sa.Index("alerts_firing_by_id", "id", **where("state = 'firing'")),
+    sa.Index("alerts_firing_by_kind", "kind", "id", **where("state = 'firing'")),
+    sa.Index("alerts_acknowledged", "id", **where("state = 'firing' AND acknowledged_at_us IS NOT NULL")),
     sa.Index("alerts_firing_by_user", "app_id", "user_id", **where("state = 'firing'")),
     sa.Index("alerts_due", "due_us", **where("state = 'firing' AND due_us IS NOT NULL")),
     sa.Index("alerts_to_repeat", "repeat_us", **where("state = 'firing' AND repeat_us IS NOT NULL")),
     sa.Index("alerts_opened", "fingerprint", "opened_at_us"),
     sa.Index("alerts_by_user", "user_id", "id", **where("user_id IS NOT NULL")),
+)
+
+# How many alerts of each kind and app fire, so that no count reads them all. Those about no app have the app -1.
+alert_counts = sa.Table(
+    "alert_counts",
+    metadata,
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("app_id", sa.BigInteger, primary_key=True),
+    sa.Column("firing", sa.Integer, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 alert_history = sa.Table(

@@ -26,6 +26,8 @@ RESOLVED_EARLY: Final = "resolved before it was sent"
 NO_BEGINNING: Final = "the firing was not delivered"
 NOT_CONFIGURED: Final = Sentence("delivery.not_configured", "the receiver is no longer in the settings")
 
+COUNTED_MOST: Final = 1_000
+
 
 class NewNotification(msgspec.Struct, frozen=True):
     """A new notification of an alert to a receiver, sent at ``due_us`` at the earliest."""
@@ -113,7 +115,7 @@ def delivered_and_firing(connection: sa.Connection, receiver: str, now_us: int) 
         " GROUP BY n.alert_id"
     )
     delivered: dict[int, int] = {row[0]: row[1] for row in connection.exec_driver_sql(newest, (receiver,))}
-    silenced = silence_rows.silenced(connection, delivered, now_us)
+    silenced = silence_rows.silenced(connection, list(delivered), now_us)
     alerts: dict[int, set[int]] = {}
     for alert_id, message_id in delivered.items():
         if alert_id not in silenced:
@@ -184,22 +186,25 @@ def abandon(connection: sa.Connection, receivers: Sequence[str], now_us: int) ->
 
 
 def backlog(connection: sa.Connection) -> tuple[int, int]:
-    """How many messages and notifications are to be sent, and how many messages are dead."""
+    """How many messages and notifications are to be sent, and how many messages are dead: see the functions below."""
     return count_to_send(connection), count_dead(connection)
 
 
 def count_to_send(connection: sa.Connection) -> int:
-    """How many messages and notifications are to be sent."""
-    sql = (
-        "SELECT (SELECT COUNT(*) FROM alert_messages WHERE state = 'pending')"
-        " + (SELECT COUNT(*) FROM alert_notifications WHERE state = 'waiting')"
+    """How many messages and notifications are to be sent, of each counted up to :data:`COUNTED_MOST`."""
+    return _count(connection, "alert_messages WHERE state = 'pending'") + _count(
+        connection, "alert_notifications WHERE state = 'waiting'"
     )
-    return int(connection.exec_driver_sql(sql).scalar_one())
 
 
 def count_dead(connection: sa.Connection) -> int:
-    """How many messages are dead."""
-    return int(connection.exec_driver_sql("SELECT COUNT(*) FROM alert_messages WHERE state = 'dead'").scalar_one())
+    """How many messages are dead, counted up to :data:`COUNTED_MOST`."""
+    return _count(connection, "alert_messages WHERE state = 'dead'")
+
+
+def _count(connection: sa.Connection, rows: str) -> int:
+    sql = f"SELECT COUNT(*) FROM (SELECT 1 FROM {rows} LIMIT {COUNTED_MOST}) AS counted"
+    return int(connection.exec_driver_sql(sql).scalar_one())
 
 
 def of_alert(connection: sa.Connection, alert_id: int, app_id: int | None = None) -> list[Notification]:

@@ -20,6 +20,7 @@ from sidecar.domain.status import NOT_LOGGED_IN, OFFLINE, ONLINE
 from sidecar.store import mapping
 from sidecar.store.log_positions import newest_position, position_as_of
 from sidecar.store.users import user_reads
+from sidecar.store.users.users_by_id import APPS
 
 
 class _Details(msgspec.Struct):
@@ -27,6 +28,12 @@ class _Details(msgspec.Struct):
 
 
 _last_seen: Final = attrgetter("last_seen_at_us", "client_key")
+# How many users that are watched a page of one app looks at, because no index has them by app.
+LOOKED_AT_MOST: Final = 2_000
+_WATCHED_WITH_ID: Final = (
+    f"SELECT w.* FROM ({APPS}) AS apps CROSS JOIN offline_watch w WHERE w.app_id = apps.app_id AND w.user_id = :user_id"
+)
+
 _details: Final = msgspec.json.Decoder(_Details).decode
 
 
@@ -42,29 +49,44 @@ def crowd(connection: sa.Connection, app_id: int) -> Crowd:
     return Crowd(online + online_silent, offline, heard=online + offline, silent=online_silent + offline_silent)
 
 
-def offline_since(connection: sa.Connection, since_us: int, wanted: AlertFilter) -> list[tuple[int, UserId, int]]:
-    """The users that went offline after ``since_us``, the last first: the key of each, its id, and since when.
+def offline_since(
+    connection: sa.Connection, since_us: int, wanted: AlertFilter
+) -> tuple[list[tuple[int, UserId, int]], int | None]:
+    """The watched users that went offline after ``since_us``, the last first: the key of each, its id, and since when.
 
     Without users whose alert fires already: an event of another device can make the moment a later one.
 
     ``wanted`` may name an app and a user; its cursor is the key of the last user of the page before. Returns one more
-    than its limit.
+    than its limit. Of one app it looks at :data:`LOOKED_AT_MOST` users, and also returns the key of the last of them if
+    there are more.
     """
+    watched = f"({_WATCHED_WITH_ID})" if wanted.user_id is not None else "offline_watch"
+    looked_at = f"SELECT w.* FROM {watched} AS w WHERE w.state = 'waiting' AND w.since_us > :since_us"
+    if wanted.cursor is not None:
+        looked_at += (
+            " AND (w.since_us, w.app_id, w.user_id) < (SELECT COALESCE(w.since_us, u.since_us), u.app_id, u.user_id"
+            " FROM user_status u LEFT JOIN offline_watch w USING (app_id, user_id) WHERE u.user_key = :cursor)"
+        )
+    order = "ORDER BY w.since_us DESC, w.app_id DESC, w.user_id DESC"
+    values = msgspec.structs.asdict(wanted) | {"since_us": since_us}
+    last = None
+    if wanted.app_id is not None:
+        looked_at += f" {order} LIMIT {LOOKED_AT_MOST}"
+        of_last = (
+            f"SELECT user_key FROM ({looked_at}) AS w JOIN user_status u USING (app_id, user_id)"
+            f" {order} LIMIT 1 OFFSET {LOOKED_AT_MOST - 1}"
+        )
+        last = connection.execute(sa.text(of_last), values).scalar()
     sql = (
-        "SELECT user_key, u.app_id, u.user_id, u.since_us FROM user_groups g CROSS JOIN user_status u"
-        f" WHERE u.group_key = g.group_key AND g.status = '{OFFLINE}' AND u.since_us > :since_us"
+        f"SELECT user_key, w.app_id, w.user_id, w.since_us FROM ({looked_at}) AS w CROSS JOIN user_status u"
+        f" WHERE u.app_id = w.app_id AND u.user_id = w.user_id AND u.status = '{OFFLINE}'"
         " AND NOT EXISTS (SELECT 1 FROM alerts a WHERE a.app_id = u.app_id AND a.user_id = u.user_id"
         f" AND a.kind = '{OfflineTooLong.kind}' AND a.state = '{FIRING}')"
     )
     if wanted.app_id is not None:
-        sql += " AND g.app_id = :app_id"
-    if wanted.user_id is not None:
-        sql += " AND u.user_id = :user_id"
-    if wanted.cursor is not None:
-        sql += " AND (u.since_us, user_key) < ((SELECT since_us FROM user_status WHERE user_key = :cursor), :cursor)"
-    sql += " ORDER BY u.since_us DESC, user_key DESC LIMIT :limit + 1"
-    values = msgspec.structs.asdict(wanted) | {"since_us": since_us}
-    return [(row[0], (row[1], row[2]), row[3]) for row in connection.execute(sa.text(sql), values)]
+        sql += " AND w.app_id = :app_id"
+    rows = connection.execute(sa.text(f"{sql} {order} LIMIT :limit + 1"), values)
+    return [(row[0], (row[1], row[2]), row[3]) for row in rows], last
 
 
 def newest_lapse_us(connection: sa.Connection, until_us: int) -> int:

@@ -2,27 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
 
-from sidecar.alerting.tables.alert_log import IS_FIRING, alert_of
+from sidecar.alerting.tables.alert_log import IS_FIRING, alert_of, by_ids
 from sidecar.alerting.tables.alert_schema import alert_silences, alerts
 from sidecar.domain.alerts.alert import Alert
-from sidecar.domain.alerts.routing import Silence
-from sidecar.store import mapping
+from sidecar.domain.alerts.routing import Silence, Silences
 
+# Each silence that has not ended is compared with each alert that opens.
+SILENCES_MOST: Final = 500
+ENDED_LISTED: Final = 200
 _ROWS: Final = sa.select(*(column for column in alert_silences.columns if column.name != "is_over")).order_by(
     alert_silences.c.id.desc()
 )
 
 
-def every(connection: sa.Connection, app_id: int | None = None) -> list[Silence]:
-    """All silences, ended ones too, newest first; with ``app_id`` those created with a token of that app."""
+def listed(connection: sa.Connection, app_id: int | None = None) -> list[Silence]:
+    """The silences that have not ended, and the newest :data:`ENDED_LISTED` of the others; each newest first.
+
+    With ``app_id`` those created with a token of that app.
+    """
     query = _ROWS if app_id is None else _ROWS.where(alert_silences.c.app_id == app_id)
-    return [_silence_of(row) for row in connection.execute(query)]
+    running = connection.execute(query.where(sa.text("NOT is_over"))).all()
+    over = connection.execute(query.where(sa.text("is_over")).limit(ENDED_LISTED)).all()
+    return [_silence_of(row) for row in sorted((*running, *over), key=attrgetter("id"), reverse=True)]
+
+
+def one(connection: sa.Connection, silence_id: int, app_id: int | None = None) -> Silence | None:
+    """The silence with this id; with ``app_id``, if it was created with a token of that app."""
+    query = _ROWS.where(alert_silences.c.id == silence_id)
+    row = connection.execute(query if app_id is None else query.where(alert_silences.c.app_id == app_id)).first()
+    return None if row is None else _silence_of(row)
+
+
+def has_room(connection: sa.Connection) -> bool:
+    """Whether fewer than :data:`SILENCES_MOST` have not ended."""
+    sql = f"SELECT COUNT(*) FROM (SELECT 1 FROM alert_silences WHERE NOT is_over LIMIT {SILENCES_MOST}) AS counted"
+    return int(connection.exec_driver_sql(sql).scalar_one()) < SILENCES_MOST
 
 
 def not_ended(connection: sa.Connection, now_us: int) -> list[Silence]:
@@ -60,8 +81,8 @@ def end(connection: sa.Connection, silence_id: int, now_us: int) -> bool:
     return connection.execute(change.values(ends_at_us=now_us)).rowcount == 1
 
 
-def alerts_hidden_by(connection: sa.Connection, silence: Silence, ids: Iterable[int] | None = None) -> list[Alert]:
-    """The firing alerts that the silence hides while it is active, oldest first; with ``ids``, only of those."""
+def alerts_hidden_by(connection: sa.Connection, silence: Silence) -> list[Alert]:
+    """The firing alerts that the silence hides while it is active, oldest first."""
     column = alerts.c
     query = sa.select(*alerts.columns).where(sa.text(IS_FIRING)).order_by(sa.text("+id"))
     # Exact values are compared in SQL, so that the silence of one user does not read every firing alert.
@@ -69,17 +90,16 @@ def alerts_hidden_by(connection: sa.Connection, silence: Silence, ids: Iterable[
         values = silence.matchers.get(name, ("*",))
         if not any("*" in value for value in values):
             query = query.where((sa.cast(column[name], sa.Text) if name == "app_id" else column[name]).in_(values))
-    parts = [query]
-    if ids is not None:
-        parts = [query.where(column.id.in_(some)) for some in mapping.chunks(sorted(ids))]
-    found = (alert_of(row) for one in parts for row in connection.execute(one))
+    found = (alert_of(row) for row in connection.execute(query))
     return [alert for alert in found if silence.fits(alert)]
 
 
-def silenced(connection: sa.Connection, ids: Collection[int], now_us: int) -> dict[int, Alert]:
+def silenced(connection: sa.Connection, ids: Sequence[int], now_us: int) -> dict[int, Alert]:
     """The firing alerts with these ids that an active silence hides, by id."""
-    active = [one for one in not_ended(connection, now_us) if one.starts_at_us <= now_us] if ids else []
-    return {alert.id: alert for silence in active for alert in alerts_hidden_by(connection, silence, ids)}
+    silences = Silences(not_ended(connection, now_us) if ids else ())
+    if not silences:
+        return {}
+    return {alert.id: alert for alert in by_ids(connection, ids) if silences.hide(alert, now_us)}
 
 
 def clock_set(connection: sa.Connection, by_us: int) -> None:

@@ -15,6 +15,10 @@ from sidecar.domain.alerts.rules import STORMS
 from sidecar.domain.alerts.rules.offline_too_long import OfflineTooLong
 from sidecar.domain.alerts.watchlist import Due, Kick, Switches, Watch
 from sidecar.domain.status import OFFLINE
+from sidecar.store.schema import LARGEST
+
+# How many kicks of one user the rules look at.
+KICKS_MOST: Final = 100
 
 _WENT_OFFLINE: Final = (
     "INSERT INTO offline_watch (app_id, user_id, since_us, late, state) VALUES (?, ?, ?, ?, 'waiting')"
@@ -40,11 +44,15 @@ def write(connection: sa.Connection, watch: Watch) -> None:
 
 
 def kicks_of(connection: sa.Connection, users: Collection[UserId], since_us: int) -> dict[UserId, list[Kick]]:
-    """The kicks of these users after a moment, oldest first."""
+    """The kicks of these users after a moment, oldest first; of each the newest :data:`KICKS_MOST`."""
+    newest = (
+        "SELECT position FROM kicks WHERE app_id = wanted.app_id AND user_id = wanted.user_id"
+        f" ORDER BY position DESC LIMIT 1 OFFSET {KICKS_MOST}"
+    )
     sql = (
         "WITH wanted (app_id, user_id) AS (VALUES {}) SELECT k.app_id, k.user_id, k.position, k.device, k.at_us"
         " FROM wanted CROSS JOIN kicks k WHERE k.app_id = wanted.app_id AND k.user_id = wanted.user_id"
-        f" AND k.at_us > {since_us}"
+        f" AND k.at_us > {since_us} AND k.position > COALESCE(({newest}), {-LARGEST})"
     )
     found: dict[UserId, dict[int, Kick]] = {}
     for row in alert_log.select_many(connection, sql, sorted(users), mark="(?, ?)"):

@@ -80,6 +80,29 @@ class Silence(msgspec.Struct, frozen=True, kw_only=True):
         return matches(self.matchers, alert.matched)
 
 
+class Silences:
+    """Many silences, of which an alert is compared with few: those of its user, and those that name no user."""
+
+    def __init__(self, silences: Iterable[Silence]) -> None:
+        self._of_user: dict[str, list[Silence]] = {}
+        self._others: list[Silence] = []
+        for silence in silences:
+            users = silence.matchers.get("user_id", ("*",))
+            if any("*" in user for user in users):
+                self._others.append(silence)
+            else:
+                for user in dict.fromkeys(users):
+                    self._of_user.setdefault(user, []).append(silence)
+
+    def __bool__(self) -> bool:
+        return bool(self._of_user or self._others)
+
+    def hide(self, alert: Alert, now_us: int) -> bool:
+        """Whether one of them is in force and matches."""
+        of_user = self._of_user.get(alert.subject.user_id or "", ())
+        return any(one.hides(alert, now_us) for silences in (of_user, self._others) for one in silences)
+
+
 class Hours(msgspec.Struct, frozen=True, kw_only=True):
     """Hours of some days, by the clock of a place. ``end`` before ``begin`` reaches into the next day."""
 

@@ -11,6 +11,7 @@ from sidecar.store import schema
 from sidecar.store.values import Rejected, RejectedCount
 
 KEPT: Final = 10_000
+COUNTED_MOST: Final = 1_000
 
 
 def keep(connection: sa.Connection, rejected: Sequence[Rejected]) -> None:
@@ -38,11 +39,13 @@ def newest(connection: sa.Connection, limit: int, app_id: int | None = None) -> 
 
 
 def count_since(connection: sa.Connection, since_us: int, app_id: int | None = None) -> RejectedCount:
-    """How many of those kept were rejected since a moment, and their most frequent error."""
+    """How many were rejected since a moment, and their most frequent error; of the newest :data:`COUNTED_MOST`."""
     kept = schema.rejected_events.c
+    newest = sa.select(kept.received_at_us, kept.error, kept.app_id).order_by(kept.rejection.desc())
+    looked_at = newest.limit(COUNTED_MOST).subquery("newest").c
     count = sa.func.count().label("rejected")
-    query = sa.select(count, kept.error).where(kept.received_at_us >= since_us).group_by(kept.error)
+    query = sa.select(count, looked_at.error).where(looked_at.received_at_us >= since_us).group_by(looked_at.error)
     if app_id is not None:
-        query = query.where(kept.app_id == app_id)
-    found = connection.execute(query.order_by(count.desc())).all()
+        query = query.where(looked_at.app_id == app_id)
+    found = connection.execute(query.order_by(count.desc(), looked_at.error)).all()
     return RejectedCount(sum(one.rejected for one in found), found[0].error if found else None)

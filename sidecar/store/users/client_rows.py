@@ -42,6 +42,8 @@ _LEFT: Final = (
 _COLUMNS: Final = mapping.columns(schema.clients)
 # How many clients of a crowded user are searched for versions, and for which device kicked which.
 SEARCHED_OF_CROWDED: Final = 16
+# How many live clients of a crowded user a list counts.
+COUNTED_MOST: Final = 100
 
 
 def deciding(connection: sa.Connection, user_key: int, loaded: Collection[int]) -> list[Client]:
@@ -96,8 +98,8 @@ def searched(connection: sa.Connection, user: Any) -> list[Client]:  # noqa: ANN
 
 
 def count_live(connection: sa.Connection, user_key: int) -> int:
-    """How many clients are live."""
-    sql = f"SELECT COUNT(*) FROM ({_OF_USER} AND {_LIVE}) AS live"
+    """How many clients are live, counted up to :data:`COUNTED_MOST`."""
+    sql = f"SELECT COUNT(*) FROM ({_OF_USER} AND {_LIVE} LIMIT {COUNTED_MOST}) AS live"
     driver: Any = connection.connection.driver_connection
     return int(driver.execute(sql, (user_key,)).fetchone()[0])
 
