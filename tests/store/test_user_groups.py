@@ -84,7 +84,7 @@ async def test_there_are_so_many_groups_and_empty_ones_make_room(
 ) -> None:
     monkeypatch.setattr(user_counts, "GROUPS_MOST", 10)
     store = opened(tmp_path)
-    mallory, keys = Phone("mallory"), set()
+    mallory, keys = Phone("mallory"), set[tuple[str, str]]()
     for at in range(60):
         reason = ("SUCCESS", "LOGIN_TIMEOUT", "KICKED_OUT", "TOKEN_EXPIRED")[at % 4]
         platform = ("Web", "Android", "IPhoneOS", "IPadOS", "MacOS")[at % 5]
