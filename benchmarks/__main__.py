@@ -13,9 +13,9 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from benchmarks import ingest, late, live, memory, reads, spans, sweeps
+from benchmarks import ingest, late, live, memory, reads, spans, sweeps, visits
 
-PARTS = ("ingest", "late", "sweeps", "latency", "grid", "memory", "spans", "reads", "streams", "pages")
+PARTS = ("ingest", "late", "sweeps", "latency", "grid", "memory", "spans", "reads", "streams", "pages", "visits")
 
 
 async def run(options: argparse.Namespace) -> dict[str, Any]:  # noqa: C901 - one part after the other
@@ -54,6 +54,10 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:  # noqa: C901 - on
     if "pages" in parts:
         found["pages"] = await live.pages(30)
         show("Open pages", found["pages"])
+    if "visits" in parts:
+        with reads.folder_of(options.folder) as folder:
+            found["visits"] = await visits.measure(folder, options.users, options.log, 9)
+        show("Pages in Chromium", found["visits"])
     return found
 
 

@@ -126,7 +126,7 @@ async def measure(folder: Path, users: int, events: int, times: int) -> dict[str
     Each call ten times as often: its aim is a p99, which of a hundred would be the slowest one.
     """
     filled = await large.fill(folder, users, events)
-    _into_memory(folder / DATABASE)
+    into_memory(folder / DATABASE)
     found: dict[str, Any] = {"users": users, "events": events, "filled in s": filled.seconds}
     starts = []
     for _ in range(STARTS):
@@ -137,7 +137,7 @@ async def measure(folder: Path, users: int, events: int, times: int) -> dict[str
     found["of that, loading the code s"] = _loading_s()
     async with serving(folder) as (url, process), aiohttp.ClientSession(url) as http:
         found["RSS MB after the start"] = rss_mb(process.pid)
-        of = _made_up(users)
+        of = made_up(users)
         found["calls"] = {name: await _read(http, path, of, times * 10, CALL_TARGET) for name, path in CALLS.items()}
         found["pages"] = {name: await _read(http, path, of, times, PAGE_TARGET) for name, path in PAGES.items()}
         found["RSS MB after the reads"] = rss_mb(process.pid)
@@ -168,7 +168,7 @@ async def _read(
     }
 
 
-def _made_up(users: int) -> Callable[[], Mapping[str, str]]:
+def made_up(users: int) -> Callable[[], Mapping[str, str]]:
     """The values of the addresses: other users each time, the same ones in each run."""
     rng = Random(3)  # noqa: S311 - the same every time
 
@@ -186,7 +186,7 @@ def _made_up(users: int) -> Callable[[], Mapping[str, str]]:
     return of
 
 
-def _into_memory(file: Path) -> None:
+def into_memory(file: Path) -> None:
     """Reads the whole file into the page cache, so that the disk is not measured."""
     with file.open("rb", buffering=0) as opened:
         while opened.read(1 << 24):

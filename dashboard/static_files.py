@@ -22,7 +22,13 @@ def _read() -> dict[str, File]:
     return {file.name: File(file.read_bytes(), kind) for file, kind in kinds.items() if kind is not None}
 
 
-_FILES: Final = _read()
+def _with_live(files: dict[str, File]) -> dict[str, File]:
+    """With ``live.js``: htmx and its extension in one script, since htmx 4.0 does not wait for an extension."""
+    parts = [files[name].content for name in ("htmx-4.0.1.min.js", "hx-sse-4.0.1.min.js")]
+    return files | {"live.js": File(b";\n".join(parts), _TYPES["js"])}
+
+
+_FILES: Final = _with_live(_read())
 
 
 def address(name: str) -> str:

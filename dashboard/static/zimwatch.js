@@ -44,20 +44,23 @@
   document.addEventListener("submit", (event) => {
     for (const input of event.target.querySelectorAll("input[name=as_of]")) input.value = zoned(input.value);
   });
-  const counted = new Intl.RelativeTimeFormat(language, { numeric: "always" });
-  const now = new Intl.RelativeTimeFormat(language, { numeric: "auto" }).format(0, "second");
+  // The browser loads the words of a language for the first of these, which takes longer than all else here.
+  const formatter = {};
+  const relative = (numeric) => (formatter[numeric] ??= new Intl.RelativeTimeFormat(language, { numeric }));
   const UNITS = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
   // A page as of a past moment counts from that moment.
   const past = document.getElementById("live")?.dataset.asOf;
   const ago = (moment) => {
     const seconds = Math.floor(((past ? new Date(past) : Date.now()) - moment) / 1000);
-    if (seconds === 0 || seconds === -1) return now;
+    if (seconds === 0 || seconds === -1) return relative("auto").format(0, "second");
     const [unit, size] = UNITS.find(([, size]) => Math.abs(seconds) >= size);
-    return counted.format(-Math.sign(seconds) * Math.floor(Math.abs(seconds) / size), unit);
+    return relative("always").format(-Math.sign(seconds) * Math.floor(Math.abs(seconds) / size), unit);
   };
   const put = (element, text) => { if (element.textContent !== text) element.textContent = text; };
-  const updateTimes = (part) => {
+  const updateAges = (part) => {
     for (const time of part.querySelectorAll("time[data-ago]")) put(time, ago(new Date(time.dateTime)));
+  };
+  const updateTimes = (part) => {
     for (const time of part.querySelectorAll("time[data-at]")) put(time, local(new Date(time.dateTime)));
     for (const time of part.querySelectorAll("[data-clock]")) {
       const moment = new Date(time.dataset.clock || time.dateTime);
@@ -98,6 +101,7 @@
     waitingRows.delete(body.id);
     body.replaceChildren(...waiting.rows);
     updateTimes(body);
+    updateAges(body);
     button.hidden = true;
     body.querySelector("a")?.focus({ preventScroll: true });
   };
@@ -117,6 +121,7 @@
     keepRows(fresh.content);
     moveWritten(fresh.content);
     updateTimes(fresh.content);
+    updateAges(fresh.content);
     const focused = live.contains(document.activeElement) && document.activeElement.id;
     if (focused) setTimeout(() => document.getElementById(focused)?.focus({ preventScroll: true }));
     connection(true);
@@ -181,8 +186,15 @@
   document.addEventListener("htmx:sse:close", () => { streams = false; });
   document.addEventListener("htmx:sse:before:connection", ({ detail }) => { if (!mayStream) detail.connection.cancelled = true; });
   document.addEventListener("htmx:sse:after:connection", () => { streams = true; connection(true); });
-  // The extension listens after "load".
-  if (address) addEventListener("load", () => {
+  // htmx comes after the page is there, and "load" waits for it; it looks at the page in a timer of its own, which is first.
+  const { nonce } = document.currentScript;
+  if (address) document.addEventListener("DOMContentLoaded", () => {
+    const script = document.createElement("script");
+    script.src = texts().root + texts().live;
+    script.nonce = nonce;
+    document.head.append(script);
+  });
+  if (address) addEventListener("load", () => setTimeout(() => {
     const protocol = performance.getEntriesByType("navigation")[0]?.nextHopProtocol;
     if (window.SharedWorker && !/^h[23]/.test(protocol)) {
       const port = new SharedWorker(texts().root + texts().streams).port;
@@ -195,9 +207,10 @@
       addEventListener("pagehide", () => report(false));
       addEventListener("pageshow", () => report(!document.hidden));
       setInterval(() => report(!document.hidden), REPORT_MS);
+      report(!document.hidden);
     } else allow(true);
     setInterval(() => { if (!document.hidden && !streams) poll(); }, POLL_MS);
-  });
+  }));
 
   // Buttons.
   const copied = async (button) => {
@@ -258,11 +271,15 @@
     }
   });
 
-  // A timeline wider than the screen starts scrolled to its newest end.
-  for (const picture of document.querySelectorAll(".picture")) picture.scrollLeft = picture.scrollWidth;
   moveWritten(document.body);
   updateTimes(document);
-  const zone = document.querySelector("[data-zone]");
-  if (zone) zone.textContent = texts().local.replace("{zone}", Intl.DateTimeFormat().resolvedOptions().timeZone);
-  setInterval(() => { if (!document.hidden) updateTimes(document); }, 1000);
+  // What can wait for the page does: its ages are right, and a timeline wider than the screen has yet to be laid out.
+  requestAnimationFrame(() => {
+    updateAges(document);
+    const zone = document.querySelector("[data-zone]");
+    if (zone) zone.textContent = texts().local.replace("{zone}", Intl.DateTimeFormat().resolvedOptions().timeZone);
+    // It starts scrolled to its newest end.
+    for (const picture of document.querySelectorAll(".picture")) picture.scrollLeft = picture.scrollWidth;
+  });
+  setInterval(() => { if (!document.hidden) updateAges(document); }, 1000);
 })();

@@ -12,7 +12,7 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from tests.support.called import certificate
-from tests.support.pages import opened, settled
+from tests.support.pages import is_stream, opened, settled
 from tests.support.process import DATABASE, free_port, serving
 from tests.support.proxies import proxy
 from tests.support.wire import fresh_event
@@ -83,7 +83,7 @@ async def test_a_newcomer_signs_in_reads_acknowledges_silences_and_signs_out(
         await fits(page)
         await page.get_by_role("link", name="Overview").click()
         await expect(page.get_by_text("1 alert firing")).to_be_visible()
-        async with page.expect_response(lambda response: "/live/" in response.url):
+        async with page.expect_response(is_stream):
             await page.reload()
         await report("dave", state=0, event=5)
         await expect(page.get_by_text("2 alerts firing")).to_be_visible()

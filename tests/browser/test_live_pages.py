@@ -7,7 +7,7 @@ import uuid
 
 from playwright.async_api import Browser, Route, expect
 
-from tests.support.pages import APP, ago, live, opened, report, settled, some_users
+from tests.support.pages import APP, ago, is_stream, live, opened, report, settled, some_users
 from tests.support.running import Zimwatch
 from tests.support.wire import fresh_event
 
@@ -62,12 +62,10 @@ async def test_a_page_comes_alive_however_late_a_script_arrives(running: Zimwatc
         await late.wait()
         await route.continue_()
 
-    await page.route("**/hx-sse-*.js", wait)
-    async with page.expect_response(lambda response: "/live/" in response.url):
-        await page.goto(running.url, wait_until="commit")
-        while not await page.evaluate("Boolean(window.htmx)"):  # noqa: ASYNC110 - wait_for_function needs eval
-            await asyncio.sleep(0.01)
-        await page.evaluate("new Promise((done) => setTimeout(done))")  # what htmx may have put off is done by now
+    await page.route("**/live.js", wait)
+    async with page.expect_response(is_stream):
+        await page.goto(running.url, wait_until="domcontentloaded")
+        await expect(page.locator("main")).to_be_visible()
         late.set()
 
 

@@ -12,7 +12,7 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, expect
 
 from dashboard.parts.user_columns import PAGE_COLUMNS
-from tests.support.pages import APP, WIDTHS, ago, opened, report, settled, some_users
+from tests.support.pages import APP, WIDTHS, ago, is_stream, opened, report, settled, some_users
 from tests.support.running import Zimwatch
 from tests.support.tokens import new_token
 
@@ -186,7 +186,7 @@ async def test_all_times_of_a_page_are_in_the_viewers_zone_and_name_their_offset
     await page.goto(f"{running.url}/users/{APP}/alice")
     await expect(page.locator(".since time").first).to_have_text(f"{since} {offset}")
     # What comes by the stream is in the same zone.
-    async with page.expect_response(lambda response: "/live/" in response.url):
+    async with page.expect_response(is_stream):
         await page.reload()
     await report(running, "alice", {"state": 3, "event": 3, "occurred_at": "2026-11-23T21:03:20Z"}, begin=3)
     await expect(page.locator(".since time").first).to_contain_text(":03:20" if offset != "-03:30" else ":33:20")

@@ -15,7 +15,7 @@ from tests.support.process import free_port
 from tests.support.running import zimwatch
 from tests.support.tokens import new_token
 
-FILES = {"zimwatch.css", "zimwatch.js", "htmx-4.0.1.min.js", "hx-sse-4.0.1.min.js"}
+FILES = {"zimwatch.css", "zimwatch.js", "live.js"}
 PAGE_BYTES = 8_192
 
 

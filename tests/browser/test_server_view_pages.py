@@ -12,7 +12,7 @@ from playwright.async_api import Browser, expect
 from sidecar.settings import ZegoSettings
 from tests.support.clocks import Machine
 from tests.support.events import APP_ID
-from tests.support.pages import opened
+from tests.support.pages import is_stream, opened
 from tests.support.running import Zimwatch, zimwatch
 from tests.support.wire import wire_event
 from tests.support.zego import SECRET, user_action
@@ -35,7 +35,7 @@ async def test_an_open_page_stops_saying_online_plainly_when_the_lease_runs_out(
         overview, users, alice = [await opened(browser, complaints) for _ in range(3)]
         pages = ((overview, "/"), (users, "/users"), (alice, f"/users/{APP_ID}/alice"))
         for page, path in pages:
-            async with page.expect_response(lambda response: "/live/" in response.url):
+            async with page.expect_response(is_stream):
                 await page.goto(running.url + path)
             await page.evaluate("window.notReloaded = true")
             await expect(page.locator("main .unconfirmed")).to_have_count(0)
@@ -58,7 +58,7 @@ async def test_an_open_page_says_so_once_devices_and_server_have_disagreed_for_l
     async with zimwatch(tmp_path, zego=ZEGO, machine=machine) as running:
         await running.send([wire_event()])
         page = await opened(browser, complaints)
-        async with page.expect_response(lambda response: "/live/" in response.url):
+        async with page.expect_response(is_stream):
             await page.goto(f"{running.url}/users/{APP_ID}/alice")
         await told_by_zego(running, 1, at=0)
         await expect(page.get_by_text("Logged out", exact=True)).to_be_visible(timeout=5_000)

@@ -6,7 +6,7 @@ import pytest
 from playwright.async_api import Browser, Page, Route, expect
 
 from sidecar.web import changes
-from tests.support.pages import opened, report, settled
+from tests.support.pages import is_stream, opened, report, settled
 from tests.support.running import Zimwatch
 from tests.support.tokens import new_token, revoke
 
@@ -94,7 +94,7 @@ async def test_an_open_page_says_that_it_is_signed_out_and_goes_on_where_it_was(
     await report(running, "alice", {}, token=ingest)
     page = await opened(browser, [])
     await page.goto(f"{running.url}/users?q=alice")
-    async with page.expect_response(lambda response: "/live/" in response.url):  # the stream is open
+    async with page.expect_response(is_stream):  # the stream is open
         await sign_in(page, secret)
     boxes: list[str] = []
     page.on("dialog", lambda dialog: boxes.append(dialog.message))

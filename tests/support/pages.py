@@ -6,7 +6,7 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser, Page, Response
 
 from tests.support.running import Zimwatch
 from tests.support.wire import wire_event
@@ -37,8 +37,13 @@ async def opened(browser: Browser, complaints: list[str], **options: Any) -> Pag
 
 async def live(page: Page, url: str) -> None:
     """Opens the page, and waits until its stream is open."""
-    async with page.expect_response(lambda response: "/live/" in response.url):
+    async with page.expect_response(is_stream):
         await page.goto(url)
+
+
+def is_stream(response: Response) -> bool:
+    """Whether it is the stream of a page, which polls as long as it has none."""
+    return "/live/" in response.url and response.headers.get("content-type") == "text/event-stream"
 
 
 async def settled(page: Page, path: str = "") -> None:

@@ -1,0 +1,82 @@
+"""What a browser has to do for a page is bounded, however much there is to show: its bytes, elements and scripts."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+import pytest_asyncio
+
+from tests.support.running import Zimwatch, zimwatch
+from tests.support.wire import fresh_event
+
+APP = 1234567890
+# More than a page shows of each.
+USERS, EVENTS, DEVICES = 250, 3_000, 120
+IDS = "%0A".join(f"user-{number}" for number in range(200))
+EVERY_COLUMN = "col=app&col=platform&col=sdk&col=version&col=devices&col=token&col=seen"
+_ELEMENT = re.compile(r"<[a-z]")
+
+
+class Bound(msgspec.Struct, frozen=True):
+    """The most of a page's HTML: KB, compressed KB, and elements."""
+
+    kb: int
+    compressed_kb: int
+    elements: int
+
+
+PAGES = {
+    "overview": ("/", Bound(20, 5, 400)),
+    "wall": ("/wall", Bound(12, 4, 250)),
+    "users": ("/users", Bound(50, 6, 1_000)),
+    "users, every column": (f"/users?{EVERY_COLUMN}", Bound(70, 7, 1_400)),
+    "200 ids": (f"/users?ids={IDS}", Bound(170, 11, 3_100)),
+    "a user of many events": (f"/users/{APP}/heavy", Bound(150, 10, 2_000)),
+    "a user of many devices": (f"/users/{APP}/many", Bound(250, 20, 4_500)),
+    "alerts": ("/alerts", Bound(45, 5, 950)),
+    "200 alerts": ("/alerts?group=kind", Bound(145, 7, 3_200)),
+    "an alert": ("/alerts/1", Bound(9, 4, 200)),
+    "silences": ("/silences", Bound(8, 4, 200)),
+    "settings": ("/settings", Bound(25, 5, 700)),
+    "rejected": ("/rejected", Bound(6, 3, 150)),
+    "sign-in": ("/sign-in", Bound(6, 3, 100)),
+}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def large(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Zimwatch]:
+    folder: Path = tmp_path_factory.mktemp("large")
+    kicked = {"state": 0, "event": 4, "extended_data": '{"reason":1,"message":"on another device"}'}
+    events = [fresh_event(user_id=f"user-{number}", **kicked) for number in range(USERS)]
+    events += [fresh_event(user_id="many", platform="Web", device_id=f"device-{number}") for number in range(DEVICES)]
+    client = fresh_event()["client_id"]
+    states = ({"state": 2, "event": 0}, {"state": 3, "event": 3}, kicked)
+    events += [
+        fresh_event(user_id="heavy", client_id=client, seq=seq, **states[seq % len(states)])
+        for seq in range(1, EVENTS + 1)
+    ]
+    async with zimwatch(folder) as running:
+        for start in range(0, len(events), 1_000):
+            _, answer = await running.send(events[start : start + 1_000])
+            assert answer["rejected"] == []
+        yield running
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("name", PAGES)
+async def test_a_page_of_much_is_bounded(large: Zimwatch, name: str) -> None:
+    path, bound = PAGES[name]
+    async with large.http.get(path, headers={"Accept": "text/html"}) as response:
+        text = await response.text()
+    raw, elements, scripts = text.encode(), len(_ELEMENT.findall(text)), re.findall(r"<script[^>]*>", text)
+    found = Bound(len(raw) // 1_000, len(gzip.compress(raw)) // 1_000, elements)
+    assert (found.kb <= bound.kb, found.compressed_kb <= bound.compressed_kb) == (True, True), found
+    assert found.elements <= bound.elements, found
+    # Every other script comes after the page is there.
+    assert len(scripts) == 1
+    assert "/zimwatch.js" in scripts[0]
