@@ -13,9 +13,22 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from benchmarks import ingest, late, live, memory, reads, spans, sweeps, visits
+from benchmarks import heartbeats, ingest, late, live, memory, reads, spans, sweeps, visits
 
-PARTS = ("ingest", "late", "sweeps", "latency", "grid", "memory", "spans", "reads", "streams", "pages", "visits")
+PARTS = (
+    "ingest",
+    "late",
+    "heartbeats",
+    "sweeps",
+    "latency",
+    "grid",
+    "memory",
+    "spans",
+    "reads",
+    "streams",
+    "pages",
+    "visits",
+)
 
 
 async def run(options: argparse.Namespace) -> dict[str, Any]:  # noqa: C901 - one part after the other
@@ -27,6 +40,9 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:  # noqa: C901 - on
     if "late" in parts:
         found["late"] = await late.measure(history=100_000, clients=10_000)
         show("Late events and many clients, the store alone", found["late"])
+    if "heartbeats" in parts:
+        found["heartbeats"] = await heartbeats.measure()
+        show("Heartbeats, the server's process", found["heartbeats"])
     if "sweeps" in parts:
         found["sweeps"] = await sweeps.measure(100_000)
         show("100,000 leases that run out at once", found["sweeps"])

@@ -115,6 +115,7 @@ def _environment() -> Environment:
         time_of_day=times.time_of_day,
         ago=times.ago,
         lasted=times.lasted,
+        at_most=times.at_most,
         shown=shown,
         translate=translate,
         person=person,

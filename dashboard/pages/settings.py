@@ -16,6 +16,7 @@ from sidecar import access
 from sidecar.access.proxies import public_request
 from sidecar.alerting.tables import message_rows
 from sidecar.domain.texts import Text
+from sidecar.domain.units import SECOND_US
 from sidecar.http_client import DeliveryError
 from sidecar.store import Store
 from sidecar.store.access import tokens
@@ -70,6 +71,7 @@ PAGE: Final = Page(views=_views, routes=_routes)
 async def _view(
     store: Store, now_us: int, in_force: InForce, *, own_app: int | None, address: str, tried: Tried | None = None
 ) -> View:
+    after_s = store.heartbeat_after_s
     kept = [token for token in await store.read(tokens.list_all) if own_app in {None, token.app_id}]
     # A token bound to one app sees neither other apps nor the machine.
     sees_all = own_app is None
@@ -78,6 +80,8 @@ async def _view(
         is_live=False,
         values={
             "tab": "settings",
+            "heartbeat_us": after_s * SECOND_US,
+            "lease_us": store.now().leases.lasts_us(sends_heartbeats=True, heartbeat_after_s=after_s),
             "now_us": now_us,
             "address": address,
             "in_force": in_force.shown if sees_all else [],

@@ -125,3 +125,10 @@ def lasted(us: int) -> str:
     if seconds < 2 * 86_400:
         return _("%(count)s h") % {"count": seconds // 3_600}
     return _("%(count)s d") % {"count": seconds // 86_400}
+
+
+def at_most(us: int) -> str:
+    """As :func:`lasted`, rounded up."""
+    units = ((60, 1), (3_600, 60), (2 * 86_400, 3_600))
+    unit_us = SECOND_US * next((unit for most, unit in units if us < most * SECOND_US), 86_400)
+    return lasted(-(-us // unit_us) * unit_us)

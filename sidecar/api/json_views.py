@@ -107,6 +107,7 @@ def _session_view(row: SessionRow) -> dict[str, Any]:
         "reason": row.reason,
         "connection_state": row.connection_state,
         "unconfirmed": row.unconfirmed,
+        "silent_at_most_s": row.lease_us / SECOND_US,
         "login_at": _time(row.login_at_us),
         "token_expires_at": _time(row.token_expires_at_us),
         "last_seen_at": time_text(row.last_seen_at_us),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard.text.times import ago, clock_text, from_text, iso, lasted, time_of_day
+from dashboard.text.times import ago, at_most, clock_text, from_text, iso, lasted, time_of_day
 
 AT_US = 1_795_464_200_000_000
 
@@ -85,3 +85,8 @@ def test_a_time_of_day_after_a_date_is_no_offset() -> None:
 
 def test_a_moment_that_a_calendar_has_not_is_its_first_or_last() -> None:
     assert (iso(-(10**18)), iso(10**18)) == ("0001-01-01T00:00:00.000Z", "9999-12-31T23:59:59.000Z")
+
+
+def test_a_bound_is_rounded_up() -> None:
+    found = [at_most(round(seconds * 1_000_000)) for seconds in (0.5, 45, 60, 735, 3_599, 3_601, 86_400, 200_000)]
+    assert found == ["1 s", "45 s", "1 min", "13 min", "1 h", "2 h", "24 h", "3 d"]

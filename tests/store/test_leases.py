@@ -239,3 +239,16 @@ async def test_an_invalid_filter_is_named(running: Zimwatch) -> None:
         async with running.http.get(f"/users?{name}=maybe") as response:
             assert response.status == 400
             assert "“maybe”" in await response.text()
+
+
+async def test_pages_and_the_api_say_when_a_silent_device_is_noticed(running: Zimwatch) -> None:
+    await running.send([wire_event()])
+    for text, seconds in (("24 h", 86_400), ("45 s", 45)):
+        assert (await running.get(ALICE))[1]["sessions"][0]["silent_at_most_s"] == seconds
+        async with running.http.get(f"/users/{APP_ID}/alice") as page:
+            assert f"A silent device is noticed after {text} at most." in await page.text()
+        await beats(running)
+    async with running.http.get("/settings") as page:
+        text = await page.text()
+    assert "every 15 s or sooner" in text
+    assert "A silent device is noticed after 45 s at most." in text
