@@ -13,13 +13,14 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from benchmarks import heartbeats, ingest, late, live, memory, reads, spans, sweeps, visits
+from benchmarks import front, heartbeats, ingest, late, live, memory, reads, spans, sweeps, visits
 
 PARTS = (
     "ingest",
     "late",
     "heartbeats",
     "sweeps",
+    "front",
     "latency",
     "grid",
     "memory",
@@ -46,6 +47,9 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:  # noqa: C901, PLR
     if "sweeps" in parts:
         found["sweeps"] = await sweeps.measure(100_000)
         show("100,000 leases that run out at once", found["sweeps"])
+    if "front" in parts:
+        found["front"] = await front.measure(events=options.events)
+        show("Requests beside the least that they could cost", found["front"])
     if "latency" in parts:
         found["latency"] = await ingest.latency(users=options.fleet, count=options.events)
         show("Answers", found["latency"])

@@ -1,9 +1,10 @@
 """The baselines: bare SQLite, in the same run, on the same disk, ``synchronous=FULL``.
 
 raw-pk and raw-2ix are ``sqlite3.executemany`` into the table of events, 1,000 rows a commit: raw-pk has no index but
-the integer key, raw-2ix two, as one would add for ids and users. What an index costs grows with the table, so that both
-may hold rows before. :class:`Statements` are those that the store itself makes of the same events, executed again with
-nothing between them: what is left of the time is Python's.
+the integer key, raw-2ix two, as one would add for ids and users. raw-text is the same with what one takes without a
+thought: the ids are text, that of the event is the key, and those of users and sessions have an index. What an index
+costs grows with the table, so that tables may hold rows before. :class:`Statements` are those that the store itself
+makes of the same events, executed again with nothing between them: what is left of the time is Python's.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ import os
 import shutil
 import sqlite3
 import time
+import uuid
 from collections.abc import Iterator, Sequence
-from itertools import cycle
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,6 +43,10 @@ INDEXES: Final = {
     "raw-pk": (),
     "raw-2ix": ("CREATE UNIQUE INDEX by_id ON events (id)", "CREATE INDEX by_user ON events (user_id, seq)"),
 }
+_KEY: Final = "position"
+TEXT: Final = "raw-text"
+_TEXT_INDEXES: Final = ("CREATE INDEX by_user ON events (user_id)", "CREATE INDEX by_session ON events (session_id)")
+_IDS: Final = ("id", "session_id", "client_id")
 _INSERT: Final = mapping.insert(schema.events)
 
 
@@ -54,16 +60,27 @@ def prepared(fleet: Fleet, count: int, *, after: int = 0) -> list[tuple[Any, ...
     return rows
 
 
+def as_text(rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """The rows with their ids as text, for raw-text."""
+    ids = [at for at, column in enumerate(schema.events.columns) if column.name in _IDS]
+    return [tuple(_text(value) if at in ids else value for at, value in enumerate(row)) for row in rows]
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else str(uuid.UUID(bytes=value))
+
+
 def hold(database: sqlite3.Connection, rows: Sequence[tuple[Any, ...]], held: int) -> None:
     """Fills an empty ``events`` with ``held`` rows like those in ``rows``; their ids are older than any of today."""
     database.execute("BEGIN IMMEDIATE")
-    database.executemany(_INSERT, _like(rows, held))
+    database.executemany(_INSERT, islice(like(rows), held))
     database.execute("COMMIT")
     database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
-def _like(rows: Sequence[tuple[Any, ...]], held: int) -> Iterator[tuple[Any, ...]]:
-    for position, row in zip(range(1, held + 1), cycle(rows), strict=False):
+def like(rows: Sequence[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    """Rows like these without end, each with a position and an id of its own."""
+    for position, row in enumerate(cycle(rows), 1):
         yield (position, position.to_bytes(8, "big") + os.urandom(8), *row[2:])
 
 
@@ -71,15 +88,14 @@ class Table:
     """The table of events in a file of its own in ``folder``, with ``held`` rows like those in ``rows``."""
 
     def __init__(self, folder: Path, kind: str, rows: Sequence[tuple[Any, ...]], held: int) -> None:
-        columns = [
-            f"{column.name} {'INTEGER PRIMARY KEY' if column.primary_key else ''}" for column in schema.events.columns
-        ]
-        self._database = sqlite3.connect(folder / f"{kind}.db", isolation_level=None)
+        key = {"id": "TEXT PRIMARY KEY"} if kind == TEXT else {_KEY: "INTEGER PRIMARY KEY"}
+        columns = [f"{column.name} {key.get(column.name, '')}" for column in schema.events.columns]
+        self._database = sqlite3.connect(folder / f"{kind}.db", isolation_level=None, check_same_thread=False)
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute("PRAGMA synchronous = FULL")
         self._database.execute(f"CREATE TABLE events ({', '.join(columns)})")
         hold(self._database, rows, held)
-        for index in INDEXES[kind]:
+        for index in _TEXT_INDEXES if kind == TEXT else INDEXES.get(kind, ()):
             self._database.execute(index)
         self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
@@ -87,10 +103,14 @@ class Table:
         """Rows a second."""
         began = time.perf_counter()
         for start in range(0, len(rows), BATCH):
-            self._database.execute("BEGIN IMMEDIATE")
-            self._database.executemany(_INSERT, rows[start : start + BATCH])
-            self._database.execute("COMMIT")
+            self.commit(rows[start : start + BATCH])
         return len(rows) / (time.perf_counter() - began)
+
+    def commit(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Appends the rows in one transaction."""
+        self._database.execute("BEGIN IMMEDIATE")
+        self._database.executemany(_INSERT, rows)
+        self._database.execute("COMMIT")
 
     def close(self) -> None:
         """Closes the file; its folder is deleted with it."""

@@ -14,6 +14,8 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
+EVENTS = "/v1/events"
+
 
 class Connection(asyncio.Protocol):
     """One request at a time."""
@@ -49,15 +51,18 @@ class Connection(asyncio.Protocol):
         return await self.answer
 
 
-async def run(url: str, bodies: list[bytes], token: str, connections: int, rate: float | None) -> dict[str, object]:
+async def run(
+    url: str, bodies: list[bytes], *, token: str, connections: int, rate: float | None, path: str
+) -> dict[str, object]:
     """Each connection sends once it got its response; with ``rate`` (bodies a second) not before its time."""
     parts = urlsplit(url)
     host, port = str(parts.hostname), int(parts.port or 80)
     waiting = iter(enumerate(bodies))
     latencies: list[float] = []
     accepted = 0
+    is_ingest = path == EVENTS
     head = (
-        f"POST /v1/events HTTP/1.1\r\nHost: {parts.netloc}\r\nAuthorization: Bearer {token}\r\n"
+        f"{'POST' if is_ingest else 'GET'} {path} HTTP/1.1\r\nHost: {parts.netloc}\r\nAuthorization: Bearer {token}\r\n"
         "Content-Type: application/json\r\nContent-Length: "
     ).encode()
     began = time.perf_counter()
@@ -76,7 +81,8 @@ async def run(url: str, bodies: list[bytes], token: str, connections: int, rate:
             latencies.append(time.perf_counter() - due)
             if not answer.startswith(b"200 "):
                 raise RuntimeError(answer[:300].decode())
-            accepted += json.loads(answer[4:])["accepted"]
+            if is_ingest:
+                accepted += json.loads(answer[4:])["accepted"]
 
     async with asyncio.TaskGroup() as group:
         for _ in range(connections):
@@ -92,6 +98,7 @@ def main() -> None:
     parser.add_argument("--token", default="")
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--rate", type=float)
+    parser.add_argument("--path", default=EVENTS)
     options = parser.parse_args()
     bodies = pickle.loads(options.bodies.read_bytes())  # noqa: S301 - this benchmark's own file
     print("ready", flush=True)
@@ -99,10 +106,17 @@ def main() -> None:
     import uvloop  # noqa: PLC0415 - not needed to import this module
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        print(
-            json.dumps(runner.run(run(options.url, bodies, options.token, options.connections, options.rate))),
-            flush=True,
+        found = runner.run(
+            run(
+                options.url,
+                bodies,
+                token=options.token,
+                connections=options.connections,
+                rate=options.rate,
+                path=options.path,
+            )
         )
+        print(json.dumps(found), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,173 @@
+"""What a request costs beside the least that it could: ratios of two sides that alternate within one run.
+
+Servers have one core, senders the other, so that both sides get the same whatever else the machine does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import pickle
+import statistics
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable, Sequence
+from operator import truediv
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from benchmarks import bare
+from benchmarks.events import Fleet, uuid7
+from benchmarks.ingest import percentile, token_for
+from benchmarks.load import EVENTS
+from benchmarks.processes import cpu_ns, load
+from tests.support.process import free_port, serving
+
+ROUNDS = 10
+REQUESTS = 1_000
+SINGLES = 200
+PACED_S = 3.0
+LOAD = 0.4
+SERVER_CORE = ("taskset", "-c", str(max(os.sched_getaffinity(0))))
+SENDER_CORE = ("taskset", "-c", str(min(os.sched_getaffinity(0))))
+
+
+async def measure(events: int) -> dict[str, Any]:
+    """All of it; ``events`` are those of each round of the rate."""
+    found: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory(prefix="zimwatch-bench-") as name:
+        folder = Path(name)
+        token = token_for(folder)
+        async with serving(folder, before=SERVER_CORE) as (url, process):
+            found |= await requests(folder, url, process.pid, token)
+            found |= await alone(folder, url, token)
+            found |= await paced(folder, url, token)
+    return found | await beside_text(events)
+
+
+async def requests(folder: Path, url: str, pid: int, token: str) -> dict[str, float]:
+    """CPU of a request on one kept connection, beside ``GET /livez``."""
+    fleet = Fleet(1)
+    kinds: dict[str, tuple[str, Callable[[], list[bytes]]]] = {
+        "GET /livez": ("/livez", lambda: [b""] * REQUESTS),
+        "a heartbeat": (EVENTS, lambda: heartbeats(fleet, REQUESTS)),
+        "an event": (EVENTS, lambda: fleet.bodies(REQUESTS, 1)),
+    }
+    cpu_us: dict[str, list[float]] = {what: [] for what in kinds}
+    for number in range(ROUNDS + 1):
+        for what, (path, bodies) in kinds.items():
+            before = cpu_ns(pid)
+            await load(folder, url, bodies(), token=token, connections=1, before=SENDER_CORE, path=path)
+            if number:  # the first warms up
+                cpu_us[what].append((cpu_ns(pid) - before) / REQUESTS / 1_000)
+    least, *others = kinds
+    beside = {
+        f"CPU of {what} alone, beside {least}": statistics.median(map(truediv, cpu_us[what], cpu_us[least]))
+        for what in others
+    }
+    return beside | {f"CPU of {what} alone, us": statistics.median(took) for what, took in cpu_us.items()}
+
+
+def heartbeats(fleet: Fleet, count: int) -> list[bytes]:
+    """Bodies of one heartbeat each."""
+    bodies = []
+    for event in fleet.events(count):
+        beat = {name: event[name] for name in ("occurred_at", "client_id", "session_id", "seq", "app_id", "user_id")}
+        bodies.append(json.dumps([{**beat, "id": uuid7(0), "type": "heartbeat", "state": "CONNECTED"}]).encode())
+    return bodies
+
+
+async def alone(folder: Path, url: str, token: str) -> dict[str, float]:
+    """One event a request on one connection, beside a bare handler that commits one row."""
+    fleet = Fleet(20_000)
+    ours: list[float] = []
+    theirs: list[float] = []
+    async with _bare_server(folder) as bare_url:
+        for _ in range(ROUNDS):
+            for at, latencies in ((url, ours), (bare_url, theirs)):
+                bodies = fleet.bodies(SINGLES, 1)
+                sent = await load(folder, at, bodies, token=token, connections=1, before=SENDER_CORE)
+                latencies.extend(sent["latencies"])
+    return _beside("one event a request, one connection", ours, "a bare POST and commit", theirs)
+
+
+async def paced(folder: Path, url: str, token: str) -> dict[str, float]:
+    """Batches of 100 on 16 connections at 40 % of the best load, beside bare group commit at the same rate."""
+    fleet = Fleet(20_000)
+    await load(folder, url, fleet.bodies(40_000, 500), token=token, connections=16)
+    best = await load(folder, url, fleet.bodies(50_000, 100), token=token, connections=16, before=SENDER_CORE)
+    rate = LOAD * 500 / best["seconds"]
+    count = int(PACED_S * rate)
+    ours: list[float] = []
+    theirs: list[float] = []
+    for _ in range(ROUNDS // 2):
+        sent = await load(
+            folder, url, fleet.bodies(count * 100, 100), token=token, connections=16, rate=rate, before=SENDER_CORE
+        )
+        ours += sent["latencies"]
+        theirs += await _group_commit(folder, rate, count)
+    return _beside(f"batches of 100 at {LOAD:.0%} of the best load", ours, "bare group commit", theirs)
+
+
+async def beside_text(events: int) -> dict[str, float]:
+    """The rate of 8 connections and 5,000 users from an empty table on, beside raw-text from an empty table on."""
+    ratios, rates = [], []
+    for number in range(3):
+        with tempfile.TemporaryDirectory(prefix="zimwatch-bench-") as name:
+            folder = Path(name)
+            token = token_for(folder)
+            rows = await asyncio.to_thread(bare.prepared, Fleet(5_000, seed=9 + number), events)
+            with contextlib.closing(bare.Table(folder, bare.TEXT, [], 0)) as table:
+                raw = table.append(bare.as_text(rows))
+            async with serving(folder) as (url, _):
+                sent = await load(folder, url, Fleet(5_000).bodies(events, 100), token=token, connections=8)
+            rates.append(events / sent["seconds"])
+            ratios.append(rates[-1] / raw)
+    return {
+        "8 connections, batches of 100, 5,000 users, empty: beside raw-text": statistics.median(ratios),
+        "the same, events/s": statistics.median(rates),
+    }
+
+
+def _beside(what: str, ours: list[float], least: str, theirs: list[float]) -> dict[str, float]:
+    found = {f"{what}: p99 beside {least}": percentile(ours, 0.99) / percentile(theirs, 0.99)}
+    for name, took in ((what, ours), (least, theirs)):
+        found |= {f"{name}: p50 ms": percentile(took, 0.5), f"{name}: p99 ms": percentile(took, 0.99)}
+    return found
+
+
+def _command(folder: Path, what: str, *options: object) -> Sequence[str]:
+    rows = folder / "rows.pickle"
+    if not rows.exists():
+        rows.write_bytes(pickle.dumps(bare.prepared(Fleet(20_000, seed=3), 10_000)))
+    return (*SERVER_CORE, sys.executable, "-m", "benchmarks.bare_server", what, str(rows), *map(str, options))
+
+
+@contextlib.asynccontextmanager
+async def _bare_server(folder: Path) -> AsyncIterator[str]:
+    port = free_port()
+    process = await asyncio.create_subprocess_exec(*_command(folder, "serve", "--folder", folder, "--port", port))
+    url = f"http://127.0.0.1:{port}"
+    try:
+        while True:
+            with contextlib.suppress(aiohttp.ClientConnectionError):
+                async with aiohttp.ClientSession() as http, http.get(f"{url}/readyz"):
+                    break
+            await asyncio.sleep(0.05)
+        yield url
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+async def _group_commit(folder: Path, rate: float, count: int) -> list[float]:
+    with tempfile.TemporaryDirectory(dir=folder) as name:
+        command = _command(folder, "commit", "--folder", name, "--batch", 100, "--rate", rate, "--count", count)
+        process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+        output, _ = await process.communicate()
+    found: list[float] = json.loads(output)
+    return found
