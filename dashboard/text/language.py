@@ -82,7 +82,10 @@ def wanted(request: web.Request) -> str:
     chosen = request.cookies.get(COOKIE)
     if chosen in LANGUAGES:
         return chosen
-    accepted = [part.split(";")[0].strip().lower() for part in request.headers.get("Accept-Language", "").split(",")]
+    languages = request.headers.get("Accept-Language")
+    if not languages:
+        return ENGLISH
+    accepted = [part.split(";")[0].strip().lower() for part in languages.split(",")]
     found = negotiate_locale([one for one in accepted if one], list(_SUPPORTED), sep="-")
     return _SUPPORTED.get((found or "").lower(), ENGLISH)
 

@@ -6,6 +6,7 @@ These are the apps of the settings, and those that tokens are bound to. While ``
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 from sidecar.settings import Settings, secrets_by_app
@@ -46,7 +47,9 @@ class Admission:
 
     def __init__(self, apps: Apps) -> None:
         self._apps = apps
-        self._allowed = {*apps.named, *(() if apps.are_listed else apps.learned)}
+        # Not copied for each request: they may be many.
+        self._learned: AbstractSet[int] = frozenset() if apps.are_listed else apps.learned
+        self._allowed: set[int] = set()
         self._new: set[int] = set()
         # Read on first use: the apps that tokens are bound to, and how many may still be learned.
         self._bound: frozenset[int] | None = None
@@ -54,7 +57,7 @@ class Admission:
 
     def check(self, app_id: int) -> None:
         """ValueError where events of this app are not accepted."""
-        if app_id in self._allowed:
+        if app_id in self._apps.named or app_id in self._learned or app_id in self._allowed:
             return
         if self._bound is None:
             self._bound = self._apps.store.credentials.apps()
