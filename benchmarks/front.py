@@ -32,6 +32,7 @@ REQUESTS = 1_000
 SINGLES = 200
 PACED_S = 3.0
 LOAD = 0.4
+USERS = 20_000
 SERVER_CORE = ("taskset", "-c", str(max(os.sched_getaffinity(0))))
 SENDER_CORE = ("taskset", "-c", str(min(os.sched_getaffinity(0))))
 
@@ -83,34 +84,52 @@ def heartbeats(fleet: Fleet, count: int) -> list[bytes]:
 
 async def alone(folder: Path, url: str, token: str) -> dict[str, float]:
     """One event a request on one connection, beside a bare handler that commits one row."""
-    fleet = Fleet(20_000)
-    ours: list[float] = []
-    theirs: list[float] = []
+    fleet = Fleet(USERS)
+    ours, theirs = _Rounds(), _Rounds()
     async with _bare_server(folder) as bare_url:
         for _ in range(ROUNDS):
-            for at, latencies in ((url, ours), (bare_url, theirs)):
+            for at, side in ((url, ours), (bare_url, theirs)):
                 bodies = fleet.bodies(SINGLES, 1)
                 sent = await load(folder, at, bodies, token=token, connections=1, before=SENDER_CORE)
-                latencies.extend(sent["latencies"])
-    return _beside("one event a request, one connection", ours, "a bare POST and commit", theirs)
+                side.add(sent["latencies"])
+    return ours.beside(theirs, "one event a request, one connection", "a bare POST and commit")
 
 
 async def paced(folder: Path, url: str, token: str) -> dict[str, float]:
     """Batches of 100 on 16 connections at 40 % of the best load, beside bare group commit at the same rate."""
-    fleet = Fleet(20_000)
-    await load(folder, url, fleet.bodies(40_000, 500), token=token, connections=16)
-    best = await load(folder, url, fleet.bodies(50_000, 100), token=token, connections=16, before=SENDER_CORE)
-    rate = LOAD * 500 / best["seconds"]
+    fleet = Fleet(USERS)
+    await load(folder, url, fleet.bodies(USERS * 2, 500), token=token, connections=16)
+    best = await load(folder, url, fleet.bodies(USERS * 2, 100), token=token, connections=16, before=SENDER_CORE)
+    rate = LOAD * USERS * 2 / 100 / best["seconds"]
     count = int(PACED_S * rate)
-    ours: list[float] = []
-    theirs: list[float] = []
-    for _ in range(ROUNDS // 2):
-        sent = await load(
-            folder, url, fleet.bodies(count * 100, 100), token=token, connections=16, rate=rate, before=SENDER_CORE
-        )
-        ours += sent["latencies"]
-        theirs += await _group_commit(folder, rate, count)
-    return _beside(f"batches of 100 at {LOAD:.0%} of the best load", ours, "bare group commit", theirs)
+    ours, theirs = _Rounds(), _Rounds()
+    for _ in range(ROUNDS):
+        bodies = fleet.bodies(count * 100, 100)
+        sent = await load(folder, url, bodies, token=token, connections=16, rate=rate, before=SENDER_CORE)
+        ours.add(sent["latencies"])
+        theirs.add(await _group_commit(folder, rate, count))
+    return ours.beside(theirs, f"batches of 100 at {LOAD:.0%} of the best load", "bare group commit")
+
+
+class _Rounds:
+    """The latencies of one side: medians over the rounds, as the disk stalls in some of them for either side."""
+
+    def __init__(self) -> None:
+        self.p50: list[float] = []
+        self.p99: list[float] = []
+
+    def add(self, latencies: list[float]) -> None:
+        """Those of one round, in seconds."""
+        self.p50.append(percentile(latencies, 0.5))
+        self.p99.append(percentile(latencies, 0.99))
+
+    def beside(self, least: _Rounds, what: str, what_least: str) -> dict[str, float]:
+        """The ratio of the p99, and the p50 and p99 of both sides."""
+        found = {f"{what}: p99 beside {what_least}": statistics.median(self.p99) / statistics.median(least.p99)}
+        for name, side in ((what, self), (what_least, least)):
+            found[f"{name}: p50 ms"] = statistics.median(side.p50)
+            found[f"{name}: p99 ms"] = statistics.median(side.p99)
+        return found
 
 
 async def beside_text(events: int) -> dict[str, float]:
@@ -133,17 +152,10 @@ async def beside_text(events: int) -> dict[str, float]:
     }
 
 
-def _beside(what: str, ours: list[float], least: str, theirs: list[float]) -> dict[str, float]:
-    found = {f"{what}: p99 beside {least}": percentile(ours, 0.99) / percentile(theirs, 0.99)}
-    for name, took in ((what, ours), (least, theirs)):
-        found |= {f"{name}: p50 ms": percentile(took, 0.5), f"{name}: p99 ms": percentile(took, 0.99)}
-    return found
-
-
 def _command(folder: Path, what: str, *options: object) -> Sequence[str]:
     rows = folder / "rows.pickle"
     if not rows.exists():
-        rows.write_bytes(pickle.dumps(bare.prepared(Fleet(20_000, seed=3), 10_000)))
+        rows.write_bytes(pickle.dumps(bare.prepared(Fleet(USERS, seed=3), 10_000)))
     return (*SERVER_CORE, sys.executable, "-m", "benchmarks.bare_server", what, str(rows), *map(str, options))
 
 
