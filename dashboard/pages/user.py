@@ -41,6 +41,9 @@ ALERTS: Final = 5
 # At most this many events of a run are shown raw.
 RAW_OF_A_RUN: Final = 10
 RAW_CHARACTERS: Final = 20_000
+# After so many in all, an event is shown with the fewest: a sender may fill 64 KiB of each, and a page shows hundreds.
+RAW_OF_A_PAGE: Final = 200_000
+RAW_FEWEST: Final = 500
 SHARE_LINK_LIFETIMES: Final = {"1h": HOUR_US, "24h": DAY_US, "7d": 7 * DAY_US}
 
 
@@ -176,6 +179,14 @@ def lines_of(
     causes = timeline.causes_of_kicks(stored)
     targets: dict[int, int] = {}
     lines: list[Line] = []
+    room = RAW_OF_A_PAGE
+
+    def raw_of(one: StoredEvent) -> str:
+        nonlocal room
+        text = _raw(event_view(one), most=min(RAW_CHARACTERS, max(RAW_FEWEST, room)))
+        room -= len(text)
+        return text
+
     for one in stored:
         event = one.event
         last = lines[-1] if lines else None
@@ -188,7 +199,7 @@ def lines_of(
         ):
             raw = last.raw
             if len(raw) < RAW_OF_A_RUN:
-                raw.append(_raw(event_view(one)))
+                raw.append(raw_of(one))
             lines[-1] = msgspec.structs.replace(
                 last, position=one.position, at_us=event.moment_us, count=last.count + 1
             )
@@ -214,16 +225,16 @@ def lines_of(
                 count=1,
                 clock_off_us=wrong_by_us(clock_off_us(event)),
                 trace=_trace(trace_url_template, event.session_id or event.client_id, event.moment_us),
-                raw=[_raw(event_view(one))],
+                raw=[raw_of(one)],
                 by=letters[cause.login.client_id] if cause and cause.login else None,
             )
         )
     return lines, targets
 
 
-def _raw(view: Mapping[str, Any]) -> str:
+def _raw(view: Mapping[str, Any], *, most: int) -> str:
     text = msgspec.json.format(msgspec.json.encode(view), indent=2).decode()
-    return shown_lines(text[:RAW_CHARACTERS] + (" …" if len(text) > RAW_CHARACTERS else ""))
+    return shown_lines(text[:most] + (" …" if len(text) > most else ""))
 
 
 def shown_lines(text: str) -> str:

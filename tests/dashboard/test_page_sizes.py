@@ -37,6 +37,7 @@ PAGES = {
     "users, every column": (f"/users?{EVERY_COLUMN}", Bound(70, 7, 1_400)),
     "200 ids": (f"/users?ids={IDS}", Bound(170, 11, 3_100)),
     "a user of many events": (f"/users/{APP}/heavy", Bound(150, 10, 2_000)),
+    "a user of long texts": (f"/users/{APP}/mallory", Bound(1_000, 20, 2_000)),
     "a user of many devices": (f"/users/{APP}/many", Bound(250, 20, 4_500)),
     "alerts": ("/alerts", Bound(45, 5, 950)),
     "200 alerts": ("/alerts?group=kind", Bound(145, 7, 3_200)),
@@ -60,9 +61,15 @@ async def large(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Zimwa
         fresh_event(user_id="heavy", client_id=client, seq=seq, **states[seq % len(states)])
         for seq in range(1, EVENTS + 1)
     ]
+    long = {"user_id": "mallory", "client_id": fresh_event()["client_id"], "extended_data": '"<&' * 6_000}
+    batches = [
+        [fresh_event(**long, seq=seq, state=2 + seq % 2, event=3 * (seq % 2)) for seq in range(start, start + 20)]
+        for start in (1, 21, 41)
+    ]
+    batches += [events[start : start + 1_000] for start in range(0, len(events), 1_000)]
     async with zimwatch(folder) as running:
-        for start in range(0, len(events), 1_000):
-            _, answer = await running.send(events[start : start + 1_000])
+        for batch in batches:
+            _, answer = await running.send(batch)
             assert answer["rejected"] == []
         yield running
 
