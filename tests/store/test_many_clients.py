@@ -20,6 +20,7 @@ from sidecar.store.users.user_query import UserQuery
 from tests.support.events import APP_ID, BEGIN_US, Phone
 from tests.support.running import zimwatch
 from tests.support.wire import fresh_event
+from tests.support.work import of_append
 
 
 def chance_of(number: int) -> random.Random:
@@ -119,4 +120,19 @@ async def test_clients_silent_for_a_day_do_not_count(tmp_path: Path, monkeypatch
     assert taken.accepted == 10
     taken = await store.append([phone.says("CONNECTED", "SUCCESS", at=day + 2) for phone in phones[50:90]])
     assert taken.accepted == 20
+    await store.close()
+
+
+async def test_an_event_that_is_refused_counts_no_clients_again_for_a_minute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_limit, "CLIENTS_MOST", 300)
+    store = Store.open(f"sqlite:///{tmp_path / 'zimwatch.db'}", clock=lambda: BEGIN_US)
+    phones = [Phone("alice", f"phone {number}") for number in range(400)]
+    await store.append([phone.says("CONNECTED", "SUCCESS", at=0) for phone in phones[:300]])
+    within, later = [
+        (await of_append(store, [phones[number].says("CONNECTED", "SUCCESS", at=at)])).steps
+        for number, at in ((301, 59), (302, 62))
+    ]
+    assert within < 500 < later
     await store.close()

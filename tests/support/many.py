@@ -26,6 +26,8 @@ from tests.support.events import APP_ID, BEGIN_US, Phone, made_id
 
 # How many events are appended at once.
 _AT_ONCE: Final = 2_500
+# Apps with groups, and windows of storms, of their own.
+_APPS: Final = 5
 
 
 class Scene(msgspec.Struct, frozen=True):
@@ -85,7 +87,7 @@ def _of_alice(number: int, kind: str = "connection_state_changed", **fields: Any
 
 def _group(number: int) -> Event:
     platforms, reasons = sorted(PLATFORMS), sorted(EVENTS)
-    phone = Phone(f"user-{number:06}", app_id=1 + number // len(platforms) // len(reasons))
+    phone = Phone(f"user-{number:06}", app_id=1 + number // len(platforms) // len(reasons) % _APPS)
     named = platforms[number // len(reasons) % len(platforms)]
     return phone.says("CONNECTED", reasons[number % len(reasons)], at=0, platform=named)
 
