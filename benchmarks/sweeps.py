@@ -35,7 +35,11 @@ async def measure(users: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="zimwatch-bench-") as name:
         async with listening(hook):
             webhook = {"name": "ops", "type": "webhook", "url": f"{hook.url}/hook", "secret": SECRET}
-            settings = {"ZIMWATCH_ALERTS__RECEIVERS": json.dumps([webhook])}
+            settings = {
+                "ZIMWATCH_ALERTS__RECEIVERS": json.dumps([webhook]),
+                # Else the interval of so many clients, and with it their leases, would be of minutes.
+                "ZIMWATCH_LEASES__HEARTBEATS_PER_SECOND": str(users),
+            }
             timeout = aiohttp.ClientTimeout(total=None)
             async with (
                 serving(Path(name), settings) as (url, process),

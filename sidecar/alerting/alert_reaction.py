@@ -72,6 +72,8 @@ class AlertReaction:
         self.policy = policy
         self._chance = chance
         self._began_us = began_us
+        # Up to where it was looked up whether lost users are back; None: from the first on.
+        self._looked_up: tuple[int, int] | None = None
         # The parts that fail to deliver, as of the last tick. Never changed in place: it is read from another thread.
         self.stalled: Mapping[str, tuple[int | None, Text]] = {}
 
@@ -194,8 +196,8 @@ class AlertReaction:
         return has_more
 
     def _look_for_life(self, connection: sa.Connection, unit: UnitOfWork, now_us: int) -> bool:
-        """Resolves alerts about lost users that are back; whether more are due."""
-        found = rule_reads.with_lease_again(connection, ClientLost.kind, AT_ONCE)
+        """Resolves alerts about lost users that are back, some of them each second; whether more are due."""
+        found, self._looked_up = rule_reads.with_lease_again(connection, ClientLost.kind, self._looked_up, AT_ONCE)
         unit.rules.of(ClientLost).found(found, now_us)
         return len(found) == AT_ONCE
 

@@ -118,6 +118,25 @@ def test_what_was_let_go_is_read_again_for_whatever_touches_it(tmp_path: Path) -
     story.close()
 
 
+def test_lost_users_that_are_back_are_found_some_each_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rule_reads, "_LOOKED_UP", 2)
+    policy = Policy(receivers={OPS: 1_000}, grace_us=0, thresholds=Thresholds())
+    story = Timeline(tmp_path, policy, Leases(heartbeat_us=15 * SECOND_US))
+    for number in range(7):
+        story.at(0).login(f"user-{number}").heartbeat(f"user-{number}")
+        if number != 3:
+            story.at(30).heartbeat(f"user-{number}").at(40).heartbeat(f"user-{number}")
+    story.live(until=29)
+    assert len(story.alerts(kind="client_lost", state="firing")) == 7
+    left = []
+    for second in range(30, 36):
+        story.live_on(second)
+        left.append(len(story.alerts(kind="client_lost", state="firing")))
+    assert left[-1] == 1
+    assert all(0 <= before - after <= 2 for before, after in itertools.pairwise([7, *left]))
+    story.close()
+
+
 def test_however_few_a_transaction_takes_the_same_alerts_fire_and_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -238,7 +238,7 @@ def test_very_many_alerts_and_users_leave_nothing_in_memory(tmp_path: Path) -> N
         before = tracemalloc.get_traced_memory()[0]
         story.live_on(until=8)
         assert tracemalloc.get_traced_memory()[1] - before < BYTES_AT_ONCE
-    assert set(vars(story.reaction)) == {"policy", "_chance", "_began_us", "stalled"}
+    assert set(vars(story.reaction)) == {"policy", "_chance", "_began_us", "_looked_up", "stalled"}
     story.close()
 
 

@@ -126,14 +126,30 @@ def lost_users(connection: sa.Connection, after_us: int, limit: int) -> tuple[li
     return [due(row[:-1]) for row in found], found[0][-1] if found else after_us
 
 
-def with_lease_again(connection: sa.Connection, kind: str, limit: int) -> list[UserId]:
-    """The users with a firing alert of a kind who have a lease again, or no live client that could have one."""
+# About so many users with a firing alert are looked up each second, whether they have a lease again.
+_LOOKED_UP = 5_000
+_FIRST = (-1, 0)
+
+
+def with_lease_again(
+    connection: sa.Connection, kind: str, after: tuple[int, int] | None, limit: int
+) -> tuple[list[UserId], tuple[int, int] | None]:
+    """The users with a firing alert of a kind who have a lease again, or no live client that could have one.
+
+    Looks up a part of them, after a place; returns the next place, None at the end.
+    """
+    firing = f"FROM alerts WHERE state = '{FIRING}' AND kind = ? AND (app_id, id) > (?, ?) ORDER BY app_id, id"
+    place = (kind, *(after or _FIRST))
     sql = (
-        f"SELECT app_id, user_id FROM alerts WHERE state = '{FIRING}' AND kind = ?"
-        " AND EXISTS (SELECT 1 FROM user_status u WHERE u.app_id = alerts.app_id AND u.user_id = alerts.user_id"
-        " AND NOT u.lease_lapsed) ORDER BY alerts.id LIMIT ?"
+        f"SELECT app_id, user_id FROM (SELECT id, app_id, user_id {firing} LIMIT {_LOOKED_UP}) AS looked"
+        " WHERE EXISTS (SELECT 1 FROM user_status u WHERE u.app_id = looked.app_id AND u.user_id = looked.user_id"
+        " AND NOT u.lease_lapsed) ORDER BY looked.app_id, looked.id LIMIT ?"
     )
-    return [(row[0], row[1]) for row in connection.exec_driver_sql(sql, (kind, limit))]
+    found = [(row[0], row[1]) for row in connection.exec_driver_sql(sql, (*place, limit))]
+    if len(found) == limit:
+        return found, after
+    last = connection.exec_driver_sql(f"SELECT app_id, id {firing} LIMIT 1 OFFSET {_LOOKED_UP - 1}", place).first()
+    return found, None if last is None else (last[0], last[1])
 
 
 def tokens_ending(connection: sa.Connection, after_us: int, until_us: int) -> list[tuple[int, str, int]]:
