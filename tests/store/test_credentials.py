@@ -53,6 +53,25 @@ async def test_a_thousand_requests_with_a_token_or_a_session_cost_as_many_statem
     assert len(executed) == 4, executed
 
 
+async def test_while_there_is_no_token_a_thousand_requests_cost_two_statements_and_the_first_one_counts_soon(
+    store: Store, tmp_path: Path, machine: Machine
+) -> None:
+    with peeked(store) as executed:
+        assert not any(store.credentials.any_token_ever() for _ in range(REQUESTS))
+    assert len(executed) == 2, executed
+    command_line = opened(tmp_path, attach=True)
+    await new_token(command_line, "write")
+    await command_line.close()
+    machine.passes(A_CHECK_S)
+    assert store.credentials.any_token_ever()
+
+
+async def test_the_first_token_of_this_process_counts_with_its_commit(store: Store) -> None:
+    assert not store.credentials.any_token_ever()
+    await new_token(store, "write")
+    assert store.credentials.any_token_ever()
+
+
 async def test_while_events_are_committed_a_token_costs_statements_by_time_and_not_by_request(
     store: Store, machine: Machine
 ) -> None:

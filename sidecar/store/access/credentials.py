@@ -30,6 +30,7 @@ class _Held(msgspec.Struct):
     tokens: dict[bytes, Token] = {}
     sessions: dict[bytes, tuple[BrowserSession, Token]] = {}
     apps: dict[int, int | None] | None = None
+    without_tokens: bool = False
 
 
 class Credentials:
@@ -65,7 +66,9 @@ class Credentials:
 
     def any_token_ever(self) -> bool:
         """Whether a token was ever created. From then on every request needs one: rows are never deleted."""
-        self._any_ever = self._any_ever or self._row(tokens.ANY) is not None
+        if not self._any_ever and not (held := self._current()).without_tokens:
+            self._any_ever = self._row(tokens.ANY) is not None
+            held.without_tokens = not self._any_ever
         return self._any_ever
 
     def apps(self) -> frozenset[int]:
