@@ -19,7 +19,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-import msgspec
 import structlog
 
 from sidecar.clock import Clock
@@ -97,14 +96,17 @@ class Heartbeats:
         if self._clients.is_due(now_us):
             self._clients.turn(now_us, self.after_s)
             self._pace()
+        after_s = self.after_s
         late = [one for one in heartbeats if not self._hold(one, now_us)]
         if self._held and self._timer is None:
             self._schedule()
         if not late:
-            return Appended(len(heartbeats), 0, (), self.after_s)
+            return Appended(len(heartbeats), 0, (), after_s)
         answer = await self._append(Batch(late, size_bytes=size_bytes))
         self.learn(answer, now_us)
-        return msgspec.structs.replace(answer, accepted=len(heartbeats), renewed=())
+        # The clients whose heartbeats are held keep the interval that they have.
+        given_s = min(after_s, answer.heartbeat_after_s) if len(late) < len(heartbeats) else answer.heartbeat_after_s
+        return Appended(len(heartbeats), 0, (), given_s)
 
     async def write(self, *, at_once: bool = False) -> None:
         """Writes what was held for long enough, or ``at_once`` all, and waits for it. What fails stays in memory."""

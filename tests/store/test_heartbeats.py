@@ -21,7 +21,7 @@ from sidecar.store.log import event_log
 from sidecar.store.sqlite import backups, write_lock
 from sidecar.store.users import live_clients, user_reads
 from sidecar.store.values import Appended, Commit, UserDetail
-from tests.support.clocks import Machine
+from tests.support.clocks import DAY_S, Machine
 from tests.support.counted import statements
 from tests.support.events import APP_ID, Phone
 from tests.support.process import DATABASE
@@ -192,6 +192,30 @@ async def test_who_is_unconfirmed_is_as_if_each_heartbeat_was_committed(
     await fleet.store.close()
 
 
+@pytest.mark.parametrize("days", [1, -1])
+async def test_a_clock_that_is_set_while_a_heartbeat_is_in_memory_ends_no_lease(
+    fleet: Fleet, machine: Machine, days: int
+) -> None:
+    await fleet.comes("alice", "bob")
+    await fleet.passes(13)
+    await fleet.beats("alice")
+    machine.is_set_by(days * DAY_S)
+    await fleet.beats("bob")
+    assert len(fleet.store._heartbeats._held) == 2
+    await fleet.passes(2)
+    assert fleet.store._heartbeats._held == {}
+    assert await fleet.silent_for(99) == 44
+    assert await fleet.is_unconfirmed("bob")
+
+
+async def test_a_batch_with_another_event_is_committed_as_a_whole(fleet: Fleet) -> None:
+    await fleet.comes("alice", "bob")
+    await fleet.passes(9)
+    await fleet.store.append([fleet.event("alice", HEARTBEAT), fleet.event("bob", "login")])
+    assert await fleet.seen_s() == 0
+    assert fleet.store._heartbeats._held == {}
+
+
 async def test_heartbeats_in_memory_are_written_by_a_stop(tmp_path: Path, fleet: Fleet, machine: Machine) -> None:
     await fleet.comes("alice")
     await fleet.passes(9)
@@ -345,6 +369,25 @@ async def test_the_interval_grows_with_the_clients_and_their_leases_with_it(tmp_
         answer = await fleet.beats(*names[:3])
     assert answer.heartbeat_after_s == 15
     assert await fleet.silent_for(60, names[0]) == 46
+    await fleet.store.close()
+
+
+async def test_an_answer_gives_no_longer_interval_than_is_stored_for_each_of_its_clients(
+    tmp_path: Path, machine: Machine
+) -> None:
+    fleet = Fleet(tmp_path, machine, FEW)
+    await fleet.comes("alice")
+    await fleet.passes(9)
+    held = fleet.store._heartbeats
+
+    async def append(batch: event_log.Batch) -> Appended:
+        held.after_s = 60  # many come meanwhile
+        return await fleet.store._append_batch(batch)
+
+    held._append = append
+    await fleet.store.append([fleet.event("bob", "CONNECTED", "SUCCESS")])
+    assert (await fleet.beats("alice", "bob")).heartbeat_after_s == 15
+    assert (await fleet.beats("bob")).heartbeat_after_s == 60
     await fleet.store.close()
 
 
