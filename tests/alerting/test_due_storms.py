@@ -102,6 +102,17 @@ def test_a_fleet_that_never_comes_back_keeps_no_storm_for_ever(story: Make) -> N
     fleet_.run(until=300)
 
 
+def test_the_record_of_a_storm_is_deleted_with_its_alert(story: Make) -> None:
+    fleet_ = fleet(story(resolve_after_us=60 * SECOND_US).at(0), 20)
+    fleet_.at(200).kicked("carol")  # the newest alert is kept, so that no id is used again
+    fleet_.live(until=210)
+    (alert,) = fleet_.alerts(kind="lost_storm")
+    assert (alert.state, len(record(fleet_, alert))) == ("resolved", 20)
+    fleet_.at(5_000).pruned(rules_us=0).leap(5_000)
+    assert fleet_.alerts(kind="lost_storm") == []
+    assert record(fleet_, alert) == []
+
+
 def test_few_users_that_are_lost_have_an_alert_each(story: Make) -> None:
     fleet_ = fleet(story().at(0), 19)
     fleet_.live(until=60)
