@@ -76,7 +76,7 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:  # noqa: C901, PLR
         show("Open pages", found["pages"])
     if "visits" in parts:
         with reads.folder_of(options.folder) as folder:
-            found["visits"] = await visits.measure(folder, options.users, options.log, 9)
+            found["visits"] = await visits.measure(folder, options.users, options.log, 7)
         show("Pages in Chromium", found["visits"])
     return found
 
