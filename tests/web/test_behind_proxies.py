@@ -81,6 +81,7 @@ async def test_streams_forward_each_message_at_once(name: str, tmp_path: Path) -
     async with behind(name, tmp_path) as (running, http, address):
         for path, expected in (("/v1/stream", '"user_id":"alice"'), ("/live/users", "alice")):
             async with streaming(http, f"{address}{path}") as stream:
+                assert stream.response.headers["Content-Encoding"] == "gzip"
                 await stream.next()
                 await report(running, "alice")
                 await stream.next_with(expected)
