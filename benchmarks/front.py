@@ -13,7 +13,7 @@ import pickle
 import statistics
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from operator import truediv
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from typing import Any
 import aiohttp
 
 from benchmarks import bare
-from benchmarks.events import Fleet, uuid7
+from benchmarks.events import Fleet
 from benchmarks.ingest import percentile, token_for
 from benchmarks.load import EVENTS
 from benchmarks.processes import cpu_ns, load
@@ -51,35 +51,22 @@ async def measure(events: int) -> dict[str, Any]:
 
 
 async def requests(folder: Path, url: str, pid: int, token: str) -> dict[str, float]:
-    """CPU of a request on one kept connection, beside ``GET /livez``."""
+    """CPU of one event a request on one kept connection, beside ``GET /livez``."""
     fleet = Fleet(1)
-    kinds: dict[str, tuple[str, Callable[[], list[bytes]]]] = {
-        "GET /livez": ("/livez", lambda: [b""] * REQUESTS),
-        "a heartbeat": (EVENTS, lambda: heartbeats(fleet, REQUESTS)),
-        "an event": (EVENTS, lambda: fleet.bodies(REQUESTS, 1)),
-    }
-    cpu_us: dict[str, list[float]] = {what: [] for what in kinds}
+    livez_us: list[float] = []
+    event_us: list[float] = []
     for number in range(ROUNDS + 1):
-        for what, (path, bodies) in kinds.items():
+        for took, path in ((livez_us, "/livez"), (event_us, EVENTS)):
+            bodies = fleet.bodies(REQUESTS, 1) if path == EVENTS else [b""] * REQUESTS
             before = cpu_ns(pid)
-            await load(folder, url, bodies(), token=token, connections=1, before=SENDER_CORE, path=path)
+            await load(folder, url, bodies, token=token, connections=1, before=SENDER_CORE, path=path)
             if number:  # the first warms up
-                cpu_us[what].append((cpu_ns(pid) - before) / REQUESTS / 1_000)
-    least, *others = kinds
-    beside = {
-        f"CPU of {what} alone, beside {least}": statistics.median(map(truediv, cpu_us[what], cpu_us[least]))
-        for what in others
+                took.append((cpu_ns(pid) - before) / REQUESTS / 1_000)
+    return {
+        "CPU of an event alone, beside GET /livez": statistics.median(map(truediv, event_us, livez_us)),
+        "CPU of GET /livez, us": statistics.median(livez_us),
+        "CPU of an event alone, us": statistics.median(event_us),
     }
-    return beside | {f"CPU of {what} alone, us": statistics.median(took) for what, took in cpu_us.items()}
-
-
-def heartbeats(fleet: Fleet, count: int) -> list[bytes]:
-    """Bodies of one heartbeat each."""
-    bodies = []
-    for event in fleet.events(count):
-        beat = {name: event[name] for name in ("occurred_at", "client_id", "session_id", "seq", "app_id", "user_id")}
-        bodies.append(json.dumps([{**beat, "id": uuid7(0), "type": "heartbeat", "state": "CONNECTED"}]).encode())
-    return bodies
 
 
 async def alone(folder: Path, url: str, token: str) -> dict[str, float]:
