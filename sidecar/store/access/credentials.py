@@ -53,6 +53,7 @@ class Credentials:
         if found is None and (row := self._row(tokens.WITH_THIS_SECRET, key)) is not None:
             found = tokens.token_of(row)
             _keep(held.tokens, key, found)
+            self._any_ever = True  # also where another process created it, and no check has noticed that yet
         return found
 
     def session(self, secret: str) -> tuple[BrowserSession, Token] | None:
