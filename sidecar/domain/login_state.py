@@ -168,6 +168,18 @@ def settled(state: LoginState) -> LoginState:
     return settled_state
 
 
+def unsettled(settled_state: LoginState, state: LoginState) -> LoginState:
+    """A copy of ``settled_state`` with the order and the counters of ``state``."""
+    whole = copy(settled_state)
+    whole.outages, whole.touched, whole.last_seq, whole.last_id = (
+        state.outages,
+        state.touched,
+        state.last_seq,
+        state.last_id,
+    )
+    return whole
+
+
 def carried(before: LoginState, after: LoginState, touched: int, changed: LoginState) -> LoginState | None:
     """Replays the events between ``before`` and ``after`` on ``changed`` without applying them; all states are settled.
 

@@ -1,4 +1,4 @@
-"""Positions in the event log: the newest, and the last one received by a moment."""
+"""Positions in the event log: the newest, the oldest, and the last one received by a moment."""
 
 from __future__ import annotations
 
@@ -12,6 +12,11 @@ NEWEST: Final = "SELECT COALESCE(MAX(position), 0) FROM events"
 def newest_position(connection: sa.Connection) -> int:
     """The position of the newest event; 0 where there is none."""
     return int(connection.exec_driver_sql(NEWEST).scalar_one())
+
+
+def oldest_position(connection: sa.Connection) -> int:
+    """The position of the oldest event; 1 where there is none."""
+    return int(connection.exec_driver_sql("SELECT COALESCE(MIN(position), 1) FROM events").scalar_one())
 
 
 def position_as_of(connection: sa.Connection, as_of_us: int) -> int:

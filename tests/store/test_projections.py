@@ -21,8 +21,10 @@ from sidecar.store import (
 )
 from sidecar.store.log import span_outbox
 from sidecar.store.users import (
+    client_block,
     client_history,
     projections,
+    recent_blocks,
     user_list,
     user_reads,
     working_set,
@@ -36,12 +38,15 @@ from tests.support.stores import STEPS, events_of, opened, projected
 def memory(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """How users and clients are kept: as usual, or so that rare cases are frequent.
 
-    "forgetful": a cache of one user, and a user with two clients is crowded. "crowding": crowded with three clients,
-    until one is live. "small blocks": two events a block.
+    "forgetful": a cache of one user and of no blocks, which are read an event at a time, and a user with two clients is
+    crowded. "crowding": crowded with three clients, until one is live. "small blocks": two events a block.
     """
-    if request.param == "small blocks":
+    if request.param in {"forgetful", "small blocks"}:
         monkeypatch.setattr(client_history, "BLOCK_EVENTS", 2)
-    elif request.param != "as it is":
+    if request.param == "forgetful":
+        monkeypatch.setattr(recent_blocks, "KEPT", 0)
+        monkeypatch.setattr(client_block, "READ_FIRST", 1)
+    if request.param in {"forgetful", "crowding"}:
         monkeypatch.setattr(projections, "USERS_CACHED", 1)
         for name in ("CLIENTS_KEPT", "CLIENTS_PACKED"):
             monkeypatch.setattr(working_set, name, 1 if request.param == "forgetful" else 2)

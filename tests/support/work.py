@@ -18,11 +18,20 @@ class Work:
     """Statements that were run, and about how many steps SQLite's own machine took for them."""
 
     def __init__(self) -> None:
-        self.statements = 0
+        self.sql: list[str] = []
         self.steps = 0
 
-    def _statement(self, _sql: str) -> None:
-        self.statements += 1
+    @property
+    def statements(self) -> int:
+        """How many there were."""
+        return len(self.sql)
+
+    def having(self, part: str) -> int:
+        """How many of them have this text; one for many rows counts once a row."""
+        return sum(part in one for one in self.sql)
+
+    def _statement(self, sql: str) -> None:
+        self.sql.append(sql)
 
     def _step(self) -> None:
         self.steps += _EVERY

@@ -28,7 +28,7 @@ from sidecar.store.values import (
     Rejected,
 )
 
-# How many events the writer's transaction may read and apply for late ones: some tenths of a second.
+# How many events the writer's transaction may apply for late ones: some tenths of a second.
 WORK_MOST: Final = 50_000
 TOO_MANY_CLIENTS: Final = (
     f"client_id {{}} is new, and its user has had {CLIENTS_MOST:,} clients within 24 hours, which is the limit"

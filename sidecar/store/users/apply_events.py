@@ -92,6 +92,7 @@ def _apply_client_event(working: WorkingSet, user: User, event: Event, position:
     touched = working.clients.get(id(client)) or working.touch(client)
     status, since_us, reason, token_us = state.status, state.since_us, state.reason, state.token_expires_at_us
     transition = _apply_to_client(working, touched, event, position)
+    state = client.state
     starts_trace = False
     if event.type == CONNECTION_STATE_CHANGED:
         user.rooted_trace = trace_id = trace_of(event)
@@ -128,13 +129,13 @@ def _apply_to_client(working: WorkingSet, touched: TouchedClient, event: Event, 
         transition = login_state.transition(state, event)
         login_state.apply(state, event)
         _describe(client, event)
-        if touched.history is not None:
-            touched.history.append()
+        if touched.history is not None or client.client_key in working.recent_blocks:
+            working.history(touched).append(event, position)
     touched.applied.append((position, event))
     client.last_position = position
     client.tail_events += 1
     if client.tail_events >= client_history.BLOCK_EVENTS:
-        touched.open_history(working.connection).close(position)
+        working.history(touched).close(position)
     # Not the greater of the two: after the machine's clock was set back, what is received now is still the newest.
     client.last_seen_at_us = event.received_at_us
     if client.sends_heartbeats and working.heartbeat_after_s:
@@ -171,7 +172,7 @@ def _describe(client: Client, event: Event) -> None:
 
 def _insert_late(working: WorkingSet, touched: TouchedClient, late: Event, position: int) -> Transition:
     """Inserts an event before newer ones of its client; its transition there."""
-    history = touched.open_history(working.connection)
+    history = working.history(touched)
     before = history.work
     transition = history.insert(late, position)
     working.late_work += history.work - before

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+import msgspec
 import sqlalchemy as sa
 
 from sidecar.domain.events import Event
-from sidecar.store import mapping, schema
+from sidecar.store import mapping
 from sidecar.store.mapping import Client
 from sidecar.store.users.client_block import Order
 
 # A client with more events since its last block has some from before there were blocks: they count as deleted.
 TAIL_MOST: Final = 1_000
-_EVENT: Final = mapping.columns(schema.events)
+# What the login state follows from.
+_EVENT: Final = "position, id, type, moment_us, seq, session_id, connection_state, connection_event, details"
+_NO_DETAILS: Final[dict[str, Any]] = {}
 
 
 class ClientEvents:
@@ -33,15 +36,14 @@ class ClientEvents:
         self._applied = applied
         self._stored_tail: list[tuple[int, Event]] | None = None
 
-    def at(self, positions: Sequence[int]) -> list[tuple[int, Event]] | None:
-        """The events at these positions; None if one was deleted."""
+    def at(self, positions: Sequence[int]) -> list[tuple[int, Event]]:
+        """The events at these positions, which must not have been deleted."""
         driver: Any = self._connection.connection.driver_connection
         found = dict(self._applied)
         for some in mapping.chunks([position for position in positions if position not in found]):
             sql = f"SELECT {_EVENT} FROM events WHERE position IN ({', '.join('?' * len(some))})"
-            found |= {row[0]: mapping.stored_event(row).event for row in driver.execute(sql, some)}
-        if not all(position in found for position in positions):
-            return None
+            for row in driver.execute(sql, some):
+                found[row[0]] = self._event(row)
         return [(position, found[position]) for position in positions]
 
     def between(self, begin: Order, end: Order) -> list[tuple[int, Event]] | None:
@@ -53,7 +55,7 @@ class ClientEvents:
             found = self._since_block(_EVENT, self._head, TAIL_MOST)
             if found is None:
                 return None
-            self._stored_tail = [(row[1], mapping.stored_event(row[1:]).event) for row in found]
+            self._stored_tail = [(row[1], self._event(row[1:])) for row in found]
         events = [one for one in (*self._stored_tail, *self._applied) if begin < one[1].order <= end]
         return sorted(events, key=lambda one: one[1].order)
 
@@ -62,6 +64,23 @@ class ClientEvents:
         most = TAIL_MOST + len(self._applied)
         found = self._since_block("position, seq, id", self._client.last_position, most)
         return sorted(((row[2], row[3]), row[1]) for row in found or ())
+
+    def _event(self, row: Sequence[Any]) -> Event:
+        _, event_id, event_type, moment_us, seq, session_id, state, connection_event, details = row
+        return Event(
+            id=event_id,
+            type=event_type,
+            occurred_at_us=moment_us,
+            received_at_us=moment_us,
+            moment_us=moment_us,
+            client_id=self._client.client_id,
+            seq=seq,
+            app_id=0,
+            session_id=session_id,
+            connection_state=state,
+            connection_event=connection_event,
+            details=msgspec.json.decode(details) if details else _NO_DETAILS,
+        )
 
     def _since_block(self, columns: str, head: int | None, most: int) -> list[Sequence[Any]] | None:
         """Back from ``head`` to the last event of a block; None if an event was deleted, or with more than ``most``."""

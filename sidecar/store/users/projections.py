@@ -19,6 +19,7 @@ from sidecar.store.log_positions import newest_position
 from sidecar.store.users import apply_events, load_users, sweep, write_users
 from sidecar.store.users.client_limit import ClientLimit
 from sidecar.store.users.load_users import UserLoader
+from sidecar.store.users.recent_blocks import RecentBlocks
 from sidecar.store.users.user_counts import UserCounts
 from sidecar.store.users.working_set import ClientOfUser, WorkingSet, trace_of
 from sidecar.store.values import Applied, UserId
@@ -38,7 +39,8 @@ class Projections:
         self._counts: UserCounts | None = None
         self._loader = UserLoader(connection, USERS_CACHED)
         self._limit = ClientLimit(USERS_CACHED)
-        self._working = WorkingSet(connection)
+        self._recent_blocks = RecentBlocks()
+        self._working = WorkingSet(connection, self._recent_blocks)
         self.next_position = newest_position(connection) + 1
 
     @property
@@ -50,7 +52,7 @@ class Projections:
 
     @property
     def late_work(self) -> int:
-        """How many events were read and applied for late ones, in this transaction."""
+        """How many events were applied for late ones, in this transaction."""
         return self._working.late_work
 
     def load(self, connection: sa.Connection, events: Collection[Event], heartbeat_after_s: int = 0) -> None:
@@ -58,7 +60,7 @@ class Projections:
 
         ``heartbeat_after_s`` is the interval that their clients are given, 0 for none.
         """
-        self._working = WorkingSet(connection, heartbeat_after_s)
+        self._working = WorkingSet(connection, self._recent_blocks, heartbeat_after_s)
         self._loader.load(self._working, events)
 
     def load_traces(self, events: Collection[Event]) -> None:
@@ -103,7 +105,7 @@ class Projections:
 
     def sweep(self, connection: sa.Connection, time: LeaseTime, limit: int) -> list[UserId]:
         """Finds up to ``limit`` users whose lease may have ended, and writes them: see ``sweep.py``."""
-        self._working = WorkingSet(connection)
+        self._working = WorkingSet(connection, self._recent_blocks)
         checked = sweep.sweep(connection, self.counts, time, limit)
         for one in checked:
             self._loader.note_check(one)
@@ -113,5 +115,5 @@ class Projections:
         """Writes what was touched, as of ``time``; the touched users and their status."""
         statuses = write_users.write(self._working, self._leases, self.counts, time)
         self._loader.cache(self._working)
-        self._working = WorkingSet(self._working.connection)
+        self._working = WorkingSet(self._working.connection, self._recent_blocks)
         return statuses

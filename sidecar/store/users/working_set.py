@@ -12,6 +12,7 @@ from sidecar.domain.events import Event
 from sidecar.domain.status import NOT_LOGGED_IN, Status
 from sidecar.store.mapping import Client
 from sidecar.store.users.client_history import ClientHistory
+from sidecar.store.users.recent_blocks import RecentBlocks
 from sidecar.store.values import UserId
 
 # With more clients than this, those that decide nothing any more leave their user's row.
@@ -62,12 +63,6 @@ class TouchedClient(msgspec.Struct):
     applied: list[tuple[int, Event]] = []
     history: ClientHistory | None = None
 
-    def open_history(self, connection: sa.Connection) -> ClientHistory:
-        """The blocks of the client's events, the same at each call."""
-        if self.history is None:
-            self.history = ClientHistory(connection, self.client, self.head, self.applied)
-        return self.history
-
 
 class WorkingSet:
     """Loaded from the tables, changed by events, and written once.
@@ -76,6 +71,7 @@ class WorkingSet:
     """
 
     __slots__ = (
+        "_oldest",
         "clients",
         "connection",
         "heartbeat_after_s",
@@ -83,14 +79,17 @@ class WorkingSet:
         "loaded",
         "new_clients",
         "new_traces",
+        "recent_blocks",
         "repacked",
         "rootless_traces",
         "statuses",
         "touched",
     )
 
-    def __init__(self, connection: sa.Connection, heartbeat_after_s: int = 0) -> None:
+    def __init__(self, connection: sa.Connection, recent_blocks: RecentBlocks, heartbeat_after_s: int = 0) -> None:
         self.connection = connection
+        self.recent_blocks = recent_blocks
+        self._oldest: int | None = None
         # The interval between heartbeats that clients are given; 0: none is.
         self.heartbeat_after_s = heartbeat_after_s
         self.loaded: dict[Owner, User] = {}
@@ -105,13 +104,24 @@ class WorkingSet:
         self.statuses: dict[int, Counter[Status]] = {}
         self.new_traces: dict[bytes, int] = {}
         self.rootless_traces: set[bytes] = set()
-        # How many events were read and applied for late ones.
+        # How many events were applied for late ones.
         self.late_work = 0
 
     def touch(self, client: Client) -> TouchedClient:
         """Marks a client as touched, before it changes."""
         touched = self.clients[id(client)] = TouchedClient(client, client.last_position)
         return touched
+
+    def history(self, touched: TouchedClient) -> ClientHistory:
+        """The history of a touched client, the same at each call."""
+        if touched.history is None:
+            if self._oldest is None:
+                self._oldest = self.recent_blocks.begin(self.connection)
+            known = self.recent_blocks.take(touched.client)
+            touched.history = ClientHistory(
+                self.connection, touched.client, touched.head, touched.applied, known=known, oldest=self._oldest
+            )
+        return touched.history
 
     def repack(self, user: User, client: Client) -> None:
         """Adds a client that has a row of its own to those of the user's row."""

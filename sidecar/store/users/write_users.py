@@ -57,6 +57,8 @@ def write(working: WorkingSet, leases: Leases, counts: UserCounts, time: LeaseTi
     own_rows = [touched.client for touched in clients if touched.client.user_key == schema.NOBODY]
     histories = [touched.history for touched in clients if touched.history is not None]
     _many(connection, BLOCKS_UPSERT, [row for history in histories for row in history.rows()])
+    for history in histories:
+        working.recent_blocks.keep(history.known)
     for user in users:
         if user.crowded or len(user.clients) > working_set.CLIENTS_KEPT:
             own_rows += _unpacked(working, user)
