@@ -39,7 +39,7 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:  # noqa: C901, PLR
     if "ingest" in parts:
         found["ingest"] = await whole_path(options)
     if "late" in parts:
-        found["late"] = await late.measure(history=100_000, clients=10_000)
+        found["late"] = await late.measure(history=100_000, clients=10_000, rounds=options.rounds)
         show("Late events and many clients, the store alone", found["late"])
     if "heartbeats" in parts:
         found["heartbeats"] = await heartbeats.measure()
