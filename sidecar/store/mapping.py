@@ -144,7 +144,6 @@ def client_row(client: Client) -> tuple[Any, ...]:
     return row
 
 
-_FLAGS = ("reports_login", "ended", "logged_out")
 _FIELDS_OF_STATE = tuple(LoginState.__struct_fields__)
 _FIELDS_OF_CLIENT = tuple(name for name in Client.__struct_fields__ if name != "state")
 _COLUMNS_OF_CLIENT = tuple(column.name for column in schema.clients.columns)
@@ -154,16 +153,15 @@ _of_state = attrgetter(*_FIELDS_OF_STATE)
 _in_columns = itemgetter(*((*_FIELDS_OF_CLIENT, *_FIELDS_OF_STATE).index(name) for name in _COLUMNS_OF_CLIENT))
 _client_values = itemgetter(*map(_COLUMNS_OF_CLIENT.index, _FIELDS_OF_CLIENT))
 _state_values = itemgetter(*map(_COLUMNS_OF_CLIENT.index, _FIELDS_OF_STATE))
+_STATE: Final = Client.__struct_fields__.index("state")
 
 
 def client_of(row: Sequence[Any]) -> Client:
     """A client from a row with all columns of ``clients``."""
-    state = LoginState(**dict(zip(_FIELDS_OF_STATE, _state_values(row), strict=True)))
-    for name in _FLAGS:
-        setattr(state, name, bool(getattr(state, name)))
-    client = Client(state=state, **dict(zip(_FIELDS_OF_CLIENT, _client_values(row), strict=True)))
-    client.sends_heartbeats = bool(client.sends_heartbeats)
-    return client
+    fields = list(_client_values(row))
+    fields.insert(_STATE, _state_values(row))
+    # Not strict, because flags are integers in SQLite. Field by field in Python it takes seven times as long.
+    return msgspec.convert(fields, Client, strict=False)
 
 
 def pack(clients: Iterable[Client]) -> str:

@@ -28,8 +28,10 @@ _WENT_OFFLINE: Final = (
 
 def write(connection: sa.Connection, watch: Watch) -> None:
     """Writes the changes of a transaction, but for the users that join the windows of storms."""
-    gone = [(*who, one.since_us, one.late) for who, one in watch.offline.items() if one is not None]
-    back = [who for who, one in watch.offline.items() if one is None]
+    # In the order of the key, so that each page of the table is found once.
+    offline = sorted(watch.offline.items(), key=_who)
+    gone = [(*who, one.since_us, one.late) for who, one in offline if one is not None]
+    back = [who for who, one in offline if one is None]
     for sql, values in (
         (_WENT_OFFLINE, gone),
         ("DELETE FROM offline_watch WHERE app_id = ? AND user_id = ?", back),
@@ -139,3 +141,7 @@ def clock_set(connection: sa.Connection, by_us: int) -> None:
     """Moves all moments with the machine's clock, which was set by ``by_us``."""
     for table, column in _MOMENTS:
         connection.exec_driver_sql(f"UPDATE {table} SET {column} = {column} + ?", (by_us,))
+
+
+def _who(watched: tuple[UserId, object]) -> UserId:
+    return watched[0]
