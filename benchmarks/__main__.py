@@ -13,11 +13,12 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from benchmarks import front, heartbeats, ingest, late, live, memory, reads, spans, sweeps, visits
+from benchmarks import devices, front, heartbeats, ingest, late, live, memory, reads, spans, sweeps, visits
 
 PARTS = (
     "ingest",
     "late",
+    "devices",
     "heartbeats",
     "sweeps",
     "front",
@@ -41,6 +42,9 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:  # noqa: C901, PLR
     if "late" in parts:
         found["late"] = await late.measure(history=100_000, clients=10_000, rounds=options.rounds)
         show("Late events and many clients, the store alone", found["late"])
+    if "devices" in parts:
+        found["devices"] = {"beside one device": await devices.measure()}
+        show("An event by the devices of its user, the store alone", found["devices"])
     if "heartbeats" in parts:
         found["heartbeats"] = await heartbeats.measure()
         show("Heartbeats, the server's process", found["heartbeats"])
