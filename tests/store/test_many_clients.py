@@ -19,9 +19,7 @@ from sidecar.store.users import client_limit, user_list, user_reads
 from sidecar.store.users.user_query import UserQuery
 from tests.support.events import APP_ID, BEGIN_US, Phone
 from tests.support.running import zimwatch
-from tests.support.stores import opened, projected
 from tests.support.wire import fresh_event
-from tests.support.work import of_append
 
 
 def chance_of(number: int) -> random.Random:
@@ -55,47 +53,6 @@ async def test_the_status_over_a_hundred_clients_is_that_of_all_of_them_after_ea
     before = await store.read(user_reads.user, APP_ID, "alice", store.now())
     await store.rebuild()
     assert await store.read(user_reads.user, APP_ID, "alice", store.now()) == before
-    await store.close()
-
-
-async def test_a_crowded_user_kept_in_memory_has_the_status_over_all_its_clients(tmp_path: Path) -> None:
-    store = opened(tmp_path)
-    chance = chance_of(11)
-    phones = [Phone("alice", f"phone {number}") for number in range(24)]
-    events_of: dict[bytes, list[Event]] = {phone.client_id: [phone.says("CONNECTED", "SUCCESS", 1)] for phone in phones}
-    await store.append([events[0] for events in events_of.values()])
-    for at in range(120):
-        # Small commits, and few ends: after those the user is loaded again.
-        state = chance.choices(["CONNECTED", "RECONNECTING", "DISCONNECTED"], [10, 20, 1])[0]
-        batch = [
-            phone.says(state, "SUCCESS", at=chance.choice([at / 20, chance.randrange(10)]))
-            for phone in chance.sample(phones, chance.choice([1, 1, 1, 2, 3]))
-        ]
-        await store.append(batch)
-        for event in batch:
-            events_of[event.client_id].append(event)
-        expected = presence([fold(events) for events in events_of.values()])
-        detail = await store.read(user_reads.user, APP_ID, "alice", store.now())
-        assert detail is not None
-        found = detail.user
-        assert (found.status, found.since_us, found.reason) == (expected.status, expected.since_us, expected.reason), at
-    before = projected(tmp_path)
-    await store.rebuild()
-    assert projected(tmp_path) == before
-    await store.close()
-
-
-async def test_the_clients_that_decide_of_a_crowded_user_are_found_once(tmp_path: Path) -> None:
-    store = opened(tmp_path)
-    phones = [Phone("alice", f"phone {number}") for number in range(40)]
-    await store.append([phone.says("CONNECTED", "SUCCESS", at) for at, phone in enumerate(phones)])
-    first, later = [
-        (await of_append(store, [phone.says("CONNECTED", "SUCCESS", 50)])).statements for phone in phones[10:12]
-    ]
-    assert later < first
-    # The one that has been online for longest decides since when the user is: another has to be found.
-    decisive = await of_append(store, [phones[0].says("RECONNECTING", "LOGIN_INTERRUPTED", 51)])
-    assert decisive.statements > later
     await store.close()
 
 

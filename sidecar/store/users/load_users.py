@@ -9,7 +9,6 @@ import msgspec
 import sqlalchemy as sa
 
 from sidecar.domain.events import CONNECTION_STATE_CHANGED, Event
-from sidecar.domain.status import NOT_LOGGED_IN
 from sidecar.store import mapping, schema
 from sidecar.store.mapping import Client
 from sidecar.store.users import client_rows, working_set
@@ -55,7 +54,6 @@ class UserLoader:
         missing: dict[UserId, dict[bytes, None]] = {}
         without_user: set[bytes] = set()
         unknown: list[tuple[User, bytes]] = []
-        undecided: dict[int, User] = {}
         traces: set[bytes] = set()
         for event in events:
             client_id, user_id = event.client_id, event.user_id
@@ -64,8 +62,6 @@ class UserLoader:
             if user is not None:
                 if client_id not in user.clients:
                     unknown.append((user, client_id))
-                elif client_id in user.deciding:
-                    undecided[user.user_key] = user
             elif user_id is None:
                 without_user.add(client_id)
             else:
@@ -74,11 +70,12 @@ class UserLoader:
                 trace_id = trace_of(event)
                 if user is None or trace_id != user.rooted_trace:
                     traces.add(trace_id)
-        _load_without_user(working, sorted(without_user))
-        unknown += self._load_users(working, missing)
-        _load_clients(working, unknown)
-        for user in undecided.values():
-            _load_deciding(working, user)
+        if without_user:
+            _load_without_user(working, sorted(without_user))
+        if missing:
+            unknown += self._load_users(working, missing)
+        if unknown:
+            _load_clients(working, unknown)
         _load_traces(working, traces)
 
     def note_check(self, checked: Checked) -> None:
@@ -94,8 +91,7 @@ class UserLoader:
         """Keeps what was loaded and written in memory."""
         for owner, user in working.loaded.items():
             # What was loaded and not written differs from its tables.
-            differs = user.user_key in working.repacked or not (user.stored or user.clients)
-            if differs or (user.crowded and not _is_to_keep(user)):
+            if user.crowded or user.user_key in working.repacked or not (user.stored or user.clients):
                 self._cache.forget(owner)
             else:
                 self._cache.put(owner, _pack(user))
@@ -147,25 +143,11 @@ def load_traces(working: WorkingSet, events: Collection[Event]) -> None:
     _load_traces(working, {trace_of(event) for event in events if event.type == CONNECTION_STATE_CHANGED})
 
 
-def _is_to_keep(user: User) -> bool:
-    """Whether a crowded user is kept in memory: with few clients, none of which has ended.
-
-    The rows of ended clients may be deleted, and where one ended the user may be crowded no longer.
-    """
-    clients = user.clients.values()
-    return len(clients) <= working_set.CLIENTS_PACKED and all(one.state.status != NOT_LOGGED_IN for one in clients)
-
-
 def _load_crowded(working: WorkingSet, user: User, wanted: Collection[bytes]) -> None:
     """Loads the wanted clients of a crowded user, and those that decide the rest."""
-    which = f"user_key = {user.user_key} AND client_id IN ({{}})"
-    user.clients = {one.client_id: one for one in _clients(working.connection, which, wanted)}
-    _load_deciding(working, user)
-
-
-def _load_deciding(working: WorkingSet, user: User) -> None:
-    """Loads the clients of a crowded user that decide with the loaded ones; all live ones if they are few."""
     connection = working.connection
+    which = f"user_key = {user.user_key} AND client_id IN ({{}})"
+    user.clients = {one.client_id: one for one in _clients(connection, which, wanted)}
     loaded = {one.client_key for one in user.clients.values()}
     user.left_elsewhere_us = client_rows.last_left_online_us(connection, user.user_key, loaded)
     others = client_rows.deciding(connection, user.user_key, loaded)
@@ -175,23 +157,19 @@ def _load_deciding(working: WorkingSet, user: User) -> None:
         others += client_rows.clients_by_key(connection, [key for key in live if key not in known])
         user.crowded = False
     user.clients |= {one.client_id: one for one in others}
-    user.deciding = [one.client_id for one in others] if user.crowded else []
     if not user.crowded:
         for client in list(user.clients.values()):
             working.repack(user, client)
 
 
 def _load_clients(working: WorkingSet, unknown: list[tuple[User, bytes]]) -> None:
-    """Loads clients that may have rows of their own, to be packed in their user's row again unless it is crowded."""
-    users = {user.user_key: user for user, _ in unknown if user.stored}
+    """Loads clients that may have rows of their own, to be packed in their user's row again."""
+    users = {user.user_key: user for user, _ in unknown if user.stored and not user.crowded}
     found = set()
     for client in _clients(working.connection, "client_id IN ({})", {client_id for _, client_id in unknown}):
         user = users.get(client.user_key)
         if user is not None and client.client_id not in user.clients:
-            if user.crowded:
-                user.clients[client.client_id] = client
-            else:
-                working.repack(user, client)
+            working.repack(user, client)
             found.add(user.user_key)
     for user_key in found:
         loaded = {one.client_key for one in users[user_key].clients.values()}

@@ -31,10 +31,9 @@ class User(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     """A user, or a client without one (``user_key`` is ``NOBODY``).
 
     ``clients`` are at least the live ones, the one that ended last and the one seen last; ``left_elsewhere_us`` is when
-    the last of all others left online. ``crowded``: the clients are not packed in the user's row; ``deciding``
-    are those that no event has touched, loaded because they decide among all such. ``place_changed``: its place in
-    lists has changed since the row was written. ``rooted_trace`` is the trace of the last connection state change,
-    which has its root.
+    the last of all others left online. ``crowded``: the clients are not packed in the user's row. ``place_changed``:
+    its place in lists has changed since the row was written. ``rooted_trace`` is the trace of the last connection state
+    change, which has its root.
     """
 
     user_key: int
@@ -44,7 +43,6 @@ class User(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     clients: dict[bytes, Client]
     left_elsewhere_us: int | None = None
     crowded: bool = False
-    deciding: list[bytes] = []
     status: Status = NOT_LOGGED_IN
     last_seen_at_us: int = 0
     last_position: int | None = None
