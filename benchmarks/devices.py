@@ -5,15 +5,25 @@ from __future__ import annotations
 import random
 import statistics
 import tempfile
+import time
 from pathlib import Path
 
-from benchmarks.late import LATER_US, cpu_us, event_of
+from benchmarks.late import LATER_US, event_of
 from sidecar.alerting import reaction_of
+from sidecar.domain.events import Event
 from sidecar.settings import Settings
 from sidecar.store import Store
 from tests.support.events import Phone
 
 ROUNDS = 8
+
+
+async def cpu_us(store: Store, events: list[Event], size: int) -> float:
+    """CPU of an event, sent in batches of this size."""
+    began = time.process_time()
+    for start in range(0, len(events), size):
+        await store.append(events[start : start + size])
+    return (time.process_time() - began) / len(events) * 1e6
 
 
 async def measure(counts: tuple[int, ...] = (1, 3, 10, 16, 17, 40)) -> dict[str, dict[str, float]]:

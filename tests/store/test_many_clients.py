@@ -20,6 +20,7 @@ from sidecar.store.users.user_query import UserQuery
 from tests.support.events import APP_ID, BEGIN_US, Phone
 from tests.support.running import zimwatch
 from tests.support.wire import fresh_event
+from tests.support.work import of_append
 
 
 def chance_of(number: int) -> random.Random:
