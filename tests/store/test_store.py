@@ -205,7 +205,7 @@ async def test_the_migrations_create_the_declared_tables(store: Store) -> None:
 
 async def test_a_file_that_is_up_to_date_is_at_the_newest_migration(store: Store) -> None:
     script = ScriptDirectory(str(Path(migrations.__file__).parent))
-    with store._database.reading() as connection:
+    with store._database.reading() as reading, reading.engine.connect() as connection:
         assert MigrationContext.configure(connection).get_current_revision() == schema.REVISION
     assert script.get_current_head() == schema.REVISION, "schema.REVISION must name the newest migration"
 

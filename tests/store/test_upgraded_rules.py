@@ -145,11 +145,11 @@ async def test_a_storm_goes_on_until_most_are_back(later: Later) -> None:
 async def test_what_was_acknowledged_is_not_repeated_and_the_rest_is(later: Later) -> None:
     await later.at(310 + 3602)
     repeated = "SELECT alert_id FROM alert_notifications WHERE what = 'repeat'"
-    found = await later.store.read(lambda connection: connection.exec_driver_sql(repeated).scalars().all())
-    assert found == [1]
+    found = await later.store.read(lambda connection: connection.exec_driver_sql(repeated).all())
+    assert found == [(1,)]
 
 
 async def test_the_states_of_notifications_have_their_present_names(later: Later) -> None:
     states = "SELECT DISTINCT state FROM alert_notifications"
-    found = await later.store.read(lambda connection: connection.exec_driver_sql(states).scalars().all())
-    assert sorted(found) == ["planned", "waiting"]
+    found = await later.store.read(lambda connection: connection.exec_driver_sql(states).all())
+    assert sorted(found) == [("planned",), ("waiting",)]

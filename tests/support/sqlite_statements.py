@@ -17,6 +17,8 @@ import sqlalchemy as sa
 ROOT: Final = Path(__file__).parents[2]
 _PACKAGES: Final = ("sidecar", "dashboard")
 _OURS: Final = tuple(f"{ROOT / package}/" for package in _PACKAGES)
+# Passes on what others execute.
+_THROUGH: Final = f"{ROOT / 'sidecar/store/sqlite/direct.py'}"
 _CALLS: Final = {"execute", "executemany", "exec_driver_sql"}
 _EXECUTES: Final = re.compile("|".join(rf"\.{call}\(" for call in _CALLS))
 
@@ -61,7 +63,7 @@ class Recorded:
 
     def note(self, sql: str, rows: Sequence[Any], booleans: Collection[int] = ()) -> None:
         frame = sys._getframe(2)
-        while not frame.f_code.co_filename.startswith(_OURS):
+        while not (name := frame.f_code.co_filename).startswith(_OURS) or name == _THROUGH:
             if frame.f_back is None:
                 return
             frame = frame.f_back
@@ -109,7 +111,7 @@ def recording() -> Iterator[Recorded]:
 
     def of_expressions(_c: Any, cursor: Any, _sql: str, _values: Any, context: Any, _many: Any) -> None:
         # For SQLite, SQLAlchemy makes numbers of truth values; for other engines it does not.
-        cursor.booleans = _booleans(context.compiled)
+        cursor.booleans = _booleans(context and context.compiled)
 
     connect = sqlite3.connect
     with pytest.MonkeyPatch.context() as patch:

@@ -25,6 +25,7 @@ from sidecar.store.schema import REVISION
 from sidecar.store.sqlite import connections, counts, database_file, integrity, search, tuning
 from sidecar.store.sqlite.care import SqliteCare
 from sidecar.store.sqlite.database_file import Place
+from sidecar.store.sqlite.direct import DirectConnection
 from sidecar.store.sqlite.sqlite_errors import is_of_the_file, unreadable
 from sidecar.store.sqlite.write_lock import WriteLock
 from sidecar.store.values import Applied, Commit
@@ -152,7 +153,7 @@ class SqliteDatabase:
         try:
             return self._spare.pop()
         except IndexError:
-            return self.writes.connect()
+            return DirectConnection(self.writes)
 
     def _keep(self, connection: sa.Connection) -> None:
         if len(self._spare) >= tuning.SPARE_CONNECTIONS:
@@ -169,7 +170,7 @@ class SqliteDatabase:
     def reading(self) -> Iterator[sa.Connection]:
         """See :class:`sidecar.store.database.Database`."""
         try:
-            with self.reads.connect() as connection:
+            with DirectConnection(self.reads) as connection, connection.begin():
                 yield connection
         except sa.exc.DatabaseError as error:
             if not is_of_the_file(error):
