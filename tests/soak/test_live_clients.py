@@ -23,10 +23,9 @@ pytestmark = pytest.mark.soak
 
 CLIENTS = int(os.environ.get("ZIMWATCH_SOAK_CLIENTS", "100000"))
 SECONDS = float(os.environ.get("ZIMWATCH_SOAK_SECONDS", "300"))
-# So that the interval is about a seventh of all this, and leases end within it.
-BUDGET = round(CLIENTS / (SECONDS / 7))
+# So that the interval is about a fifth of all this, and leases end within it.
+BUDGET = round(CLIENTS / (SECONDS / 5))
 SETTINGS = {
-    "ZIMWATCH_LEASES__HEARTBEAT": "9s",
     "ZIMWATCH_LEASES__HEARTBEATS_PER_SECOND": str(BUDGET),
     "ZIMWATCH_ALERTS__OFFLINE_TOO_LONG": "0s",
 }
@@ -112,13 +111,16 @@ async def lived(folder: Path, *, is_killed: bool) -> tuple[Life, list[dict[str, 
 
 def check(life: Life, told: list[dict[str, Any]]) -> None:
     """No lease ended early; after a kill none an interval late, and else none late."""
-    assert [user for user in life.lapsed_s if user.startswith("live")] == [], "clients that live"
+    late = {client.pop("late") for client in told if "late" in client}
+    told = [client for client in told if client and client["user"] not in late]
+    assert len(late) < CLIENTS / 20, "the machine is too busy to send what is due"
+    assert [user for user in life.lapsed_s if user.startswith("live") and user not in late] == []
     assert len(told) > CLIENTS * 0.05
     ended = 0
-    interval_s = max(client["after_s"] for client in told)  # the one that was given when it was killed
+    interval_s = max(client["lease_s"] for client in told) / 3  # the one that was given when it was killed
     for client in told:
-        lease_s = 3 * client["after_s"] if client["after_s"] > 3 else 9  # the default
-        earliest_s, latest_s = client["sent_s"] + lease_s, client["acknowledged_s"] + lease_s + LATE_S
+        earliest_s = client["sent_s"] + client["lease_s"]
+        latest_s = client["acknowledged_s"] + client["lease_s"] + LATE_S
         if life.killed_s and client["acknowledged_s"] < life.killed_s < latest_s:
             earliest_s += life.spawned_s - life.killed_s
             latest_s += life.ready_s - life.killed_s + interval_s + CRASH_S
@@ -129,7 +131,7 @@ def check(life: Life, told: list[dict[str, Any]]) -> None:
         ended += 1
         assert earliest_s - 0.1 <= seen_s <= latest_s, (client, seen_s - earliest_s, seen_s - latest_s)
     assert ended > len(told) / 5
-    assert set(life.lapsed_s) <= {client["user"] for client in told}
+    assert set(life.lapsed_s) - late <= {client["user"] for client in told}
 
 
 async def test_no_client_of_very_many_is_unconfirmed_early_or_late_and_the_memory_is_flat(tmp_path: Path) -> None:
