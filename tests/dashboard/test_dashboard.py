@@ -384,7 +384,7 @@ async def test_a_browser_gets_a_page_for_an_error_and_a_program_a_problem_docume
         assert (response.status, response.content_type) == (status, "text/html")
         assert ("WWW-Authenticate" in response.headers) is (status == 401)
         assert sentence in text
-        assert "/live" not in text
+        assert "hx-sse:connect" not in text
     async with running.http.get(path, headers=headers) as response:
         assert (response.status, response.content_type) == (status, "application/problem+json")
 

@@ -19,6 +19,7 @@ from sidecar.store import (
     Store,
     log_positions,
 )
+from sidecar.store.care import rebuild
 from sidecar.store.log import span_outbox
 from sidecar.store.users import (
     client_block,
@@ -108,6 +109,18 @@ async def test_a_heartbeat_renews_the_lease_and_is_not_stored(store: Store) -> N
 async def test_a_rebuild_keeps_the_last_heartbeats(store: Store, tmp_path: Path) -> None:
     alice = Phone("alice")
     await store.append([alice.says("CONNECTED", "SUCCESS", at=-3600), alice.event(HEARTBEAT, 0)])
+    live = projected(tmp_path)
+    await store.rebuild()
+    assert projected(tmp_path) == live
+
+
+async def test_a_rebuild_keeps_the_last_heartbeat_of_a_device_whose_user_has_later_events_of_another(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rebuild, "_SLICE", 1)
+    phone, desk = Phone("alice", "phone"), Phone("alice", "desk")
+    await store.append([phone.says("CONNECTED", "SUCCESS", at=-3600)])
+    await store.append([desk.says("CONNECTED", "SUCCESS", at=-60), phone.event(HEARTBEAT, 0)])
     live = projected(tmp_path)
     await store.rebuild()
     assert projected(tmp_path) == live

@@ -34,6 +34,10 @@ def rebuild(connection: sa.Connection, leases: Leases, time: LeaseTime) -> int:
     In the caller's transaction: either everything is rebuilt, or nothing has changed.
     """
     heartbeats, differing = _heartbeats(connection), server_views.differing_since(connection)
+    last_seen_us: dict[UserId, int] = {}
+    for (_, user_id), (seen_us, _) in heartbeats.items():
+        if user_id is not None:
+            last_seen_us[user_id] = max(seen_us, last_seen_us.get(user_id, 0))
     kept = _delete(connection)
     connection.exec_driver_sql("DELETE FROM followers WHERE name = ?", (schema.OUTDATED,))
     database.of(connection).index_ids(connection, None)
@@ -54,7 +58,7 @@ def rebuild(connection: sa.Connection, leases: Leases, time: LeaseTime) -> int:
                 projections.begin_trace(one.event)
             else:
                 projections.apply(one.event)
-        projections.restore_heartbeats(heartbeats)
+        projections.restore_heartbeats(heartbeats, last_seen_us)
         statuses = projections.write(time)
         server_views.follow(connection, [one.event for one in stored], statuses)
         position, count = stored[-1].position, count + len(stored)

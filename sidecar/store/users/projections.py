@@ -90,8 +90,13 @@ class Projections:
         """See :func:`apply_events.renew_lease`."""
         return apply_events.renew_lease(self._working, heartbeat, since=since)
 
-    def restore_heartbeats(self, kept: Mapping[tuple[bytes, UserId | None], Heartbeats]) -> None:
-        """Gives touched clients back what is known of their heartbeats, which are not in the log."""
+    def restore_heartbeats(
+        self, kept: Mapping[tuple[bytes, UserId | None], Heartbeats], last_seen_us: Mapping[UserId, int]
+    ) -> None:
+        """Gives what is touched back what is known of heartbeats, which are not in the log.
+
+        ``kept`` is about clients. ``last_seen_us`` is about users: their other clients may not be touched.
+        """
         users = {user.user_key: user for user in self._working.touched.values()}
         for client in (touched.client for touched in self._working.clients.values()):
             user = users.get(client.user_key)
@@ -100,8 +105,8 @@ class Projections:
                 seen_us, client.heartbeat_after_s = found
                 client.sends_heartbeats = True
                 client.last_seen_at_us = max(client.last_seen_at_us, seen_us)
-                if user is not None:
-                    user.last_seen_at_us = max(user.last_seen_at_us, seen_us)
+        for user_id, user in self._working.touched.items():
+            user.last_seen_at_us = max(user.last_seen_at_us, last_seen_us.get(user_id, 0))
 
     def sweep(self, connection: sa.Connection, time: LeaseTime, limit: int) -> list[UserId]:
         """Finds up to ``limit`` users whose lease may have ended, and writes them: see ``sweep.py``."""
