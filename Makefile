@@ -61,7 +61,7 @@ mutants: .build/dev ## how many small faults in the pure modules their tests fin
 	@$(DEV)/python -m tests.mutants --count $(or $(N),100) --seed $(or $(SEED),1) --module "$(MODULE)"
 
 soak: .build/dev .build/npm ## the long tests
-	@$(DEV)/pytest -m soak
+	@$(DEV)/pytest -m soak -n 2 --dist worksteal
 
 format: .build/dev ## format the code
 	$(DEV)/ruff format .
