@@ -38,7 +38,7 @@ PAGES = {
     "200 ids": (f"/users?ids={IDS}", Bound(170, 11, 3_100)),
     "a user of many events": (f"/users/{APP}/heavy", Bound(150, 10, 2_000)),
     "a user of long texts": (f"/users/{APP}/mallory", Bound(1_000, 20, 2_000)),
-    "a user of many devices": (f"/users/{APP}/many", Bound(250, 20, 4_500)),
+    "a user of many devices": (f"/users/{APP}/many", Bound(250, 20, 5_000)),
     "alerts": ("/alerts", Bound(45, 5, 950)),
     "200 alerts": ("/alerts?group=kind", Bound(145, 7, 3_200)),
     "an alert": ("/alerts/1", Bound(9, 4, 200)),

@@ -21,7 +21,7 @@ import sidecar.alerting.tables.alert_schema  # noqa: F401 - its tables are in th
 from sidecar import telemetry, web_application
 from sidecar.alerting import alert_metrics, reaction_of
 from sidecar.alerting.alert_reaction import Gathered
-from sidecar.alerting.tables import silence_rows
+from sidecar.alerting.tables import alert_log, silence_rows
 from sidecar.domain.events import HEARTBEAT, Event
 from sidecar.ingest import apps, wire_types
 from sidecar.settings import Settings
@@ -68,6 +68,8 @@ PAGES: Final = (
 )
 # So many groups of users have a platform and a reason of their own in these tests.
 GROUPS: Final = 200
+# So many alerts a page looks at here.
+ALERTS: Final = 200
 # With so many more, work may be so much more: a B-tree is deeper, a row of a page is alone in its group.
 TIMES, STEPS = 1.25, 2_000
 STATEMENTS, STATEMENTS_OF_A_PAGE = 4, 50
@@ -141,6 +143,8 @@ async def costs(server: Server, many: Many, alice: Phone, last: int) -> Costs:
         await appended("one of them more", new)
     for time in range(2):
         await appended("an event of another user", alice.says("CONNECTED", "SUCCESS", at=time))
+    await scene.store.append([scene.received(alice.event(HEARTBEAT, at=0))])
+    await rules_follow(scene)  # from now on they may wait in memory
     await appended("a heartbeat of another user", alice.event(HEARTBEAT, at=0))
     await appended("an alert about another user", alice.says("DISCONNECTED", "KICKED_OUT", at=0))
     await appended("the end of that alert", alice.says("CONNECTED", "SUCCESS", at=0))
@@ -212,6 +216,7 @@ async def test_with_three_times_as_many_an_event_and_a_page_cost_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, many: Many
 ) -> None:
     monkeypatch.setattr(user_counts, "GROUPS_MOST", GROUPS)
+    monkeypatch.setattr(alert_log, "LOOKED_AT_MOST", ALERTS)
     await holds(tmp_path, many, (many.full, 3_000))
 
 
@@ -221,6 +226,7 @@ async def test_with_a_hundred_thousand_an_event_and_a_page_cost_what_they_do_wit
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, many: Many
 ) -> None:
     monkeypatch.setattr(user_counts, "GROUPS_MOST", GROUPS)
+    monkeypatch.setattr(alert_log, "LOOKED_AT_MOST", ALERTS)
     await holds(tmp_path, many, (10, many.full, 100_000))
 
 
