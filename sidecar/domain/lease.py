@@ -19,6 +19,9 @@ SET_BY_US: Final = SECOND_US
 STRETCHES_KEPT: Final = 128
 # A lease outlasts two heartbeats that are lost.
 BEATS_IN_A_LEASE: Final = 3
+# The intervals between heartbeats that clients obey.
+SHORTEST_INTERVAL_S: Final = 1
+LONGEST_INTERVAL_S: Final = 3_600
 
 
 class Leases(msgspec.Struct, frozen=True):
@@ -35,12 +38,15 @@ class Leases(msgspec.Struct, frozen=True):
     @property
     def heartbeat_after_s(self) -> int:
         """The interval between heartbeats that clients are given while they are few."""
-        return max(1, self.heartbeat_us // (BEATS_IN_A_LEASE * SECOND_US))
+        third_s = self.heartbeat_us // (BEATS_IN_A_LEASE * SECOND_US)
+        return min(LONGEST_INTERVAL_S, max(SHORTEST_INTERVAL_S, third_s))
 
     def lasts_us(self, *, sends_heartbeats: bool, heartbeat_after_s: int = 0) -> int:
         """The duration of a client's lease. ``heartbeat_after_s`` is the interval last given to it, 0 if none was."""
         if not sends_heartbeats:
             return self.silent_us
+        if heartbeat_after_s <= self.heartbeat_after_s:
+            return self.heartbeat_us
         return max(self.heartbeat_us, BEATS_IN_A_LEASE * SECOND_US * heartbeat_after_s)
 
     def until_us(self, last_seen_at_us: int, *, sends_heartbeats: bool, heartbeat_after_s: int = 0) -> int:

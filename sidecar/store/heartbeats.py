@@ -24,7 +24,7 @@ import structlog
 from sidecar.clock import Clock
 from sidecar.domain.events import Event
 from sidecar.domain.heartbeat_pace import allowed_us, interval_s
-from sidecar.domain.lease import Leases
+from sidecar.domain.lease import BEATS_IN_A_LEASE, Leases
 from sidecar.domain.units import SECOND_US
 from sidecar.errors import StoreUnavailableError
 from sidecar.store.log.event_log import Batch
@@ -70,7 +70,7 @@ class Heartbeats:
 
     def to_insure_s(self) -> int:
         """The interval to be stored as ``insured_s``, which is to be set after the commit."""
-        wanted_s = self.after_s if self._clients.known and not self._is_stopped else 0
+        wanted_s = self.after_s if self._clients.known and self._may_wait and not self._is_stopped else 0
         if wanted_s >= self.insured_s:
             return wanted_s
         if self._held or self._writing:
@@ -121,6 +121,12 @@ class Heartbeats:
         await self.write(at_once=True)
         if self._timer is not None:
             self._timer.cancel()
+
+    @property
+    def _may_wait(self) -> bool:
+        """Whether a lease lasts for three intervals; one that is set to less than three seconds does not."""
+        lasts_us = self._leases.lasts_us(sends_heartbeats=True, heartbeat_after_s=self.after_s)
+        return lasts_us >= BEATS_IN_A_LEASE * SECOND_US * self.after_s
 
     @property
     def _slice_us(self) -> int:

@@ -196,7 +196,7 @@ class Store:
         kept in memory for some seconds (:mod:`sidecar.store.heartbeats`).
         """
         if not events and not rejected:
-            return Appended(0, 0, heartbeat_after_s=self.heartbeat_after_s)
+            return Appended(0, 0, heartbeat_after_s=self._leases.heartbeat_after_s)
         if not rejected and all(event.type == HEARTBEAT for event in events):
             return await self._heartbeats.append(events, size_bytes)
         arrived_us = self._steady()

@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from sidecar.domain.heartbeat_pace import LONGEST_S, MEAN_WAIT, allowed_us, interval_s
-from sidecar.domain.lease import Leases
+from sidecar.domain.heartbeat_pace import MEAN_WAIT, allowed_us, interval_s
+from sidecar.domain.lease import LONGEST_INTERVAL_S, Leases
 from sidecar.domain.units import MINUTE_US, SECOND_US
 
 LEASES = Leases()
@@ -26,7 +26,7 @@ def test_the_heartbeats_of_many_clients_stay_under_the_budget(clients: int) -> N
 
 
 def test_the_longest_interval_is_one_that_clients_obey() -> None:
-    assert interval_s(100_000_000, 15, LEASES) == LONGEST_S
+    assert interval_s(100_000_000, 15, LEASES) == LONGEST_INTERVAL_S
 
 
 def test_the_default_is_a_third_of_the_lease_even_of_a_long_one() -> None:

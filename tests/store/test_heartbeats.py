@@ -20,7 +20,7 @@ from sidecar.store import Store, heartbeats
 from sidecar.store.log import event_log
 from sidecar.store.sqlite import backups, write_lock
 from sidecar.store.users import live_clients, user_reads
-from sidecar.store.values import Appended, Commit, UserDetail
+from sidecar.store.values import Appended, Commit, Rejected, UserDetail
 from tests.support.clocks import DAY_S, Machine
 from tests.support.counted import statements
 from tests.support.events import APP_ID, Phone
@@ -388,6 +388,40 @@ async def test_an_answer_gives_no_longer_interval_than_is_stored_for_each_of_its
     await fleet.store.append([fleet.event("bob", "CONNECTED", "SUCCESS")])
     assert (await fleet.beats("alice", "bob")).heartbeat_after_s == 15
     assert (await fleet.beats("bob")).heartbeat_after_s == 60
+    await fleet.store.close()
+
+
+async def test_an_answer_about_no_stored_client_gives_the_least_interval(tmp_path: Path, machine: Machine) -> None:
+    fleet = Fleet(tmp_path, machine, FEW)
+    first = fleet.event("alice", "CONNECTED", "SUCCESS")
+    await fleet.store.append([first])
+    fleet.store._heartbeats.after_s = 60
+    rejected = Rejected(machine.now_us, 0, None, "id is missing", "{}")
+    assert (await fleet.store.append([first])).heartbeat_after_s == 15
+    assert (await fleet.store.append([], [rejected])).heartbeat_after_s == 15
+    assert (await fleet.store.append([])).heartbeat_after_s == 15
+    assert (await fleet.store.append([first, fleet.event("bob", "CONNECTED", "SUCCESS")])).heartbeat_after_s == 15
+    assert (await fleet.store.append([first, fleet.event("alice", "CONNECTED", "SUCCESS")])).heartbeat_after_s == 60
+    assert (await fleet.user()).sessions[0].lease_us == 24 * 3600 * SECOND_US, "it has sent no heartbeat"
+    await fleet.store.close()
+
+
+@pytest.mark.parametrize(("lease_s", "interval_s"), [(1, 1), (2, 1), (4 * 3600, 3600)])
+async def test_a_lease_that_is_no_three_intervals_of_those_that_clients_obey_lasts_as_long_as_it_says(
+    tmp_path: Path, machine: Machine, lease_s: int, interval_s: int
+) -> None:
+    fleet = Fleet(tmp_path, machine, Leases(heartbeat_us=lease_s * SECOND_US))
+    await fleet.store.append([fleet.event("alice", "CONNECTED", "SUCCESS")])
+    assert (await fleet.beats("alice")).heartbeat_after_s == interval_s
+    await fleet.store.tend()
+    assert (await fleet.user()).sessions[0].lease_us == lease_s * SECOND_US
+    machine.passes(min(lease_s, 60) - 0.1)
+    await fleet.beats("alice")
+    await fleet.store._heartbeats.write(at_once=True)
+    machine.passes(lease_s - 0.1)
+    assert not await fleet.is_unconfirmed()
+    machine.passes(0.2)
+    assert await fleet.is_unconfirmed()
     await fleet.store.close()
 
 

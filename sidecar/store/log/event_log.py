@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Sequence
+from itertools import chain
 from typing import Final
 
 import msgspec
@@ -59,15 +60,17 @@ def append(
 ) -> tuple[list[Appended], Commit | None, list[Event]]:
     """Appends every batch; the answers, what to publish after the commit, and the events that are left.
 
-    ``heartbeat_after_s`` is the interval between heartbeats that the answers give to the clients, 0 for none.
+    ``heartbeat_after_s`` is the interval between heartbeats that the answers give to the clients, 0 for none. It is
+    stored with the clients of new events and of heartbeats; an answer about any other gives the least interval.
     Late events are left once those before them took more than ``work_most``. They are to be appended in another
     transaction, and count as accepted in the answers.
     """
     database = of(connection)
     parts, fresh, heartbeats = _new_events(connection, batches)
     rejected_events.keep(connection, [rejected for batch in batches for rejected in batch.rejected])
+    least_s = projections.leases.heartbeat_after_s
     if not fresh and not heartbeats:
-        return [part.answer(heartbeat_after_s) for part in parts], None, []
+        return [part.answer(min(least_s, heartbeat_after_s)) for part in parts], None, []
     fresh = in_order_of_clients(fresh)
     touching = [*fresh, *heartbeats] if heartbeats else fresh
     database.lock_users(connection, touching)
@@ -80,7 +83,9 @@ def append(
     dropped = _dropped(parts, refused, left) if refused or left else ()
     if left:
         fresh = [one.event for one in applied]
-    answers = [part.answer(heartbeat_after_s, part.renew(projections, time), refused) for part in parts]
+    answers = [
+        part.answer(part.given_s(heartbeat_after_s, least_s), part.renew(projections, time), refused) for part in parts
+    ]
     if applied or dropped:
         database.insert_events(connection, applied, dropped)
     statuses = projections.write(time)
@@ -124,6 +129,13 @@ class _SortedBatch(msgspec.Struct, frozen=True):
             return ()
         since = time if self.was_held else None
         return tuple([event for event in self.heartbeats if projections.renew_lease(event, since=since)])
+
+    def given_s(self, heartbeat_after_s: int, least_s: int) -> int:
+        """The interval to give, which may be longer than the least only to clients with which it is stored."""
+        if heartbeat_after_s <= least_s:
+            return heartbeat_after_s
+        stored = {event.client_id for event in chain(self.fresh, self.heartbeats)}
+        return heartbeat_after_s if stored and all(one.client_id in stored for one in self.events) else least_s
 
     def answer(
         self, heartbeat_after_s: int, renewed: tuple[Event, ...] = (), refused: Collection[ClientOfUser] = ()

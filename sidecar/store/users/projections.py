@@ -35,7 +35,7 @@ class Projections:
     """Loads, changes and writes projections. Used by one thread, inside its transactions."""
 
     def __init__(self, connection: sa.Connection, leases: Leases) -> None:
-        self._leases = leases
+        self.leases = leases
         self._counts: UserCounts | None = None
         self._loader = UserLoader(connection, USERS_CACHED)
         self._limit = ClientLimit(USERS_CACHED)
@@ -118,7 +118,7 @@ class Projections:
 
     def write(self, time: LeaseTime) -> dict[UserId, Status]:
         """Writes what was touched, as of ``time``; the touched users and their status."""
-        statuses = write_users.write(self._working, self._leases, self.counts, time)
+        statuses = write_users.write(self._working, self.leases, self.counts, time)
         self._loader.cache(self._working)
         self._working = WorkingSet(self._working.connection, self._recent_blocks)
         return statuses
