@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from sidecar.alerting.alert_reaction import AlertReaction, Gathered, Policy
-from sidecar.alerting.tables import alert_log
+from sidecar.alerting.tables import alert_log, storm_rows
 from sidecar.alerting.tables.alert_values import AlertFilter
 from sidecar.domain.alerts.alert import Alert
 from sidecar.domain.alerts.thresholds import Thresholds
@@ -140,6 +140,23 @@ async def test_a_storm_goes_on_until_most_are_back(later: Later) -> None:
         await later.at(910, later.phone(user_id).says("CONNECTED", "SUCCESS", 910))
     await later.at(980)
     assert ("reconnect_storm", None, None) not in await later.firing()
+
+
+async def test_a_storm_that_fires_during_the_upgrade_has_the_users_of_its_window(tmp_path: Path) -> None:
+    path = tmp_path / DATABASE
+    migrate(path, "0019_readable_clients")
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(FIXTURE.read_text())
+    migrate(path, "0023_heartbeats")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        member = ("reconnect_storm", APP_ID, "leo", BEGIN_US)
+        connection.execute("INSERT INTO storm_members (kind, app_id, user_id, at_us) VALUES (?, ?, ?, ?)", member)
+    later = Later(path)
+    (storm,) = await later.alerts(kind="reconnect_storm")
+    users = [one.user_id for one in await later.store.read(storm_rows.members, storm, 100)]
+    assert "leo" in users
+    assert [one.id for one in await later.store.read(storm_rows.of_user, APP_ID, "leo", 10)] == [storm.id]
+    await later.store.close()
 
 
 async def test_what_was_acknowledged_is_not_repeated_and_the_rest_is(later: Later) -> None:

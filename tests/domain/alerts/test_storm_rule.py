@@ -192,7 +192,7 @@ def test_a_storm_grows_with_its_users_and_keeps_its_peak() -> None:
     assert storms.storm.facts["share"] == 0.8
     storms.has(0, 0, 0, 0, 10, 11, online=9)
     assert storms.follows(0.999999) == []
-    assert (storms.storm.count, storms.storm.facts["users"]) == (1, 4)
+    assert (storms.storm.count, storms.storm.facts["users"]) == (4, 4)
     storms.windows.known = {("iOS", None, None): 1}
     assert storms.follows(12) == []
     storm = storms.storm
@@ -202,8 +202,8 @@ def test_a_storm_grows_with_its_users_and_keeps_its_peak() -> None:
     assert storm.facts == {"users": 6, "share": 0.8} | moments
     storms.has(*range(90), online=9)
     storms.follows(89)
-    assert str(storms.storm.summary).startswith("90 users were kicked out within 89 s, 87% of those online")
-    assert storms.storm.facts["share"] == 60 / 69
+    assert str(storms.storm.summary).startswith("90 users were kicked out within 89 s, 91% of those online")
+    assert storms.storm.facts["share"] == 90 / 99
     assert storms.windows.reads[-1] == ("traits", "kick_storm", 7, us(-60))
 
 
@@ -211,7 +211,7 @@ def test_a_storm_is_updated_once_a_second_and_only_when_it_grew() -> None:
     storms = Storms().begun()
     storms.has(0, 0, 0, 0, 0.5)
     storms.follows(0.999999)
-    assert storms.storm.count == 1
+    assert storms.storm.count == 4
     storms.follows(1)
     assert (storms.storm.count, storms.storm.changed_at_us) == (5, us(1))
     storms.follows(2)

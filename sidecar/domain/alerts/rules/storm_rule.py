@@ -130,6 +130,7 @@ class StormRule(Rule[StormThresholds]):
         opened = self.cause(Subject(app_id), now_us, now_us, self.summary(users, window_us, share, traits), facts=facts)
         if opened is None:
             return
+        opened.count = users
         self._windows.begin(opened, since_us)
         covered = self.covers.kinds if self.covers else frozenset()
         stored = self._windows.singles(self.kind, app_id, since_us, covered)
@@ -174,7 +175,7 @@ class StormRule(Rule[StormThresholds]):
             alert.facts = facts | {"counted_us": now_us}
             self._firing.touch(alert, now_us)
         elif has_joined:
-            peak = max(facts["share"], self.share(recent, crowd))
+            peak = max(facts["share"], self.share(users, crowd))
             lasted_us = max(self._limits.storm_window_us, now_us - alert.started_at_us)
             traits = common(self._windows.traits(self.kind, app_id, self.since_us(alert)))
             alert.summary = self.summary(users, lasted_us, peak, traits)

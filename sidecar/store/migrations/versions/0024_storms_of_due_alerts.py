@@ -18,6 +18,12 @@ STATEMENTS = (
     ) WITHOUT ROWID
     """,
     "CREATE INDEX alert_members_by_user ON alert_members (app_id, user_id)",
+    # The users of storms that fire now, as far as their windows have them.
+    """
+    INSERT INTO alert_members (alert_id, app_id, user_id, at_us)
+    SELECT alerts.id, storm_members.app_id, storm_members.user_id, storm_members.at_us
+    FROM alerts JOIN storm_members USING (kind, app_id) WHERE alerts.state = 'firing'
+    """,
 )
 
 
