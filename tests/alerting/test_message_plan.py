@@ -55,13 +55,28 @@ def test_a_group_is_sent_one_by_one_again_once_its_interval_has_passed() -> None
     assert ids_of(ops.plan([firing(5, 31), firing(6, 31)], at=31)) == []
 
 
-def test_more_than_the_limit_is_one_digest_when_the_first_has_waited_for_the_interval() -> None:
+def test_more_than_the_limit_is_one_digest_at_once_and_then_one_every_interval() -> None:
+    ops = Receiver(alone=1, interval=30)
+    assert ids_of(ops.plan([firing(1, 0), firing(2, 0)], at=0)) == [[1, 2]]
+    waiting = [firing(3, 5), firing(4, 10), firing(5, 20)]
+    assert ids_of(ops.plan(waiting, at=29)) == []
+    assert ids_of(ops.plan(waiting, at=30)) == [[3, 4, 5]]
+
+
+def test_more_than_the_limit_after_single_messages_waits_for_the_interval() -> None:
     ops = Receiver(alone=1, interval=30)
     ops.plan([firing(1, 0)], at=0)
     waiting = [firing(2, 5), firing(3, 10), firing(4, 20)]
-    # The first message has left the interval: one more would be sent alone, but these are three.
+    assert ids_of(ops.plan(waiting, at=29)) == []
+    assert ids_of(ops.plan(waiting, at=30)) == [[2, 3, 4]]
+
+
+def test_with_messages_all_the_time_a_digest_follows_when_its_first_has_waited_for_the_interval() -> None:
+    ops = Receiver(alone=1, interval=30)
+    ops.sent += [Sent(receiver="ops", what="firing", at_us=at * SECOND_US, group="kicks") for at in range(40)]
+    waiting = [firing(2, 5), firing(3, 10)]
     assert ids_of(ops.plan(waiting, at=34)) == []
-    assert ids_of(ops.plan(waiting, at=35)) == [[2, 3, 4]]
+    assert ids_of(ops.plan(waiting, at=35)) == [[2, 3]]
 
 
 def test_a_digest_does_not_count_as_a_single_message() -> None:
@@ -80,8 +95,9 @@ def test_groups_repetitions_and_receivers_do_not_count_for_each_other() -> None:
 
 def test_with_a_limit_of_none_everything_is_sent_as_digests() -> None:
     ops = Receiver(alone=0, interval=30)
-    assert ids_of(ops.plan([firing(1, 0)], at=29)) == []
-    assert ids_of(ops.plan([firing(1, 0)], at=30)) == [[1]]
+    assert ids_of(ops.plan([firing(1, 0), firing(2, 0)], at=0)) == [[1, 2]]
+    assert ids_of(ops.plan([firing(3, 1)], at=29)) == []
+    assert ids_of(ops.plan([firing(3, 1)], at=30)) == [[3]]
 
 
 def test_firing_alerts_are_sent_however_many_ends_wait() -> None:

@@ -521,7 +521,7 @@ def test_many_of_a_group_come_as_one_digest_and_so_does_their_end(story: Make) -
     for number in range(7):
         fleet.login(f"user-{number}")
     fleet.at(90).login("user-7")
-    fleet.want(digest("firing", "kicked_out")).between(40, 42)
+    fleet.want(digest("firing", "kicked_out")).between(11, 12)
     fleet.want(digest("resolved", "kicked_out")).between(90, 92)
     fleet.run(until=100)
     summary = fleet.sent[0][2].body["alert"]["summary"]

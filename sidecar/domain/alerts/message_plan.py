@@ -92,11 +92,9 @@ class Grouping:
             _for_ends(caps.own) - sum(one.is_end for one in mine),
             _for_ends(caps.overall) - sum(one.is_end for one in minute),
         )
-        self._sent_alone = Counter(
-            (one.what, one.group)
-            for one in lately
-            if one.receiver == receiver and one.group is not None and now_us - caps.interval_us < one.at_us <= now_us
-        )
+        within = [one for one in lately if one.receiver == receiver and now_us - caps.interval_us < one.at_us <= now_us]
+        self._sent_alone = Counter((one.what, one.group) for one in within if one.group is not None)
+        self._sent_digests = {one.what for one in within if one.group is None}
 
     def plan(self, waiting: Sequence[Waiting], ended: frozenset[int]) -> list[Planned]:
         """The messages to send now; what is in none of them keeps waiting. ``ended``: digests of resolved alerts."""
@@ -118,7 +116,9 @@ class Grouping:
     def _of_group(self, what: str, group: str, own: list[Waiting]) -> list[Planned]:
         if len(own) <= self._alone - self._sent_alone[what, group]:
             return [Planned(what, (one,)) for one in own]
-        if self._now_us < min(one.due_us for one in own) + self._interval_us:
+        # The first message of a group is sent at once. More of it come with the next one.
+        is_first = not self._sent_alone[what, group] and what not in self._sent_digests
+        if not is_first and self._now_us < min(one.due_us for one in own) + self._interval_us:
             return []
         return [Planned(what, tuple(own))]
 
