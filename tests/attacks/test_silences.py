@@ -112,3 +112,24 @@ def test_an_alert_is_compared_with_the_silences_of_its_user_and_those_without_a_
         assert done.number < 60
     assert not Silences([])
     assert not Silences(many).hide(alert, 9)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "status"),
+    [
+        ("kind", "kick_strom", 400),
+        ("kind", ["kicked_out", "kicked"], 400),
+        ("kind", "kick*", 201),
+        ("kind", ["lost_storm", "*_storm"], 201),
+        ("severity", "critcal", 400),
+        ("severity", "critical", 201),
+    ],
+)
+async def test_a_silence_of_what_no_alert_can_be_is_refused(
+    running: Zimwatch, name: str, value: str | list[str], status: int
+) -> None:
+    silence = {"matchers": {name: value}, "duration": "1h", "reason": "a test"}
+    async with running.http.post("/v1/silences", json=silence) as response:
+        answer = await response.json()
+        assert response.status == status
+    assert status == 201 or answer["detail"].startswith(f"matchers.{name}: ")
