@@ -7,6 +7,7 @@ flood of requests or of refusals fills a disk, or takes more than a count each.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 from typing import Final
 
@@ -44,7 +45,12 @@ class RequestLog:
         about = route if status < _ERROR else status
         window = self._windows.get(about)
         if window is None:
-            timer = asyncio.get_running_loop().call_later(WINDOW_S, self._end, about)
+            timer = asyncio.get_running_loop().call_later(
+                WINDOW_S,
+                self._end,
+                about,
+                context=contextvars.Context(),  # it is of no request
+            )
             window = self._windows[about] = _Window(level, timer)
         if window.written < self._most:
             window.written += 1
