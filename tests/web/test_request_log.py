@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import structlog
+from opentelemetry import trace
 
 from sidecar import logs
 from sidecar.settings import LogSettings
@@ -48,6 +49,19 @@ def noted(log: RequestLog, route: str, status: int = 200, duration_ms: float = 1
 
 def on_virtual_time(main: Coroutine[Any, Any, None]) -> None:
     virtual.run(Machine(), main)
+
+
+def test_a_sum_has_the_ids_of_no_request(lines: Callable[[], Any]) -> None:
+    async def main() -> None:
+        log = RequestLog(MOST)
+        span = trace.NonRecordingSpan(trace.SpanContext(1, 1, is_remote=False))
+        with trace.use_span(span):
+            for _ in range(MOST + 1):
+                noted(log, "/v1/users")
+        await asyncio.sleep(WINDOW_S + 1)
+
+    on_virtual_time(main())
+    assert ["trace_id" in line for line in lines()] == [True] * MOST + [False]
 
 
 def test_requests_past_the_limit_are_summed_up_a_minute_after_the_first(lines: Callable[[], Any]) -> None:
