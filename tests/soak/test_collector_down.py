@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from http import HTTPStatus
 from pathlib import Path
 
 import aiohttp
@@ -29,12 +30,20 @@ async def send(address: str, bodies: list[bytes]) -> float:
     waiting = iter(bodies)
     began = time.perf_counter()
 
+    async def post(session: aiohttp.ClientSession, body: bytes) -> float | None:
+        """None once it is accepted, else after how long it is to be sent again."""
+        headers = {"Content-Type": "application/json"}
+        async with session.post(f"{address}/v1/events", data=body, headers=headers) as answer:
+            if answer.status == HTTPStatus.SERVICE_UNAVAILABLE:
+                return float(answer.headers["Retry-After"])
+            assert (await answer.json())["accepted"] == BATCH
+            return None
+
     async def sender(session: aiohttp.ClientSession) -> None:
         for body in waiting:
-            async with session.post(
-                f"{address}/v1/events", data=body, headers={"Content-Type": "application/json"}
-            ) as answer:
-                assert (await answer.json())["accepted"] == BATCH
+            # A disk that stalls for seconds is answered with 503, and a sender sends again.
+            while (delay_s := await post(session, body)) is not None:  # noqa: ASYNC110 - for as long as the server says
+                await asyncio.sleep(delay_s)
 
     async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as group:
         for _ in range(CONNECTIONS):
