@@ -92,6 +92,10 @@ async def main(path: Path) -> None:
     work = asyncio.create_task(relay.run())
     following = asyncio.create_task(outbox.follow(lines, relay))
     done, _ = await asyncio.wait([work, following], return_when=asyncio.FIRST_COMPLETED)
+    if following in done and following.exception() is None:
+        # The parent has gone, and nothing here is worth keeping. An export that does not end when it is cancelled would
+        # keep this process for good.
+        os._exit(0)
     for task in (work, following):
         task.cancel()
     await asyncio.gather(work, following, return_exceptions=True)
