@@ -5,25 +5,11 @@ from __future__ import annotations
 import random
 import statistics
 import tempfile
-import time
-from pathlib import Path
 
-from benchmarks.late import LATER_US, event_of
-from sidecar.alerting import reaction_of
-from sidecar.domain.events import Event
-from sidecar.settings import Settings
-from sidecar.store import Store
+from benchmarks.late import event_of, one_by_one_us, opened
 from tests.support.events import Phone
 
 ROUNDS = 8
-
-
-async def cpu_us(store: Store, events: list[Event], size: int) -> float:
-    """CPU of an event, sent in batches of this size."""
-    began = time.process_time()
-    for start in range(0, len(events), size):
-        await store.append(events[start : start + size])
-    return (time.process_time() - began) / len(events) * 1e6
 
 
 async def measure(counts: tuple[int, ...] = (1, 3, 10, 16, 17, 40)) -> dict[str, dict[str, float]]:
@@ -31,14 +17,13 @@ async def measure(counts: tuple[int, ...] = (1, 3, 10, 16, 17, 40)) -> dict[str,
     chance = random.Random(3)  # noqa: S311 - the same each time
     found: dict[int, list[tuple[float, ...]]] = {count: [] for count in counts}
     with tempfile.TemporaryDirectory(prefix="zimwatch-bench-") as name:
-        url = f"sqlite:///{Path(name) / 'zimwatch.db'}"
-        store = Store.open(url, clock=lambda: LATER_US, export_spans=True, followers=[reaction_of(Settings())])
+        store = opened(name)
         fleets = {
             count: [[Phone(f"{count}-{user}", f"{number}") for number in range(count)] for user in range(100)]
             for count in counts
         }
         for fleet in fleets.values():
-            await cpu_us(store, [event_of(phone, at) for own in fleet for at, phone in enumerate(own)], 1_000)
+            await one_by_one_us(store, [event_of(phone, at) for own in fleet for at, phone in enumerate(own)], 1_000)
         at = max(counts)
         for _ in range(ROUNDS):
             for count, fleet in fleets.items():
@@ -46,7 +31,9 @@ async def measure(counts: tuple[int, ...] = (1, 3, 10, 16, 17, 40)) -> dict[str,
                 for users, size, events in ((1, 1, 40), (1, 100, 500), (100, 100, 500)):
                     at += events
                     phones = [chance.choice(fleet[chance.randrange(users)]) for _ in range(events)]
-                    costs.append(await cpu_us(store, [event_of(one, at + n) for n, one in enumerate(phones)], size))
+                    costs.append(
+                        await one_by_one_us(store, [event_of(one, at + n) for n, one in enumerate(phones)], size)
+                    )
                 found[count].append(tuple(costs))
         await store.close()
     names = ("alone", "batches of one user", "batches of 100 users")

@@ -13,18 +13,16 @@ import pickle
 import statistics
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from operator import truediv
 from pathlib import Path
 from typing import Any
-
-import aiohttp
 
 from benchmarks import bare
 from benchmarks.events import Fleet
 from benchmarks.ingest import percentile, token_for
 from benchmarks.load import EVENTS
-from benchmarks.processes import cpu_ns, load
+from benchmarks.processes import cpu_ns, listening, load
 from tests.support.process import free_port, serving
 
 ROUNDS = 10
@@ -73,7 +71,9 @@ async def alone(folder: Path, url: str, token: str) -> dict[str, float]:
     """One event a request on one connection, beside a bare handler that commits one row."""
     fleet = Fleet(USERS)
     ours, theirs = _Rounds(), _Rounds()
-    async with _bare_server(folder) as bare_url:
+    port = free_port()
+    command = _command(folder, "serve", "--folder", folder, "--port", port)
+    async with listening(f"http://127.0.0.1:{port}", *command) as bare_url:
         for _ in range(ROUNDS):
             for at, side in ((url, ours), (bare_url, theirs)):
                 bodies = fleet.bodies(SINGLES, 1)
@@ -144,23 +144,6 @@ def _command(folder: Path, what: str, *options: object) -> Sequence[str]:
     if not rows.exists():
         rows.write_bytes(pickle.dumps(bare.prepared(Fleet(USERS, seed=3), 10_000)))
     return (*SERVER_CORE, sys.executable, "-m", "benchmarks.bare_server", what, str(rows), *map(str, options))
-
-
-@contextlib.asynccontextmanager
-async def _bare_server(folder: Path) -> AsyncIterator[str]:
-    port = free_port()
-    process = await asyncio.create_subprocess_exec(*_command(folder, "serve", "--folder", folder, "--port", port))
-    url = f"http://127.0.0.1:{port}"
-    try:
-        while True:
-            with contextlib.suppress(aiohttp.ClientConnectionError):
-                async with aiohttp.ClientSession() as http, http.get(f"{url}/readyz"):
-                    break
-            await asyncio.sleep(0.05)
-        yield url
-    finally:
-        process.terminate()
-        await process.wait()
 
 
 async def _group_commit(folder: Path, rate: float, count: int) -> list[float]:

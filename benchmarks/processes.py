@@ -45,13 +45,19 @@ def rss_mb(pid: int) -> float:
 async def receiver(port: int | None = None) -> AsyncIterator[str]:
     """The address of a collector."""
     port = port or free_port()
-    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "benchmarks.receiver", str(port))
-    url = f"http://127.0.0.1:{port}"
+    async with listening(f"http://127.0.0.1:{port}", sys.executable, "-m", "benchmarks.receiver", str(port)) as url:
+        yield url
+
+
+@contextlib.asynccontextmanager
+async def listening(url: str, *command: str) -> AsyncIterator[str]:
+    """A process that serves the address, from when it does; the address."""
+    process = await asyncio.create_subprocess_exec(*command)
     try:
         while True:
             with contextlib.suppress(aiohttp.ClientConnectionError):
-                await received(url)
-                break
+                async with aiohttp.ClientSession() as http, http.get(url):
+                    break
             await asyncio.sleep(0.05)
         yield url
     finally:
