@@ -17,6 +17,7 @@ from sidecar.settings.value_kinds import (
     BodyBytes,
     CapabilityUrl,
     Connections,
+    Count,
     DatabaseUrl,
     Duration,
     FileBytes,
@@ -25,7 +26,6 @@ from sidecar.settings.value_kinds import (
     Hosts,
     HttpUrl,
     Level,
-    LinesAMinute,
     Networks,
     Origins,
     Port,
@@ -194,7 +194,7 @@ class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     level: Level = "info"
     format: Format = "auto"
-    requests_a_minute: LinesAMinute = 60
+    requests_a_minute: Count = 60
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
