@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Final
 
@@ -10,9 +10,8 @@ import msgspec
 import sqlalchemy as sa
 
 from sidecar.alerting.tables import silence_rows
-from sidecar.domain.alerts.alert import SEVERITIES
-from sidecar.domain.alerts.routing import MATCHED, Silence, fits
-from sidecar.domain.alerts.rules import KINDS
+from sidecar.domain.alerts.matched_values import values_instead
+from sidecar.domain.alerts.routing import MATCHED, Silence
 from sidecar.domain.texts import Sentence
 from sidecar.domain.units import DAY_US, SECOND_US
 from sidecar.errors import ZimwatchError
@@ -23,8 +22,6 @@ from sidecar.store.values import Publishing
 _LONGEST_US: Final = 366 * DAY_US
 # Each is compared with each alert.
 VALUES_MOST: Final = 1_000
-# A silence of a misspelt kind would hide nothing.
-_KNOWN: Final[Mapping[str, Collection[str]]] = {"kind": KINDS, "severity": SEVERITIES}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 NO_REASON: Final = Sentence("silence.no_reason", "reason is missing: give one, for those who read it later")
@@ -113,9 +110,8 @@ def _matchers(given: SilenceRequest) -> dict[str, tuple[str, ...]]:
             raise NotPossibleError(NO_LABEL(name=name, names=", ".join(MATCHED)))
         if not values:
             raise NotPossibleError(NO_VALUE(name=name))
-        known = _KNOWN.get(name, ())
-        for one in values if known else ():
-            if not any(fits(each, one) for each in known):
+        for one in values:
+            if (known := values_instead(name, one)) is not None:
                 raise NotPossibleError(UNKNOWN_VALUE(name=name, given=repr(one), known=", ".join(known)))
         matchers[name] = values
     if not matchers:

@@ -11,9 +11,8 @@ import jinja2
 import msgspec
 from msgspec import Meta
 
-from sidecar.domain.alerts.alert import SEVERITIES
-from sidecar.domain.alerts.routing import MATCHED, fits, zone
-from sidecar.domain.alerts.rules import KINDS
+from sidecar.domain.alerts.matched_values import values_instead
+from sidecar.domain.alerts.routing import MATCHED, zone
 from sidecar.settings.alert_settings import (
     ReceiverSettings,
     ReceiverTypes,
@@ -27,7 +26,6 @@ WRONG: Final = object()
 """The result for an invalid value, for which there is a problem."""
 
 _URL: Final = re.compile(r"(?<=://)[^\s\"']+")
-_MATCHED_VALUES: Final = {"kind": KINDS, "severity": SEVERITIES, "flapping": ("true",)}
 RECEIVERS: Final = "alerts.receivers"
 # Settings that are lists of tables: [[alerts.receivers]].
 _TABLES: Final = frozenset({RECEIVERS, "alerts.routes"})
@@ -150,8 +148,7 @@ def _of_match(where: str, match: Mapping[str, Any]) -> Iterator[str]:
     for name, given in match.items():
         for value in given if isinstance(given, tuple) else (given,):
             text = str(value)
-            known = _MATCHED_VALUES.get(name)
-            if known is not None and not any(fits(one, text) for one in known):
+            if (known := values_instead(name, text)) is not None:
                 yield f"{where}.match.{name} has {text!r}, which is none of {', '.join(known)}."
             elif name == "app_id" and not text.replace("*", "").isdigit() and text != "*":
                 yield f"{where}.match.app_id has {text!r}, which is no AppID."

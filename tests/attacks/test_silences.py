@@ -123,6 +123,8 @@ def test_an_alert_is_compared_with_the_silences_of_its_user_and_those_without_a_
         ("kind", ["lost_storm", "*_storm"], 201),
         ("severity", "critcal", 400),
         ("severity", "critical", 201),
+        ("flapping", "false", 400),
+        ("flapping", "true", 201),
     ],
 )
 async def test_a_silence_of_what_no_alert_can_be_is_refused(
