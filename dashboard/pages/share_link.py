@@ -22,9 +22,10 @@ from dashboard.text.language import gettext as _
 from dashboard.text.status_texts import OS_NAMES, SERVER_TEXTS
 from sidecar.domain import sdk_words
 from sidecar.domain.platforms import PLATFORMS
+from sidecar.domain.session import Session
 from sidecar.store.access import share_links
 from sidecar.store.users import as_of
-from sidecar.store.values import SessionRow, StoredEvent, UserDetail
+from sidecar.store.values import StoredEvent, UserDetail
 
 # Replaces a value that is not one of the SDK's.
 _UNKNOWN: Final = "UNKNOWN"
@@ -77,7 +78,7 @@ def _redacted(detail: UserDetail) -> UserDetail:
     return UserDetail(user, [_session(row) for row in detail.sessions])
 
 
-def _session(row: SessionRow) -> SessionRow:
+def _session(row: Session) -> Session:
     return msgspec.structs.replace(
         row,
         device_id=None,

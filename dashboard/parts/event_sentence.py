@@ -11,26 +11,11 @@ from dashboard.text.language import gettext as _
 from dashboard.text.language import marked
 from dashboard.text.status_texts import SERVER_TEXTS, os_name
 from dashboard.text.times import clock_text, lasted
-from sidecar.domain import events, sdk_words
+from dashboard.text.translate import translate
+from sidecar.domain import error_codes, events, sdk_words
 from sidecar.domain.events import Event
 from sidecar.domain.units import SECOND_US
 
-# ZIM error codes of login and network, as ZEGOCLOUD lists them.
-CODES: Final = {
-    6000101: marked("bad token or AppID"),
-    6000102: marked("internal error of the SDK"),
-    6000103: marked("the token is not valid"),
-    6000104: marked("no network"),
-    6000105: marked("no answer in time"),
-    6000106: marked("the token has expired"),
-    6000107: marked("the token’s version is wrong"),
-    6000108: marked("the token is valid for less than 30 s"),
-    6000111: marked("already logged in"),
-    6000121: marked("not logged in"),
-    6000122: marked("already logged out"),
-    6000123: marked("reconnecting took too long"),
-    6000124: marked("offline login with another user"),
-}
 _ENDS: Final = {
     sdk_words.KICKED_OUT: marked("Kicked out by another login"),
     sdk_words.TOKEN_EXPIRED: marked("Token expired: logged out"),
@@ -138,9 +123,7 @@ def _until(details: Mapping[str, Any]) -> str:
 
 
 def _code(code: object, message: object) -> str:
-    meaning = CODES.get(code) if isinstance(code, int) else None
-    explanation = _(meaning) if meaning else str(message or "")
-    return f"{code}: {explanation}" if explanation else str(code)
+    return translate(error_codes.in_words(code, message))
 
 
 SENTENCES: Final = {

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 
 from sidecar.domain import events, login_state, sdk_words
 from sidecar.domain.login_state import LoginState
+from sidecar.domain.session import Session
 from sidecar.domain.status import NOT_LOGGED_IN
-from sidecar.store.values import SessionRow, StoredEvent
+from sidecar.store.values import StoredEvent
 
 
-def states(
-    own: Sequence[StoredEvent], row: SessionRow | None, begin_us: int, end_us: int
-) -> list[tuple[int, int, str]]:
+def states(own: Sequence[StoredEvent], row: Session | None, begin_us: int, end_us: int) -> list[tuple[int, int, str]]:
     """(begin, end, kind) of each state within the window, oldest first; unknown time is left out."""
     changes: list[tuple[int, str]] = []
     state = LoginState()
@@ -37,9 +36,7 @@ def states(
     return [(max(one, begin_us), min(two, end_us), kind) for one, two, kind in found if two > begin_us and one < end_us]
 
 
-def tokens(
-    own: Sequence[StoredEvent], row: SessionRow | None, begin_us: int, edge_us: int
-) -> list[tuple[int, int, int]]:
+def tokens(own: Sequence[StoredEvent], row: Session | None, begin_us: int, edge_us: int) -> list[tuple[int, int, int]]:
     """(begin, end of the bar, end of the token) of each known token, oldest first."""
     began = [
         (one.event.moment_us, int(ends))

@@ -22,9 +22,10 @@ from dashboard.parts.event_sentence import (
 )
 from sidecar.domain import events, sdk_words
 from sidecar.domain.kick import Cause, cause_of
+from sidecar.domain.session import Session
 from sidecar.domain.status import NOT_LOGGED_IN
 from sidecar.domain.units import DAY_US, HOUR_US, MINUTE_US
-from sidecar.store.values import SessionRow, StoredEvent
+from sidecar.store.values import StoredEvent
 
 LEFT: Final = 168
 RIGHT: Final = 984
@@ -89,7 +90,7 @@ class Lane(msgspec.Struct, frozen=True):
 
     letter: str
     client_id: bytes
-    session: SessionRow | None
+    session: Session | None
     is_server: bool
     y: float
     bars: list[Bar]
@@ -129,7 +130,7 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
     quiet_lanes: int
 
 
-def letters(sessions: Sequence[SessionRow], stored: Sequence[StoredEvent]) -> dict[bytes, str]:
+def letters(sessions: Sequence[Session], stored: Sequence[StoredEvent]) -> dict[bytes, str]:
     """A short name for each client: A, B … Z, AA …, in the order in which the devices are shown."""
     clients = list(dict.fromkeys([*(row.client_id for row in sessions), *(one.event.client_id for one in stored)]))
     return {client_id: _letter(number) for number, client_id in enumerate(clients)}
@@ -153,9 +154,7 @@ def causes_of_kicks(stored: Sequence[StoredEvent]) -> dict[int, Cause]:
     }
 
 
-def picture(
-    sessions: Sequence[SessionRow], stored: Sequence[StoredEvent], *, now_us: int, window: str | None
-) -> Picture:
+def picture(sessions: Sequence[Session], stored: Sequence[StoredEvent], *, now_us: int, window: str | None) -> Picture:
     """The drawing for the time up to ``now_us``; ``stored`` are the newest events, newest first."""
     window, end_us = _window(stored, now_us, window)
     span_us = WINDOWS[window]

@@ -55,7 +55,7 @@ def routes(
         *events.routes(store, settings, clock),
         *callbacks.routes(store, settings, clock),
         *rejected.routes(store),
-        *users.routes(store),
+        *users.routes(store, clock),
         *alerts.routes(store, reaction, clock),
         *undelivered.routes(store, reaction, clock),
         *silences.routes(store, reaction, clock),

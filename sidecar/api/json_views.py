@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -16,12 +16,14 @@ from sidecar.alerting.tables.alert_values import Line, Message, Notification
 from sidecar.domain.alerts.alert import Alert
 from sidecar.domain.alerts.routing import Silence
 from sidecar.domain.alerts.rules import advice
+from sidecar.domain.findings import Finding
 from sidecar.domain.moment import wrong_by_us
+from sidecar.domain.outside_text import one_line
 from sidecar.domain.server_view import Disagreement, ServerView
+from sidecar.domain.session import Session
 from sidecar.domain.units import SECOND_US
 from sidecar.store.values import (
     Rejected,
-    SessionRow,
     StoredEvent,
     Summary,
     UserDetail,
@@ -93,12 +95,27 @@ def summary_view(counts: Summary, firing: Mapping[str, int]) -> dict[str, Any]:
     }
 
 
-def detail_view(detail: UserDetail) -> dict[str, Any]:
-    """A user with its sessions."""
-    return user_view(detail.user) | {"sessions": [_session_view(session) for session in detail.sessions]}
+def detail_view(detail: UserDetail, findings: Iterable[Finding]) -> dict[str, Any]:
+    """A user with its sessions and what is wrong with it."""
+    return user_view(detail.user) | {
+        "sessions": [_session_view(session) for session in detail.sessions],
+        "findings": [_finding_view(finding) for finding in findings],
+    }
 
 
-def _session_view(row: SessionRow) -> dict[str, Any]:
+def _finding_view(finding: Finding) -> dict[str, Any]:
+    return {
+        "kind": finding.kind,
+        "severity": finding.severity,
+        "summary": one_line(str(finding.summary)),
+        "say": str(finding.say),
+        "advice": " ".join(str(one) for one in finding.advice),
+        "since": time_text(finding.since_us),
+        "events": [_uuid(event_id) for event_id in finding.events],
+    }
+
+
+def _session_view(row: Session) -> dict[str, Any]:
     return {
         "session_id": _uuid(row.session_id),
         "client_id": _uuid(row.client_id),

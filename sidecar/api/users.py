@@ -8,7 +8,9 @@ from aiohttp import web
 
 from sidecar import access
 from sidecar.alerting.tables import alert_log
+from sidecar.alerting.user_life import user_findings
 from sidecar.api import json_views
+from sidecar.clock import Clock
 from sidecar.domain.status import STATUSES
 from sidecar.store import Store
 from sidecar.store.users import user_list, user_reads
@@ -17,7 +19,7 @@ from sidecar.web.params import app_filter, check_app, flag, limit_of, number, on
 from sidecar.web.problem import Problem
 
 
-def routes(store: Store) -> list[web.AbstractRouteDef]:
+def routes(store: Store, clock: Clock) -> list[web.AbstractRouteDef]:
     """The read calls."""
 
     async def users(request: web.Request) -> web.Response:
@@ -46,7 +48,8 @@ def routes(store: Store) -> list[web.AbstractRouteDef]:
         if detail is None:
             raise Problem(404, "unknown user: never seen, so not logged in")
         if not events:
-            return json_views.response(json_views.detail_view(detail))
+            findings = await store.read(user_findings, detail, clock())
+            return json_views.response(json_views.detail_view(detail, findings))
         before, limit = number(request.query.get("before"), "before"), limit_of(request)
         found = await store.read(user_reads.timeline, app_id, user_id, before=before, limit=limit)
         more = len(found) == limit

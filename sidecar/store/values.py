@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from sidecar.domain.events import Event
 from sidecar.domain.server_view import Disagreement, ServerView
+from sidecar.domain.session import Session
 from sidecar.domain.status import Status
 
 UserId = tuple[int, str]
@@ -93,37 +94,11 @@ class UserRow(msgspec.Struct, frozen=True, kw_only=True):
     disagreement: Disagreement | None = None
 
 
-class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A client of a user in its latest login. ``outages`` counts changes to offline, not RECONNECTING events.
-
-    ``lease_us``: for how long it may be silent.
-    """
-
-    client_id: bytes
-    session_id: bytes | None
-    status: Status
-    since_us: int | None
-    reason: str | None
-    connection_state: str | None
-    lease_us: int
-    unconfirmed: bool
-    login_at_us: int | None
-    token_expires_at_us: int | None
-    last_seen_at_us: int
-    outages: int
-    platform: str | None
-    sdk_name: str | None
-    sdk_version: str | None
-    app_version: str | None
-    device_id: str | None
-    clock_off_us: int
-
-
 class UserDetail(msgspec.Struct, frozen=True):
     """A user and its clients: the live ones first, then by the newest change."""
 
     user: UserRow
-    sessions: list[SessionRow]
+    sessions: list[Session]
 
 
 class StoredEvent(msgspec.Struct, frozen=True):

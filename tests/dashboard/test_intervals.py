@@ -8,9 +8,10 @@ import pytest
 
 from dashboard.parts import intervals
 from sidecar.domain.events import Event
+from sidecar.domain.session import Session
 from sidecar.domain.status import Status
 from sidecar.domain.units import SECOND_US
-from sidecar.store.values import SessionRow, StoredEvent
+from sidecar.store.values import StoredEvent
 from tests.support.events import BEGIN_US, Phone
 
 
@@ -18,18 +19,18 @@ def us(second: float) -> int:
     return BEGIN_US + round(second * SECOND_US)
 
 
-def row(status: Status = "online", **more: Any) -> SessionRow:
-    given: dict[str, Any] = dict.fromkeys(SessionRow.__struct_fields__) | {"client_id": b"", "status": status}
-    return SessionRow(**given | more)
+def row(status: Status = "online", **more: Any) -> Session:
+    given: dict[str, Any] = dict.fromkeys(Session.__struct_fields__) | {"client_id": b"", "status": status}
+    return Session(**given | more)
 
 
-def states(*events: Event, row: SessionRow | None = None, begin: float = 0, end: float = 100) -> list[Any]:
+def states(*events: Event, row: Session | None = None, begin: float = 0, end: float = 100) -> list[Any]:
     own = [StoredEvent(position, event) for position, event in enumerate(events, start=1)]
     found = intervals.states(own, row, us(begin), us(end))
     return [((one - BEGIN_US) / SECOND_US, (two - BEGIN_US) / SECOND_US, kind) for one, two, kind in found]
 
 
-def tokens(*events: Event, row: SessionRow | None = None, begin: float = 0, edge: float = 100) -> list[Any]:
+def tokens(*events: Event, row: Session | None = None, begin: float = 0, edge: float = 100) -> list[Any]:
     own = [StoredEvent(position, event) for position, event in enumerate(events, start=1)]
     found = intervals.tokens(own, row, us(begin), us(edge))
     return [tuple((one - BEGIN_US) / SECOND_US for one in times) for times in found]

@@ -9,9 +9,10 @@ import pytest
 
 from dashboard.parts import timeline
 from sidecar.domain.events import Event
+from sidecar.domain.session import Session
 from sidecar.domain.status import Status
 from sidecar.domain.units import DAY_US, MINUTE_US, SECOND_US
-from sidecar.store.values import SessionRow, StoredEvent
+from sidecar.store.values import StoredEvent
 from tests.support.events import BEGIN_US, Phone
 
 
@@ -176,9 +177,9 @@ def test_a_device_that_was_quiet_is_counted_and_left_out() -> None:
 # Where things are. In 5 minutes a second is 816 / 321 wide: 7 % of the window is kept for clocks that are ahead.
 
 
-def row(client: Phone, status: Status = "online", **more: Any) -> SessionRow:
-    given: dict[str, Any] = dict.fromkeys(SessionRow.__struct_fields__) | {"client_id": client.client_id}
-    return SessionRow(**given | {"status": status} | more)
+def row(client: Phone, status: Status = "online", **more: Any) -> Session:
+    given: dict[str, Any] = dict.fromkeys(Session.__struct_fields__) | {"client_id": client.client_id}
+    return Session(**given | {"status": status} | more)
 
 
 def test_five_minutes_are_drawn_from_the_left_and_the_future_to_the_right() -> None:

@@ -15,6 +15,7 @@ from sidecar.domain.lease import Leases, Now
 from sidecar.domain.moment import clock_off_us
 from sidecar.domain.presence import presence
 from sidecar.domain.sdk_words import LOGOUT
+from sidecar.domain.session import Session
 from sidecar.domain.status import NOT_LOGGED_IN, Status
 from sidecar.store import mapping, schema
 from sidecar.store.log_positions import position_as_of
@@ -22,8 +23,8 @@ from sidecar.store.mapping import Client
 from sidecar.store.users import user_list
 from sidecar.store.users.user_orders import cursor_at
 from sidecar.store.users.user_query import ListedUser, UserPage, UserQuery
-from sidecar.store.users.user_reads import session_row
-from sidecar.store.values import SessionRow, StoredEvent, UserDetail, UserRow
+from sidecar.store.users.user_reads import session_of
+from sidecar.store.values import StoredEvent, UserDetail, UserRow
 
 # How many of a user's events are read for its clients: a client with none among them is left out.
 FOLDED_EVENTS: Final = 1_500
@@ -202,6 +203,6 @@ def _client(client_id: bytes, own: list[Event]) -> Client:
     )
 
 
-def _session(client: Client, as_of_us: int, leases: Leases) -> SessionRow:
+def _session(client: Client, as_of_us: int, leases: Leases) -> Session:
     is_past = client.last_seen_at_us + leases.silent_us < as_of_us
-    return session_row(client, lease_us=leases.silent_us, is_past=is_past)
+    return session_of(client, lease_us=leases.silent_us, is_past=is_past)

@@ -12,20 +12,21 @@ import sqlalchemy as sa
 from sidecar.domain.lease import LeaseTime, Now
 from sidecar.domain.login_state import LoginState
 from sidecar.domain.server_view import disagreement
+from sidecar.domain.session import Session
 from sidecar.domain.status import NOT_LOGGED_IN, OFFLINE, ONLINE
 from sidecar.store import mapping, schema
 from sidecar.store.mapping import Client
 from sidecar.store.users import client_rows, leases, server_views, user_walk
 from sidecar.store.users.user_walk import GroupFilter
 from sidecar.store.users.users_by_id import rows_of_users
-from sidecar.store.values import SessionRow, StoredEvent, Summary, UserDetail, UserId, UserRow
+from sidecar.store.values import StoredEvent, Summary, UserDetail, UserId, UserRow
 
 # How many users one commit message names.
 _PUBLISHED_AT_ONCE: Final = 1_000
 # A user's detail has all live clients, and this many in all.
 SESSIONS_SHOWN: Final = 100
-_OF_STATE: Final = tuple(name for name in SessionRow.__struct_fields__ if name in LoginState.__struct_fields__)
-_OF_CLIENT: Final = tuple(name for name in SessionRow.__struct_fields__ if name in Client.__struct_fields__)
+_OF_STATE: Final = tuple(name for name in Session.__struct_fields__ if name in LoginState.__struct_fields__)
+_OF_CLIENT: Final = tuple(name for name in Session.__struct_fields__ if name in Client.__struct_fields__)
 
 
 def user_rows(connection: sa.Connection, found: Sequence[Any], now: Now) -> list[UserRow]:
@@ -109,7 +110,7 @@ def user(connection: sa.Connection, app_id: int, user_id: str, now: Now) -> User
     clients += mapping.unpack(found.clients)
     clients.sort(key=_rank, reverse=True)
     (row,) = user_rows(connection, [found], now)
-    sessions = [_session_row(one, now, has_lapsed=found.lease_lapsed) for one in clients[:SESSIONS_SHOWN]]
+    sessions = [_session(one, now, has_lapsed=found.lease_lapsed) for one in clients[:SESSIONS_SHOWN]]
     return UserDetail(row, sessions)
 
 
@@ -118,19 +119,19 @@ def _rank(client: Client) -> tuple[bool, int, bytes]:
     return (state.status != NOT_LOGGED_IN, state.since_us or 0, state.last_id)
 
 
-def _session_row(client: Client, now: Now, *, has_lapsed: bool) -> SessionRow:
+def _session(client: Client, now: Now, *, has_lapsed: bool) -> Session:
     lasts_us = now.leases.lasts_us(sends_heartbeats=client.sends_heartbeats, heartbeat_after_s=client.heartbeat_after_s)
     is_past = has_lapsed or now.time.is_past(client.last_seen_at_us + lasts_us, begun_us=client.last_seen_at_us)
-    return session_row(client, lease_us=lasts_us, is_past=is_past)
+    return session_of(client, lease_us=lasts_us, is_past=is_past)
 
 
-def session_row(client: Client, *, lease_us: int, is_past: bool) -> SessionRow:
+def session_of(client: Client, *, lease_us: int, is_past: bool) -> Session:
     """A client as a value, and the duration of its lease; ``is_past``: it has ended."""
     state = client.state
     of_state = {name: getattr(state, name) for name in _OF_STATE}
     of_client = {name: getattr(client, name) for name in _OF_CLIENT}
     unconfirmed = is_past and state.status != NOT_LOGGED_IN
-    return SessionRow(**of_state, **of_client, lease_us=lease_us, unconfirmed=unconfirmed)
+    return Session(**of_state, **of_client, lease_us=lease_us, unconfirmed=unconfirmed)
 
 
 def timeline(

@@ -1,0 +1,50 @@
+"""The SDK's error codes of login, network and plan, in words.
+
+Source: ZEGOCLOUD, In-app Chat, "Error codes", and runs of zego-zim-web 2.29.0 (docs/zim.md).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sidecar.domain.texts import Sentence, Text, verbatim
+
+TOO_FREQUENT: Final = 6_000_004
+NO_NETWORK: Final = 6_000_104
+NO_ANSWER: Final = 6_000_105
+NOT_LOGGED_IN: Final = 6_000_121
+# The users of the app's plan are used up, for the day or the month: another login cannot help.
+PLAN_USED_UP: Final = frozenset({6_000_015, 6_000_016})
+
+CODES: Final = {
+    6_000_004: Sentence("code.6000004", "called too often"),
+    6_000_005: Sentence("code.6000005", "called too often"),
+    6_000_006: Sentence("code.6000006", "called too often"),
+    6_000_012: Sentence("code.6000012", "the plan's limit of queries is reached"),
+    6_000_013: Sentence("code.6000013", "not in the plan"),
+    6_000_015: Sentence("code.6000015", "the plan's users of the day are used up"),
+    6_000_016: Sentence("code.6000016", "the plan's users of the month are used up"),
+    6_000_101: Sentence("code.6000101", "bad token or AppID"),
+    6_000_102: Sentence("code.6000102", "internal error of the SDK"),
+    6_000_103: Sentence("code.6000103", "the token is not valid"),
+    6_000_104: Sentence("code.6000104", "no network"),
+    6_000_105: Sentence("code.6000105", "no answer in time"),
+    6_000_106: Sentence("code.6000106", "the token has expired"),
+    6_000_107: Sentence("code.6000107", "the token's version is wrong"),
+    6_000_108: Sentence("code.6000108", "the token is valid for less than 30 s"),
+    6_000_109: Sentence("code.6000109", "the token cannot be read, or is valid for too long"),
+    6_000_111: Sentence("code.6000111", "already logged in"),
+    6_000_121: Sentence("code.6000121", "not logged in"),
+    6_000_122: Sentence("code.6000122", "already logged out"),
+    6_000_123: Sentence("code.6000123", "reconnecting took too long"),
+    6_000_124: Sentence("code.6000124", "offline login with another user"),
+}
+_CODE: Final = Sentence("code_in_words", "%(code)s: %(words)s")
+
+
+def in_words(code: object, message: object = None) -> Text:
+    """``6000121: not logged in``; an unknown code with the SDK's own message, if there is one."""
+    sentence = CODES.get(code) if isinstance(code, int) else None
+    if sentence is not None:
+        return _CODE(code=code, words=sentence())
+    return _CODE(code=code, words=str(message)) if message else verbatim(str(code))

@@ -1,0 +1,27 @@
+"""What is wrong with a user, most important first. A new kind is a file here and its line in :data:`CHECKS`.
+
+Findings follow from a user's events, devices and the time alone, whatever the order of arrival; ``part_of_storm`` and
+``server_disagrees`` also from what is known beside the events. docs/findings.md explains each kind.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sidecar.domain.alerts.alert import SEVERITIES
+from sidecar.domain.findings.calls_failing import CallsFailing
+from sidecar.domain.findings.finding import Check, Finding, FindingKind
+from sidecar.domain.findings.life import Life
+
+# Of one severity, the first here comes first: a cause before what follows from it.
+CHECKS: Final[tuple[type[Check], ...]] = (CallsFailing,)
+KINDS: Final[dict[FindingKind, type[Check]]] = {check.kind: check for check in CHECKS}
+
+
+def find(life: Life) -> list[Finding]:
+    """All findings, the most severe first."""
+    found = [finding for check in CHECKS if (finding := check.find(life)) is not None]
+    return sorted(found, key=lambda finding: -SEVERITIES.index(finding.severity))
+
+
+__all__ = ["CHECKS", "KINDS", "Check", "Finding", "FindingKind", "Life", "find"]

@@ -1,0 +1,84 @@
+"""A finding: what is wrong with a user, in words for those who ask and those who mend it; and the base of all checks.
+
+Pure: a check sees a :class:`~sidecar.domain.findings.life.Life` and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import ClassVar, Final
+
+import msgspec
+
+from sidecar.domain.alerts.alert import Severity
+from sidecar.domain.events import Event
+from sidecar.domain.findings.life import Life
+from sidecar.domain.texts import Sentence, Text
+from sidecar.domain.units import MINUTE_US
+
+FindingKind = str
+"""Of :data:`sidecar.domain.findings.KINDS`."""
+# A finding whose cause is over holds until its newest evidence is this old.
+HOLDS_US: Final = 30 * MINUTE_US
+# A finding names at most this many of its newest events.
+EVENTS_NAMED: Final = 50
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """``summary`` says what is wrong, ``say`` what to tell the user, ``advice`` what to change in the app.
+
+    ``since_us`` is the moment of the first evidence, ``events`` are the ids of the newest, oldest first.
+    """
+
+    kind: FindingKind
+    severity: Severity
+    summary: Text
+    say: Text
+    advice: tuple[Text, ...]
+    since_us: int
+    events: tuple[bytes, ...]
+
+
+class Check:
+    """Looks for findings of one kind. The class has what the catalogue says of the kind.
+
+    ``evidence``: which events are evidence. ``threshold``: from when on they are a finding. ``lifetime``: until when
+    it holds. ``source``: the page of ZEGOCLOUD's documentation that it rests on.
+    """
+
+    kind: ClassVar[FindingKind]
+    severity: ClassVar[Severity]
+    title: ClassVar[Sentence]
+    evidence: ClassVar[Sentence]
+    threshold: ClassVar[Sentence]
+    lifetime: ClassVar[Sentence]
+    say: ClassVar[Sentence]
+    advice: ClassVar[tuple[Sentence, ...]]
+    source: ClassVar[str]
+
+    @classmethod
+    def find(cls, life: Life) -> Finding | None:
+        """The finding, None if this is not wrong with the user."""
+        raise NotImplementedError
+
+    @classmethod
+    def found(
+        cls,
+        summary: Text,
+        evidence: Sequence[Event],
+        *,
+        say: Text | None = None,
+        advice: Iterable[Text] | None = None,
+        severity: Severity | None = None,
+        since_us: int | None = None,
+    ) -> Finding:
+        """A finding of this kind. ``evidence`` is not empty, and in the order of the moments."""
+        return Finding(
+            kind=cls.kind,
+            severity=severity or cls.severity,
+            summary=summary,
+            say=say or cls.say(),
+            advice=tuple(one() for one in cls.advice) if advice is None else tuple(advice),
+            since_us=evidence[0].moment_us if since_us is None else since_us,
+            events=tuple(one.id for one in evidence[-EVENTS_NAMED:]),
+        )
