@@ -7,6 +7,7 @@ from typing import Final
 
 from sidecar.domain import error_codes
 from sidecar.domain.events import API_ERROR, Event
+from sidecar.domain.findings import sources
 from sidecar.domain.findings.finding import HOLDS_US, Check, Finding
 from sidecar.domain.findings.life import Life
 from sidecar.domain.texts import Sentence, Text, duration, joined
@@ -40,7 +41,7 @@ class CallsFailing(Check):
             "without a login. Show the failure in the app, and let the user send again.",
         ),
     )
-    source = "https://www.zegocloud.com/docs/zim-web/client-sdks/error-codes"
+    source = sources.ERROR_CODES
 
     @classmethod
     def find(cls, life: Life) -> Finding | None:
