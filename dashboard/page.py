@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from dashboard import navigation, static_files
 from dashboard.root import root, rooted
 from dashboard.text import language, times
+from dashboard.text.alert_summary import alert_summary
 from dashboard.text.alert_texts import (
     GROUP_TEXTS,
     HISTORY_TEXTS,
@@ -114,6 +115,7 @@ def _environment() -> Environment:
         clock_text=times.clock_text,
         time_of_day=times.time_of_day,
         ago=times.ago,
+        alert_summary=alert_summary,
         lasted=times.lasted,
         at_most=times.at_most,
         shown=shown,

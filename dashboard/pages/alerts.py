@@ -105,8 +105,8 @@ def _views(site: Site) -> dict[str, Loader]:
         check_every_app(page_request.own_app)
         found = await store.read(message_rows.dead, SHOWN)
         about = [one.alert_id for one in found if one.alert_id is not None]
-        summaries = {alert.id: alert.summary for alert in await store.read(alert_log.several, about)}
-        values = {"tab": "alerts", "now_us": clock(), "dead": found, "summaries": summaries}
+        about_alert = {alert.id: alert for alert in await store.read(alert_log.several, about)}
+        values = {"tab": "alerts", "now_us": clock(), "dead": found, "about_alert": about_alert}
         return View(name="undelivered.html", values=values, is_live=False)
 
     return {"/alerts": alerts, "/alerts/undelivered": undelivered, "/alerts/{id:[0-9]+}": alert}

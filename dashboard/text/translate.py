@@ -16,8 +16,12 @@ def translate(text: Text | str) -> str:
     """``text`` and its parameters, translated; a string unchanged."""
     if isinstance(text, str):
         return text
-    parameters = {name: _parameter(name, value) for name, value in text.parameters.items()}
-    return _(Sentence.known[text.sentence].template) % parameters
+    return _(Sentence.known[text.sentence].template) % parameters(text)
+
+
+def parameters(text: Text) -> dict[str, str]:
+    """The parameters of ``text``, each translated."""
+    return {name: _parameter(name, value) for name, value in text.parameters.items()}
 
 
 def _parameter(name: str, value: Text | str) -> str:
