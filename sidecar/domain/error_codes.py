@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from sidecar.domain.outside_text import cut
 from sidecar.domain.texts import Sentence, Text, verbatim
 
 TOO_FREQUENT: Final = 6_000_004
@@ -40,11 +41,28 @@ CODES: Final = {
     6_000_124: Sentence("code.6000124", "offline login with another user"),
 }
 _CODE: Final = Sentence("code_in_words", "%(code)s: %(words)s")
+_NO_CODE: Final = Sentence("no_code", "no error code")
+# The SDK's messages may have 64 KiB, and a code that is no number anything.
+_LONGEST_MESSAGE: Final = 200
+_LONGEST_CODE: Final = 40
+_DIGITS: Final = 19
+
+
+def number(code: object) -> int | None:
+    """A code as an integer, also one that was reported as text; None if it is none."""
+    if isinstance(code, str) and code.isascii() and code.isdigit() and len(code) <= _DIGITS:
+        return int(code)
+    return code if isinstance(code, int) and not isinstance(code, bool) else None
 
 
 def in_words(code: object, message: object = None) -> Text:
-    """``6000121: not logged in``; an unknown code with the SDK's own message, if there is one."""
-    sentence = CODES.get(code) if isinstance(code, int) else None
+    """``6000121: not logged in``; an unknown code with the beginning of the SDK's message, if there is one."""
+    known = number(code)
+    sentence = None if known is None else CODES.get(known)
     if sentence is not None:
-        return _CODE(code=code, words=sentence())
-    return _CODE(code=code, words=str(message)) if message else verbatim(str(code))
+        return _CODE(code=known, words=sentence())
+    words = cut(str(message), _LONGEST_MESSAGE) if message else None
+    if code is None:
+        return _NO_CODE() if words is None else verbatim(words)
+    shown = cut(str(code), _LONGEST_CODE)
+    return verbatim(shown) if words is None else _CODE(code=shown, words=words)

@@ -44,6 +44,11 @@ def one_line(text: str) -> str:
     return text.translate(_SHOWN_AS)
 
 
+def cut(text: str, longest: int) -> str:
+    """One line of at most ``longest`` characters."""
+    return one_line(text if len(text) <= longest else text[: longest - 1] + "…")
+
+
 def unmarked(text: str) -> str:
     """One line for a chat, with look-alikes in place of markup."""
     return _replaced(one_line(text), _ANYWHERE | _ANGLES)

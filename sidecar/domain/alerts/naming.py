@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from sidecar.domain.events import Event
-from sidecar.domain.outside_text import one_line
+from sidecar.domain.outside_text import cut
 from sidecar.domain.texts import Sentence, Text
 
 UNNAMED: Final = Sentence("unnamed", "an unnamed device")
@@ -40,4 +40,4 @@ def user_name(user_id: str | None) -> Text | str:
     """A user id, cut to what fits a sentence."""
     if user_id is None:
         return NOBODY()
-    return one_line(user_id if len(user_id) <= _LONGEST_NAME else user_id[: _LONGEST_NAME - 1] + "…")
+    return cut(user_id, _LONGEST_NAME)
