@@ -29,6 +29,8 @@ def user_findings(connection: sa.Connection, detail: UserDetail, now_us: int) ->
 def life(connection: sa.Connection, detail: UserDetail, stored: Sequence[StoredEvent], now_us: int) -> Life:
     """The life of a user at ``now_us``, from the events given."""
     user = detail.user
+    # A clock that was set back: what was received has happened.
+    now_us = max([now_us, *(one.event.received_at_us for one in stored)])
     storms = storm_rows.of_user(connection, user.app_id, user.user_id, _STORMS)
     return Life.of(
         now_us,

@@ -20,7 +20,9 @@ KINDS: Final[dict[FindingKind, type[Check]]] = {check.kind: check for check in C
 
 def find(life: Life) -> list[Finding]:
     """All findings, the most severe first."""
-    found = [finding for check in CHECKS if (finding := check.find(life)) is not None]
+    types = {event.type for event in life.events}
+    possible = [check for check in CHECKS if check.types is None or not types.isdisjoint(check.types)]
+    found = [finding for check in possible if (finding := check.find(life)) is not None]
     return sorted(found, key=lambda finding: -SEVERITIES.index(finding.severity))
 
 

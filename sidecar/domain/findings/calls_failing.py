@@ -26,6 +26,7 @@ class CallsFailing(Check):
 
     kind = "calls_failing"
     severity = "warning"
+    types = frozenset({API_ERROR})
     title = Sentence("finding.calls_failing", "Calls are failing")
     evidence = Sentence("finding.calls_failing.evidence", "Calls that the SDK refused, as api_error reports them.")
     threshold = Sentence("finding.calls_failing.threshold", "One (info); three or more (warning).")

@@ -27,7 +27,7 @@ EVENTS_NAMED: Final = 50
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """``summary`` says what is wrong, ``say`` what to tell the user, ``advice`` what to change in the app.
 
-    ``since_us`` is the moment of the first evidence, ``events`` are the ids of the newest, oldest first.
+    ``since_us`` is when it began, ``events`` are the ids of the newest evidence, oldest first.
     """
 
     kind: FindingKind
@@ -42,13 +42,15 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 class Check:
     """Looks for findings of one kind. The class has what the catalogue says of the kind.
 
-    ``evidence``: which events are evidence. ``threshold``: from when on they are a finding. ``lifetime``: until when
-    it holds. ``source``: the page of ZEGOCLOUD's documentation that it rests on.
+    ``types`` are those of the events that may be evidence: without any of them there is no finding. None: evidence may
+    be of any type, or missing. ``evidence``: which events are evidence, in words. ``threshold``: from when on they are
+    a finding. ``lifetime``: until when it holds. ``source``: the page of ZEGOCLOUD's documentation that it rests on.
     """
 
     kind: ClassVar[FindingKind]
     severity: ClassVar[Severity]
     title: ClassVar[Sentence]
+    types: ClassVar[frozenset[str] | None] = None
     evidence: ClassVar[Sentence]
     threshold: ClassVar[Sentence]
     lifetime: ClassVar[Sentence]
@@ -72,7 +74,7 @@ class Check:
         severity: Severity | None = None,
         since_us: int | None = None,
     ) -> Finding:
-        """A finding of this kind. ``evidence`` is not empty, and in the order of the moments."""
+        """A finding of this kind. ``evidence`` is in the order of the moments, and not empty without ``since_us``."""
         return Finding(
             kind=cls.kind,
             severity=severity or cls.severity,

@@ -7,9 +7,11 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from sidecar.domain import login_state
 from sidecar.domain.alerts.alert import Alert
 from sidecar.domain.events import CONNECTION_STATE_CHANGED, LOGIN, LOGIN_RESULT, LOGOUT, Event
-from sidecar.domain.sdk_words import CONNECTED
+from sidecar.domain.presence import presence
+from sidecar.domain.sdk_words import CONNECTED, DISCONNECTED
 from sidecar.domain.server_view import Disagreement
 from sidecar.domain.session import Session
 from sidecar.domain.status import NOT_LOGGED_IN, Status
@@ -37,32 +39,64 @@ class Life(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, now_us: int, user_id: str, events: Iterable[Event], **more: object) -> Life:
-        """From events in any order; a repeated id counts once."""
-        by_id = {event.id: event for event in events}
+        """From events in any order; a repeated id counts once, an event after ``now_us`` does not.
+
+        Without ``status`` in ``more``, status, since_us and reason are those that follow from the events.
+        """
+        by_id = {event.id: event for event in events if event.moment_us <= now_us}
         ordered = sorted(by_id.values(), key=lambda event: (event.moment_us, event.seq, event.id))
         of_client: dict[bytes, list[Event]] = defaultdict(list)
         for event in ordered:
             of_client[event.client_id].append(event)
         for own in of_client.values():
             own.sort(key=lambda event: event.order)
+        if "status" not in more:
+            found = presence([login_state.fold(own) for own in of_client.values()])
+            more |= {"status": found.status, "since_us": found.since_us, "reason": found.reason}
         return cls(now_us=now_us, user_id=user_id, events=ordered, of_client=dict(of_client), **more)  # type: ignore[arg-type]
 
     def device(self, client_id: bytes) -> Session | None:
         """A client by its id; None for one that is not among the newest."""
         return next((one for one in self.devices if one.client_id == client_id), None)
 
+    def status_of(self, client_id: bytes) -> Status:
+        """The status of one client."""
+        device = self.device(client_id)
+        return login_state.fold(self.of_client.get(client_id, ())).status if device is None else device.status
+
     def lately(self, within_us: int) -> list[Event]:
         """The events of the last ``within_us``, in the order of their moments."""
         return [event for event in self.events if event.moment_us > self.now_us - within_us]
 
 
-def begins_login(event: Event) -> bool:
-    """Whether the app called login with it."""
-    return event.type == LOGIN
+class Login(msgspec.Struct, frozen=True):
+    """A call of login, and the event that settled it; None while it is pending.
+
+    ``joined`` are further calls that the app made before it was settled.
+    """
+
+    call: Event
+    settled: Event | None = None
+    joined: tuple[Event, ...] = ()
+
+
+def logins(own: Iterable[Event]) -> list[Login]:
+    """The calls of login of one client, whose events are in the order of ``seq``."""
+    found: list[Login] = []
+    for event in own:
+        last = found[-1] if found else None
+        if last is None or last.settled is not None:
+            if event.type == LOGIN:
+                found.append(Login(event))
+        elif event.type == LOGIN:
+            found[-1] = Login(last.call, None, (*last.joined, event))
+        elif settles_login(event):
+            found[-1] = Login(last.call, event, last.joined)
+    return found
 
 
 def settles_login(event: Event) -> bool:
     """Whether a login that was pending is settled by it: connected, refused, ended or given up by a logout."""
     if event.type == CONNECTION_STATE_CHANGED:
-        return event.connection_state in {CONNECTED, "DISCONNECTED"}
+        return event.connection_state in {CONNECTED, DISCONNECTED}
     return event.type in {LOGIN_RESULT, LOGOUT}
