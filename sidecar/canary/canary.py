@@ -18,6 +18,7 @@ from sidecar.canary.canary_token import TokenError, TokenSource
 from sidecar.clock import Clock
 from sidecar.domain import sdk_words
 from sidecar.domain.texts import Sentence, Text, verbatim
+from sidecar.domain.token04.layout import expires_at_us
 from sidecar.domain.units import SECOND_US
 from sidecar.sdk import (
     ConnectionStateChanged,
@@ -31,7 +32,6 @@ from sidecar.sdk import (
     observe,
 )
 from sidecar.sdk.client.zim_client import ANSWER_TIMEOUT, NETWORK_ERROR, SdkLostError
-from sidecar.sdk.token04 import expires_at_us
 from sidecar.settings import CanarySettings, duration_us
 
 _FROM_THE_NETWORK: Final = frozenset({NETWORK_ERROR, ANSWER_TIMEOUT})

@@ -8,11 +8,12 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sidecar.domain.token04.layout import expires_at_us
 from sidecar.domain.units import SECOND_US
 from sidecar.ingest import decode
 from sidecar.sdk import Call, CallEnded, ConnectionStateChanged, SdkLostError, TokenWillExpire, ZimError
 from sidecar.sdk.recording.recorder import Device, Recorder, WireEvent
-from sidecar.sdk.token04 import expires_at_us, made_up
+from sidecar.sdk.token04 import made_up
 from tests.support.events import BEGIN_US
 
 TOKEN = made_up(BEGIN_US + 600 * SECOND_US, Random(1))  # noqa: S311 - it is made up

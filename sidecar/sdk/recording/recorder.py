@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from sidecar.domain import events, rfc3339, sdk_words
+from sidecar.domain.token04.layout import expires_at_us
 from sidecar.sdk.client.zim_client import (
     Call,
     CallEnded,
@@ -22,7 +23,6 @@ from sidecar.sdk.client.zim_client import (
     TokenWillExpire,
     ZimError,
 )
-from sidecar.sdk.token04 import expires_at_us
 
 WireEvent = dict[str, Any]
 

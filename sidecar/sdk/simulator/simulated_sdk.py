@@ -16,6 +16,7 @@ from random import Random
 from typing import Any, Final
 
 from sidecar.domain import sdk_words
+from sidecar.domain.token04.layout import VERSION, expires_at_us
 from sidecar.domain.units import SECOND_US
 from sidecar.sdk.client import zim_client as zim
 from sidecar.sdk.client.zim_client import (
@@ -25,7 +26,6 @@ from sidecar.sdk.client.zim_client import (
     TokenWillExpire,
     ZimError,
 )
-from sidecar.sdk.token04 import VERSION, expires_at_us
 
 Output = ConnectionStateChanged | TokenWillExpire | CallEnded
 
