@@ -40,6 +40,15 @@ CODES: Final = {
     6_000_123: Sentence("code.6000123", "reconnecting took too long"),
     6_000_124: Sentence("code.6000124", "offline login with another user"),
 }
+# Of the alert and of the finding about a plan whose users are used up.
+LOGIN_CANNOT_HELP: Final = Sentence(
+    "plan.login_cannot_help", "Logging in again cannot help: do not let the app try it by itself."
+)
+RAISE_PLAN: Final = Sentence(
+    "plan.raise_plan",
+    "Whoever runs the app raises its plan in ZEGOCLOUD's console, or waits for the next day or month.",
+)
+_REFUSED_BY_PLAN: Final = Sentence("plan.refused", "ZIM refuses logins: %(code)s")
 _CODE: Final = Sentence("code_in_words", "%(code)s: %(words)s")
 _NO_CODE: Final = Sentence("no_code", "no error code")
 # The SDK's messages may have 64 KiB, and a code that is no number anything.
@@ -53,6 +62,11 @@ def number(code: object) -> int | None:
     if isinstance(code, str) and code.isascii() and code.isdigit() and len(code) <= _DIGITS:
         return int(code)
     return code if isinstance(code, int) and not isinstance(code, bool) else None
+
+
+def refused_by_plan(code: object) -> Text:
+    """``ZIM refuses logins: 6000016: the plan's users of the month are used up``."""
+    return _REFUSED_BY_PLAN(code=in_words(code))
 
 
 def in_words(code: object, message: object = None) -> Text:

@@ -134,6 +134,9 @@ class AlertSettings(msgspec.Struct, frozen=True, kw_only=True):
     storm_share: Share = 0.05
     storm_share_down: Share = 0.02
     storm_window: Duration = "1m"
+    calls_failing_users: AtLeastOne = 20
+    calls_failing_share: Share = 0.01
+    plan_limit_window: Duration = "1h"
     token_forecast: Wait = "1h"  # noqa: S105 - a duration
     token_forecast_users: AtLeastOne = 100
     stalled_after: Wait = "5m"

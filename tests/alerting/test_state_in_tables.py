@@ -225,7 +225,7 @@ def test_very_many_alerts_and_users_leave_nothing_in_memory(tmp_path: Path) -> N
         )
         connection.exec_driver_sql(
             f"{many} INSERT INTO storm_members"
-            f" SELECT 'reconnect_storm', {APP_ID}, 'user-' || n, {us(0)}, 'Web', '2', '1', FALSE FROM n"
+            f" SELECT 'reconnect_storm', {APP_ID}, 'user-' || n, {us(0)}, 'Web', '2', '1', FALSE, NULL FROM n"
         )
     with traced() as grown:
         for at in range(2, 6):

@@ -167,7 +167,8 @@ async def test_an_older_database_is_followed_from_its_newest_event_on(tmp_path: 
         connection.execute("ALTER TABLE clients DROP COLUMN heartbeat_after_s")
         for column in ("heartbeat_after_s", "heartbeat_clients", "holds_heartbeats"):
             connection.execute(f"ALTER TABLE lease_stretches DROP COLUMN {column}")
-        connection.execute("ALTER TABLE storm_members DROP COLUMN held")
+        for column in ("held", "code"):
+            connection.execute(f"ALTER TABLE storm_members DROP COLUMN {column}")
         connection.execute("UPDATE alembic_version SET version_num = '0020_rules_in_tables'")
     store = opened(tmp_path, Notes(), export_spans=True)
     assert [await store.read(cursor, name) for name in ("minutes", "spans", "notes")] == [2, 2, 2]

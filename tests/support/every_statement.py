@@ -161,6 +161,8 @@ def _rules(folder: Path) -> None:
     timeline.at(5).token_will_expire("user-3").renewed("user-4", expires_at=4_000)
     for number in range(5, 40):
         timeline.at(10).loses_network(f"user-{number}")
+        fails = timeline.phone(f"user-{number}").event("api_error", 12, details={"method": "m", "code": 6_000_104})
+        timeline.at(12).event(fails)
     timeline.at(60).stalled("spans", 0).loses_network("user-3").loses_network("user-4").kicked("user-2")
     timeline.at(70).restart()
     for number in range(5, 40):

@@ -61,6 +61,7 @@ class Windows:
         self.of_app = Crowd()
         self.moments: list[int] = []
         self.known: dict[Traits, int] = {}
+        self.known_codes: dict[int, int] = {}
         self.hit = 0
         self.begun: list[tuple[Kind, int]] = []
         self.recorded: list[tuple[Kind, str]] = []
@@ -81,6 +82,9 @@ class Windows:
     def traits(self, storm: Kind, app_id: int, since_us: int, /) -> Mapping[Traits, int]:
         self.reads.append(("traits", storm, app_id, since_us))
         return self.known
+
+    def codes(self, storm: Kind, app_id: int, since_us: int, /) -> Mapping[int, int]:  # noqa: ARG002 - as the protocol has it
+        return self.known_codes
 
     def newest_us(self, storm: Kind, app_id: int, /) -> int | None:  # noqa: ARG002 - as the protocol has it
         return max(self.moments, default=None)

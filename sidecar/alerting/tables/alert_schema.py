@@ -171,6 +171,8 @@ storm_members = sa.Table(
     sa.Column("app_version", sa.Text),
     # Its own alert is to open unless a storm begins.
     sa.Column("held", sa.Boolean(create_constraint=False), nullable=False),
+    # Of the SDK's error, where that is what happened.
+    sa.Column("code", sa.BigInteger),
     sa.Index("storm_members_by_time", "kind", "app_id", "at_us"),
     sa.Index("storm_members_held", "kind", "app_id", "at_us", **where("held")),
     sqlite_with_rowid=False,

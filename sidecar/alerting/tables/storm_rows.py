@@ -28,10 +28,10 @@ Joining = Mapping[tuple[Kind, int], Mapping[str, Member]]
 """By kind of storm and app: the users that join its window."""
 
 _MEMBER: Final = (
-    "INSERT INTO storm_members (kind, app_id, user_id, at_us, platform, sdk_version, app_version, held)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (kind, app_id, user_id) DO UPDATE SET at_us = excluded.at_us,"
+    "INSERT INTO storm_members (kind, app_id, user_id, at_us, platform, sdk_version, app_version, held, code)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (kind, app_id, user_id) DO UPDATE SET at_us = excluded.at_us,"
     " platform = excluded.platform, sdk_version = excluded.sdk_version, app_version = excluded.app_version,"
-    " held = excluded.held"
+    " held = excluded.held, code = excluded.code"
 )
 _JOINED: Final = (
     "INSERT INTO storm_windows (kind, app_id, users_at_most, oldest_us) VALUES (?, ?, ?, ?)"
@@ -96,7 +96,7 @@ class Recorded(msgspec.Struct, frozen=True):
 def join(connection: sa.Connection, members: Joining, now_us: int) -> list[Window]:
     """Writes the users that join windows in a transaction; returns those windows."""
     rows = [
-        (*window, user_id, one.at_us, *one.traits, one.held)
+        (*window, user_id, one.at_us, *one.traits, one.held, one.code)
         for window, own in members.items()
         for user_id, one in sorted(own.items())
     ]
@@ -192,6 +192,14 @@ class Windows:
         )
         found = self._connection.exec_driver_sql(sql, (storm, app_id, since_us))
         return {(row[0], row[1], row[2]): row[3] for row in found}
+
+    def codes(self, storm: Kind, app_id: int, since_us: int, /) -> Mapping[int, int]:
+        """The error codes of these users, and how many have each; of very many, of the newest."""
+        sql = (
+            f"SELECT code, COUNT(*) FROM (SELECT code FROM storm_members WHERE {_WINDOW}"
+            f" ORDER BY at_us DESC LIMIT {_SAMPLED}) AS newest WHERE code IS NOT NULL GROUP BY code"
+        )
+        return {row[0]: row[1] for row in self._connection.exec_driver_sql(sql, (storm, app_id, since_us))}
 
     def affected(self, storm: Kind, app_id: int, since_us: int, measure: Measure, /) -> int:
         """How many of these users are ``offline`` or ``silent`` now."""

@@ -53,7 +53,7 @@ def touches_alerts(event: Event, before: Status | None, status: Status | None) -
     ``before`` and ``status`` are its user's status before and after it.
     """
     if event.type not in _STATUS:
-        return event.type in _BY_TYPE and event.user_id is not None
+        return event.user_id is not None and any(rule.concerns(event) for rule in _BY_TYPE.get(event.type, ()))
     if event.connection_event in _BY_CONNECTION_EVENT:
         return True
     if event.user_id is None or status == OFFLINE:
@@ -92,7 +92,7 @@ class RuleSet:
             found = self._rules[rule] = rule(self._scope, self._limits)
         return cast("AnyRule", found)
 
-    def storm(self, kind: Kind) -> StormRule:
+    def storm(self, kind: Kind) -> StormRule[Any]:
         """The rule of a kind of storm."""
         return self.of(STORMS[kind])
 
@@ -134,7 +134,8 @@ class RuleSet:
         if has_status:
             triggered = _BY_CONNECTION_EVENT.get(event.connection_event or "", ())
         else:
-            triggered = () if event.user_id is None else _BY_TYPE.get(event.type, ())
+            by_type = () if event.user_id is None else _BY_TYPE.get(event.type, ())
+            triggered = tuple(rule for rule in by_type if rule.concerns(event))
         for rule in triggered:
             self.of(rule).on_event(change)
         if event.user_id is None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sidecar.domain.alerts.rules.calls_failing import FailingThresholds
 from sidecar.domain.alerts.rules.export_stalled import StalledThresholds
 from sidecar.domain.alerts.rules.kick_ping_pong import PingPongThresholds
 from sidecar.domain.alerts.rules.login_ended import LoginEndedThresholds
 from sidecar.domain.alerts.rules.offline_too_long import OfflineThresholds
-from sidecar.domain.alerts.rules.storm_rule import StormThresholds
+from sidecar.domain.alerts.rules.plan_limit import PlanThresholds
 from sidecar.domain.alerts.rules.token_expiring import ForecastThresholds
 
 
@@ -17,7 +18,8 @@ class Thresholds(
     LoginEndedThresholds,
     OfflineThresholds,
     PingPongThresholds,
-    StormThresholds,
+    FailingThresholds,
+    PlanThresholds,
     ForecastThresholds,
     StalledThresholds,
 ):

@@ -48,12 +48,13 @@ class Due(msgspec.Struct, frozen=True, gc=False):
 class Member(msgspec.Struct, frozen=True, gc=False):
     """When it last happened to a user (as received), and what its device is.
 
-    ``held``: the user's own alert is to open unless a storm begins.
+    ``held``: the user's own alert is to open unless a storm begins. ``code`` is the SDK's error, where there is one.
     """
 
     at_us: int
     traits: Traits
     held: bool = False
+    code: int | None = None
 
 
 class Switches(msgspec.Struct, frozen=True):
@@ -101,6 +102,9 @@ class Windows(Protocol):
 
     def traits(self, storm: Kind, app_id: int, since_us: int, /) -> Mapping[Traits, int]:
         """What their devices are, and how many of each."""
+
+    def codes(self, storm: Kind, app_id: int, since_us: int, /) -> Mapping[int, int]:
+        """The error codes, and to how many of them each happened."""
 
     def affected(self, storm: Kind, app_id: int, since_us: int, measure: Measure, /) -> int:
         """How many of them are ``offline`` or ``silent`` now."""

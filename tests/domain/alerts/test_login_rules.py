@@ -58,7 +58,7 @@ def in_order(events: list[Any]) -> list[str]:
 
 def test_each_kind_has_one_rule_with_a_title_and_advice() -> None:
     assert [rule.kind for rule in RULES] == list(KINDS)
-    assert list(STORMS) == ["reconnect_storm", "kick_storm", "lost_storm", "offline_storm"]
+    assert list(STORMS) == ["reconnect_storm", "kick_storm", "lost_storm", "offline_storm", "calls_failing"]
     assert all(rule.title.template and rule.advice for rule in RULES)
     ended = {rule.kind: rule.connection_events for rule in RULES if issubclass(rule, LoginEnded)}
     assert ended == {
@@ -77,6 +77,8 @@ def test_the_thresholds_that_hold_unless_others_are_set() -> None:
     assert (limits.storm_share, limits.storm_share_down) == (0.05, 0.02)
     assert (limits.token_forecast_us, limits.token_forecast_users) == (HOUR_US, 100)
     assert limits.stalled_after_us == 5 * MINUTE_US
+    assert (limits.calls_failing_users, limits.calls_failing_share) == (20, 0.01)
+    assert limits.plan_limit_window_us == HOUR_US
 
 
 def test_the_rules_look_back_as_far_as_the_longest_of_their_times() -> None:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from sidecar.domain.alerts.alert import Kind
 from sidecar.domain.alerts.rules.base_rule import DueRule, Rule
+from sidecar.domain.alerts.rules.calls_failing import CallsFailing
 from sidecar.domain.alerts.rules.client_lost import ClientLost
 from sidecar.domain.alerts.rules.due_storm import DueStorm
 from sidecar.domain.alerts.rules.export_stalled import ExportStalled
@@ -19,6 +20,7 @@ from sidecar.domain.alerts.rules.login_timeout import LoginTimeout
 from sidecar.domain.alerts.rules.lost_storm import LostStorm
 from sidecar.domain.alerts.rules.offline_storm import OfflineStorm
 from sidecar.domain.alerts.rules.offline_too_long import OfflineTooLong
+from sidecar.domain.alerts.rules.plan_limit import PlanLimit
 from sidecar.domain.alerts.rules.reconnect_storm import ReconnectStorm
 from sidecar.domain.alerts.rules.storm_rule import StormRule
 from sidecar.domain.alerts.rules.token_expired import TokenExpired
@@ -38,11 +40,13 @@ RULES: Final[tuple[type[Rule[Any]], ...]] = (
     KickStorm,
     LostStorm,
     OfflineStorm,
+    CallsFailing,
+    PlanLimit,
     ClientLost,
     ExportStalled,
 )
 KINDS: Final[dict[Kind, type[Rule[Any]]]] = {rule.kind: rule for rule in RULES}
-STORMS: Final[dict[Kind, type[StormRule]]] = {rule.kind: rule for rule in RULES if issubclass(rule, StormRule)}
+STORMS: Final[dict[Kind, type[StormRule[Any]]]] = {rule.kind: rule for rule in RULES if issubclass(rule, StormRule)}
 DUE: Final[dict[Kind, type[DueRule[Any]]]] = {rule.kind: rule for rule in RULES if issubclass(rule, DueRule)}
 STORM_OF: Final[dict[Kind, type[DueStorm]]] = {rule.single: rule for rule in RULES if issubclass(rule, DueStorm)}
 """The storm of alerts of a kind that open by time."""

@@ -126,6 +126,11 @@ class Rule(Generic[Limits]):
         """Whether the settings have it on."""
         return cls.kind not in limits.off
 
+    @classmethod
+    def concerns(cls, event: Event) -> bool:  # noqa: ARG003 - for those that override it
+        """Whether an event of a type of ``triggers`` is one of its triggers."""
+        return True
+
     def on_event(self, change: Change) -> None:
         """One of its triggers."""
 

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from sidecar.domain.alerts.alert import Kind, Subject
-from sidecar.domain.alerts.rules.storm_rule import StormRule
+from sidecar.domain.alerts.rules.storm_rule import StormRule, StormThresholds
 from sidecar.domain.alerts.watchlist import Due, Member
 
 
-class DueStorm(StormRule):
+class DueStorm(StormRule[StormThresholds]):
     """``single`` is the kind of the users' own alerts; ``counted_by`` are storms that have the same users already."""
 
     single: ClassVar[Kind]
@@ -46,4 +46,4 @@ class DueStorm(StormRule):
 
         A window that may have enough users for a storm, where only their share is missing, holds them for its length.
         """
-        return now_us - self._limits.storm_window_us if at_most >= self._limits.storm_users else now_us
+        return now_us - self._limits.storm_window_us if at_most >= self._size.users else now_us

@@ -8,9 +8,10 @@ from sidecar.domain import sdk_words
 from sidecar.domain.alerts import alert as states
 from sidecar.domain.alerts.opening import Covers
 from sidecar.domain.alerts.rules.base_rule import Change
+from sidecar.domain.alerts.rules.calls_failing import CallsFailing
 from sidecar.domain.alerts.rules.kick_ping_pong import KickPingPong
 from sidecar.domain.alerts.rules.kicked_out import KickedOut
-from sidecar.domain.alerts.rules.storm_rule import StormRule
+from sidecar.domain.alerts.rules.storm_rule import StormRule, StormThresholds
 from sidecar.domain.texts import Sentence
 
 KICK_STORM: Final = Sentence("kick_storm", "%(count)s users were kicked out within %(span)s, %(share)s of those online")
@@ -19,7 +20,7 @@ KICK_STORM_OF: Final = Sentence(
 )
 
 
-class KickStorm(StormRule):
+class KickStorm(StormRule[StormThresholds]):
     """Over when hardly anybody is kicked out any more."""
 
     kind = "kick_storm"
@@ -29,7 +30,10 @@ class KickStorm(StormRule):
         Sentence("advice.find_second_login", "Look for a release or a server job that logs users in a second time."),
     )
     connection_events = frozenset({sdk_words.KICKED_OUT})
-    covers = Covers(frozenset({KickedOut.kind, KickPingPong.kind}), states.SUPPRESSED_STORM, whole_app=True)
+    # Calls of who was kicked out fail.
+    covers = Covers(
+        frozenset({KickedOut.kind, KickPingPong.kind, CallsFailing.kind}), states.SUPPRESSED_STORM, whole_app=True
+    )
     sentence = KICK_STORM
     sentence_of = KICK_STORM_OF
 

@@ -7,10 +7,11 @@ from typing import Final
 from sidecar.domain.alerts import alert as states
 from sidecar.domain.alerts.opening import Covers
 from sidecar.domain.alerts.rules.base_rule import Change
+from sidecar.domain.alerts.rules.calls_failing import CallsFailing
 from sidecar.domain.alerts.rules.client_lost import ClientLost
 from sidecar.domain.alerts.rules.lost_storm import LostStorm
 from sidecar.domain.alerts.rules.offline_too_long import OfflineTooLong
-from sidecar.domain.alerts.rules.storm_rule import StormRule
+from sidecar.domain.alerts.rules.storm_rule import StormRule, StormThresholds
 from sidecar.domain.texts import Sentence
 
 RECONNECT_STORM: Final = Sentence(
@@ -21,7 +22,7 @@ RECONNECT_STORM_OF: Final = Sentence(
 )
 
 
-class ReconnectStorm(StormRule):
+class ReconnectStorm(StormRule[StormThresholds]):
     """Over when, besides, most of the users that it took offline are back.
 
     An outage does not end when nobody is left to lose the connection.
@@ -35,7 +36,9 @@ class ReconnectStorm(StormRule):
         Sentence("advice.sdk_reconnects", "The SDK reconnects by itself."),
     )
     covers = Covers(
-        frozenset({OfflineTooLong.kind, ClientLost.kind, LostStorm.kind}), states.SUPPRESSED_STORM, whole_app=True
+        frozenset({OfflineTooLong.kind, ClientLost.kind, LostStorm.kind, CallsFailing.kind}),
+        states.SUPPRESSED_STORM,
+        whole_app=True,
     )
     sentence = RECONNECT_STORM
     sentence_of = RECONNECT_STORM_OF

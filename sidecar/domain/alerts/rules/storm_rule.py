@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import ClassVar, Final, TypeVar
+
+import msgspec
 
 from sidecar.domain.alerts import alert as states
 from sidecar.domain.alerts.alert import Alert, Subject
@@ -44,7 +46,26 @@ class StormThresholds(CommonThresholds):
     storm_share_down: float = 0.02
 
 
-class StormRule(Rule[StormThresholds]):
+class Size(msgspec.Struct, frozen=True):
+    """How many users are a storm, and at least what share; and the share below which it is calm again."""
+
+    users: int
+    share: float
+    share_down: float
+
+    def begins(self, users: int, share: float) -> bool:
+        """Whether so many users within the window, and such a share, are a storm."""
+        return users >= self.users and share >= self.share
+
+    def is_calm(self, users: int, share: float) -> bool:
+        """Whether so many users, and such a share, are no storm any more."""
+        return users < max(1, self.users // 2) or share < self.share_down
+
+
+Limits = TypeVar("Limits", bound=StormThresholds)
+
+
+class StormRule(Rule[Limits]):
     """``sentence`` is its summary, ``sentence_of`` that with what most users have in common.
 
     ``affected`` counts the users of an app that are in the state in which the storm leaves them, None where it leaves
@@ -56,15 +77,21 @@ class StormRule(Rule[StormThresholds]):
     affected: ClassVar[Measure | None] = None
     others: ClassVar[Measure] = "online"
 
-    def __init__(self, scope: Scope, limits: StormThresholds) -> None:
+    def __init__(self, scope: Scope, limits: Limits) -> None:
         super().__init__(scope, limits)
         self._windows = scope.windows
         self._began_us = scope.began_us
+        self._size = self.size(limits)
 
     @classmethod
-    def is_on(cls, limits: StormThresholds) -> bool:
+    def is_on(cls, limits: Limits) -> bool:
         """Whether there is a window."""
         return limits.storm_window_us > 0 and super().is_on(limits)
+
+    @classmethod
+    def size(cls, limits: Limits) -> Size:
+        """What makes it a storm."""
+        return Size(limits.storm_users, limits.storm_share, limits.storm_share_down)
 
     @classmethod
     def summary(cls, users: int, window_us: int, share: float, common: Text | None) -> Text:
@@ -72,12 +99,17 @@ class StormRule(Rule[StormThresholds]):
         filled = {"count": f"{users:,}", "span": duration(window_us), "share": f"{share:.0%}"}
         return cls.sentence_of(**filled, common=common) if common else cls.sentence(**filled)
 
-    def join(self, change: Change) -> None:
-        """It happened to the event's user."""
+    def join(self, change: Change, code: int | None = None) -> None:
+        """It happened to the event's user, with this error code."""
         if change.who is not None and not change.late:
             event = change.event
             traits = (event.platform, event.sdk_version, event.app_version)
-            self._watch.member(self.kind, change.who, Member(change.now_us, traits))
+            self._watch.member(self.kind, change.who, Member(change.now_us, traits, code=code))
+
+    def in_common(self, app_id: int, since_us: int) -> Text | None:
+        """What most of the users in the window since then have in common; None where it is nothing."""
+        shared = common(self._windows.traits(self.kind, app_id, since_us))
+        return joined(shared) if shared else None
 
     @classmethod
     def share(cls, users: int, crowd: Crowd) -> float:
@@ -95,14 +127,14 @@ class StormRule(Rule[StormThresholds]):
         # Storms of earlier versions have the fact by the name of the only measure that there was, or not at all.
         others = facts.get("others", facts.get("others_offline", 0))
         still = crowd.of(self.affected) - others
-        return 2 * still >= users and not is_calm(still, self.share(still, crowd), self._limits)
+        return 2 * still >= users and not self._size.is_calm(still, self.share(still, crowd))
 
     def consider(self, app_id: int, at_most: int, now_us: int) -> None:
         """Opens a storm if one begins, or adds its new users to the record of the one that fires.
 
         Its window has ``at_most`` users: they are counted only if that is enough.
         """
-        if at_most < self._limits.storm_users:
+        if at_most < self._size.users:
             return
         fires = self._firing.about(self.kind, Subject(app_id))
         if fires is not None:
@@ -110,19 +142,19 @@ class StormRule(Rule[StormThresholds]):
                 self._windows.record(fires, joined, now_us)
             return
         crowd = self._windows.crowd(app_id)
-        if not begins(at_most, self.share(at_most, crowd), self._limits):
+        if not self._size.begins(at_most, self.share(at_most, crowd)):
             return
         since_us = now_us - self._limits.storm_window_us
         users = self._windows.count(self.kind, app_id, since_us)
         self._windows.counted(self.kind, app_id, users)
-        if begins(users, self.share(users, crowd), self._limits):
+        if self._size.begins(users, self.share(users, crowd)):
             self._begin(app_id, users, crowd, now_us)
 
     def _begin(self, app_id: int, users: int, crowd: Crowd, now_us: int) -> None:
         window_us = self._limits.storm_window_us
         since_us = now_us - window_us
         share = self.share(users, crowd)
-        traits = common(self._windows.traits(self.kind, app_id, since_us))
+        traits = self.in_common(app_id, since_us)
         facts = {"users": users, "share": share, "since_us": since_us, "last_us": now_us}
         if self.affected is not None:
             own = self._windows.affected(self.kind, app_id, since_us, self.affected)
@@ -132,7 +164,9 @@ class StormRule(Rule[StormThresholds]):
             return
         opened.count = users
         self._windows.begin(opened, since_us)
-        covered = self.covers.kinds if self.covers else frozenset()
+        if self.covers is None:
+            return
+        covered = self.covers.kinds
         stored = self._windows.singles(self.kind, app_id, since_us, covered)
         # Those that this transaction opened are not in the database yet.
         singles = [*self._firing.changed, *map(self._firing.own, stored)]
@@ -167,7 +201,8 @@ class StormRule(Rule[StormThresholds]):
         users = facts["users"]
         if has_joined:
             users = max(users, self._windows.count(self.kind, app_id, self.since_us(alert)))
-        calm = is_calm(recent, self.share(recent, crowd), self._limits) and not self.lasts(alert, users, crowd, now_us)
+        calm = self._size.is_calm(recent, self.share(recent, crowd))
+        calm = calm and not self.lasts(alert, users, crowd, now_us)
         if calm and is_settled:
             alert.count = users
             self._firing.resolve(alert, at_us=now_us, now_us=now_us, reason=CALM(told=alert.summary))
@@ -177,7 +212,7 @@ class StormRule(Rule[StormThresholds]):
         elif has_joined:
             peak = max(facts["share"], self.share(users, crowd))
             lasted_us = max(self._limits.storm_window_us, now_us - alert.started_at_us)
-            traits = common(self._windows.traits(self.kind, app_id, self.since_us(alert)))
+            traits = self.in_common(app_id, self.since_us(alert))
             alert.summary = self.summary(users, lasted_us, peak, traits)
             alert.count = users
             alert.facts = facts | {"users": users, "share": peak, "last_us": now_us, "counted_us": now_us}
@@ -196,20 +231,10 @@ class StormRule(Rule[StormThresholds]):
         self._firing.touch(alert, now_us)
 
 
-def begins(users: int, share: float, limits: StormThresholds) -> bool:
-    """Whether so many users within the window, and such a share, are a storm."""
-    return users >= limits.storm_users and share >= limits.storm_share
-
-
-def is_calm(users: int, share: float, limits: StormThresholds) -> bool:
-    """Whether so many users, and such a share, are no storm any more."""
-    return users < max(1, limits.storm_users // 2) or share < limits.storm_share_down
-
-
-def common(counts: Mapping[Traits, int]) -> Text | None:
-    """``96% on SDK 2.28.0, 91% on Android``: what most of them share; None where it is nothing."""
+def common(counts: Mapping[Traits, int]) -> list[Text]:
+    """``96% on SDK 2.28.0``, ``91% on Android``: what most of them share."""
     total = sum(counts.values())
-    shared = []
+    shared: list[Text] = []
     for sentence, place in _TRAITS:
         of_kind: Counter[str] = Counter()
         for traits, count in counts.items():
@@ -221,4 +246,4 @@ def common(counts: Mapping[Traits, int]) -> Text | None:
         share = count / total
         if share > _WORTH_NAMING:
             shared.append(sentence(share=f"{share:.0%}", name=value))
-    return joined(shared) if shared else None
+    return shared
