@@ -13,6 +13,7 @@ from sidecar.cli.db import db
 from sidecar.cli.sdk import sdk
 from sidecar.cli.serve import check_config, demo_, serve
 from sidecar.cli.token import token
+from sidecar.cli.token04 import token04
 from sidecar.errors import SettingsError, ZimwatchError
 
 EXIT_FAILED: Final = 1
@@ -40,5 +41,5 @@ def main() -> None:
     """Zimwatch: who is online, offline or not logged in on ZEGOCLOUD ZIM, and why."""
 
 
-for command in (serve, demo_, check_config, db, alerts, token, sdk, canary):
+for command in (serve, demo_, check_config, db, alerts, token, token04, sdk, canary):
     main.add_command(command)
