@@ -8,6 +8,9 @@ from sidecar.domain import sdk_words
 from sidecar.domain.alerts.naming import device_of, user_name
 from sidecar.domain.alerts.rules.base_rule import Change
 from sidecar.domain.alerts.rules.login_ended import LOG_IN_AGAIN, LoginEnded
+from sidecar.domain.events import Event
+from sidecar.domain.kick import Cause
+from sidecar.domain.sdk_version import is_before
 from sidecar.domain.texts import Sentence, Text
 
 KICKED_OUT: Final = Sentence("kicked_out", "%(who)s was kicked out on %(device)s")
@@ -16,10 +19,16 @@ KICKED_OUT_ITSELF: Final = Sentence(
     "kicked_out_itself",
     "%(who)s was kicked out on %(device)s; this may be its own old connection (weak network; fixed in SDK 2.12.0)",
 )
+# From 2.12.0 on the SDK no longer takes a device's own old connection for another device: release notes of 2.12.0.
+KICKED_OUT_ITSELF_STILL: Final = Sentence(
+    "kicked_out_itself_still",
+    "%(who)s was kicked out on %(device)s; this may be its own old connection (weak network)",
+)
+_MENDED: Final = (2, 12, 0)
 _CHANGE_PASSWORD: Final = Sentence(
     "advice.change_password", "If the other device is not theirs, they should change their password."
 )
-_UPDATE_SDK: Final = Sentence(
+UPDATE_SDK: Final = Sentence(
     "advice.update_sdk", "Update the app's ZIM SDK to 2.12.0 or newer; no other device need be involved."
 )
 
@@ -45,12 +54,23 @@ class KickedOut(LoginEnded):
         sentence = None if summary is None else summary.sentence
         if sentence == KICKED_OUT_BY.id:
             return (LOG_IN_AGAIN, _CHANGE_PASSWORD)
-        return (LOG_IN_AGAIN, _UPDATE_SDK) if sentence == KICKED_OUT_ITSELF.id else cls.advice
+        return (LOG_IN_AGAIN, UPDATE_SDK) if sentence == KICKED_OUT_ITSELF.id else cls.advice
 
     def summary(self, change: Change) -> Text:
         """With the device that logged in, or the guess that it was none, where there is one."""
-        filled = {"who": user_name(change.event.user_id), "device": device_of(change.event).text}
-        cause = change.cause
-        if cause is not None and cause.login is not None:
-            return KICKED_OUT_BY(**filled, other=device_of(cause.login).text)
-        return KICKED_OUT_ITSELF(**filled) if cause is not None and cause.may_be_itself else KICKED_OUT(**filled)
+        return kick_summary(change.event.user_id, change.event, change.cause or Cause())
+
+
+def kick_summary(user_id: str | None, kick: Event, cause: Cause) -> Text:
+    """Who was kicked out, where, and by what."""
+    filled = {"who": user_name(user_id), "device": device_of(kick).text}
+    if cause.login is not None:
+        return KICKED_OUT_BY(**filled, other=device_of(cause.login).text)
+    if not cause.may_be_itself:
+        return KICKED_OUT(**filled)
+    return (KICKED_OUT_ITSELF_STILL if kicks_itself_no_more(kick.sdk_version) else KICKED_OUT_ITSELF)(**filled)
+
+
+def kicks_itself_no_more(sdk_version: str | None) -> bool:
+    """Whether an SDK is known to have what mends that a device kicks itself."""
+    return is_before(sdk_version, _MENDED) is False
