@@ -11,6 +11,7 @@ from sidecar.domain.outside_text import cut
 from sidecar.domain.texts import Sentence, Text, verbatim
 
 TOO_FREQUENT: Final = 6_000_004
+TOO_OFTEN: Final = frozenset({TOO_FREQUENT, 6_000_005, 6_000_006})
 NO_NETWORK: Final = 6_000_104
 NO_ANSWER: Final = 6_000_105
 NOT_LOGGED_IN: Final = 6_000_121

@@ -3,22 +3,62 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Final
 
-from sidecar.domain import error_codes
-from sidecar.domain.events import API_ERROR, Event
+from sidecar.domain import error_codes, sdk_words
+from sidecar.domain.events import API_ERROR, TOKEN_WILL_EXPIRE, Event
 from sidecar.domain.findings import sources
-from sidecar.domain.findings.finding import HOLDS_US, Check, Finding
+from sidecar.domain.findings.finding import Check, Finding
 from sidecar.domain.findings.life import Life
-from sidecar.domain.texts import Sentence, Text, duration, joined
+from sidecar.domain.findings.refused_calls import RefusedCall, call_name, code_of, counted
+from sidecar.domain.texts import Sentence, Text, duration
 
 FAILED_ONCE: Final = Sentence("finding.call_failed", "%(call)s failed with %(code)s")
 FAILED: Final = Sentence("finding.calls_failed", "%(count)s calls failed within %(span)s: %(calls)s")
-_TIMES: Final = Sentence("finding.calls_of_a_kind", "%(call)s %(count)s times (%(code)s)")
-_A_CALL: Final = Sentence("finding.a_call", "a call")
 # From so many on it is more than a slip.
-_MANY: Final = 3
-_NAMED: Final = 3
+MANY: Final = 3
+
+_SAY: Final = {
+    error_codes.NO_NETWORK: Sentence(
+        "finding.calls_failing.say_network",
+        "I see that your device had no connection when the app tried to send or fetch something. Please check the "
+        "network, and then try it again.",
+    ),
+    error_codes.NO_ANSWER: Sentence(
+        "finding.calls_failing.say_silent",
+        "I see that the app gets no answer from the chat server, although it looks connected. Please change to another "
+        "network, such as from Wi-Fi to mobile data, and then try it again.",
+    ),
+}
+_LOOK_UP: Final = Sentence(
+    "finding.calls_failing.look_up",
+    "Look the code up in the list of error codes. Show the failure in the app, and let the user send again.",
+)
+_TOO_OFTEN: Final = Sentence(
+    "finding.calls_failing.too_often",
+    "The app calls too often: leave a pause between calls, and do not call in a loop.",
+)
+_ADVICE: Final = {
+    error_codes.NO_NETWORK: Sentence(
+        "finding.calls_failing.network",
+        "6000104 is the network: show the failure in the app, and let the user send again once the callback has "
+        "reported CONNECTED.",
+    ),
+    error_codes.NO_ANSWER: Sentence(
+        "finding.calls_failing.silent_socket",
+        "6000105 is a connection that is open and no longer answers; no callback reports that. Show the failure in the "
+        "app, and let the user send again. Where many users have it, look at proxies, VPNs and firewalls on the way to "
+        "ZIM.",
+    ),
+    error_codes.NOT_LOGGED_IN: Sentence(
+        "finding.calls_failing.no_login",
+        "6000121 is a call without a login: call the SDK only while the last state was CONNECTED, and lead back to the "
+        "login page after DISCONNECTED.",
+    ),
+} | dict.fromkeys(error_codes.TOO_OFTEN, _TOO_OFTEN)
+# The calls that are explained by one of these are in the finding about it.
+_EXPLAINED_BY: Final = frozenset({sdk_words.KICKED_OUT, sdk_words.TOKEN_EXPIRED, TOKEN_WILL_EXPIRE})
 
 
 class CallsFailing(Check):
@@ -26,50 +66,47 @@ class CallsFailing(Check):
 
     kind = "calls_failing"
     severity = "warning"
-    types = frozenset({API_ERROR})
     title = Sentence("finding.calls_failing", "Calls are failing")
-    evidence = Sentence("finding.calls_failing.evidence", "Calls that the SDK refused, as api_error reports them.")
+    types = frozenset({API_ERROR})
+    evidence = Sentence(
+        "finding.calls_failing.evidence",
+        "Calls that the SDK refused, as api_error reports them; but for those that came before the login was finished, "
+        "or after it was ended by a kick or an expired token.",
+    )
     threshold = Sentence("finding.calls_failing.threshold", "One (info); three or more (warning).")
     lifetime = Sentence("finding.calls_failing.lifetime", "Until the last one is 30 minutes old.")
     say = Sentence(
         "finding.calls_failing.say",
-        "I see that the app could not send or fetch something, although you are signed in. Our engineers get the code.",
+        "I see that the app could not send or fetch something. Our engineers get the error code. Please try it again.",
     )
-    advice = (
-        Sentence(
-            "finding.calls_failing.advice",
-            "Look the codes up: 6000104 is the network, 6000105 a connection that no longer answers, 6000121 a call "
-            "without a login. Show the failure in the app, and let the user send again.",
-        ),
-    )
+    advice = tuple(dict.fromkeys([*_ADVICE.values(), _LOOK_UP]))
     source = sources.ERROR_CODES
 
     @classmethod
     def find(cls, life: Life) -> Finding | None:
-        """The refused calls of the last half hour."""
-        failed = [event for event in life.lately(HOLDS_US) if event.type == API_ERROR]
+        """The refused calls of the last half hour that nothing else explains."""
+        failed = [one.call for one in life.refused if not is_explained(one)]
         if not failed:
             return None
-        severity = cls.severity if len(failed) >= _MANY else "info"
-        return cls.found(cls._summary(failed), failed, severity=severity)
+        codes = Counter(error_codes.number(call.details.get("code")) for call in failed)
+        first = min(codes, key=lambda code: (-codes[code], code is None, code))
+        return cls.found(
+            cls._summary(failed),
+            failed,
+            severity=cls.severity if len(failed) >= MANY else "info",
+            say=_SAY.get(first or 0, cls.say)(),
+            advice=[one() for one in cls.advice if one in {_ADVICE.get(code or 0, _LOOK_UP) for code in codes}],
+        )
 
     @staticmethod
-    def _summary(failed: list[Event]) -> Text:
+    def _summary(failed: Sequence[Event]) -> Text:
         if len(failed) == 1:
-            return FAILED_ONCE(call=_call(failed[0]), code=_code(failed[0]))
-        counts = Counter((event.details.get("method"), event.details.get("code")) for event in failed)
-        first = {(event.details.get("method"), event.details.get("code")): event for event in reversed(failed)}
-        calls = [
-            _TIMES(count=count, call=_call(first[what]), code=_code(first[what]))
-            for what, count in counts.most_common(_NAMED)
-        ]
+            return FAILED_ONCE(call=call_name(failed[0]), code=code_of(failed[0]))
         span = duration(failed[-1].moment_us - failed[0].moment_us)
-        return FAILED(count=len(failed), span=span, calls=joined(calls))
+        return FAILED(count=len(failed), span=span, calls=counted(failed))
 
 
-def _call(event: Event) -> Text | str:
-    return str(event.details.get("method") or "") or _A_CALL()
-
-
-def _code(event: Event) -> Text:
-    return error_codes.in_words(event.details.get("code"), event.details.get("message"))
+def is_explained(refused: RefusedCall) -> bool:
+    """Whether it is evidence of another finding."""
+    by = refused.ended_by
+    return refused.is_early or (by is not None and not _EXPLAINED_BY.isdisjoint({by.connection_event, by.type}))

@@ -6,15 +6,17 @@ Pure: a check sees a :class:`~sidecar.domain.findings.life.Life` and nothing els
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import msgspec
 
 from sidecar.domain.alerts.alert import Severity
 from sidecar.domain.events import Event
-from sidecar.domain.findings.life import Life
 from sidecar.domain.texts import Sentence, Text
 from sidecar.domain.units import MINUTE_US
+
+if TYPE_CHECKING:
+    from sidecar.domain.findings.life import Life
 
 FindingKind = str
 """Of :data:`sidecar.domain.findings.KINDS`."""
@@ -42,9 +44,9 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 class Check:
     """Looks for findings of one kind. The class has what the catalogue says of the kind.
 
-    ``types`` are those of the events that may be evidence: without any of them there is no finding. None: evidence may
-    be of any type, or missing. ``evidence``: which events are evidence, in words. ``threshold``: from when on they are
-    a finding. ``lifetime``: until when it holds. ``source``: the page of ZEGOCLOUD's documentation that it rests on.
+    ``types``: the types of the events that are evidence: without any of them there is no finding. None: of any type, or
+    there may be none. ``evidence``: which events are evidence, in words. ``threshold``: from when on they are a
+    finding. ``lifetime``: until when it holds. ``source``: the page of ZEGOCLOUD's documentation that it rests on.
     """
 
     kind: ClassVar[FindingKind]
@@ -84,3 +86,22 @@ class Check:
             since_us=evidence[0].moment_us if since_us is None else since_us,
             events=tuple(one.id for one in evidence[-EVENTS_NAMED:]),
         )
+
+    @classmethod
+    def found_while_it_holds(
+        cls,
+        life: Life,
+        summary: Text,
+        evidence: Iterable[Event],
+        *,
+        is_lasting: bool = False,
+        say: Text | None = None,
+        advice: Iterable[Text] | None = None,
+        severity: Severity | None = None,
+        since_us: int | None = None,
+    ) -> Finding | None:
+        """A finding of this kind from evidence in any order; None if all of it is old, and its cause does not last."""
+        ordered = sorted(evidence, key=lambda event: (event.moment_us, event.seq, event.id))
+        if not is_lasting and ordered[-1].moment_us <= life.now_us - HOLDS_US:
+            return None
+        return cls.found(summary, ordered, say=say, advice=advice, severity=severity, since_us=since_us)

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from functools import cached_property
+from operator import attrgetter
+from typing import Final
 
 import msgspec
 
 from sidecar.domain import login_state
 from sidecar.domain.alerts.alert import Alert
-from sidecar.domain.events import CONNECTION_STATE_CHANGED, LOGIN, LOGIN_RESULT, LOGOUT, Event
+from sidecar.domain.events import Event
+from sidecar.domain.findings.finding import HOLDS_US
+from sidecar.domain.findings.refused_calls import RefusedCall, refused_calls
 from sidecar.domain.presence import presence
-from sidecar.domain.sdk_words import CONNECTED, DISCONNECTED
 from sidecar.domain.server_view import Disagreement
 from sidecar.domain.session import Session
 from sidecar.domain.status import NOT_LOGGED_IN, Status
 
+_moment: Final = attrgetter("moment_us")
 
-class Life(msgspec.Struct, frozen=True, kw_only=True):
+
+class Life(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """One user at ``now_us``.
 
     ``events`` are its newest ones, in the order of their moments; ``of_client`` are the same by client, in the order of
@@ -66,37 +73,22 @@ class Life(msgspec.Struct, frozen=True, kw_only=True):
 
     def lately(self, within_us: int) -> list[Event]:
         """The events of the last ``within_us``, in the order of their moments."""
-        return [event for event in self.events if event.moment_us > self.now_us - within_us]
+        return list(self.events[bisect_right(self.events, self.now_us - within_us, key=_moment) :])
 
+    @cached_property
+    def recent(self) -> list[Event]:
+        """The events that are recent enough to be evidence of what is over."""
+        return self.lately(HOLDS_US)
 
-class Login(msgspec.Struct, frozen=True):
-    """A call of login, and the event that settled it; None while it is pending.
+    @cached_property
+    def refused(self) -> list[RefusedCall]:
+        """The recent calls that the SDK refused, in the order of their moments."""
+        return refused_calls(self.of_client, self.now_us - HOLDS_US)
 
-    ``joined`` are further calls that the app made before it was settled.
-    """
+    def refused_after(self, ending: str) -> list[Event]:
+        """The recent calls that failed because this had ended the login of their client.
 
-    call: Event
-    settled: Event | None = None
-    joined: tuple[Event, ...] = ()
-
-
-def logins(own: Iterable[Event]) -> list[Login]:
-    """The calls of login of one client, whose events are in the order of ``seq``."""
-    found: list[Login] = []
-    for event in own:
-        last = found[-1] if found else None
-        if last is None or last.settled is not None:
-            if event.type == LOGIN:
-                found.append(Login(event))
-        elif event.type == LOGIN:
-            found[-1] = Login(last.call, None, (*last.joined, event))
-        elif settles_login(event):
-            found[-1] = Login(last.call, event, last.joined)
-    return found
-
-
-def settles_login(event: Event) -> bool:
-    """Whether a login that was pending is settled by it: connected, refused, ended or given up by a logout."""
-    if event.type == CONNECTION_STATE_CHANGED:
-        return event.connection_state in {CONNECTED, DISCONNECTED}
-    return event.type in {LOGIN_RESULT, LOGOUT}
+        ``ending`` is a connection event, or the type ``token_will_expire``.
+        """
+        ended = [(one.call, one.ended_by) for one in self.refused if one.ended_by is not None]
+        return [call for call, by in ended if ending in {by.connection_event, by.type}]

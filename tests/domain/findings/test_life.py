@@ -7,7 +7,8 @@ import random
 import pytest
 
 from sidecar.domain.events import Event
-from sidecar.domain.findings.life import Life, Login, logins
+from sidecar.domain.findings.life import Life
+from sidecar.domain.findings.logins import Login, logins
 from sidecar.domain.units import SECOND_US
 from tests.support.events import BEGIN_US, Phone
 
