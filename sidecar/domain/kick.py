@@ -42,16 +42,24 @@ def cause_of(kick: Event, around: Iterable[Event]) -> Cause:
     for client_id, own in by_client.items():
         own.sort(key=lambda event: event.order)
         if client_id != kick.client_id:
-            live, login = _last_login(own, at_us)
+            live, login = _login_at(own, at_us)
             others_live |= live
             if live and login is not None and -LOGIN_AFTER_US <= at_us - login.moment_us <= LOGIN_BEFORE_US:
                 logins.append(login)
     if logins:
-        return Cause(min(logins, key=lambda login: abs(at_us - login.moment_us)))
+        return Cause(min(logins, key=lambda login: (abs(at_us - login.moment_us), login.id)))
     return Cause(may_be_itself=not others_live and _had_reconnected(kick, by_client[kick.client_id]))
 
 
-def _last_login(own: list[Event], at_us: int) -> tuple[bool, Event | None]:
+def last_login(own: Iterable[Event], at_us: int) -> Event | None:
+    """The event that began the login of a client at a moment, or let it succeed; None if it was not live.
+
+    ``own`` are the client's events in the order of ``seq``.
+    """
+    return _login_at(own, at_us)[1]
+
+
+def _login_at(own: Iterable[Event], at_us: int) -> tuple[bool, Event | None]:
     """Whether a client was live at a moment, and the event that began its last login before it, or let it succeed."""
     live = False
     login: Event | None = None

@@ -9,12 +9,24 @@ from __future__ import annotations
 from typing import Final
 
 from sidecar.domain.alerts.alert import SEVERITIES
+from sidecar.domain.findings.called_before_connected import CalledBeforeConnected
 from sidecar.domain.findings.calls_failing import CallsFailing
+from sidecar.domain.findings.duplicate_login_calls import DuplicateLoginCalls
 from sidecar.domain.findings.finding import Check, Finding, FindingKind
+from sidecar.domain.findings.kicked_by_other_device import KickedByOtherDevice
 from sidecar.domain.findings.life import Life
+from sidecar.domain.findings.token_expired import TokenExpired
+from sidecar.domain.findings.token_not_renewed import TokenNotRenewed
 
 # Of one severity, the first here comes first: a cause before what follows from it.
-CHECKS: Final[tuple[type[Check], ...]] = (CallsFailing,)
+CHECKS: Final[tuple[type[Check], ...]] = (
+    KickedByOtherDevice,
+    TokenNotRenewed,
+    TokenExpired,
+    CallsFailing,
+    CalledBeforeConnected,
+    DuplicateLoginCalls,
+)
 KINDS: Final[dict[FindingKind, type[Check]]] = {check.kind: check for check in CHECKS}
 
 

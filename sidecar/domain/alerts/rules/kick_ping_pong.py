@@ -18,6 +18,11 @@ from sidecar.domain.texts import Sentence, Text, duration
 from sidecar.domain.units import MINUTE_US
 
 PING_PONG: Final = Sentence("ping_pong", "%(who)s: two devices kick each other out, %(count)s times within %(span)s")
+KICKS_TO_AND_FRO: Final = Sentence(
+    "advice.kicks_to_and_fro",
+    "Two devices log each other out, most often because the app calls login again when it is kicked out: lead "
+    "back to the login page instead.",
+)
 NO_MORE_KICKS: Final = Sentence("no_more_kicks", "no device was kicked out for a while")
 
 
@@ -35,13 +40,7 @@ class KickPingPong(Rule[PingPongThresholds]):
     kind = "kick_ping_pong"
     severity = "critical"
     title = Sentence("kind.kick_ping_pong", "Two devices kick each other out")
-    advice = (
-        Sentence(
-            "advice.kicks_to_and_fro",
-            "Two devices log each other out, most often because the app calls login again when it is kicked out: lead "
-            "back to the login page instead.",
-        ),
-    )
+    advice = (KICKS_TO_AND_FRO,)
     connection_events = frozenset({sdk_words.KICKED_OUT})
     covers = Covers(frozenset({KickedOut.kind}), states.SUPPRESSED_PING_PONG)
 

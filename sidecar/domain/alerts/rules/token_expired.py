@@ -18,6 +18,9 @@ TOKEN_NOT_RENEWED: Final = Sentence(
 RENEWAL_FAILED: Final = Sentence(
     "renewal_failed", "%(who)s: the token expired (warned %(span)s before, renewToken failed with %(code)s)"
 )
+RENEW_ON_WARNING: Final = Sentence(
+    "advice.renew_on_warning", "Let the app call renewToken when onTokenWillExpire fires."
+)
 
 
 class TokenExpired(LoginEnded):
@@ -26,10 +29,7 @@ class TokenExpired(LoginEnded):
     kind = "token_expired"
     severity = "critical"
     title = Sentence("kind.token_expired", "Token expired")
-    advice = (
-        LOG_IN_AGAIN,
-        Sentence("advice.renew_on_warning", "Let the app call renewToken when onTokenWillExpire fires."),
-    )
+    advice = (LOG_IN_AGAIN, RENEW_ON_WARNING)
     connection_event = sdk_words.TOKEN_EXPIRED
 
     def summary(self, change: Change) -> Text:

@@ -1,0 +1,195 @@
+"""``kicked_by_other_device``: devices were logged out because of another login of the user."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Final
+
+import msgspec
+
+from sidecar.domain import sdk_words
+from sidecar.domain.alerts.alert import Severity
+from sidecar.domain.alerts.naming import device_of, user_name
+from sidecar.domain.alerts.rules.kick_ping_pong import KICKS_TO_AND_FRO, PING_PONG
+from sidecar.domain.alerts.rules.kicked_out import UPDATE_SDK, kick_summary, kicks_itself_no_more
+from sidecar.domain.alerts.rules.login_ended import LOG_IN_AGAIN
+from sidecar.domain.events import API_ERROR, CONNECTION_STATE_CHANGED, LOGIN, Event
+from sidecar.domain.findings import login_end, sources
+from sidecar.domain.findings.finding import HOLDS_US, Check, Finding
+from sidecar.domain.findings.life import Life
+from sidecar.domain.findings.login_end import Aftermath
+from sidecar.domain.kick import Cause, cause_of
+from sidecar.domain.texts import Sentence, Text, duration
+from sidecar.domain.units import MINUTE_US
+
+KICKED_OFTEN: Final = Sentence("finding.kicked_often", "%(what)s, %(count)s times within %(span)s")
+# So many kicks are no change of devices.
+_MANY: Final = 3
+# Devices that have not kicked each other for so long have stopped.
+_OVER_US: Final = 10 * MINUTE_US
+# Of the calls that failed because of a kick, the newest are evidence.
+_CALLS: Final = 10
+
+_SAY_TWO: Final = Sentence(
+    "finding.kicked.say_two",
+    "Two of your devices sign each other out: %(device)s and %(other)s. Please close the app on the one that you do "
+    "not need now; %(device)s was signed out last.",
+)
+_SAY_SAME: Final = Sentence(
+    "finding.kicked.say_same",
+    "The app runs twice, both times on %(device)s, and one signs the other out. Please close all but one: another "
+    "device, another window, or another copy of the app.",
+)
+_SAY_BY: Final = Sentence(
+    "finding.kicked.say_by",
+    "You were signed out on %(device)s because you signed in on %(other)s. Please sign in again on the device that you "
+    "want to use. If you do not know the other one, change your password.",
+)
+_SAY_ITSELF: Final = Sentence(
+    "finding.kicked.say_itself",
+    "You were signed out on %(device)s after its connection had dropped, perhaps by its own old connection; no other "
+    "device need be involved. Please sign in again.",
+)
+_SAY_AGAIN: Final = Sentence(
+    "finding.kicked.say_again",
+    "You were signed out on %(device)s because of another sign-in with your account, and have signed in again since. "
+    "If it happens again, close the app on your other devices.",
+)
+_SEVERAL_DEVICES: Final = Sentence(
+    "finding.kicked.several_devices",
+    "If users may use several devices at a time, turn on multi-device login for the app (SDK 2.11.0 and newer, by "
+    "plan).",
+)
+
+
+class _Kicks(msgspec.Struct, frozen=True):
+    """The last kicks, at most half an hour from one to the next; ``mutual``: how many of the last went to and fro.
+
+    ``other`` is an event of the other device of the newest one, None if it is not known.
+    """
+
+    kicks: Sequence[Event]
+    mutual: int
+    cause: Cause
+    other: Event | None
+
+    @property
+    def last(self) -> Event:
+        return self.kicks[-1]
+
+
+class KickedByOtherDevice(Check):
+    """The kicks of a user, to and fro or single, and what came of them."""
+
+    kind = "kicked_by_other_device"
+    severity = "critical"
+    title = Sentence("finding.kicked_by_other_device", "Kicked out by another device")
+    types = frozenset({CONNECTION_STATE_CHANGED, LOGIN, API_ERROR})
+    evidence = Sentence(
+        "finding.kicked.evidence",
+        "KICKED_OUT callbacks; the login on another device from two minutes before the last one to ten seconds after "
+        "it; and calls that failed with 6000121 since.",
+    )
+    threshold = Sentence(
+        "finding.kicked.threshold",
+        "One: critical while the user is logged in nowhere because of it, warning while another device is logged in, "
+        "info once the user has logged in again. Three or more, less than half an hour apart: critical until ten "
+        "minutes after the last one.",
+    )
+    lifetime = Sentence(
+        "finding.kicked.lifetime",
+        "While the user is logged in nowhere because of it; otherwise until the last kick, or the last call that "
+        "failed because of it, is 30 minutes old.",
+    )
+    say = Sentence(
+        "finding.kicked.say",
+        "You were signed out because of another sign-in with your account. Have you signed in on another device? If "
+        "so, use that one, or sign in again here. If not, change your password.",
+    )
+    advice = (LOG_IN_AGAIN, KICKS_TO_AND_FRO, _SEVERAL_DEVICES, UPDATE_SDK)
+    source = sources.MANAGE_LOGIN
+
+    @classmethod
+    def find(cls, life: Life) -> Finding | None:
+        """What is known of the last kicks."""
+        found = _last_kicks(life)
+        if found is None:
+            return None
+        after = login_end.aftermath(life, found.last, found.cause.login)
+        by = [] if found.cause.login is None else [found.cause.login]
+        return cls.found_while_it_holds(
+            life,
+            _summary(life, found, after),
+            [*found.kicks, *by, *life.refused_after(sdk_words.KICKED_OUT)[-_CALLS:]],
+            is_lasting=after == "cut_off",
+            say=_say(found, after),
+            advice=_advice(found, after),
+            severity=_severity(life, found, after),
+            since_us=found.kicks[0].moment_us,
+        )
+
+
+def _last_kicks(life: Life) -> _Kicks | None:
+    kicks = [event for event in life.events if event.connection_event == sdk_words.KICKED_OUT]
+    if not kicks:
+        return None
+    begin = max((place for place, (one, next_) in enumerate(pairwise(kicks), 1) if _apart(one, next_)), default=0)
+    kicks = kicks[begin:]
+    last = kicks[-1]
+    mutual = 1
+    for one, next_ in pairwise(kicks):
+        mutual = 1 if _key(one) == _key(next_) else mutual + 1
+    cause = cause_of(last, life.events)
+    before = next((one for one in reversed(kicks) if _key(one) != _key(last)), None)
+    return _Kicks(kicks, mutual, cause, cause.login or before)
+
+
+def _apart(kick: Event, after: Event) -> bool:
+    return after.moment_us - kick.moment_us > HOLDS_US
+
+
+def _key(kick: Event) -> str:
+    return kick.device_id or kick.client_id.hex()
+
+
+def _severity(life: Life, found: _Kicks, after: Aftermath) -> Severity:
+    if len(found.kicks) >= _MANY:
+        return "critical" if found.last.moment_us > life.now_us - _OVER_US or after == "cut_off" else "warning"
+    if len(found.kicks) > 1 and after == "again":
+        return "warning"
+    return login_end.SEVERITIES[after]
+
+
+def _summary(life: Life, found: _Kicks, after: Aftermath) -> Text:
+    who = user_name(life.user_id)
+    count, span = len(found.kicks), duration(found.last.moment_us - found.kicks[0].moment_us)
+    if found.mutual > 1:
+        return PING_PONG(who=who, count=count, span=span)
+    summary = kick_summary(life.user_id, found.last, found.cause)
+    if count > 1:
+        summary = KICKED_OFTEN(what=summary, count=count, span=span)
+    return login_end.with_aftermath(summary, after)
+
+
+def _say(found: _Kicks, after: Aftermath) -> Text:
+    device = device_of(found.last).text
+    other = None if found.other is None else device_of(found.other).text
+    if other == device:
+        return _SAY_SAME(device=device)
+    if found.mutual > 1 and other is not None:
+        return _SAY_TWO(device=device, other=other)
+    if after == "again":
+        return _SAY_AGAIN(device=device)
+    if other is not None:
+        return _SAY_BY(device=device, other=other)
+    return _SAY_ITSELF(device=device) if found.cause.may_be_itself else KickedByOtherDevice.say()
+
+
+def _advice(found: _Kicks, after: Aftermath) -> list[Text]:
+    if found.mutual > 1:
+        return [KICKS_TO_AND_FRO(), _SEVERAL_DEVICES()]
+    if not found.cause.may_be_itself:
+        return [*login_end.to_log_in(after), _SEVERAL_DEVICES()]
+    mended = kicks_itself_no_more(found.last.sdk_version)
+    return [*login_end.to_log_in(after), *([] if mended else [UPDATE_SDK()])]
