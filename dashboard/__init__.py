@@ -32,7 +32,8 @@ from dashboard.pages import (
     users,
 )
 from dashboard.site import InForce, Shown, Site
-from dashboard.text import language
+from dashboard.text import app_names, language
+from sidecar.domain.apps import Apps
 
 __all__ = ["InForce", "Shown", "Site", "error_page", "middleware", "prepare", "routes"]
 
@@ -50,13 +51,14 @@ PAGES: Final = (
 )
 
 
-def middleware(path: str) -> Middleware:
-    """Sets the language of each request, and the ``path`` that the dashboard is reached under."""
+def middleware(path: str, apps: Apps) -> Middleware:
+    """Sets the language of each request, the ``path`` that the dashboard is reached under, and what apps are called."""
 
     @web.middleware
     async def prepare(request: web.Request, handler: Handler) -> web.StreamResponse:
         language.set_language(language.wanted(request))
         root.set_root(path)
+        app_names.set_apps(apps)
         return await handler(request)
 
     return prepare

@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from dashboard import navigation, static_files
 from dashboard.root import root, rooted
-from dashboard.text import language, times
+from dashboard.text import app_names, language, times
 from dashboard.text.alert_summary import alert_summary
 from dashboard.text.alert_texts import (
     GROUP_TEXTS,
@@ -87,6 +87,7 @@ def _environment() -> Environment:
     environment.globals.update(
         NAVIGATION=navigation.ENTRIES,
         user_path=user_path,
+        apps=app_names.apps,
         texts_for=texts_for,
         texts_of=texts_of,
         os_name=os_name,

@@ -57,7 +57,7 @@ def build(
     application = web.Application(
         middlewares=[
             compression.compressing(pool),
-            dashboard.middleware(path),
+            dashboard.middleware(path, settings.apps.apps()),
             *middlewares(authenticator, settings, log, dashboard.error_page),
         ],
         client_max_size=SMALL_BYTES,

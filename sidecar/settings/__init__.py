@@ -4,6 +4,7 @@ from sidecar.settings.alert_settings import AlertSettings
 from sidecar.settings.convert import MASK, without_password
 from sidecar.settings.load import KEYS, Loaded, environment_name, load, read, value_of
 from sidecar.settings.sections import (
+    AppsSettings,
     CanarySettings,
     DashboardSettings,
     DatabaseSettings,
@@ -23,6 +24,7 @@ __all__ = [
     "KEYS",
     "MASK",
     "AlertSettings",
+    "AppsSettings",
     "CanarySettings",
     "DashboardSettings",
     "DatabaseSettings",

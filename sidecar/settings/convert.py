@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, get_origin, get_type_hints
@@ -115,8 +116,13 @@ def setting(key: str, found: Given, problems: list[str], receivers: ReceiverType
     if key in _TABLES:
         return _list_of_tables(key, found, problems, receivers)
     value = found.value
-    if found.as_text and isinstance(value, str) and get_origin(getattr(HINTS[key], "__origin__", None)) is tuple:
-        value = [part.strip() for part in value.split(",") if part.strip()]
+    if found.as_text and isinstance(value, str):
+        kind = get_origin(getattr(HINTS[key], "__origin__", None))
+        if kind is tuple:
+            value = [part.strip() for part in value.split(",") if part.strip()]
+        elif kind is dict:
+            with contextlib.suppress(msgspec.DecodeError):
+                value = msgspec.json.decode(value)
     return _value(key, HINTS[key], msgspec.structs.replace(found, value=value), problems)
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import ipaddress
+from collections import Counter
 from urllib.parse import urlsplit
 
 import msgspec
 
+from sidecar.domain.apps import Apps
 from sidecar.domain.lease import Leases
 from sidecar.settings.alert_settings import AlertSettings
 from sidecar.settings.value_kinds import (
     AppId,
     AppIds,
+    AppNames,
     AppSecrets,
     AtLeastOne,
     BodyBytes,
@@ -34,6 +37,7 @@ from sidecar.settings.value_kinds import (
     SocketUrl,
     TraceUrl,
     UserId,
+    UserUrl,
     WaitingBytes,
     duration_us,
 )
@@ -103,6 +107,29 @@ class IngestSettings(msgspec.Struct, frozen=True, kw_only=True):
     apps: AppIds = ()
     max_waiting_bytes: WaitingBytes = 67_108_864
     max_waiting: Duration = "5s"
+
+
+class AppsSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What people call the apps, and the address of a user in their own back office."""
+
+    names: AppNames = {}
+    user_url_template: UserUrl | None = None
+
+    def apps(self) -> Apps:
+        """The same by AppID."""
+        return Apps({int(app_id): name for app_id, name in self.names.items()}, self.user_url_template)
+
+    def problems(self) -> list[str]:
+        """Names that two apps have, which nobody could tell apart; and a template without its placeholder."""
+        counted = Counter(name.casefold() for name in self.names.values())
+        problems = [
+            f"apps.names gives the name {name!r} to app {app_id} and to another one."
+            for app_id, name in self.names.items()
+            if counted[name.casefold()] > 1
+        ]
+        if self.user_url_template is not None and "{user_id}" not in self.user_url_template:
+            problems.append("apps.user_url_template must be the address of a user, with {user_id} in it.")
+        return problems
 
 
 class LeaseSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -204,6 +231,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     sign_in: SignInSettings = SignInSettings()
     database: DatabaseSettings = DatabaseSettings()
     ingest: IngestSettings = IngestSettings()
+    apps: AppsSettings = AppsSettings()
     leases: LeaseSettings = LeaseSettings()
     zego: ZegoSettings = ZegoSettings()
     canary: CanarySettings = CanarySettings()

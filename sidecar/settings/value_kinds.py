@@ -87,6 +87,20 @@ AppId = Annotated[int, Meta(ge=1, le=2**63 - 1, description="a ZEGO AppID, a who
 AppIds = Annotated[
     tuple[Annotated[int, Meta(ge=0, le=2**63 - 1)], ...], Meta(description="a list of ZEGO AppIDs, whole numbers")
 ]
+# No whole number: a name can be typed where an AppID can.
+AppName = Annotated[str, Meta(pattern=r"^(?!\s|[0-9]+\Z)[^\x00-\x1f\x7f]{1,60}(?<!\s)\Z")]
+AppNames = Annotated[
+    dict[Annotated[str, Meta(pattern=r"^(0|[1-9][0-9]{0,18})\Z")], AppName],
+    Meta(description='a table of AppIDs and names up to 60 characters, such as 1234567890 = "Prod chat"'),
+]
+UserUrl = Annotated[
+    str,
+    Meta(
+        pattern=r"^https?://[^\s/?#{}]+[/?#]([^\s{}]|\{app_id\}|\{user_id\})*\Z",
+        description="the address of a user, such as https://office.example.com/users/{app_id}/{user_id}, "
+        "with no other braces and none in the host",
+    ),
+]
 UserId = Annotated[str, Meta(min_length=1, description="a user id, not empty")]
 SocketUrl = Annotated[str, Meta(pattern=r"^wss?://[^\s]+\Z", description="a ws or wss address")]
 TraceUrl = Annotated[

@@ -75,7 +75,7 @@ def test_every_setting_is_documented_with_its_default_and_no_other() -> None:
         assert environment == environment_name(key)
         value = value_of(Settings(), key)
         text = ",".join(value) if isinstance(value, tuple) else str(value)
-        assert value in ((), "", None) or default == text, f"{key} is {value!r} by default"
+        assert value in ((), {}, "", None) or default == text, f"{key} is {value!r} by default"
 
 
 def test_the_settings_example_is_toml_of_known_keys() -> None:

@@ -26,7 +26,9 @@ PROBES: tuple[Any, ...] = (
     f"https://example.com/?key={WORD}",
     f"https://example.com/{WORD}/{{trace_id}}",
     f"https://{WORD}.example.com",
+    f"https://example.com/{WORD}/{{user_id}}",
     {"kind": WORD},
+    {"7": WORD},
 )
 # What everybody who may see the settings may know: names, places, and the text of messages.
 IN_THE_CLEAR = {
@@ -35,6 +37,8 @@ IN_THE_CLEAR = {
     "server.allowed_hosts",
     "database.url",
     "ingest.allowed_origins",
+    "apps.names",
+    "apps.user_url_template",
     "zego.server_url",
     "canary.user_id",
     "canary.network",

@@ -15,6 +15,7 @@ from sidecar import app
 from sidecar.settings import (
     KEYS,
     AlertSettings,
+    AppsSettings,
     DashboardSettings,
     DatabaseSettings,
     IngestSettings,
@@ -68,6 +69,7 @@ async def zimwatch(
     alerts: AlertSettings | None = None,
     leases: LeaseSettings | None = None,
     apps: tuple[int, ...] = (),
+    named: AppsSettings | None = None,
     allowed_origins: tuple[str, ...] = (),
     sign_in: SignInSettings | None = None,
 ) -> AsyncIterator[Zimwatch]:
@@ -81,6 +83,7 @@ async def zimwatch(
         sign_in=sign_in or SignInSettings(),
         database=DatabaseSettings(url=f"sqlite:///{folder / 'zimwatch.db'}"),
         ingest=IngestSettings(max_body_bytes=max_body_bytes, apps=apps, allowed_origins=allowed_origins),
+        apps=named or AppsSettings(),
         zego=zego or ZegoSettings(),
         dashboard=dashboard or DashboardSettings(),
         alerts=alerts or AlertSettings(offline_too_long="0s"),

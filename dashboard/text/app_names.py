@@ -1,0 +1,21 @@
+"""What the apps are called on the pages: the names of the settings, set for each request."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import Final
+
+from sidecar.domain.apps import Apps
+
+_UNNAMED: Final = Apps()
+_apps: ContextVar[Apps] = ContextVar("apps", default=_UNNAMED)
+
+
+def set_apps(apps: Apps) -> None:
+    """Sets the names for this task and those that it starts."""
+    _apps.set(apps)
+
+
+def apps() -> Apps:
+    """The names of the apps, and the addresses of their users in the back office."""
+    return _apps.get()
