@@ -42,6 +42,7 @@ from sidecar.domain.alerts.message_plan import (
 from sidecar.domain.alerts.routing import Silence
 from sidecar.domain.alerts.rule_set import ends_login, switches_of, touches_alerts
 from sidecar.domain.alerts.rules import STORMS
+from sidecar.domain.alerts.rules.app_silent import AppSilent
 from sidecar.domain.alerts.rules.client_lost import ClientLost
 from sidecar.domain.alerts.rules.export_stalled import ExportStalled
 from sidecar.domain.alerts.rules.token_expiring import FORECAST, TokenExpiring
@@ -50,6 +51,7 @@ from sidecar.domain.kick import Cause
 from sidecar.domain.sdk_words import KICKED_OUT
 from sidecar.domain.texts import Text
 from sidecar.domain.units import MINUTE_US
+from sidecar.store.users import app_hours
 from sidecar.store.values import Applied, Commit, Publishing
 from sidecar.system.chance import CHANCE, random_uuid
 
@@ -150,6 +152,9 @@ class AlertReaction:
         if gathered.tokens_ending is not None:
             firing = alert_log.apps_with(connection, TokenExpiring.kind, FORECAST)
             unit.rules.of(TokenExpiring).forecast(gathered.tokens_ending, firing, now_us)
+        if (activity := gathered.activity) is not None:
+            firing = alert_log.apps_with(connection, AppSilent.kind, "")
+            unit.rules.of(AppSilent).follow(activity.missed_since_us, activity.sending, firing, now_us)
         self.stalled = gathered.stalled
         export_stalled = unit.rules.of(ExportStalled)
         for part, (since_us, why) in gathered.stalled.items():
@@ -209,6 +214,7 @@ class AlertReaction:
         for alert in alert_log.firing_of_kinds(connection, _STORMS):
             unit.rules.storm(alert.kind).clock_set(unit.firing.own(alert), now_us, by_us)
         unit.settle()
+        app_hours.clock_set(connection, now_us)
         # Idempotent: a transaction that was rolled back is tried again.
         self._began_us = min(self._since_us(now_us), now_us)
         return Commit(alert_log=True)

@@ -11,6 +11,7 @@ from sidecar.domain.alerts.rules.token_expiring import Ending
 from sidecar.domain.alerts.thresholds import Thresholds
 from sidecar.domain.texts import Text
 from sidecar.domain.units import SECOND_US
+from sidecar.store.users.app_hours import Activity
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,7 +36,11 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Gathered(msgspec.Struct, frozen=True, kw_only=True):
-    """What a tick reads beside events. ``stalled``: part → since when (None: it delivers), and why."""
+    """What a tick reads beside events. ``stalled``: part → since when (None: it delivers), and why.
+
+    ``tokens_ending`` and ``activity`` are None on the ticks on which they are not read.
+    """
 
     tokens_ending: Mapping[int, Ending] | None = None
+    activity: Activity | None = None
     stalled: Mapping[str, tuple[int | None, Text]] = {}

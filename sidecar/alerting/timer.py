@@ -9,6 +9,7 @@ from typing import Final
 import structlog
 
 from sidecar.alerting.alert_reaction import AlertReaction, Gathered
+from sidecar.alerting.app_activity import AppActivity
 from sidecar.alerting.forecast import Forecast
 from sidecar.alerting.notify.dispatcher import Dispatcher
 from sidecar.clock import Clock
@@ -45,6 +46,7 @@ class Ticker:
         self._exports_spans = exports_spans
         self._forecast = Forecast(reaction.policy.thresholds.token_forecast_us)
         self._forecast_us = 0
+        self._activity = AppActivity(store, reaction.policy.thresholds)
         self.last_us = 0
 
     async def run(self) -> None:
@@ -61,7 +63,11 @@ class Ticker:
         """One tick, now."""
         await self._store.notice_clock()  # first, so that nothing is due because the clock was set
         now_us = self._clock()
-        gathered = Gathered(stalled=await self._stalled(now_us), tokens_ending=await self._tokens_ending(now_us))
+        gathered = Gathered(
+            stalled=await self._stalled(now_us),
+            tokens_ending=await self._tokens_ending(now_us),
+            activity=await self._activity.look(now_us),
+        )
         # Much work takes many transactions, with events in between.
         while await self._store.write(self._reaction.tick, now_us, gathered):
             self.last_us = self._clock()

@@ -137,6 +137,8 @@ class AlertSettings(msgspec.Struct, frozen=True, kw_only=True):
     calls_failing_users: AtLeastOne = 20
     calls_failing_share: Share = 0.01
     plan_limit_window: Duration = "1h"
+    app_silent: Wait = "15m"
+    app_silent_users: AtLeastOne = 10
     token_forecast: Wait = "1h"  # noqa: S105 - a duration
     token_forecast_users: AtLeastOne = 100
     stalled_after: Wait = "5m"

@@ -16,7 +16,7 @@ metadata = sa.MetaData()
 # "ZIMW": SQLite's application_id, which marks a file as Zimwatch's.
 APPLICATION_ID = 0x5A494D57
 # The newest migration: a file at this revision has the tables below.
-REVISION = "0026_codes_of_storms"
+REVISION = "0027_app_hours"
 # The cursor that exists after a migration that changed projections, until they are rebuilt.
 OUTDATED = "projections"
 # The user key of clients before any login, and of their events.
@@ -205,6 +205,20 @@ rollups = sa.Table(
     sa.Column("kicked_out", sa.Integer, nullable=False),
     sa.Column("token_expired", sa.Integer, nullable=False),
     sa.Column("logins", sa.Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# The hours of the last days in which each app sent something, events or heartbeats.
+app_hours = sa.Table(
+    "app_hours",
+    metadata,
+    sa.Column("app_id", sa.BigInteger, primary_key=True),
+    # Since the Unix epoch.
+    sa.Column("hour", sa.Integer, primary_key=True),
+    # Bit 0 is the first minute.
+    sa.Column("minutes", sa.BigInteger, nullable=False),
+    # The fewest at once, sampled each minute.
+    sa.Column("users", sa.Integer),
     sqlite_with_rowid=False,
 )
 

@@ -25,6 +25,7 @@ from sidecar.store.access.share_links import ShareLink
 from sidecar.store.care.retention import Retention
 from sidecar.store.log import event_log, log_reads, span_outbox
 from sidecar.store.users import (
+    app_hours,
     client_history,
     client_rows,
     user_counts,
@@ -88,6 +89,8 @@ async def _events(folder: Path) -> None:
     await _spans(store)
     machine.passes(300)
     await store.tend()
+    await store.read(app_hours.activity, store.now(), 0, 1)
+    await store.write(app_hours.clock_set, BEGIN_US - DAY_S * SECOND_US)
     await store.rebuild()
     await store.close()
 

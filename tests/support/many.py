@@ -348,6 +348,7 @@ TABLES: Final = {
     "alert_counts": "few: a row for each kind of alert and app",
     "storm_windows": "few: a row for each kind of storm and app",
     "alert_cursors": "few: the rules have one",
+    "app_hours": "few: two hundred for each app",
     "span_outbox": "few: a run for each time that export was switched off and on",
     "span_losses": "few: the newest thousand",
     "followers": "few: one for each part of Zimwatch",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sidecar.domain.alerts.rules.app_silent import SilentThresholds
 from sidecar.domain.alerts.rules.calls_failing import FailingThresholds
 from sidecar.domain.alerts.rules.export_stalled import StalledThresholds
 from sidecar.domain.alerts.rules.kick_ping_pong import PingPongThresholds
@@ -20,6 +21,7 @@ class Thresholds(
     PingPongThresholds,
     FailingThresholds,
     PlanThresholds,
+    SilentThresholds,
     ForecastThresholds,
     StalledThresholds,
 ):

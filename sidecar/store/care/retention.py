@@ -25,7 +25,7 @@ from sidecar.settings import Settings, duration_us
 from sidecar.store import database, mapping, schema
 from sidecar.store.log import span_outbox
 from sidecar.store.mapping import Client
-from sidecar.store.users import per_minute
+from sidecar.store.users import app_hours, per_minute
 
 # The intended duration of a slice; it must not block the writer for more than 50 ms.
 SLICE_US: Final = 15_000
@@ -120,7 +120,7 @@ class Pruner:
             first = f"SELECT {key}, {column} AS at_us FROM {table} ORDER BY {key} LIMIT {SLICE_EVENTS[0]}"
             sql = f"DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM ({first}) AS oldest WHERE at_us < ?)"
             removed += connection.exec_driver_sql(sql, (now_us - kept.rejected_us,)).rowcount
-        removed += per_minute.delete_old(connection, now_us)
+        removed += per_minute.delete_old(connection, now_us) + app_hours.delete_old(connection, now_us)
         return removed
 
     def _prune_to_size(self, connection: sa.Connection, now_us: int) -> int:

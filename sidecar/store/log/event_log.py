@@ -88,6 +88,7 @@ def append(
     ]
     if applied or dropped:
         database.insert_events(connection, applied, dropped)
+    projections.sending_apps.note(connection, chain(fresh, heartbeats))
     statuses = projections.write(time)
     server_views.follow(connection, fresh, statuses)
     # A heartbeat that was held begins no lease, and so changes nothing that is shown but when the user was last seen.

@@ -17,6 +17,7 @@ from sidecar.domain.lease import Leases, LeaseTime
 from sidecar.domain.status import Status
 from sidecar.store.log_positions import newest_position
 from sidecar.store.users import apply_events, load_users, sweep, write_users
+from sidecar.store.users.app_hours import SendingApps
 from sidecar.store.users.client_limit import ClientLimit
 from sidecar.store.users.load_users import UserLoader
 from sidecar.store.users.recent_blocks import RecentBlocks
@@ -40,6 +41,7 @@ class Projections:
         self._loader = UserLoader(connection, USERS_CACHED)
         self._limit = ClientLimit(USERS_CACHED)
         self._recent_blocks = RecentBlocks()
+        self.sending_apps = SendingApps()
         self._working = WorkingSet(connection, self._recent_blocks)
         self.next_position = newest_position(connection) + 1
 

@@ -79,6 +79,7 @@ def test_the_thresholds_that_hold_unless_others_are_set() -> None:
     assert limits.stalled_after_us == 5 * MINUTE_US
     assert (limits.calls_failing_users, limits.calls_failing_share) == (20, 0.01)
     assert limits.plan_limit_window_us == HOUR_US
+    assert (limits.app_silent_us, limits.app_silent_users) == (15 * MINUTE_US, 10)
 
 
 def test_the_rules_look_back_as_far_as_the_longest_of_their_times() -> None:

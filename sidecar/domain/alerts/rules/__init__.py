@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from sidecar.domain.alerts.alert import Kind
+from sidecar.domain.alerts.rules.app_silent import AppSilent
 from sidecar.domain.alerts.rules.base_rule import DueRule, Rule
 from sidecar.domain.alerts.rules.calls_failing import CallsFailing
 from sidecar.domain.alerts.rules.client_lost import ClientLost
@@ -42,6 +43,7 @@ RULES: Final[tuple[type[Rule[Any]], ...]] = (
     OfflineStorm,
     CallsFailing,
     PlanLimit,
+    AppSilent,
     ClientLost,
     ExportStalled,
 )

@@ -6,6 +6,7 @@ from typing import Final
 
 from sidecar.domain.alerts import alert as states
 from sidecar.domain.alerts.opening import Covers
+from sidecar.domain.alerts.rules.app_silent import AppSilent
 from sidecar.domain.alerts.rules.client_lost import ClientLost
 from sidecar.domain.alerts.rules.due_storm import DueStorm
 from sidecar.domain.texts import Sentence
@@ -36,7 +37,7 @@ class LostStorm(DueStorm):
             "Where chat still works, only the reports are missing.",
         ),
     )
-    covers = Covers(frozenset({ClientLost.kind}), states.SUPPRESSED_STORM, whole_app=True)
+    covers = Covers(frozenset({ClientLost.kind, AppSilent.kind}), states.SUPPRESSED_STORM, whole_app=True)
     sentence = LOST_STORM
     sentence_of = LOST_STORM_OF
     affected = "silent"

@@ -6,6 +6,7 @@ from typing import Final
 
 from sidecar.domain.alerts import alert as states
 from sidecar.domain.alerts.opening import Covers
+from sidecar.domain.alerts.rules.app_silent import AppSilent
 from sidecar.domain.alerts.rules.calls_failing import CallsFailing
 from sidecar.domain.alerts.rules.client_lost import ClientLost
 from sidecar.domain.alerts.rules.due_storm import DueStorm
@@ -34,7 +35,7 @@ class OfflineStorm(DueStorm):
     title = Sentence("kind.offline_storm", "Many are offline too long at once")
     advice = ReconnectStorm.advice
     covers = Covers(
-        frozenset({OfflineTooLong.kind, ClientLost.kind, LostStorm.kind, CallsFailing.kind}),
+        frozenset({OfflineTooLong.kind, ClientLost.kind, LostStorm.kind, CallsFailing.kind, AppSilent.kind}),
         states.SUPPRESSED_STORM,
         whole_app=True,
     )

@@ -6,6 +6,7 @@ from typing import Final
 
 from sidecar.domain.alerts import alert as states
 from sidecar.domain.alerts.opening import Covers
+from sidecar.domain.alerts.rules.app_silent import AppSilent
 from sidecar.domain.alerts.rules.base_rule import Change
 from sidecar.domain.alerts.rules.calls_failing import CallsFailing
 from sidecar.domain.alerts.rules.client_lost import ClientLost
@@ -36,7 +37,7 @@ class ReconnectStorm(StormRule[StormThresholds]):
         Sentence("advice.sdk_reconnects", "The SDK reconnects by itself."),
     )
     covers = Covers(
-        frozenset({OfflineTooLong.kind, ClientLost.kind, LostStorm.kind, CallsFailing.kind}),
+        frozenset({OfflineTooLong.kind, ClientLost.kind, LostStorm.kind, CallsFailing.kind, AppSilent.kind}),
         states.SUPPRESSED_STORM,
         whole_app=True,
     )
