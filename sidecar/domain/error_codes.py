@@ -14,11 +14,17 @@ TOO_FREQUENT: Final = 6_000_004
 TOO_OFTEN: Final = frozenset({TOO_FREQUENT, 6_000_005, 6_000_006})
 NO_NETWORK: Final = 6_000_104
 NO_ANSWER: Final = 6_000_105
+NETWORK: Final = frozenset({NO_NETWORK, NO_ANSWER})
+TOKEN_EXPIRED: Final = 6_000_106
+ALREADY_LOGGED_IN: Final = 6_000_111
 NOT_LOGGED_IN: Final = 6_000_121
 # The users of the app's plan are used up, for the day or the month: another login cannot help.
-PLAN_USED_UP: Final = frozenset({6_000_015, 6_000_016})
+PLAN_OF_DAY: Final = 6_000_015
+PLAN_OF_MONTH: Final = 6_000_016
+PLAN_USED_UP: Final = frozenset({PLAN_OF_DAY, PLAN_OF_MONTH})
 
 CODES: Final = {
+    6_000_003: Sentence("code.6000003", "bad AppID"),
     6_000_004: Sentence("code.6000004", "called too often"),
     6_000_005: Sentence("code.6000005", "called too often"),
     6_000_006: Sentence("code.6000006", "called too often"),

@@ -13,6 +13,7 @@ import msgspec
 
 from sidecar.domain.lease import LeaseTime
 from sidecar.domain.status import NOT_LOGGED_IN, OFFLINE, ONLINE, Status
+from sidecar.domain.texts import Sentence
 from sidecar.domain.units import HOUR_US
 
 LOGGED_OUT: Final = "logged_out"
@@ -109,15 +110,30 @@ def differ(client: Status, server: ServerStatus) -> bool:
     return (client == ONLINE) != (server == ONLINE)
 
 
-_REASONS: Final[dict[tuple[Status, ServerStatus], str]] = {
-    (ONLINE, OFFLINE): "A device says that it is connected, but ZEGO's server has lost its heartbeats.",
-    (ONLINE, LOGGED_OUT): "A device says that it is connected, but ZEGO's server has seen the user log out.",
-    (ONLINE, UNKNOWN): "A device says that it is connected, but ZEGO's server knows of no login by this user.",
-    (OFFLINE, ONLINE): "The devices that report here are reconnecting, but ZEGO's server has the user connected: "
-    "there may be another device without the tap.",
-    (NOT_LOGGED_IN, ONLINE): "No device that reports here is logged in, but ZEGO's server has the user connected: "
-    "there may be another device without the tap, or reports that never arrived.",
+REASONS: Final[dict[tuple[Status, ServerStatus], Sentence]] = {
+    (ONLINE, OFFLINE): Sentence(
+        "disagreement.online_offline", "A device says that it is connected, but ZEGO's server has lost its heartbeats"
+    ),
+    (ONLINE, LOGGED_OUT): Sentence(
+        "disagreement.online_logged_out",
+        "A device says that it is connected, but ZEGO's server has seen the user log out",
+    ),
+    (ONLINE, UNKNOWN): Sentence(
+        "disagreement.online_unknown",
+        "A device says that it is connected, but ZEGO's server knows of no login by this user",
+    ),
+    (OFFLINE, ONLINE): Sentence(
+        "disagreement.offline_online",
+        "The devices that report here are reconnecting, but ZEGO's server has the user connected: there may be another "
+        "device without the tap",
+    ),
+    (NOT_LOGGED_IN, ONLINE): Sentence(
+        "disagreement.not_logged_in_online",
+        "No device that reports here is logged in, but ZEGO's server has the user connected: there may be another "
+        "device without the tap, or reports that never arrived",
+    ),
 }
+"""What devices and server report where they differ."""
 _SILENT: Final = " The device has been silent for longer than its lease, so the server is probably right."
 
 
@@ -138,5 +154,5 @@ def disagreement(
         return None
     if not time.is_past(since_us + lease_us, begun_us=since_us):
         return None
-    reason = _REASONS[client, server.status] + (_SILENT if unconfirmed and client == ONLINE else "")
+    reason = f"{REASONS[client, server.status]()}." + (_SILENT if unconfirmed and client == ONLINE else "")
     return Disagreement(since_us=since_us, client=client, server=server.status, reason=reason)

@@ -25,10 +25,11 @@ class Device(msgspec.Struct, frozen=True):
 
     @property
     def text(self) -> Text | str:
-        """``Android (pixel-7)``, or less where less is known."""
-        if self.platform and self.device_id:
-            return _DEVICE(platform=self.platform, device_id=self.device_id)
-        return self.platform or self.device_id or UNNAMED()
+        """``Android (pixel-7)``, or less where less is known; each part cut to what fits a sentence."""
+        platform, device_id = (cut(one or "", _LONGEST_NAME) for one in (self.platform, self.device_id))
+        if platform and device_id:
+            return _DEVICE(platform=platform, device_id=device_id)
+        return platform or device_id or UNNAMED()
 
 
 def device_of(event: Event) -> Device:

@@ -11,21 +11,39 @@ from typing import Final
 from sidecar.domain.alerts.alert import SEVERITIES
 from sidecar.domain.findings.called_before_connected import CalledBeforeConnected
 from sidecar.domain.findings.calls_failing import CallsFailing
+from sidecar.domain.findings.clock_wrong import ClockWrong
 from sidecar.domain.findings.duplicate_login_calls import DuplicateLoginCalls
 from sidecar.domain.findings.finding import Check, Finding, FindingKind
 from sidecar.domain.findings.kicked_by_other_device import KickedByOtherDevice
 from sidecar.domain.findings.life import Life
+from sidecar.domain.findings.login_refused import LoginRefused
+from sidecar.domain.findings.never_logged_in import NeverLoggedIn
+from sidecar.domain.findings.old_sdk import OldSdk
+from sidecar.domain.findings.part_of_storm import PartOfStorm
+from sidecar.domain.findings.plan_limit import PlanLimit
+from sidecar.domain.findings.server_disagrees import ServerDisagrees
+from sidecar.domain.findings.silent_device import SilentDevice
 from sidecar.domain.findings.token_expired import TokenExpired
 from sidecar.domain.findings.token_not_renewed import TokenNotRenewed
+from sidecar.domain.findings.unstable_network import UnstableNetwork
 
 # Of one severity, the first here comes first: a cause before what follows from it.
 CHECKS: Final[tuple[type[Check], ...]] = (
+    PartOfStorm,
+    PlanLimit,
+    ClockWrong,
+    LoginRefused,
     KickedByOtherDevice,
     TokenNotRenewed,
     TokenExpired,
+    NeverLoggedIn,
+    UnstableNetwork,
     CallsFailing,
     CalledBeforeConnected,
     DuplicateLoginCalls,
+    SilentDevice,
+    ServerDisagrees,
+    OldSdk,
 )
 KINDS: Final[dict[FindingKind, type[Check]]] = {check.kind: check for check in CHECKS}
 

@@ -12,6 +12,7 @@ from sidecar.domain.findings import sources
 from sidecar.domain.findings.finding import Check, Finding
 from sidecar.domain.findings.life import Life
 from sidecar.domain.findings.refused_calls import RefusedCall, call_name, code_of, counted
+from sidecar.domain.findings.refused_logins import is_of_login, is_of_plan
 from sidecar.domain.texts import Sentence, Text, duration
 
 FAILED_ONCE: Final = Sentence("finding.call_failed", "%(call)s failed with %(code)s")
@@ -70,8 +71,8 @@ class CallsFailing(Check):
     types = frozenset({API_ERROR})
     evidence = Sentence(
         "finding.calls_failing.evidence",
-        "Calls that the SDK refused, as api_error reports them; but for those that came before the login was finished, "
-        "or after it was ended by a kick or an expired token.",
+        "Calls that the SDK refused, as api_error reports them; but for login, those that the plan refused, and those "
+        "before the login was finished or after a kick or an expired token ended it.",
     )
     threshold = Sentence("finding.calls_failing.threshold", "One (info); three or more (warning).")
     lifetime = Sentence("finding.calls_failing.lifetime", "Until the last one is 30 minutes old.")
@@ -108,5 +109,7 @@ class CallsFailing(Check):
 
 def is_explained(refused: RefusedCall) -> bool:
     """Whether it is evidence of another finding."""
+    if is_of_login(refused.call) or is_of_plan(refused.call):
+        return True
     by = refused.ended_by
     return refused.is_early or (by is not None and not _EXPLAINED_BY.isdisjoint({by.connection_event, by.type}))

@@ -5,7 +5,7 @@ Pure: a check sees a :class:`~sidecar.domain.findings.life.Life` and nothing els
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar, Final
 
 import msgspec
@@ -69,22 +69,24 @@ class Check:
     def found(
         cls,
         summary: Text,
-        evidence: Sequence[Event],
+        evidence: Iterable[Event],
         *,
         say: Text | None = None,
         advice: Iterable[Text] | None = None,
         severity: Severity | None = None,
         since_us: int | None = None,
     ) -> Finding:
-        """A finding of this kind. ``evidence`` is in the order of the moments, and not empty without ``since_us``."""
+        """A finding of this kind. ``evidence`` is in any order, and not empty without ``since_us``."""
+        by_id = {one.id: one for one in evidence}
+        ordered = sorted(by_id.values(), key=lambda one: (one.moment_us, one.seq, one.id))
         return Finding(
             kind=cls.kind,
             severity=severity or cls.severity,
             summary=summary,
             say=say or cls.say(),
             advice=tuple(one() for one in cls.advice) if advice is None else tuple(advice),
-            since_us=evidence[0].moment_us if since_us is None else since_us,
-            events=tuple(one.id for one in evidence[-EVENTS_NAMED:]),
+            since_us=ordered[0].moment_us if since_us is None else since_us,
+            events=tuple(one.id for one in ordered[-EVENTS_NAMED:]),
         )
 
     @classmethod
@@ -101,7 +103,7 @@ class Check:
         since_us: int | None = None,
     ) -> Finding | None:
         """A finding of this kind from evidence in any order; None if all of it is old, and its cause does not last."""
-        ordered = sorted(evidence, key=lambda event: (event.moment_us, event.seq, event.id))
-        if not is_lasting and ordered[-1].moment_us <= life.now_us - HOLDS_US:
+        own = list(evidence)
+        if not is_lasting and max(event.moment_us for event in own) <= life.now_us - HOLDS_US:
             return None
-        return cls.found(summary, ordered, say=say, advice=advice, severity=severity, since_us=since_us)
+        return cls.found(summary, own, say=say, advice=advice, severity=severity, since_us=since_us)

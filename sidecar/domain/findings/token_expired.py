@@ -12,6 +12,7 @@ from sidecar.domain.events import API_ERROR, CONNECTION_STATE_CHANGED, TOKEN_WIL
 from sidecar.domain.findings import login_end, sources
 from sidecar.domain.findings.finding import Check, Finding
 from sidecar.domain.findings.life import Life
+from sidecar.domain.findings.refused_logins import refused_as_expired
 from sidecar.domain.findings.token_endings import endings
 from sidecar.domain.findings.token_not_renewed import SAY_AGAIN
 from sidecar.domain.texts import Sentence
@@ -55,8 +56,8 @@ class TokenExpired(Check):
     def find(cls, life: Life) -> Finding | None:
         """The last token that expired so."""
         ending = next((one for one in reversed(endings(life)) if one.expired and not one.could_be_renewed), None)
-        if ending is None or ending.expired is None:
-            return None
+        if ending is None or ending.expired is None or refused_as_expired(life):
+            return None  # or login_refused says it
         after = login_end.aftermath(life, ending.expired)
         summary = (TOKEN_EXPIRED if ending.warned is None else TOKEN_WAS_OLD)(who=user_name(life.user_id))
         return cls.found_while_it_holds(

@@ -46,4 +46,4 @@ def test_it_holds_for_half_an_hour() -> None:
     device = Device()
     events = [device.login(0), device.login(100)]
     assert again(1_899, events).events == ids(*events)
-    assert not found(1_900, events)
+    assert [finding.kind for finding in found(1_900, events)] == ["never_logged_in"]

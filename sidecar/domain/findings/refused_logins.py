@@ -1,0 +1,82 @@
+"""The logins that failed, and whether the user has connected since."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from sidecar.domain import error_codes
+from sidecar.domain.events import API_ERROR, CONNECTION_STATE_CHANGED, LOGIN, LOGIN_RESULT, Event
+from sidecar.domain.findings.life import Life
+from sidecar.domain.sdk_words import CONNECTED, DISCONNECTED, LOGIN_INTERRUPTED
+from sidecar.domain.status import NOT_LOGGED_IN
+from sidecar.domain.units import SECOND_US
+
+# Reports of one failure (the result, the error of the call, the callback) are this close to each other.
+_SAME_FAILURE_US: Final = 10 * SECOND_US
+
+
+def code_of(event: Event) -> int | None:
+    """The code of a result or an error; None for none that is a number."""
+    return error_codes.number(event.details.get("code"))
+
+
+def failed_logins(life: Life) -> list[Event]:
+    """The logins that failed, one event each, in the order of the moments.
+
+    The callback DISCONNECTED / LOGIN_INTERRUPTED counts only where no code was reported with it. 6000111 on a device
+    that is logged in as this user is a second call, and no failure.
+    """
+    results = [event for event in life.events if event.type == LOGIN_RESULT and _failed(life, event)]
+    errors = [event for event in life.events if is_of_login(event) and _failed(life, event)]
+    coded = results + [event for event in errors if not is_near(event, results)]
+    refused = [event for event in life.events if is_refusal(event) and not is_near(event, coded)]
+    return sorted(coded + refused, key=lambda event: (event.moment_us, event.seq, event.id))
+
+
+def is_refusal(event: Event) -> bool:
+    """Whether it is the callback of a login that was refused, and not by the network."""
+    return (
+        event.type == CONNECTION_STATE_CHANGED
+        and event.connection_state == DISCONNECTED
+        and event.connection_event == LOGIN_INTERRUPTED
+    )
+
+
+def connected_after(life: Life, event: Event) -> bool:
+    """Whether any device of the user has connected after ``event``."""
+    return any(
+        one.order > event.order if one.client_id == event.client_id else one.moment_us > event.moment_us
+        for one in life.events
+        if one.type == CONNECTION_STATE_CHANGED and one.connection_state == CONNECTED
+    )
+
+
+def is_of_login(event: Event) -> bool:
+    """Whether it is the error of a call of login."""
+    return event.type == API_ERROR and event.details.get("method") == LOGIN
+
+
+def is_of_plan(event: Event) -> bool:
+    """Whether the plan refused a call."""
+    return code_of(event) in error_codes.PLAN_USED_UP
+
+
+def refused_as_expired(life: Life) -> bool:
+    """Whether the user's newest login was refused because its token had expired."""
+    failed = failed_logins(life)
+    return bool(failed) and code_of(failed[-1]) == error_codes.TOKEN_EXPIRED and not connected_after(life, failed[-1])
+
+
+def _failed(life: Life, event: Event) -> bool:
+    code = code_of(event)
+    if code == error_codes.ALREADY_LOGGED_IN:
+        return life.status_of(event.client_id) == NOT_LOGGED_IN
+    return code != 0
+
+
+def is_near(event: Event, others: Iterable[Event]) -> bool:
+    """Whether one of ``others`` reports the same failure of the same device."""
+    return any(
+        one.client_id == event.client_id and abs(one.moment_us - event.moment_us) <= _SAME_FAILURE_US for one in others
+    )

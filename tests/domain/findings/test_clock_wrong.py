@@ -1,0 +1,87 @@
+"""A device whose clock is off by more than a minute is a finding, and first where it explains an expired token."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sidecar.domain.events import LOGIN_RESULT, TOKEN_WILL_EXPIRE, Event
+from sidecar.domain.findings import Finding, Life
+from sidecar.domain.findings.clock_wrong import ClockWrong
+from sidecar.domain.units import DAY_US, SECOND_US
+from tests.support.events import BEGIN_US, Phone
+
+YEAR = 365 * DAY_US
+
+
+def found(at: float, *events: Event) -> Finding | None:
+    return ClockWrong.find(Life.of(BEGIN_US + int(at * SECOND_US), "alice", events))
+
+
+def off(us: int, at: float = 0) -> dict[str, Any]:
+    """The fields of an event at ``at`` whose sender's clock is off."""
+    moment_us = BEGIN_US + int(at * SECOND_US)
+    return {"occurred_at_us": moment_us + us, "moment_us": moment_us, "received_at_us": moment_us}
+
+
+@pytest.mark.parametrize(
+    ("off_us", "summary"),
+    [
+        (YEAR, "The clock of Android (p) is 365 d ahead"),
+        (-YEAR, "The clock of Android (p) is 365 d behind"),
+        (61 * SECOND_US, "The clock of Android (p) is 61 s ahead"),
+        (60 * SECOND_US, None),
+        (-60 * SECOND_US, None),
+    ],
+)
+def test_how_far_it_is_off(off_us: int, summary: str | None) -> None:
+    phone = Phone("alice")
+    finding = found(5, phone.says("CONNECTED", "SUCCESS", 0, platform="Android", device_id="p", **off(off_us)))
+    assert (None if finding is None else str(finding.summary)) == summary
+    assert finding is None or (finding.severity, "automatic" in str(finding.say)) == ("info", True)
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        {"connection_state": "DISCONNECTED", "connection_event": "TOKEN_EXPIRED", "type": "connection_state_changed"},
+        {"type": TOKEN_WILL_EXPIRE, "details": {"second": -5}},
+        {"type": LOGIN_RESULT, "details": {"code": 6_000_106}},
+        {"type": LOGIN_RESULT, "details": {"code": 6_000_108}},
+    ],
+)
+def test_with_an_expired_token_it_is_the_cause(trouble: dict[str, Any]) -> None:
+    phone = Phone("alice")
+    first = phone.event(trouble["type"], 0, **off(YEAR), **{k: v for k, v in trouble.items() if k != "type"})
+    finding = found(60, first, later := phone.says("CONNECTED", "SUCCESS", 5, **off(YEAR, 5)))
+    assert finding is not None
+    assert finding.severity == "critical"
+    assert finding.events == (first.id, later.id)
+    assert str(finding.summary) == "The clock of Web is 365 d ahead: to it the token looks expired or not valid"
+    # The trouble of another device is not explained by it.
+    other = Phone("alice", "other").event(trouble["type"], 0, **{k: v for k, v in trouble.items() if k != "type"})
+    finding = found(60, other, later)
+    assert finding is not None
+    assert finding.severity == "info"
+
+
+def test_it_holds_while_the_device_is_live_or_was_heard_lately() -> None:
+    phone = Phone("alice")
+    online = phone.says("CONNECTED", "SUCCESS", 0, **off(YEAR))
+    assert found(86_400, online) is not None
+    ended = phone.says("DISCONNECTED", "SUCCESS", 60, **off(YEAR, 60))
+    assert found(60 + 1_799, online, ended) is not None
+    assert found(60 + 1_800, online, ended) is None
+
+
+def test_a_clock_that_was_set_right_is_no_finding() -> None:
+    phone, page = Phone("alice"), Phone("alice", "page")
+    wrong = phone.says("CONNECTED", "SUCCESS", 0, device_id="p", **off(YEAR))
+    assert found(60, wrong, phone.says("RECONNECTING", "LOGIN_INTERRUPTED", 9)) is None
+    assert found(60, wrong, page.says("CONNECTED", "SUCCESS", 9, device_id="p")) is None
+    assert found(60, wrong, page.says("CONNECTED", "SUCCESS", 9, device_id="q")) is not None
+
+
+def test_the_clock_of_the_server_is_not_the_devices() -> None:
+    assert found(5, Phone("alice").event("server_user_action", 0, **off(YEAR))) is None
