@@ -8,10 +8,11 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.demo.personas import device, people
+from sidecar.demo.devices import device
 from sidecar.domain import sdk_words
 from sidecar.domain.units import HOUR_US, SECOND_US
 from sidecar.sdk.recording.recorder import uuid7
@@ -180,13 +181,53 @@ def test_ids_are_version_7_and_begin_with_the_time(at_ms: int, seed: int) -> Non
     assert UUID(str(made)) == made
 
 
-def test_within_three_seconds_the_demo_shows_every_status() -> None:
-    users = people(200, start_us=START_US, rng=Random(3), with_alice=True)  # noqa: S311 - same
-    last: dict[str, str] = {}
-    for user in users:
-        for event in user.advance(START_US + 3 * SECOND_US):
-            if event["type"] == "connection_state_changed":
-                last[event["user_id"]] = _moves([event])[0][0]
-    assert len(users) == 200
-    assert {"alice", "bob", "carol", "dave"} <= set(last)
-    assert {sdk_words.CONNECTED, sdk_words.RECONNECTING, sdk_words.DISCONNECTED} <= set(last.values())
+def test_a_silent_socket_fails_calls_after_six_seconds_without_a_callback() -> None:
+    client = _client(msgspec.structs.replace(STEADY, unanswered=False))
+    _lived(client, START_US + SECOND_US)
+    client.behave(msgspec.structs.replace(STEADY, unanswered=True), START_US + SECOND_US)
+    client.call(START_US + 10 * SECOND_US)
+    (failed,) = [event for event in _lived(client, START_US + 16 * SECOND_US) if event["type"] != "heartbeat"]
+    assert (failed["type"], failed["code"]) == ("api_error", 6_000_105)
+    assert _at_us(failed) - START_US == 16 * SECOND_US
+    assert client.state == sdk_words.CONNECTED
+
+
+def test_a_login_over_a_silent_socket_is_pending_for_ever() -> None:
+    client = _client(msgspec.structs.replace(STEADY, unanswered=True))
+    assert [event["type"] for event in _lived(client)] == ["login", "connection_state_changed"]
+    assert client.state == sdk_words.CONNECTING
+
+
+def test_a_phone_that_sleeps_says_that_it_lives_and_then_nothing() -> None:
+    client = _client(msgspec.structs.replace(RESTLESS, stays=None, token_lives=9e5, refused=0.0))
+    _lived(client, START_US + 5 * SECOND_US)
+    client.suspend(START_US + 6 * SECOND_US)
+    assert [event["type"] for event in _lived(client, START_US + 6 * SECOND_US)][-1] == "heartbeat"
+    assert _lived(client) == []
+
+
+def test_a_network_is_lost_for_as_long_as_wanted() -> None:
+    client = _client(STEADY)
+    _lived(client, START_US + SECOND_US)
+    client.lose_network(START_US + 10 * SECOND_US, 100.0)
+    lost, *_, back = [event for event in _lived(client) if event["type"] == "connection_state_changed"]
+    assert _at_us(lost) == START_US + 10 * SECOND_US
+    # It is noticed at the next retry.
+    assert 100 * SECOND_US <= _at_us(back) - _at_us(lost) <= 132 * SECOND_US
+
+
+def test_a_client_behaves_otherwise_from_then_on() -> None:
+    client = _client(STEADY)
+    assert len(_lived(client, START_US + HOUR_US)) > 0
+    client.behave(msgspec.structs.replace(RESTLESS, token_lives=9e5), START_US + HOUR_US)
+    assert {"api_error", "logout"} & {event["type"] for event in _lived(client, START_US + 2 * HOUR_US)}
+    client.behave(msgspec.structs.replace(STEADY, first_login=None), START_US + 2 * HOUR_US)
+    _lived(client, START_US + 3 * HOUR_US)
+    assert {event["type"] for event in _lived(client, START_US + 9 * HOUR_US)} <= {"heartbeat"}
+
+
+def test_a_login_is_refused_with_the_code_that_is_given() -> None:
+    refused = msgspec.structs.replace(STEADY, away=None, refused=1.0, refusal=(6_000_015, "used up"))
+    events = _lived(_client(refused))
+    assert [event["code"] for event in events if event["type"] == "login_result"] == [6_000_015]
+    assert _moves(events)[-1] == (sdk_words.DISCONNECTED, sdk_words.LOGIN_INTERRUPTED)

@@ -33,9 +33,10 @@ HEARTBEAT_S: Final = 15  # until the server requests another interval
 class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
     """The behaviour of a client; times in seconds, None for never.
 
-    ``outage_every``, ``stays`` (logged in) and ``away`` are means of exponential distributions; ``outage_lasts`` is a
-    range. The ``first_`` ones happen once, that long after the start or the first login. ``gives_up``: how long it
-    reconnects before LOGIN_TIMEOUT (SDKs before 2.9.0 gave up after five minutes).
+    ``outage_every``, ``stays`` (logged in), ``away`` and ``calls_every`` are means of exponential distributions;
+    ``outage_lasts`` is a range. The ``first_`` ones happen once, that long after the start or the first login.
+    ``gives_up``: how long it reconnects before LOGIN_TIMEOUT (SDKs before 2.9.0 gave up after five minutes).
+    ``refused`` is the share of logins that the server answers with ``refusal``. ``unanswered``: calls get no answer.
     """
 
     first_login: float | None = 0.0
@@ -44,11 +45,14 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
     outage_every: float | None = 180.0
     outage_lasts: tuple[float, float] = (1.0, 45.0)
     stays: float | None = 600.0
-    away: float = 30.0
+    away: float | None = 30.0
     token_lives: float = 86_400.0
     renews: bool = True
     refused: float = 0.0
+    refusal: tuple[int, str] = (zim.TOKEN_EXPIRED, "token expired")
     gives_up: float | None = None
+    calls_every: float | None = None
+    unanswered: bool = False
 
 
 class SimulatedClient:
@@ -65,8 +69,7 @@ class SimulatedClient:
         self._out: list[WireEvent] = []
         self._recorder = Recorder(app_id=app_id, device=device, at_us=start_us, rng=rng, emit=self._out.append)
         self._sdk = SimulatedSdk(rng=rng, emit=self._on_output)
-        self._sdk.gives_up_s = behaviour.gives_up
-        self._first = {"outage": behaviour.first_outage, "logout": behaviour.first_logout}
+        self._outage_lasts_s: float | None = None
         self.logged_in = False
         self._heartbeat_after_s: int = HEARTBEAT_S
         self._timers: dict[str, int] = {}
@@ -76,9 +79,11 @@ class SimulatedClient:
             "return": self._restore_network,
             "logout": lambda at_us: self._call(at_us, "logout"),
             "renew": lambda at_us: self._call(at_us, "renewToken", self._token(at_us)),
-            "call": lambda at_us: self._call(at_us, "sendMessage"),
+            "call": self._send,
             "heartbeat": self._heartbeat,
+            "sleep": self._sleep,
         }
+        self._take_on(behaviour)
         if behaviour.first_login is not None:
             self._at("login", start_us, behaviour.first_login)
 
@@ -86,6 +91,11 @@ class SimulatedClient:
     def state(self) -> str:
         """The SDK's connection state."""
         return self._sdk.state
+
+    @property
+    def behaviour(self) -> Behaviour:
+        """How it behaves now."""
+        return self._behaviour
 
     @property
     def due_us(self) -> int | None:
@@ -114,10 +124,29 @@ class SimulatedClient:
             if "heartbeat" in self._timers:
                 self._beat_again(at_us)
 
+    def behave(self, behaviour: Behaviour, at_us: int) -> None:
+        """Behaves so from now on. A client that is logged out logs in after ``first_login``."""
+        self._take_on(behaviour)
+        for name in ("outage", "logout", "call"):
+            self._timers.pop(name, None)
+        if not self.logged_in:
+            self._timers.pop("login", None)
+            if behaviour.first_login is not None:
+                self._at("login", at_us, behaviour.first_login)
+            return
+        self._at_random("logout", at_us, behaviour.stays)
+        if self.state == sdk_words.CONNECTED:
+            self._at_random("outage", at_us, behaviour.outage_every)
+            self._at_random("call", at_us, behaviour.calls_every)
+
     def log_in(self, at_us: int) -> None:
         """Calls ``login``, unless it is logged in."""
         if not self.logged_in:
             self._timers["login"] = at_us
+
+    def log_in_again(self, at_us: int) -> None:
+        """Calls ``login`` whether it is logged in or not."""
+        self._timers["login"] = at_us
 
     def log_out(self, at_us: int) -> None:
         """Calls ``logout``, if it is logged in."""
@@ -129,10 +158,25 @@ class SimulatedClient:
         text = '{"reason":1,"message":"the user logged in on another device"}'
         self._sdk.kick_out(at_us, text if self.device.as_integers else "Kicked out with102005")
 
-    def lose_network(self, at_us: int) -> None:
-        """Loses the network, if it is connected."""
+    def lose_network(self, at_us: int, lasts_s: float | None = None) -> None:
+        """Loses the network, if it is connected, for ``lasts_s`` seconds."""
         if self.state == sdk_words.CONNECTED:
+            self._outage_lasts_s = lasts_s
             self._timers["outage"] = at_us
+
+    def call(self, at_us: int) -> None:
+        """Sends a message, whether it is logged in or not."""
+        self._timers["call"] = at_us
+
+    def suspend(self, at_us: int) -> None:
+        """The phone sleeps: a last heartbeat, and then neither a callback nor a call until it behaves otherwise."""
+        self._timers["sleep"] = at_us
+
+    def _take_on(self, behaviour: Behaviour) -> None:
+        self._behaviour = behaviour
+        self._first = {"outage": behaviour.first_outage, "logout": behaviour.first_logout}
+        self._sdk.gives_up_s = behaviour.gives_up
+        self._sdk.socket_is_silent = behaviour.unanswered
 
     def _at(self, name: str, now_us: int, after_s: float) -> None:
         self._timers[name] = now_us + round(after_s * SECOND_US)
@@ -157,20 +201,30 @@ class SimulatedClient:
 
     def _log_in(self, at_us: int) -> None:
         refused = self._rng.random() < self._behaviour.refused
-        self._sdk.refusal = ZimError(zim.TOKEN_EXPIRED, "token expired") if refused else None
+        self._sdk.refusal = ZimError(*self._behaviour.refusal) if refused else None
         self.logged_in = True
         self._call(at_us, "login", self.user_id, msgspec.to_builtins(LoginConfig(token=self._token(at_us))))
 
     def _lose_network(self, at_us: int) -> None:
         self._sdk.lose_network(at_us)
-        self._at("return", at_us, self._rng.uniform(*self._behaviour.outage_lasts))
+        lasts_s, self._outage_lasts_s = self._outage_lasts_s, None
+        self._at("return", at_us, self._rng.uniform(*self._behaviour.outage_lasts) if lasts_s is None else lasts_s)
 
     def _restore_network(self, _at_us: int) -> None:
         self._sdk.network = True
 
+    def _send(self, at_us: int) -> None:
+        self._call(at_us, "sendMessage")
+        self._at_random("call", at_us, self._behaviour.calls_every)
+
     def _heartbeat(self, at_us: int) -> None:
         self._recorder.heartbeat(at_us)
         self._beat_again(at_us)
+
+    def _sleep(self, at_us: int) -> None:
+        self._recorder.heartbeat(at_us)
+        self._timers.clear()
+        self._sdk.suspend()
 
     def _beat_again(self, at_us: int) -> None:
         self._at("heartbeat", at_us, self._heartbeat_after_s * self._rng.uniform(0.8, 1))
@@ -180,6 +234,7 @@ class SimulatedClient:
             self._recorder.connection_state_changed(at_us, output)
             if self.state == sdk_words.CONNECTED:
                 self._at_random("outage", at_us, self._behaviour.outage_every)
+                self._at_random("call", at_us, self._behaviour.calls_every)
             elif self.state == sdk_words.DISCONNECTED:
                 self._logged_out(at_us, sdk_words.EVENTS[output.event])
         elif isinstance(output, TokenWillExpire):
@@ -201,7 +256,8 @@ class SimulatedClient:
         self.logged_in = False
         self._sdk.network = True
         self._timers.clear()
-        self._at("login", at_us, 3 + self._drawn(self._behaviour.away))
+        if self._behaviour.away is not None:
+            self._at("login", at_us, 3 + self._drawn(self._behaviour.away))
         if event in sdk_words.ENDS_LOGIN:
             self._at("call", at_us, self._rng.uniform(0.5, 2))
 

@@ -33,6 +33,7 @@ Output = ConnectionStateChanged | TokenWillExpire | CallEnded
 FIRST_RETRY_S: Final = (0.5, 2.0)
 RETRY_GAPS_S: Final = (2, 2, 4, 4, 8, 8, 16, 16, 32)
 LOGIN_S: Final = (0.05, 0.4)
+ANSWER_TIMEOUT_S: Final = 6
 WILL_EXPIRE_S: Final = 30
 EXPIRES_EARLY_S: Final = 2
 RENEW_GAP_US: Final = 500_000
@@ -84,7 +85,7 @@ class SimulatedSdk:
 
     ``network``: whether the servers can be reached; a loss takes effect by :meth:`lose_network`, a return at the next
     retry. ``refusal``: the server's answer to a login. ``gives_up_s``: how long it reconnects before LOGIN_TIMEOUT;
-    None: for ever, as SDKs do since 2.9.0.
+    None: for ever, as SDKs do since 2.9.0. ``socket_is_silent``: calls get no answer, and no callback tells.
     """
 
     def __init__(self, *, rng: Random, emit: Callable[[int, Output], None], network: bool = True) -> None:
@@ -92,11 +93,13 @@ class SimulatedSdk:
         self.network = network
         self.refusal: ZimError | None = None
         self.gives_up_s: float | None = None
+        self.socket_is_silent = False
         self._rng = rng
         self._emit = emit
         self._user: object = None  # of the current login, pending or complete
         self._logged_in = False
         self._logins: list[Call] = []  # pending
+        self._unanswered: list[Call] = []
         self._retries = 0
         self._reconnecting_since_us = 0
         self._token_expires_us = 0
@@ -107,6 +110,7 @@ class SimulatedSdk:
             "answer": self._server_answers,
             "offline": self._enter_offline,
             "retry": self._retry,
+            "answer_timeout": self._time_out,
             "will_expire": self._token_will_expire,
             "expired": self._token_expired,
         }
@@ -139,6 +143,9 @@ class SimulatedSdk:
             self._renew(at_us, call)
         elif self.state != sdk_words.CONNECTED or not self.network:
             self._answer(at_us, call, zim.NETWORK_ERROR, f"{call.method}: Network error.")
+        elif self.socket_is_silent:
+            self._unanswered.append(call)
+            self._at("answer_timeout", at_us, ANSWER_TIMEOUT_S)
         else:
             self._answer(at_us, call)
 
@@ -152,6 +159,15 @@ class SimulatedSdk:
         """Ends this login as the server does when the user logs in on another device."""
         if self._user is not None:
             self._end(at_us, sdk_words.KICKED_OUT, extended_data)
+
+    def suspend(self) -> None:
+        """The process is suspended: nothing is due any more, and the server notices nothing."""
+        self._timers.clear()
+
+    def _time_out(self, at_us: int) -> None:
+        calls, self._unanswered = self._unanswered, []
+        for call in calls:
+            self._answer(at_us, call, zim.ANSWER_TIMEOUT, f"{call.method}: Response timeout.")
 
     def _at(self, name: str, now_us: int, after_s: float) -> None:
         self._timers[name] = now_us + round(after_s * SECOND_US)
@@ -176,6 +192,7 @@ class SimulatedSdk:
         self._user = None
         self._logged_in = False
         self._logins.clear()
+        self._unanswered.clear()
         self._timers.clear()
 
     def _log_in(self, at_us: int, call: Call) -> None:
@@ -209,7 +226,8 @@ class SimulatedSdk:
     def _begin(self, at_us: int, *, offline: bool) -> None:
         if self.network:
             self._move(at_us, sdk_words.CONNECTING, sdk_words.ACTIVE_LOGIN)
-            self._at("answer", at_us, self._rng.uniform(*LOGIN_S))
+            if not self.socket_is_silent:  # else the login is pending for ever
+                self._at("answer", at_us, self._rng.uniform(*LOGIN_S))
         elif offline:
             self._at("offline", at_us, self._rng.uniform(*LOGIN_S))
         else:
