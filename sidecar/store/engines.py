@@ -23,7 +23,7 @@ from sidecar.store.sqlite import (
     sqlite_errors,
 )
 from sidecar.store.sqlite.sqlite_database import SqliteDatabase
-from sidecar.system.files import Files
+from sidecar.system.files import THROW_AWAY, Files
 
 
 def open_database(url: str, *, attach: bool, steady: Clock, files: Files) -> Database:
@@ -92,10 +92,8 @@ def elsewhere(url: str) -> Iterator[str]:
 def throw_away(folder: Path) -> Iterator[Database]:
     """An empty database for one run, which survives no crash."""
     path = database_file.claim(folder / "throw-away.db")
-    with contextlib.closing(SqliteDatabase(path)) as database:
+    with contextlib.closing(SqliteDatabase(path, files=THROW_AWAY)) as database:
         database.migrate()
-        with database.writes.connect() as connection:
-            connection.connection.execute("PRAGMA synchronous = OFF")
         yield database
 
 

@@ -13,7 +13,12 @@ from sidecar.clock import steady_us
 
 
 class Files(Protocol):
-    """The file system, and locks shared with other programs."""
+    """The file system, and locks shared with other programs.
+
+    ``survive_crashes``: what was committed is on the disk, and not in the system's memory alone.
+    """
+
+    survive_crashes: bool
 
     def identity(self, path: Path) -> tuple[int, int] | None:
         """Device and inode, which change when another file takes the name; None where there is none."""
@@ -36,6 +41,8 @@ class Files(Protocol):
 
 class RealFiles:
     """The files of this machine."""
+
+    survive_crashes = True
 
     def identity(self, path: Path) -> tuple[int, int] | None:
         """See :class:`Files`."""
@@ -66,4 +73,11 @@ class RealFiles:
         return steady_us()
 
 
+class ThrowAwayFiles(RealFiles):
+    """Files that are deleted at the end of the run: nothing waits for the disk."""
+
+    survive_crashes = False
+
+
 FILES: Final[Files] = RealFiles()
+THROW_AWAY: Final[Files] = ThrowAwayFiles()

@@ -70,7 +70,7 @@ def connect(
     def _set(connection: sqlite3.Connection) -> None:
         connection.isolation_level = None  # the driver's own BEGIN is deferred; ours is below
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA synchronous = {'FULL' if files.survive_crashes else 'OFF'}")
         connection.execute("PRAGMA temp_store = MEMORY")
         # Only the writer checkpoints: see care.py.
         connection.execute("PRAGMA wal_autocheckpoint = 0")
