@@ -33,15 +33,16 @@ def serve(config: Path | None, database_url: str | None, host: str | None, port:
 @click.command("demo")
 @click.option("--port", type=int, help="Port to listen on; default 8790, 0 for any free one.")
 @click.option("--users", type=click.IntRange(0, 5_000), default=200, show_default=True, help="How many users.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Another number is another day.")
 @click.option("--sdk/--no-sdk", "with_sdk", default=True, help="Run the real Web SDK for alice, if Node.js is there.")
-def demo_(port: int | None, users: int, *, with_sdk: bool) -> None:
-    """Serve a throw-away database with a simulated fleet of clients."""
+def demo_(port: int | None, users: int, seed: int, *, with_sdk: bool) -> None:
+    """Serve a throw-away database with a made-up day and a live, simulated fleet of clients."""
     # No other command needs the fleet in memory.
     from sidecar import demo  # noqa: PLC0415
 
     loaded = demo.settings(os.environ, port=port)
     logs.configure(loaded.settings.logs)
-    lifecycle.run(demo.live(loaded, users=users, with_sdk=with_sdk, environ=os.environ, say=click.echo))
+    lifecycle.run(demo.live(loaded, users=users, seed=seed, with_sdk=with_sdk, environ=os.environ, say=click.echo))
 
 
 @click.command("check-config")

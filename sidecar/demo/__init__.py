@@ -1,4 +1,4 @@
-"""``zimwatch demo``: the server on a throw-away database, with a simulated fleet of clients."""
+"""``zimwatch demo``: the server on a throw-away database, with a made-up day in it and a simulated fleet of clients."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ import msgspec
 from sidecar import app, lifecycle
 from sidecar.alerting.receivers import RECEIVER_SETTINGS
 from sidecar.clock import now_us
-from sidecar.demo import fleet, personas, real_sdk
+from sidecar.demo import fleet, history, personas, real_sdk
+from sidecar.demo.day import day
+from sidecar.demo.devices import APP_ID
+from sidecar.demo.person import Person
 from sidecar.sdk import SdkUnavailableError
-from sidecar.sdk.simulator.simulated_app import SimulatedUser
 from sidecar.settings import DatabaseSettings, Loaded, load
+from sidecar.system.files import THROW_AWAY
 
 Say = Callable[[str], None]
 
@@ -31,18 +34,22 @@ def settings(environ: Mapping[str, str], *, port: int | None) -> Loaded:
     return msgspec.structs.replace(loaded, settings=msgspec.structs.replace(loaded.settings, logs=quiet))
 
 
-async def live(loaded: Loaded, *, users: int, with_sdk: bool, environ: Mapping[str, str], say: Say) -> None:
+async def live(loaded: Loaded, *, users: int, seed: int, with_sdk: bool, environ: Mapping[str, str], say: Say) -> None:
     """Serves the demo until SIGTERM or SIGINT, then deletes its database. ``say`` prints a line."""
     stop = lifecycle.stop_signal()
     with tempfile.TemporaryDirectory(prefix="zimwatch-demo-") as folder:
         database = DatabaseSettings(url=f"sqlite:///{Path(folder) / 'demo.db'}")
         own = msgspec.structs.replace(loaded, settings=msgspec.structs.replace(loaded.settings, database=database))
-        async with app.running(own.settings, environ, in_force=tuple(own.shown())) as served:
+        made = day(users - with_sdk, end_us=now_us(), seed=seed, without=[personas.REAL_USER] if with_sdk else [])
+        await history.write(made, own.settings)
+        system = app.System(files=THROW_AWAY)
+        async with app.running(own.settings, environ, system=system, in_force=tuple(own.shown())) as served:
             say(f"The dashboard is at {served.url}/ (Ctrl-C ends the demo and deletes its database)")
-            crowd = personas.people(users - with_sdk, start_us=now_us(), rng=Random(), with_alice=not with_sdk)  # noqa: S311
-            work = [asyncio.create_task(fleet.live(crowd, f"{served.url}/v1/events", clock=now_us), name="fleet")]
+            people = made.people
+            work = [asyncio.create_task(fleet.live(people, f"{served.url}/v1/events", clock=now_us), name="fleet")]
             if with_sdk:
-                work.append(asyncio.create_task(_alice(crowd, served.url, Path(folder), environ, say), name="real SDK"))
+                real = _alice(people, served.url, Path(folder), environ, say)
+                work.append(asyncio.create_task(real, name="real SDK"))
             try:
                 await _until(stop, work)
             finally:
@@ -64,12 +71,12 @@ async def _until(stop: asyncio.Event, work: Sequence[asyncio.Task[None]]) -> Non
         stopped.cancel()
 
 
-async def _alice(crowd: list[SimulatedUser], url: str, folder: Path, environ: Mapping[str, str], say: Say) -> None:
+async def _alice(people: list[Person], url: str, folder: Path, environ: Mapping[str, str], say: Say) -> None:
     """The real SDK as alice, or a simulated alice once it cannot run."""
     try:
         await real_sdk.live(
             url,
-            app_id=personas.APP_ID,
+            app_id=APP_ID,
             user_id=personas.REAL_USER,
             folder=folder / "alice",
             clock=now_us,
@@ -77,4 +84,4 @@ async def _alice(crowd: list[SimulatedUser], url: str, folder: Path, environ: Ma
         )
     except SdkUnavailableError as error:
         say(f"alice is simulated as well, because {error}.")
-        crowd.insert(0, personas.alice(now_us(), Random()))  # noqa: S311 - a simulation's chance, not a secret
+        people.append(personas.alice_from_now(now_us(), Random()))  # noqa: S311 - a simulation's chance, not a secret

@@ -1,9 +1,11 @@
-"""Runs the simulated users and sends their events to ``POST /v1/events``, like any client."""
+"""Runs the made-up users from now on, and sends their events to ``POST /v1/events``, like any client."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, Final
 
 import aiohttp
@@ -11,8 +13,10 @@ import msgspec
 import structlog
 
 from sidecar.clock import Clock
+from sidecar.demo.day import Report, reports
+from sidecar.demo.person import Person, by_own_clock
+from sidecar.domain import rfc3339
 from sidecar.sdk.recording.recorder import WireEvent
-from sidecar.sdk.simulator.simulated_app import SimulatedUser
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -21,28 +25,44 @@ BATCH_EVENTS: Final = 200
 # Events kept while Zimwatch cannot be reached; the oldest beyond that are dropped.
 QUEUED_EVENTS: Final = 20_000
 
+_OFF: Final = attrgetter("clock_off_us")
 
-async def live(users: Sequence[SimulatedUser], endpoint: str, *, clock: Clock) -> None:
+
+async def live(people: Sequence[Person], endpoint: str, *, clock: Clock) -> None:
     """Runs until cancelled. A batch without a 200 is sent again unchanged: by its ids it is stored once."""
-    queue: list[WireEvent] = []
+    queue: list[Report] = []
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session:
         while True:
             now_us = clock()
-            for user in users:
-                queue += user.advance(now_us)
-            queue.sort(key=lambda event: str(event["occurred_at"]))
+            for one in people:
+                queue += reports(one.advance(now_us), one.clock_off_us)
+            queue.sort(key=attrgetter("at_us"))
             del queue[:-QUEUED_EVENTS]
-            while queue and (answer := await _sent(session, endpoint, queue[:BATCH_EVENTS])):
+            while queue and (after_s := await _sent(session, endpoint, queue[:BATCH_EVENTS], clock)):
                 del queue[:BATCH_EVENTS]
-                for user in users:
-                    user.heartbeat_after(answer["heartbeat_after_s"], now_us)
+                for one in people:
+                    one.user.heartbeat_after(after_s, now_us)
             await asyncio.sleep(TICK_S)
 
 
-async def _sent(session: aiohttp.ClientSession, endpoint: str, batch: list[WireEvent]) -> dict[str, Any] | None:
+async def _sent(session: aiohttp.ClientSession, endpoint: str, batch: list[Report], clock: Clock) -> int | None:
+    """Sends the events of clocks that are equally wrong together; the interval of heartbeats, None for a failure."""
+    after_s = None
+    for off_us, some in groupby(sorted(batch, key=_OFF), key=_OFF):
+        events = [by_own_clock(report.event, off_us) for report in some]
+        answer = await _posted(session, endpoint, events, {"sent_at": rfc3339.text(clock() + off_us)} if off_us else {})
+        if answer is None:
+            return None
+        after_s = int(answer["heartbeat_after_s"])
+    return after_s
+
+
+async def _posted(
+    session: aiohttp.ClientSession, endpoint: str, events: list[WireEvent], query: dict[str, str]
+) -> dict[str, Any] | None:
     headers = {"Content-Type": "application/json"}
     try:
-        async with session.post(endpoint, data=msgspec.json.encode(batch), headers=headers) as answer:
+        async with session.post(endpoint, params=query, data=msgspec.json.encode(events), headers=headers) as answer:
             if answer.status == 200:  # noqa: PLR2004 - the one status of success
                 result: dict[str, Any] = await answer.json()
                 if result["rejected"]:

@@ -10,13 +10,13 @@ import sys
 import time
 from contextlib import closing
 from pathlib import Path
-from random import Random
 
 import aiohttp
 import pytest
 
 from sidecar.access.proxies import is_loopback
-from sidecar.demo.personas import people
+from sidecar.demo.day import day
+from sidecar.domain.events import HEARTBEAT
 from tests.support.process import DATABASE, serving
 
 START_US = 1_795_485_600_000_000
@@ -28,8 +28,8 @@ def _zimwatch(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 async def test_it_answers_and_stops_within_ten_seconds_with_all_it_acknowledged_on_disk(tmp_path: Path) -> None:
-    users = people(20, start_us=START_US, rng=Random(1), with_alice=True)  # noqa: S311 - a simulation's chance
-    events = [event for user in users for event in user.advance(START_US + 10_000_000)]
+    made = day(20, end_us=START_US, seed=1)
+    events = [report.event for report in made.past if report.event["type"] != HEARTBEAT]
     async with serving(tmp_path) as (address, process), aiohttp.ClientSession() as session:
         async with session.get(f"{address}/livez") as answer:
             assert answer.status == 200

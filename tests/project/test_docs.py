@@ -27,7 +27,7 @@ from sidecar import api, cli
 from sidecar.alerting.receivers import RECEIVER_SETTINGS
 from sidecar.alerting.receivers.webhook import signer
 from sidecar.clock import now_us
-from sidecar.demo import personas
+from sidecar.demo import devices
 from sidecar.domain.alerts.rules import KINDS
 from sidecar.domain.login_state import LoginState
 from sidecar.ingest.wire import decode
@@ -249,7 +249,7 @@ def test_the_readmes_event_is_of_now_and_of_nobody_in_the_demo() -> None:
     (event,) = json.loads(printed.stdout.split("\n-d\n", 1)[1])
     assert abs(datetime.fromisoformat(event["occurred_at"]).timestamp() - time.time()) < 60
     decoded = decode(json.dumps([event]).encode(), "json", now_us())
-    assert (decoded.rejected, event["app_id"] == personas.APP_ID) == ([], False)
+    assert (decoded.rejected, event["app_id"] == devices.APP_ID) == ([], False)
 
 
 def test_the_path_of_one_event_names_functions_that_are_there() -> None:
