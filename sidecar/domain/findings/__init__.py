@@ -13,7 +13,7 @@ from sidecar.domain.findings.called_before_connected import CalledBeforeConnecte
 from sidecar.domain.findings.calls_failing import CallsFailing
 from sidecar.domain.findings.clock_wrong import ClockWrong
 from sidecar.domain.findings.duplicate_login_calls import DuplicateLoginCalls
-from sidecar.domain.findings.finding import Check, Finding, FindingKind
+from sidecar.domain.findings.finding import HOLDS_US, Check, Finding, FindingKind
 from sidecar.domain.findings.kicked_by_other_device import KickedByOtherDevice
 from sidecar.domain.findings.life import Life
 from sidecar.domain.findings.login_refused import LoginRefused
@@ -56,4 +56,4 @@ def find(life: Life) -> list[Finding]:
     return sorted(found, key=lambda finding: -SEVERITIES.index(finding.severity))
 
 
-__all__ = ["CHECKS", "KINDS", "Check", "Finding", "FindingKind", "Life", "find"]
+__all__ = ["CHECKS", "HOLDS_US", "KINDS", "Check", "Finding", "FindingKind", "Life", "find"]

@@ -138,6 +138,37 @@ def timeline(
     connection: sa.Connection, app_id: int, user_id: str, *, before: int | None, limit: int
 ) -> list[StoredEvent]:
     """A user's events, newest first, along the pointers; only those before the user's event at ``before``."""
+    sql = (
+        f"WITH RECURSIVE {_chain(before)}"
+        f" SELECT {mapping.columns(schema.events, of='events')} FROM chain JOIN events USING (position)"
+        " ORDER BY position DESC"
+    )
+    given: dict[str, Any] = {"app_id": app_id, "user_id": user_id, "before": before, "limit": limit}
+    return [mapping.stored_event(row) for row in connection.exec_driver_sql(sql, given)]
+
+
+def newest_connection_event(
+    connection: sa.Connection, app_id: int, user_id: str, connection_event: str, *, before: int, within: int
+) -> StoredEvent | None:
+    """The newest event with this connection event among the ``within`` ones before the user's event at ``before``."""
+    sql = (
+        f"WITH RECURSIVE {_chain(before)}"
+        f" SELECT {mapping.columns(schema.events, of='events')} FROM chain JOIN events USING (position)"
+        " WHERE connection_event = :connection_event ORDER BY position DESC LIMIT 1"
+    )
+    given = {
+        "app_id": app_id,
+        "user_id": user_id,
+        "before": before,
+        "limit": within,
+        "connection_event": connection_event,
+    }
+    found = connection.exec_driver_sql(sql, given).first()
+    return None if found is None else mapping.stored_event(found)
+
+
+def _chain(before: int | None) -> str:
+    """The common table expression ``chain``: positions of a user's newest ``:limit`` events, along the pointers."""
     # The position of another user's event finds nothing, so that no cursor leads into another timeline.
     start = "SELECT last_position, 1 FROM user_status WHERE app_id = :app_id AND user_id = :user_id"
     if before is not None:
@@ -145,14 +176,10 @@ def timeline(
             "SELECT previous_user_position, 1 FROM events"
             " WHERE position = :before AND app_id = :app_id AND user_id = :user_id"
         )
-    sql = (
-        f"WITH RECURSIVE chain (position, length) AS ({start} UNION ALL SELECT previous_user_position, length + 1"
+    return (
+        f"chain (position, length) AS ({start} UNION ALL SELECT previous_user_position, length + 1"
         " FROM chain JOIN events USING (position) WHERE previous_user_position IS NOT NULL AND length < :limit)"
-        f" SELECT {mapping.columns(schema.events, of='events')} FROM chain JOIN events USING (position)"
-        " ORDER BY position DESC"
     )
-    given: dict[str, Any] = {"app_id": app_id, "user_id": user_id, "before": before, "limit": limit}
-    return [mapping.stored_event(row) for row in connection.exec_driver_sql(sql, given)]
 
 
 def summary(connection: sa.Connection, app_id: int | None = None) -> Summary:
