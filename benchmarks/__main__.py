@@ -13,7 +13,7 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from benchmarks import devices, front, heartbeats, ingest, late, live, memory, reads, spans, sweeps, visits
+from benchmarks import devices, findings, front, heartbeats, ingest, late, live, memory, reads, spans, sweeps, visits
 
 PARTS = (
     "ingest",
@@ -27,6 +27,7 @@ PARTS = (
     "memory",
     "spans",
     "reads",
+    "findings",
     "streams",
     "pages",
     "visits",
@@ -72,6 +73,9 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:  # noqa: C901, PLR
         with reads.folder_of(options.folder) as folder:
             found["reads"] = await reads.measure(folder, options.users, options.log, 100)
         show("Reads", found["reads"])
+    if "findings" in parts:
+        found["findings"] = {"CPU of one read": await findings.measure()}
+        show("The findings of a user, the store alone", found["findings"])
     if "streams" in parts:
         found["streams"] = await live.streams(10)
         show("Streams of changes", found["streams"])
