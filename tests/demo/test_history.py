@@ -3,38 +3,46 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sidecar.alerting.receivers.webhook import WebhookSettings
-from sidecar.demo import history
-from sidecar.demo.day import Day, day
+from sidecar.demo.day import Day
+from sidecar.demo.devices import APP_ID
 from sidecar.demo.operators import DEEDS
+from sidecar.demo.personas import PERSONAS
 from sidecar.domain.events import HEARTBEAT
+from sidecar.domain.findings import KINDS
 from sidecar.domain.units import HOUR_US, MINUTE_US, SECOND_US
-from sidecar.settings import AlertSettings, DatabaseSettings, Settings
+from sidecar.settings import AlertSettings
+from tests.support import made_day
+from tests.support.made_day import END_US
 
-END_US = 1_795_534_200 * SECOND_US
 # So many that what happens to some of them is a storm.
 USERS = 180
 
 
 @pytest.fixture(scope="module")
-def made() -> Day:
-    return day(USERS, end_us=END_US, seed=3)
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("history")
 
 
 @pytest.fixture(scope="module")
-def database(made: Day, tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Connection]:
-    path = tmp_path_factory.mktemp("history") / "zimwatch.db"
+def made(folder: Path) -> Day:
     receiver = WebhookSettings(name="ops", url="http://127.0.0.1:9/hook")
-    settings = Settings(database=DatabaseSettings(url=f"sqlite:///{path}"), alerts=AlertSettings(receivers=(receiver,)))
-    asyncio.run(history.write(made, settings))
-    with closing(sqlite3.connect(path)) as connection:
+    return asyncio.run(made_day.write(folder, USERS, AlertSettings(receivers=(receiver,))))
+
+
+@pytest.fixture(scope="module")
+def database(folder: Path, made: Day) -> Iterator[sqlite3.Connection]:
+    assert made.past
+    with closing(sqlite3.connect(folder / "zimwatch.db")) as connection:
         yield connection
 
 
@@ -112,3 +120,39 @@ def test_what_operators_did_is_on_record(database: sqlite3.Connection) -> None:
         assert 0 <= created_us - wanted_us < MINUTE_US
     acknowledged = _rows(database, "SELECT kind FROM alerts WHERE acknowledged_at_us IS NOT NULL")
     assert {kind for (kind,) in acknowledged} >= {"kick_storm", "kick_ping_pong"}
+
+
+# The user that is found by name, and what is wrong first of all.
+TROUBLES = {
+    "alice": None,
+    "bob": None,
+    "carol": "kicked_by_other_device",
+    "dave": "token_not_renewed",
+    "erin": "calls_failing",
+    "frank": "login_refused",
+    "grace": "unstable_network",
+    "heidi": "silent_device",
+    "ivan": "never_logged_in",
+    "judy": "clock_wrong",
+    "niaj": "server_disagrees",
+    "olivia": "plan_limit",
+    "peggy": "old_sdk",
+    "rupert": "duplicate_login_calls",
+    "sybil": "called_before_connected",
+    "trent": "kicked_by_other_device",
+    "victor": "part_of_storm",
+    "walter": None,
+}
+
+
+async def test_each_persona_has_one_of_the_troubles(folder: Path, made: Day, tmp_path: Path) -> None:
+    assert made.people
+    shutil.copy(folder / "zimwatch.db", tmp_path)
+    found = {}
+    async with made_day.served(tmp_path) as running:
+        for user_id in TROUBLES:
+            _, user = await running.get(f"/v1/users/{APP_ID}/{user_id}")
+            found[user_id] = user["findings"][0]["kind"] if user["findings"] else None
+    assert found == TROUBLES
+    assert set(TROUBLES) == {make.__name__ for make in PERSONAS}
+    assert set(KINDS) - {"token_expired"} <= set(TROUBLES.values())
