@@ -9,7 +9,6 @@ import sqlalchemy as sa
 
 from sidecar.alerting.tables import storm_rows
 from sidecar.domain import findings
-from sidecar.domain.alerts.alert import FIRING
 from sidecar.domain.findings import Finding, Life
 from sidecar.domain.sdk_words import ENDS_LOGIN
 from sidecar.domain.status import NOT_LOGGED_IN
@@ -58,11 +57,11 @@ def newest_events(connection: sa.Connection, detail: UserDetail, now_us: int) ->
 
 
 def life(connection: sa.Connection, detail: UserDetail, stored: Sequence[StoredEvent], now_us: int) -> Life:
-    """The life of a user at ``now_us``, from the events given."""
+    """The life of a user at ``now_us``, also a past moment: from its events until then, and the storms that fired."""
     user = detail.user
     # A clock that was set back: what was received has happened.
     now_us = max([now_us, *(one.event.received_at_us for one in stored)])
-    storms = storm_rows.of_user(connection, user.app_id, user.user_id, _STORMS)
+    storms = storm_rows.of_user_at(connection, user.app_id, user.user_id, now_us, _STORMS)
     return Life.of(
         now_us,
         user.user_id,
@@ -73,5 +72,5 @@ def life(connection: sa.Connection, detail: UserDetail, stored: Sequence[StoredE
         reason=user.reason,
         unconfirmed=user.unconfirmed,
         disagreement=user.disagreement,
-        storms=[storm for storm in storms if storm.state == FIRING],
+        storms=storms,
     )

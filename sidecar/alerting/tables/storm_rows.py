@@ -21,6 +21,8 @@ from sidecar.store import mapping
 
 # Users stay in a window for up to this much longer than needed, so that many are removed at once.
 SWEPT_AFTER_US: Final = 10_000_000
+# Of a user's storms so many are looked at for one that fired at a moment.
+_LOOKED_AT: Final = 100
 # What the devices of a storm share is read from so many of them.
 _SAMPLED: Final = 10_000
 
@@ -149,6 +151,21 @@ def of_user(connection: sa.Connection, app_id: int, user_id: str, limit: int) ->
         " WHERE m.app_id = ? AND m.user_id = ? ORDER BY m.alert_id DESC LIMIT ?"
     )
     return [alert_log.alert_of(row) for row in connection.exec_driver_sql(sql, (app_id, user_id, limit))]
+
+
+def of_user_at(connection: sa.Connection, app_id: int, user_id: str, at_us: int, limit: int) -> list[Alert]:
+    """The newest storms with this user on their record that fired at a moment, newest first.
+
+    Of a user's storms the newest :data:`_LOOKED_AT` are looked at.
+    """
+    sql = (
+        f"SELECT {mapping.columns(alerts, of='a')} FROM (SELECT alert_id, at_us FROM alert_members"
+        f" WHERE app_id = ? AND user_id = ? ORDER BY alert_id DESC LIMIT {_LOOKED_AT}) AS m"
+        " JOIN alerts a ON a.id = m.alert_id WHERE m.at_us <= ? AND a.opened_at_us <= ?"
+        f" AND (a.state = '{FIRING}' OR a.ended_at_us > ?) ORDER BY m.alert_id DESC LIMIT ?"
+    )
+    found = connection.exec_driver_sql(sql, (app_id, user_id, at_us, at_us, at_us, limit))
+    return [alert_log.alert_of(row) for row in found]
 
 
 def next_release_us(connection: sa.Connection) -> int | None:
