@@ -54,8 +54,9 @@ messages: .build/dev ## bring the catalogues of the pages up to date with what t
 	@$(DEV)/pybabel --quiet extract -F babel.cfg -k marked -k Sentence:2 --no-location --omit-header --sort-output --no-wrap -o .build/messages.pot dashboard sidecar
 	@$(DEV)/pybabel --quiet update -i .build/messages.pot -o dashboard/locale/zh_Hans/messages.po -l zh_Hans --no-wrap --omit-header --no-fuzzy-matching --ignore-obsolete
 
-schemas: .build/dev ## copy the schema of events into openapi.json
+schemas: .build/dev ## copy the schema of events into openapi.json, and the kinds of findings into their document
 	@$(DEV)/python -m tests.update_openapi
+	@$(DEV)/python -m tests.update_findings
 
 mutants: .build/dev ## how many small faults in the pure modules their tests find (N=100 SEED=1 MODULE=chart)
 	@$(DEV)/python -m tests.mutants --count $(or $(N),100) --seed $(or $(SEED),1) --module "$(MODULE)"

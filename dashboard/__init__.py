@@ -22,6 +22,7 @@ from dashboard.page import compile_templates
 from dashboard.pages import (
     alerts,
     bulk_actions,
+    findings,
     overview,
     rejected,
     settings,
@@ -44,6 +45,7 @@ PAGES: Final = (
     alerts.PAGE,
     bulk_actions.PAGE,
     silences.PAGE,
+    findings.PAGE,
     settings.PAGE,
     rejected.PAGE,
     share_link.PAGE,

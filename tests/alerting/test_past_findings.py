@@ -1,4 +1,4 @@
-"""A user's life from the store: now, and at a past moment, with the storms that fired then and no others."""
+"""Findings of a past moment: from its events, and with the storms that fired then and no others."""
 
 from __future__ import annotations
 

@@ -35,6 +35,7 @@ PATHS = [
     "/alerts/undelivered",
     "/silences",
     "/settings",
+    "/findings",
     "/wall",
     "/nowhere",
     "/alerts/999999",

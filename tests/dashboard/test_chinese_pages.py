@@ -40,9 +40,14 @@ NAMES: Final = set(
     Wi Fi alice bob carol dave erin frank heidi user storm pixel English ops webhook status attempt
     renewToken onTokenWillExpire login logout create ZIM.create sendMessage canary refused Connection
     kB MB GB pyarrow zimwatch toml scope read Authorization Bearer IPhoneOS IPadOS Win MacOS Linux MiniProgram OHOS
+    CONNECTED CONNECTING DISCONNECTED RECONNECTING onConnectionStateChanged connectionStateChanged isOfflineLogin
+    callAccept callReject callEnd ServerSecret ZEGOCLOUD VPN Unity Flutter
     """.split()  # noqa: SIM905 - a list of words
 )
 WORD: Final = re.compile(r"[A-Za-z]{2,}")
+# KICKED_OUT, login_result: names of the SDK's and of ours.
+IDENTIFIER: Final = re.compile(r"[A-Za-z0-9]+(?:_[A-Za-z0-9]+)+", re.ASCII)
+ADDRESS: Final = re.compile(r"zegocloud\.com/\S+")
 
 
 class Reader(HTMLParser):
@@ -75,7 +80,7 @@ def english(text: str) -> list[str]:
     reader = Reader()
     reader.feed(text)
     assert reader.texts
-    return [one for one in reader.texts if set(WORD.findall(one)) - NAMES]
+    return [one for one in reader.texts if set(WORD.findall(IDENTIFIER.sub("", ADDRESS.sub("", one)))) - NAMES]
 
 
 def ago(seconds: float) -> str:
@@ -146,6 +151,7 @@ PATHS: Final = [
     "/alerts/undelivered",
     "/silences",
     "/settings",
+    "/findings",
     "/nowhere",
     "/hand-off/none",
 ]

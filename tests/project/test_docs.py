@@ -34,6 +34,7 @@ from sidecar.ingest.wire import decode
 from sidecar.settings import KEYS, Settings, environment_name, load, value_of
 from sidecar.store.mapping import Client, index_of
 from sidecar.store.schema import metadata
+from tests import update_findings
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("docker/*.md")])
@@ -159,6 +160,11 @@ def test_every_kind_of_alert_and_of_receiver_is_documented() -> None:
     example = re.search(r"```json\n(.*?)```", told, re.DOTALL)
     assert example is not None
     Draft202012Validator(webhook).validate(json.loads(example[1]))
+
+
+def test_every_kind_of_finding_is_documented_as_the_code_has_it() -> None:
+    text = update_findings.DOCUMENT.read_text(encoding="utf-8")
+    assert text == update_findings.updated(text), "run make schemas"
 
 
 def test_the_example_of_receivers_and_routes_is_taken(tmp_path: Path) -> None:

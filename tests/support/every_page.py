@@ -60,6 +60,7 @@ PAGES = (
     "/alerts/several?kind=kicked_out",
     "/silences",
     "/rejected",
+    "/findings",
     "/settings",
     "/v1/users?limit=1",
     f"/v1{ALICE}",

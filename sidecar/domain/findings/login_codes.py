@@ -47,7 +47,7 @@ ADVICE: Final = {
     6_000_103: Sentence(
         "finding.login_refused.advise_6000103",
         "6000103: make the token for this AppID and user id with the project's ServerSecret, and check that it "
-        "reaches the SDK whole; `zimwatch token04` reads it.",
+        "reaches the SDK whole; the command zimwatch token04 reads it.",
     ),
     error_codes.NO_NETWORK: _NETWORK,
     error_codes.NO_ANSWER: _NETWORK,

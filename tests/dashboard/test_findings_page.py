@@ -1,0 +1,58 @@
+"""The catalogue of findings: every kind, with all that it says, in both languages."""
+
+from __future__ import annotations
+
+import html
+import re
+
+import pytest
+
+from dashboard.text import language
+from sidecar.domain.findings import CHECKS, KINDS
+from tests.support.running import Zimwatch
+
+
+async def catalogue(running: Zimwatch, accepted: str) -> str:
+    async with running.http.get("/findings", headers={"Accept": "text/html", "Accept-Language": accepted}) as answer:
+        assert answer.status == 200
+        return html.unescape(await answer.text())
+
+
+@pytest.mark.parametrize("accepted", [language.ENGLISH, language.CHINESE])
+async def test_it_has_all_of_each_kind(running: Zimwatch, accepted: str) -> None:
+    text = await catalogue(running, "zh-CN" if accepted == language.CHINESE else "en")
+    sections = re.split(r"<section ", text)[1:]
+    assert len(sections) == len(CHECKS)
+    language.set_language(accepted)
+    for section, check in zip(sections, CHECKS, strict=True):
+        assert f'id="{check.kind}"' in section
+        assert f'class="severity {check.severity}"' in section
+        assert f'href="{check.source}"' in section
+        for sentence in (check.title, check.evidence, check.threshold, check.lifetime, check.say, *check.advice):
+            assert language.gettext(sentence.template) in section
+    assert [f"#{kind}" for kind in KINDS] == re.findall(r'<a href="(#\w+)">', text.split("<section ")[0])
+
+
+async def test_the_settings_lead_to_it(running: Zimwatch) -> None:
+    async with running.http.get("/settings") as answer:
+        assert 'href="/findings"' in await answer.text()
+
+
+def test_the_kinds_are_those_of_the_api() -> None:
+    assert set(KINDS) == {
+        "calls_failing",
+        "kicked_by_other_device",
+        "token_not_renewed",
+        "token_expired",
+        "called_before_connected",
+        "login_refused",
+        "plan_limit",
+        "unstable_network",
+        "never_logged_in",
+        "silent_device",
+        "clock_wrong",
+        "server_disagrees",
+        "old_sdk",
+        "duplicate_login_calls",
+        "part_of_storm",
+    }
