@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 import msgspec
+import sqlalchemy as sa
 
 from sidecar.alerting import silence_form
 from sidecar.alerting.alert_reaction import AlertReaction
@@ -13,9 +14,12 @@ from sidecar.alerting.notify.message_templates import Literal
 from sidecar.alerting.payloads import moment, user_url
 from sidecar.alerting.silence_form import NotPossibleError, SilenceRequest, silence_of
 from sidecar.alerting.tables import alert_log, silence_rows
+from sidecar.alerting.user_life import user_findings
 from sidecar.clock import Clock
 from sidecar.domain.alerts.naming import device_of
+from sidecar.domain.findings import Finding
 from sidecar.domain.kick import cause_of
+from sidecar.domain.lease import Now
 from sidecar.domain.outside_text import one_line
 from sidecar.domain.sdk_words import KICKED_OUT
 from sidecar.domain.texts import duration
@@ -95,6 +99,10 @@ class ChatCommands:
             url = user_url(self._reaction.policy.base, row.app_id, row.user_id)
             link = f" {author.link(url)}" if url else ""
             lines.append(f"{author.literal(row.user_id)} is {_STATUS[row.status]}{since}{why}{doubt}.{link}")
+            finding = await self._store.read(_first_finding, row, self._store.now(), now_us)
+            if finding is not None:
+                lines.append(f"{author.literal(str(finding.summary))}.")
+                lines.append(f"Tell the user: {author.literal(str(finding.say))}")
         return "\n".join(lines)
 
     async def _who_kicked(self, author: Author, user: str) -> str:
@@ -156,6 +164,12 @@ class ChatCommands:
             user_list.list_users, UserQuery(q=user, match="exact", app_id=author.app_id), self._store.now()
         )
         return found.users[:5]
+
+
+def _first_finding(connection: sa.Connection, row: UserRow, now: Now, now_us: int) -> Finding | None:
+    detail = user_reads.user(connection, row.app_id, row.user_id, now)
+    found = [] if detail is None else user_findings(connection, detail, now_us)
+    return found[0] if found else None
 
 
 def _after(line: str, name: str) -> str | None:

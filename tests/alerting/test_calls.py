@@ -188,6 +188,18 @@ async def test_a_chat_finds_a_user_among_many_whose_ids_contain_the_same(running
     assert body["text"].startswith("carol is not logged in")
 
 
+async def test_the_status_has_what_is_wrong_and_what_to_say_as_the_api_has_it(running: Zimwatch) -> None:
+    await kicked(running, platform="Android", device_id="pixel-7")
+    _, user = await running.get(f"/v1/users/{APP}/carol")
+    _, body = await post(running, "/v1/chatops", {"text": "status carol"})
+    summary, say = user["findings"][0]["summary"], user["findings"][0]["say"]
+    assert summary == "carol was kicked out on Android (pixel-7)"
+    assert body["text"].splitlines()[1:] == [f"{summary}.", f"Tell the user: {say}"]
+    await running.send([fresh_event(user_id="bob")])
+    _, body = await post(running, "/v1/chatops", {"text": "status bob"})
+    assert len(body["text"].splitlines()) == 1
+
+
 async def test_who_kicked_names_the_device_that_logged_in(running: Zimwatch) -> None:
     await running.send([fresh_event(user_id="carol", platform="Web", device_id="desk")])
     await kicked(running, platform="Android", device_id="pixel-7")
