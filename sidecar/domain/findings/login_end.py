@@ -27,8 +27,7 @@ _AGAIN: Final = Sentence("finding.logged_in_since", "%(what)s; logged in again s
 def aftermath(life: Life, end: Event, by: Event | None = None) -> Aftermath:
     """What became of the user after ``end``, the callback. ``by``: the login on another device that caused it."""
     if life.status == NOT_LOGGED_IN:
-        since_us = end.moment_us if life.since_us is None else life.since_us
-        return "cut_off" if life.reason == end.connection_event and since_us <= end.moment_us else "over"
+        return "cut_off" if life.reason == end.connection_event else "over"
     for client_id, own in life.of_client.items():
         if life.status_of(client_id) == NOT_LOGGED_IN:
             continue

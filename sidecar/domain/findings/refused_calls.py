@@ -21,6 +21,7 @@ from sidecar.domain.units import MINUTE_US, SECOND_US
 # A call without a login that is followed by one so soon belongs to it: an app that was opened by a push.
 LOGIN_FOLLOWS_US: Final = MINUTE_US
 _TIMES: Final = Sentence("finding.calls_of_a_kind", "%(call)s %(count)s times (%(code)s)")
+_ONCE: Final = Sentence("finding.call_of_a_kind", "%(call)s once (%(code)s)")
 _A_CALL: Final = Sentence("finding.a_call", "a call")
 _LONGEST_CALL: Final = 60
 # So many kinds of calls are named.
@@ -135,9 +136,9 @@ def counted(calls: Sequence[Event]) -> Text:
     newest = dict(zip(kinds, calls, strict=True))
     # Of kinds that are as frequent, the first in the alphabet: so it does not depend on the order of arrival.
     frequent = sorted(Counter(kinds).items(), key=lambda one: (-one[1], one[0]))
-    return joined(
-        [
-            _TIMES(count=count, call=call_name(newest[kind]), code=code_of(newest[kind]))
-            for kind, count in frequent[:_NAMED]
-        ]
-    )
+    return joined([_times(newest[kind], count) for kind, count in frequent[:_NAMED]])
+
+
+def _times(call: Event, count: int) -> Text:
+    filled = {"call": call_name(call), "code": code_of(call)}
+    return _ONCE(**filled) if count == 1 else _TIMES(**filled, count=count)

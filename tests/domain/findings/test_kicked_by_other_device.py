@@ -59,6 +59,13 @@ def test_three_kicks_are_no_change_of_devices(times: int, severity: str) -> None
     assert kick(600, to_and_fro(times)).severity == severity
 
 
+def test_a_change_of_devices_and_back_names_the_one_that_was_signed_out_last() -> None:
+    finding = kick(600, to_and_fro(2))
+    assert str(finding.summary) == "carol: two devices kick each other out, 2 times within 3 min"
+    assert str(finding.say).endswith("Web (chrome) was signed out last.")
+    assert "when it is kicked out" in advice(finding)
+
+
 def test_devices_that_stopped_are_no_longer_critical_and_then_forgotten() -> None:
     events = to_and_fro(3)
     last_s = 500.5
@@ -170,7 +177,10 @@ def test_calls_that_fail_because_of_it_are_its_evidence_and_no_finding_of_their_
 def test_two_kicks_of_one_device_by_one_that_does_not_report() -> None:
     device = phone()
     events = [*device.logs_in(0), device.kicked(100), *device.logs_in(200), device.kicked(300)]
-    assert str(kick(310, events).summary) == "carol was kicked out on Android (pixel-7), 2 times within 3 min"
+    summary = "carol was kicked out on Android (pixel-7), 2 times within 3 min"
+    assert (kick(310, events).severity, str(kick(310, events).summary)) == ("critical", summary)
+    back = kick(410, [*events, *device.logs_in(400)])
+    assert (back.severity, str(back.summary)) == ("warning", f"{summary}; logged in again since")
 
 
 def test_a_very_long_user_id_is_cut() -> None:

@@ -8,7 +8,6 @@ import pytest
 
 from sidecar.domain.events import Event
 from sidecar.domain.findings.life import Life
-from sidecar.domain.findings.logins import Login, logins
 from sidecar.domain.units import SECOND_US
 from tests.support.events import BEGIN_US, Phone
 
@@ -49,13 +48,11 @@ def test_its_status_follows_from_its_events(at: float, status: str, reason: str 
     assert found.status_of(LAPTOP.client_id) == status
 
 
-def test_a_login_is_pending_until_it_is_settled_and_further_calls_join_it() -> None:
-    phone = Phone("alice", "other")
-    first, again, connected = phone.login(0), phone.login(1), phone.says("CONNECTED", "SUCCESS", 2)
-    result, second = phone.event("login_result", 2, details={"code": 0}), phone.login(9)
-    refused = phone.event("login_result", 10, details={"code": 6_000_103})
-    lost = phone.says("RECONNECTING", "LOGIN_INTERRUPTED", 1)
-    own = [phone.event("api_error", 0), first, again, lost, connected, result, second]
-    assert logins(own) == [Login(first, connected, (again,)), Login(second)]
-    assert logins([*own, refused])[-1] == Login(second, refused)
-    assert logins([]) == []
+def test_what_is_recent_is_less_than_half_an_hour_old() -> None:
+    assert life(1_803.9, EVENTS).recent == EVENTS[4:]
+    assert life(1_804, EVENTS).recent == EVENTS[5:]
+    assert life(20, EVENTS).lately(11_000_001) == EVENTS[5:]
+
+
+def test_a_device_is_found_by_its_client() -> None:
+    assert life(20, EVENTS).device(PHONE.client_id) is None
