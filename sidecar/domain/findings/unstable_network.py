@@ -34,6 +34,10 @@ SAY_GAVE_UP: Final = Sentence(
     "finding.unstable_network.say_gave_up",
     "The app could not reach the chat service and has stopped trying. Please check your connection and sign in again.",
 )
+ADVISE_FALL_BACK: Final = Sentence(
+    "finding.unstable_network.advise_fall_back",
+    "After DISCONNECTED the SDK tries no more: lead back to the login page, and let the user sign in again.",
+)
 # A lift, a tunnel or a walk through a house is two or three outages of seconds.
 _OUTAGES: Final = 5
 _LONG_US: Final = 2 * MINUTE_US
@@ -73,6 +77,7 @@ class UnstableNetwork(Check):
             "The SDK reconnects by itself: do not call login for it. Show that there is no connection, and keep what "
             "could not be sent.",
         ),
+        ADVISE_FALL_BACK,
     )
     source = sources.RECONNECTING
 
@@ -95,7 +100,7 @@ class UnstableNetwork(Check):
         lost.sort(key=lambda event: event.moment_us)
         span = duration(lost[-1].moment_us - lost[0].moment_us)
         summary = OFTEN(device=device_of(lost[-1]).text, count=len(lost), span=span)
-        return cls.found(summary, lost, severity=_severity(life, lost))
+        return cls.found(summary, lost, advice=[cls.advice[0]()], severity=_severity(life, lost))
 
     @classmethod
     def _long(cls, life: Life) -> Finding | None:
@@ -112,7 +117,14 @@ class UnstableNetwork(Check):
         since_us, tries = min(found, key=lambda one: (one[0], one[1][-1].id))
         tries = [event for event in tries if event.moment_us >= since_us] or tries[-1:]
         summary = LONG(device=device_of(tries[-1]).text)
-        return cls.found(summary, tries, say=SAY_LONG(), severity=_severity(life, tries), since_us=since_us)
+        return cls.found(
+            summary,
+            tries,
+            say=SAY_LONG(),
+            advice=[cls.advice[0]()],
+            severity=_severity(life, tries),
+            since_us=since_us,
+        )
 
     @classmethod
     def _gave_up(cls, life: Life) -> Finding | None:
@@ -122,7 +134,8 @@ class UnstableNetwork(Check):
         unreached = [event for event in failed_logins(life) if code_of(event) in error_codes.NETWORK]
         if not ends or is_near(ends[-1], unreached):
             return None  # else login_refused says it, with the code
-        return cls.found(GAVE_UP(device=device_of(ends[-1]).text), ends[-1:], say=SAY_GAVE_UP())
+        summary = GAVE_UP(device=device_of(ends[-1]).text)
+        return cls.found(summary, ends[-1:], say=SAY_GAVE_UP(), advice=[ADVISE_FALL_BACK()])
 
 
 def outages(own: list[Event]) -> list[Event]:

@@ -31,6 +31,8 @@ def off(us: int, at: float = 0) -> dict[str, Any]:
         (YEAR, "The clock of Android (p) is 365 d ahead"),
         (-YEAR, "The clock of Android (p) is 365 d behind"),
         (61 * SECOND_US, "The clock of Android (p) is 61 s ahead"),
+        (YEAR - 2 * SECOND_US, "The clock of Android (p) is 365 d ahead"),
+        (119 * 60 * SECOND_US, "The clock of Android (p) is 119 min ahead"),
         (60 * SECOND_US, None),
         (-60 * SECOND_US, None),
     ],
@@ -64,6 +66,27 @@ def test_with_an_expired_token_it_is_the_cause(trouble: dict[str, Any]) -> None:
     finding = found(60, other, later)
     assert finding is not None
     assert finding.severity == "info"
+
+
+@pytest.mark.parametrize(
+    ("off_s", "ends_s", "severity"),
+    [
+        (600, 3_600, "critical"),  # an hour too early
+        (90, 100, "critical"),  # a minute and a half too early
+        (600, 30, "info"),  # at its end
+        (-600, 30, "info"),
+        (-600, -600, "critical"),  # without a warning in time
+        (600, None, "critical"),
+        (240, None, "info"),
+    ],
+)
+def test_a_token_that_really_ended_is_not_the_clocks_fault(off_s: int, ends_s: int | None, severity: str) -> None:
+    phone = Phone("alice")
+    ends_us = None if ends_s is None else BEGIN_US + ends_s * SECOND_US
+    login = phone.event("login", -9, details={"token_expires_at_us": ends_us}, **off(off_s * SECOND_US, -9))
+    finding = found(60, login, phone.says("DISCONNECTED", "TOKEN_EXPIRED", 0, **off(off_s * SECOND_US)))
+    assert finding is not None
+    assert finding.severity == severity
 
 
 def test_it_holds_while_the_device_is_live_or_was_heard_lately() -> None:

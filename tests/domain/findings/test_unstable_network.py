@@ -100,6 +100,7 @@ def test_a_login_that_was_given_up() -> None:
     assert finding is not None
     assert finding.events == (end.id,)
     assert "gave up" in str(finding.summary)
+    assert ["login page" in str(one) for one in finding.advice] == [True]
     # Its code says it better, in login_refused.
     coded = phone.event(LOGIN_RESULT, 301, details={"code": 6_000_104, "message": ""})
     assert found(9_000, *events, coded) is None
