@@ -23,6 +23,7 @@ from dashboard.text.alert_texts import (
     STATE_TEXTS,
     advice,
 )
+from dashboard.text.app_names import apps
 from dashboard.text.language import gettext as _
 from sidecar import access
 from sidecar.alerting import AlertReaction, pending
@@ -224,5 +225,7 @@ def _group(alert: Alert | Pending, by: str) -> str:
         # A release or a platform is behind most alerts that come together.
         shared = [alert.labels[name] for name in ("platform", "app_version") if name in alert.labels]
         return " · ".join([_(KIND_TEXTS[alert.kind]), *shared])
-    value = alert.subject.user_id if by == "user" else alert.subject.app_id
-    return str(value) if value is not None else _("neither user nor app")
+    user_id, app_id = alert.subject.user_id, alert.subject.app_id
+    if by == "user" and user_id is not None:
+        return user_id
+    return _("neither user nor app") if by == "user" or app_id is None else apps().in_full(app_id)

@@ -10,6 +10,7 @@ from dashboard.live import whole
 from dashboard.page_request import Loader, PageRequest, View
 from dashboard.site import Page, Site
 from dashboard.text.alert_texts import DURATIONS
+from dashboard.text.app_names import apps
 from sidecar import access
 from sidecar.alerting.silence_form import NotPossibleError, SilenceRequest, create, silence_of
 from sidecar.alerting.tables import silence_rows
@@ -49,6 +50,8 @@ def _routes(site: Site) -> list[web.AbstractRouteDef]:
         matchers: dict[str, Any] = {
             name: given[name].strip() for name in ("kind", "user_id", "app_id") if given.get(name, "").strip()
         }
+        if "app_id" in matchers:
+            matchers["app_id"] = apps().id_of(matchers["app_id"])
         previews = given.get("do") == "preview"
         reason = "preview" if previews else given.get("reason", "")
         try:

@@ -19,6 +19,7 @@ from dashboard.page_request import (
 from dashboard.parts.export_formats import FORMATS
 from dashboard.parts.user_columns import PAGE_COLUMNS, PageColumn
 from dashboard.site import Page, Site
+from dashboard.text.app_names import apps
 from dashboard.text.language import gettext as _
 from dashboard.text.language import marked
 from dashboard.text.status_texts import REASON_TEXTS, STATUS_TEXTS
@@ -167,12 +168,14 @@ def search_of(page_request: PageRequest, now_us: int) -> UserQuery:
     since, token = _one_of(page_request, "since", SPANS), _one_of(page_request, "token", SPANS)
     unconfirmed = _one_of(page_request, "unconfirmed", FLAGS)
     disagreement = _one_of(page_request, "disagreement", FLAGS)
-    app = page_request.get("app_id")
+    app = apps().id_of(page_request.get("app_id"))
     if app and not is_number(app):
-        raise FilterError(_("“%(value)s” is not an AppID, which is a whole number.") % {"value": app[:40]})
+        raise FilterError(
+            _("“%(value)s” is neither an AppID, which is a whole number, nor the name of an app.") % {"value": app[:40]}
+        )
     app_id = int(app) if app else None
     if page_request.own_app is not None and app_id not in {None, page_request.own_app}:
-        raise FilterError(_("The token is bound to app %(app)s.") % {"app": page_request.own_app})
+        raise FilterError(_("The token is bound to app %(app)s.") % {"app": apps().in_full(page_request.own_app)})
     ids = pasted.ids(page_request.get("ids"))
     if len(ids) > IDS_MOST:
         problem = _("%(count)s ids are given; at most %(most)s are allowed.")
@@ -221,6 +224,9 @@ def _chips(page_request: PageRequest) -> list[Chip]:
 def _chip_value(name: str, value: str) -> str:
     if name == "ids":
         return ", ".join(pasted.ids(value))
+    if name == "app_id":
+        app_id = apps().id_of(value)
+        return apps().in_full(int(app_id)) if is_number(app_id) else value
     if name == "as_of":
         with contextlib.suppress(ValueError, OverflowError):
             return clock_text(from_text(value))

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from dashboard.page import grouped
+from dashboard.text.app_names import apps
 from dashboard.text.language import marked
 from sidecar.store.users import client_rows
 from sidecar.store.users.user_query import ListedUser
@@ -49,9 +50,14 @@ COLUMNS: Final = (
         name="app_id",
         type="int64",
         page=PageColumn(
-            key="app", title=marked("App"), value=lambda found: found.user.app_id, usual=True, in_past=True
+            key="app",
+            title=marked("App"),
+            value=lambda found: apps().shown(found.user.app_id),
+            usual=True,
+            in_past=True,
         ),
     ),
+    Column(name="app_name", value=lambda found: apps().name(found.user.app_id)),
     Column(name="user_id"),
     Column(name="status"),
     Column(name="since"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from dashboard.text.app_names import apps
 from dashboard.text.language import gettext as _
 from dashboard.text.language import marked
 from sidecar.domain.alerts.alert import Kind
@@ -101,6 +102,8 @@ def label(name: str) -> str:
 
 
 def label_value(name: str, value: str) -> str:
-    """A label's value: translated if it is a kind or a severity, else unchanged."""
+    """A label's value: translated if it is a kind or a severity, an app by its name, else unchanged."""
+    if name == "app_id" and value.isdecimal():
+        return apps().in_full(int(value))
     word = {"kind": KIND_TEXTS, "severity": SEVERITY_TEXTS}.get(name, {}).get(value)
     return _(word) if word else value

@@ -49,6 +49,7 @@ def policy_of(settings: Settings) -> Policy:
         most_per_minute=alerts.most_per_minute,
         grace_us=duration_us(settings.leases.heartbeat),
         base=settings.server.public_url.rstrip("/"),
+        apps=settings.apps.apps(),
     )
 
 

@@ -333,6 +333,7 @@ class AlertReaction:
             planned.what,
             alerts,
             self.policy.base,
+            self.policy.apps,
             planned.notifications[0].group,
             is_digest=planned.is_digest,
             now_us=now_us,

@@ -90,20 +90,28 @@ class ChatCommands:
         found = await self._named(user, author)
         if not found:
             return f"{author.literal(user)}: not logged in, never seen."
-        now_us = self._clock()
+        now_us, apps = self._clock(), self._reaction.policy.apps
         lines = []
         for row in found:
             since = "" if row.since_us is None else f" for {duration(now_us - row.since_us)}"
             why = f" ({author.literal(row.reason)})" if row.reason else ""
             doubt = ", unconfirmed" if row.unconfirmed else ""
             url = user_url(self._reaction.policy.base, row.app_id, row.user_id)
-            link = f" {author.link(url)}" if url else ""
-            lines.append(f"{author.literal(row.user_id)} is {_STATUS[row.status]}{since}{why}{doubt}.{link}")
+            links = "".join(f" {author.link(one)}" for one in (url, apps.user_url(row.app_id, row.user_id)) if one)
+            who = self._who(row, author, among=len(found))
+            lines.append(f"{who} is {_STATUS[row.status]}{since}{why}{doubt}.{links}")
             finding = await self._store.read(_first_finding, row, self._store.now(), now_us)
             if finding is not None:
                 lines.append(f"{author.literal(str(finding.summary))}.")
                 lines.append(f"Tell the user: {author.literal(str(finding.say))}")
         return "\n".join(lines)
+
+    def _who(self, row: UserRow, author: Author, *, among: int) -> str:
+        """The user, with the app where that has a name or several apps have such a user."""
+        apps = self._reaction.policy.apps
+        if among == 1 and apps.name(row.app_id) is None:
+            return author.literal(row.user_id)
+        return f"{author.literal(row.user_id)} of {author.literal(apps.in_full(row.app_id))}"
 
     async def _who_kicked(self, author: Author, user: str) -> str:
         lines = []

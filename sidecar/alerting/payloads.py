@@ -12,6 +12,7 @@ from sidecar.domain import rfc3339
 from sidecar.domain.alerts.alert import FIRING, RESOLVED, SEVERITIES, Alert
 from sidecar.domain.alerts.naming import user_name
 from sidecar.domain.alerts.rules import advice
+from sidecar.domain.apps import Apps
 from sidecar.domain.outside_text import one_line
 from sidecar.domain.paths import user_path
 from sidecar.domain.texts import duration
@@ -69,7 +70,9 @@ def alert_view(alert: Alert, base: str) -> View:
     }
 
 
-def message_body(what: str, alerts: Sequence[Alert], base: str, group: str, *, is_digest: bool, now_us: int) -> View:
+def message_body(
+    what: str, alerts: Sequence[Alert], base: str, apps: Apps, group: str, *, is_digest: bool, now_us: int
+) -> View:
     """The body of a message, created once so that every attempt sends the same."""
     if not is_digest:
         only = alerts[0]
@@ -78,14 +81,18 @@ def message_body(what: str, alerts: Sequence[Alert], base: str, group: str, *, i
             view |= {"state": FIRING, "ended_at": None}
         return {
             "alert": view,
+            "app_name": apps.name(only.subject.app_id),
             "user_url": user_url(base, only.subject.app_id, only.subject.user_id),
+            "back_office_url": apps.user_url(only.subject.app_id, only.subject.user_id),
             "end_reason": str(only.end_reason) if what == "resolved" else None,
             "acknowledged_by": only.acknowledged_by,
             "lasted": str(duration(now_us - only.started_at_us)),
         }
+    view = _digest_view(what, alerts, base, group)
     return {
-        "alert": _digest_view(what, alerts, base, group),
+        "alert": view,
         "alerts": [alert_view(one, base) for one in alerts[:CARRIED]],
+        "app_name": apps.name(view["app_id"]),
         "user_url": None,
     }
 

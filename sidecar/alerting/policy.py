@@ -9,13 +9,14 @@ import msgspec
 from sidecar.domain.alerts.routing import Route
 from sidecar.domain.alerts.rules.token_expiring import Ending
 from sidecar.domain.alerts.thresholds import Thresholds
+from sidecar.domain.apps import Apps
 from sidecar.domain.texts import Text
 from sidecar.domain.units import SECOND_US
 from sidecar.store.users.app_hours import Activity
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
-    """Which receivers are notified, and how often. ``base``: the dashboard's URL.
+    """Which receivers are notified, and how often. ``base``: the dashboard's URL; ``apps``: what the apps are called.
 
     ``receivers``: the most messages a minute of each.
     ``grace_us``: for so long after a start no client counts as lost, because senders wait before they try again.
@@ -33,6 +34,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     most_per_minute: int = 120
     grace_us: int = 45 * SECOND_US
     base: str = ""
+    apps: Apps = Apps()
 
 
 class Gathered(msgspec.Struct, frozen=True, kw_only=True):

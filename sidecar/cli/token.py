@@ -39,12 +39,15 @@ def create(scope: str, app_id: int | None, expires: int | None, config: Path | N
 @settings_options
 def list_(config: Path | None, database_url: str | None) -> None:
     """List the tokens, without their secrets."""
-    kept = with_store(load(config, database_url), lambda store: store.read(tokens.list_all))
-    click.echo(f"{'id':<5} {'scope':<7} {'app':<12} {'begins':<12} {'expires':<25} state")
+    loaded = load(config, database_url)
+    kept, apps = with_store(loaded, lambda store: store.read(tokens.list_all)), loaded.settings.apps.apps()
+    called = {found.id: "every" if found.app_id is None else apps.in_full(found.app_id) for found in kept}
+    width = max([12, *map(len, called.values())])
+    click.echo(f"{'id':<5} {'scope':<7} {'app':<{width}} {'begins':<12} {'expires':<25} state")
     for found in kept:
-        every = "every" if found.app_id is None else str(found.app_id)
         expires = "never" if found.expires_at_us is None else time_text(found.expires_at_us)
-        click.echo(f"{found.id:<5} {found.scope:<7} {every:<12} {found.hint:<12} {expires:<25} {found.state(now_us())}")
+        app, state = called[found.id], found.state(now_us())
+        click.echo(f"{found.id:<5} {found.scope:<7} {app:<{width}} {found.hint:<12} {expires:<25} {state}")
 
 
 @token.command()

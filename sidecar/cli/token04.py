@@ -12,6 +12,7 @@ import msgspec
 from sidecar.alerting.payloads import time_text
 from sidecar.cli.options import load
 from sidecar.clock import now_us
+from sidecar.domain.apps import Apps
 from sidecar.domain.outside_text import one_line
 from sidecar.domain.texts import duration
 from sidecar.domain.token04.check import TokenCheck, check
@@ -33,14 +34,15 @@ def token04(config: Path | None, *, as_json: bool) -> None:
     With zego.server_secrets also whether it was made with one of them, for which app and user. The token is given to
     nobody and written nowhere. Exit status: 0 a login with it can work, 1 something is wrong with it.
     """
-    secrets = secrets_by_app(load(config, None).settings.zego.server_secrets)
+    settings = load(config, None).settings
+    secrets, apps = secrets_by_app(settings.zego.server_secrets), settings.apps.apps()
     text = sys.stdin.buffer.read(_MOST_BYTES).decode(errors="replace")
     at_us = now_us()
-    found = check(text, at_us, secrets)
+    found = check(text, at_us, secrets, apps)
     if as_json:
         click.echo(msgspec.json.encode(_view(found, at_us)))
     else:
-        for name, value in _lines(found, at_us):
+        for name, value in _lines(found, apps, at_us):
             click.echo(f"{name:<9} {value}")
     if found.problems:
         click.get_current_context().exit(EXIT_NOT_GOOD)
@@ -65,7 +67,7 @@ def _view(found: TokenCheck, at_us: int) -> dict[str, Any]:
     }
 
 
-def _lines(found: TokenCheck, at_us: int) -> list[tuple[str, str]]:
+def _lines(found: TokenCheck, apps: Apps, at_us: int) -> list[tuple[str, str]]:
     lines = []
     if found.expires_at_us is not None:
         left_us = found.expires_at_us - at_us
@@ -73,7 +75,7 @@ def _lines(found: TokenCheck, at_us: int) -> list[tuple[str, str]]:
         lines += [("version", VERSION), ("cipher", str(found.cipher))]
         lines.append(("expires", f"{time_text(found.expires_at_us)}, {left}"))
     if found.app_id is not None:
-        lines.append(("made with", f"the ServerSecret of app {found.app_id}"))
+        lines.append(("made with", f"the ServerSecret of app {apps.in_full(found.app_id)}"))
     if found.content is not None:
         lines.append(("user", one_line(str(found.content.user_id))))
         lines.append(("content", one_line(msgspec.json.encode(found.content).decode())))

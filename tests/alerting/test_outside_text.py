@@ -33,6 +33,7 @@ from sidecar.domain import outside_text
 from sidecar.domain.alerts.alert import Alert, Subject
 from sidecar.domain.alerts.naming import Device, user_name
 from sidecar.domain.alerts.rules.kicked_out import KICKED_OUT
+from sidecar.domain.apps import Apps
 from sidecar.domain.texts import Text, verbatim
 from sidecar.http_client import HttpClient
 from sidecar.settings import AlertSettings, LogSettings
@@ -50,6 +51,9 @@ MARKED = (
 )
 EVIL = f"carol{''.join(ENDS)}{FORGED}{''.join(TURNS)} {MARKED} :red_circle:"
 UNSEEN = frozenset("".join(ENDS + TURNS).replace("[31m", ""))
+
+
+EVIL_APPS = Apps({7: f"Prod{EVIL}"[:60]}, "https://office.example/{app_id}/{user_id}")
 
 
 def evil_message(*, digest: bool = False) -> Message:
@@ -72,7 +76,7 @@ def evil_message(*, digest: bool = False) -> Message:
         )
         for number in range(2 if digest else 1)
     ]
-    body = message_body("firing", alerts, "https://z.example", "g", is_digest=digest, now_us=now_us())
+    body = message_body("firing", alerts, "https://z.example", EVIL_APPS, "g", is_digest=digest, now_us=now_us())
     return msgspec_replace(_message("r", "https://z.example", now_us()), body)
 
 
@@ -120,7 +124,7 @@ async def test_slack_shows_text_as_it_is(*, digest: bool) -> None:
     for text in (posted["text"], posted["blocks"][0]["text"]["text"]):
         assert is_honest(text)
         # Within our own links nothing is markup.
-        outside = re.sub(r"<https://z\.example/[^>]*>", "", text).removeprefix(":red_circle: *CRITICAL")
+        outside = re.sub(r"<https://(z|office)\.example/[^>]*>", "", text).removeprefix(":red_circle: *CRITICAL")
         for mark in ("*bold*", "`", "_it_", "~no~", "<http://evil", "<img", ":red_circle: <", "@everyone"):
             assert mark not in outside
     # Our own link is kept.

@@ -3,7 +3,8 @@
 Values are escaped for the receiver first (``literal``), so that markup can only come from the template itself.
 
 A template may use ``what`` (firing, resolved, acknowledged, repeat), ``alert`` (the webhook's fields), ``alerts``
-(those of a digest), ``user_url``, ``end_reason``, ``acknowledged_by`` and ``lasted``.
+(those of a digest), ``app_name``, ``user_url``, ``back_office_url``, ``end_reason``, ``acknowledged_by`` and
+``lasted``.
 """
 
 from __future__ import annotations
@@ -30,12 +31,16 @@ _TEXT: Final = """\
 {% endfor %}
 {% if alerts | length > 10 %}- … and {{ alert.count - 10 }} more
 {% endif %}{% endif %}
+{% if app_name %}App: {{ app_name }} ({{ alert.app_id }})
+{% endif %}
 {% if user_url %}User: {{ user_url }}
+{% endif %}
+{% if back_office_url %}Back office: {{ back_office_url }}
 {% endif %}
 {{ "Alerts" if alerts else "Acknowledge or silence" if what in ("firing", "repeat") else "Alert" }}: {{ alert.url }}"""
 Literal = Callable[[str], str]
 """Escapes text from outside so that the receiver shows it literally, in one line."""
-_LINKS: Final = frozenset({"url", "user_url"})
+_LINKS: Final = frozenset({"url", "user_url", "back_office_url"})
 # The longest text that a template can give: as much as a phone or a chat shows.
 MOST_CHARACTERS: Final = 3_000
 
@@ -104,7 +109,9 @@ class MessageTemplate:
             "resolved": "RESOLVED",
             "acknowledged": "ACKNOWLEDGED",
         }
-        return " ".join(f"{prefixes[message.what]}: {self._literal(alert['summary'])}".split())
+        app_name = message.body.get("app_name")
+        app = f" ({self._literal(app_name)})" if app_name else ""
+        return " ".join(f"{prefixes[message.what]}{app}: {self._literal(alert['summary'])}".split())
 
     def text(self, message: Message) -> str:
         """The lines below the title. Where the template fails, a text that names the error."""
@@ -136,7 +143,9 @@ def _context(message: Message) -> dict[str, Any]:
         "what": message.what,
         "alert": body["alert"],
         "alerts": body.get("alerts", []),
+        "app_name": body.get("app_name"),
         "user_url": body.get("user_url"),
+        "back_office_url": body.get("back_office_url"),
         "end_reason": body.get("end_reason"),
         "acknowledged_by": body.get("acknowledged_by"),
         "lasted": body.get("lasted"),

@@ -17,6 +17,7 @@ from sidecar.alerting.payloads import message_body
 from sidecar.alerting.tables.alert_values import Message
 from sidecar.domain.alerts.alert import Alert, Subject
 from sidecar.domain.alerts.rules.kicked_out import KickedOut
+from sidecar.domain.apps import Apps
 from sidecar.domain.texts import verbatim
 from sidecar.domain.units import HOUR_US
 
@@ -26,6 +27,7 @@ STARTS_S: Final = 60.0
 RENDER_BYTES: Final = 256 * 1024 * 1024
 _DIGEST_OF: Final = 1_000
 _BASE: Final = "https://zimwatch.example.com"
+_APPS: Final = Apps({1_234_567_890: "An app with a name"}, "https://office.example.com/{app_id}/{user_id}")
 
 
 def template_problems(templates: Sequence[str]) -> list[str | None]:
@@ -98,7 +100,7 @@ def _samples() -> Iterator[Message]:
     for what in ("firing", "repeat", "resolved", "acknowledged"):
         for count in (1, _DIGEST_OF):
             alerts = [_sample_alert(number) for number in range(1, count + 1)]
-            body = message_body(what, alerts, _BASE, "", is_digest=count > 1, now_us=HOUR_US)
+            body = message_body(what, alerts, _BASE, _APPS, "", is_digest=count > 1, now_us=HOUR_US)
             yield Message(
                 id=1,
                 public_id="msg_sample",

@@ -76,6 +76,7 @@ class Alertmanager(VolatileReceiver):
             "labels": {name: one_line(value) for name, value in labels.items() if value},
             "annotations": {
                 "summary": one_line(alert["summary"]),
+                **({"app_name": one_line(app_name)} if (app_name := message.body.get("app_name")) else {}),
                 "description": self._template.text(message) if "alerts" not in message.body else alert["advice"],
                 "message_id": message.public_id,
             },

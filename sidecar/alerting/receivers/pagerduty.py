@@ -58,13 +58,17 @@ class PagerDuty(Receiver):
         links = [{"href": alert["url"], "text": "Acknowledge or silence in Zimwatch"}]
         if message.body.get("user_url"):
             links.append({"href": message.body["user_url"], "text": "The user"})
+        if message.body.get("back_office_url"):
+            links.append({"href": message.body["back_office_url"], "text": "The user in the back office"})
+        app_id, app_name = alert["app_id"], message.body.get("app_name")
+        app = f"{one_line(app_name)} ({app_id})" if app_name else f"app {app_id}"
         return {
             "client": "Zimwatch",
             "client_url": alert["url"],
             "links": links,
             "payload": {
                 "summary": one_line(alert["summary"])[:_LONGEST_SUMMARY],
-                "source": f"app {alert['app_id']}" if alert["app_id"] is not None else "zimwatch",
+                "source": app if app_id is not None else "zimwatch",
                 "severity": alert["severity"],
                 "timestamp": alert["started_at"],
                 "component": one_line(alert["user_id"] or "zim"),

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from sidecar.domain.apps import Apps
 from sidecar.domain.outside_text import one_line
 from sidecar.domain.texts import Sentence, Text, joined, verbatim
 from sidecar.domain.token04.ciphers import decrypted, key_of
@@ -27,6 +28,7 @@ SECRET_LENGTH: Final = Sentence(
     "token04.secret_length",
     "A ServerSecret that zego.server_secrets has for app %(app)s was not tried: it does not have 32 characters.",
 )
+_UNNAMED: Final = Apps()
 PAYLOAD: Final = Sentence("token04.payload", "It has a payload, which ZIM does not use.")
 
 
@@ -62,7 +64,7 @@ class _Opened(msgspec.Struct, frozen=True):
     content: Content | None
 
 
-def check(text: str, now_us: int, secrets: Mapping[int, tuple[str, ...]]) -> TokenCheck:
+def check(text: str, now_us: int, secrets: Mapping[int, tuple[str, ...]], apps: Apps = _UNNAMED) -> TokenCheck:
     """What ``text`` is at this moment. ``secrets`` are the ServerSecrets to try, by app. Raises nothing."""
     try:
         token = parse(text)
@@ -71,13 +73,13 @@ def check(text: str, now_us: int, secrets: Mapping[int, tuple[str, ...]]) -> Tok
     problems = _of_time(token.expires_s * SECOND_US, now_us)
     notes = [CBC_IS_DEPRECATED()] if token.cipher == "AES-CBC" else []
     keys = {app: tuple(key for one in secrets[app] if (key := key_of(one)) is not None) for app in secrets}
-    notes += [SECRET_LENGTH(app=app) for app in secrets if len(keys[app]) < len(secrets[app])]
+    notes += [SECRET_LENGTH(app=apps.in_full(app)) for app in secrets if len(keys[app]) < len(secrets[app])]
     tried = tuple(app for app in keys if keys[app])
     opened = _opened(token, keys)
     if not tried:
         notes.append(NO_SECRET())
     elif opened is None:
-        problems.insert(0, problem("other_secret", apps=joined([verbatim(str(app)) for app in tried])))
+        problems.insert(0, problem("other_secret", apps=joined([verbatim(apps.in_full(app)) for app in tried])))
     else:
         problems += [one for one in _of_content(token, opened, now_us) if one.kind not in {it.kind for it in problems}]
         if opened.content is not None and opened.content.payload:
