@@ -33,6 +33,7 @@ from sidecar.domain.alerts import alert as states
 from sidecar.domain.alerts.alert import Alert
 from sidecar.domain.alerts.message_plan import (
     ABOUT_FIRING,
+    LONGEST_PAUSE_US,
     SETTLE_US,
     Caps,
     Grouping,
@@ -300,7 +301,8 @@ class AlertReaction:
             interval_us=policy.group_interval_us,
         )
         since_us = now_us - max(MINUTE_US, policy.group_interval_us)
-        return Grouping(receiver, caps, message_rows.created_since(connection, since_us), now_us)
+        lately = message_rows.counted(connection, since_us, now_us + LONGEST_PAUSE_US)
+        return Grouping(receiver, caps, lately, now_us)
 
     def _not_suppressed(
         self, connection: sa.Connection, unit: UnitOfWork, due: Sequence[Waiting], now_us: int

@@ -55,6 +55,15 @@ def test_a_group_is_sent_one_by_one_again_once_its_interval_has_passed() -> None
     assert ids_of(ops.plan([firing(5, 31), firing(6, 31)], at=31)) == []
 
 
+def test_what_a_receiver_has_not_accepted_counts_and_leaves_room_for_others() -> None:
+    ops = Receiver(own=2, overall=3, alone=10)
+    for number in (1, 2):
+        ops.sent.append(Sent(receiver="ops", what="firing", at_us=0, is_pending=True, group=f"old {number}"))
+    assert ids_of(ops.plan([firing(3, 600)], at=600)) == []
+    chat = Grouping("chat", ops.caps, ops.sent, 600 * SECOND_US)
+    assert ids_of(chat.plan([firing(4, 600)], frozenset())) == [[4]]
+
+
 def test_more_than_the_limit_is_one_digest_at_once_and_then_one_every_interval() -> None:
     ops = Receiver(alone=1, interval=30)
     assert ids_of(ops.plan([firing(1, 0), firing(2, 0)], at=0)) == [[1, 2]]

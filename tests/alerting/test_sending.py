@@ -159,3 +159,24 @@ def moment(text: str) -> float:
     from datetime import datetime  # noqa: PLC0415
 
     return datetime.fromisoformat(text).timestamp()
+
+
+def test_a_receiver_that_was_away_gets_no_more_than_its_limit_when_it_is_back(tmp_path: Path) -> None:
+    timeline = Timeline(tmp_path, Policy(receivers={OPS: 3}, group_alone=100))
+    for minute in range(5):
+        for number in range(3):
+            timeline.at(60 * minute + number).kicked(f"user {minute} {number}")
+    timeline.live(until=0)
+    for second in range(5, 300, 5):
+        timeline.live_on(until=second)
+        with timeline.database.begin() as connection:  # it accepts nothing
+            away = "UPDATE alert_messages SET state = 'pending', sent_at_us = NULL, due_at_us = created_at_us"
+            connection.exec_driver_sql(away)
+    assert len(timeline.sent) == 3
+    with timeline.database.begin() as connection:  # it is back, and accepts them
+        connection.exec_driver_sql("UPDATE alert_messages SET state = 'sent', sent_at_us = ?", (us(295),))
+    timeline.live_on(until=354)
+    assert len(timeline.sent) == 3
+    timeline.live_on(until=360)
+    assert [wanted.is_digest for _, wanted, _ in timeline.sent[3:]] == [True]
+    timeline.close()

@@ -21,9 +21,10 @@ from sidecar.alerting.tables import message_rows, notifications
 from sidecar.alerting.tables.alert_values import Message
 from sidecar.alerting.unit_of_work import changes_of
 from sidecar.clock import Clock
+from sidecar.domain.alerts.message_plan import LONGEST_PAUSE_US
 from sidecar.domain.retry import Backoff
 from sidecar.domain.texts import Sentence, Text, duration
-from sidecar.domain.units import DAY_US, MINUTE_US, SECOND_US
+from sidecar.domain.units import DAY_US, SECOND_US
 from sidecar.errors import ZimwatchError
 from sidecar.http_client import DeliveryError
 from sidecar.store import Store
@@ -35,7 +36,7 @@ AT_ONCE: Final = 8
 RECOVERY_S: Final = 1.0
 # A receiver may request a longer pause, but not one that amounts to losing the message.
 BACKOFF: Final = Backoff(
-    first_us=SECOND_US, longest_us=5 * MINUTE_US, longest_requested_us=DAY_US, request_replaces=True
+    first_us=SECOND_US, longest_us=LONGEST_PAUSE_US, longest_requested_us=DAY_US, request_replaces=True
 )
 
 _log = structlog.stdlib.get_logger(__name__)

@@ -112,6 +112,7 @@ alert_messages = sa.Table(
     sa.Column("proof", sa.Text),
     sa.Index("alert_messages_pending", "receiver", "id", **where("state = 'pending'")),
     sa.Index("alert_messages_dead", "id", **where("state = 'dead'")),
+    sa.Index("alert_messages_by_acceptance", "sent_at_us", **where("sent_at_us IS NOT NULL")),
 )
 
 alert_silences = sa.Table(

@@ -62,16 +62,31 @@ def create(
     return message_of(row)
 
 
-def created_since(connection: sa.Connection, since_us: int) -> list[Sent]:
-    """The messages created after ``since_us``, to any receiver."""
-    sql = """
-        SELECT receiver, what, created_at_us,
-            CASE WHEN alerts = 1 THEN (SELECT grouped FROM alert_notifications WHERE message_id = m.id LIMIT 1) END
-        FROM alert_messages m WHERE created_at_us > :since AND id > COALESCE(
-            (SELECT id FROM alert_messages WHERE created_at_us <= :since ORDER BY id DESC LIMIT 1), 0)
+def counted(connection: sa.Connection, since_us: int, due_by_us: int) -> list[Sent]:
+    """The messages that limits count, to any receiver: created or accepted after ``since_us``, or due by ``due_by_us``.
+
+    A receiver that was away gets those that are due when it is back, and so no more than its limit of them.
     """
-    found = connection.execute(sa.text(sql), {"since": since_us})
-    return [Sent(receiver=row[0], what=row[1], at_us=row[2], group=row[3]) for row in found]
+    sql = """
+        SELECT receiver, what, created_at_us, sent_at_us, state = 'pending',
+            CASE WHEN alerts = 1 THEN (SELECT grouped FROM alert_notifications WHERE message_id = m.id LIMIT 1) END
+        FROM alert_messages m WHERE id IN (
+            SELECT id FROM alert_messages WHERE created_at_us > :since AND id > COALESCE(
+                (SELECT id FROM alert_messages WHERE created_at_us <= :since ORDER BY id DESC LIMIT 1), 0)
+            UNION SELECT id FROM alert_messages WHERE sent_at_us > :since
+            UNION SELECT id FROM alert_messages WHERE state = 'pending' AND due_at_us <= :due_by)
+    """
+    found = connection.execute(sa.text(sql), {"since": since_us, "due_by": due_by_us})
+    return [
+        Sent(
+            receiver=row[0],
+            what=row[1],
+            at_us=row[2] if row[3] is None else max(row[2], row[3]),
+            is_pending=bool(row[4]),
+            group=row[5],
+        )
+        for row in found
+    ]
 
 
 def due(connection: sa.Connection, receiver: str, now_us: int, limit: int) -> list[Message]:

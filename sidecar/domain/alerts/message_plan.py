@@ -15,6 +15,8 @@ from sidecar.domain.units import MINUTE_US, SECOND_US
 
 # A first notification waits this long: a storm that opens meanwhile suppresses it.
 SETTLE_US = SECOND_US
+# The longest pause between two attempts, unless the receiver requests a longer one.
+LONGEST_PAUSE_US = 5 * MINUTE_US
 # This part of a minute's messages is reserved for firing alerts, however many resolutions wait.
 _KEPT_FOR_FIRING = 4
 ABOUT_FIRING = frozenset({"firing", "repeat"})
@@ -55,11 +57,15 @@ class Planned(msgspec.Struct, frozen=True):
 
 
 class Sent(msgspec.Struct, frozen=True, kw_only=True):
-    """A message created lately. ``group``: that of its single alert; None for a digest."""
+    """A message that limits count. ``group``: that of its single alert; None for a digest.
+
+    ``at_us`` is when it was created, or accepted. ``is_pending``: the receiver has not accepted it yet.
+    """
 
     receiver: str
     what: str
     at_us: int
+    is_pending: bool = False
     group: str | None = None
 
     @property
@@ -78,14 +84,19 @@ class Caps(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Grouping:
-    """The messages of one receiver. ``lately``: those to every receiver within the last minute and interval."""
+    """The messages of one receiver.
+
+    ``lately``: those to every receiver within the last minute and interval, and pending ones.
+    """
 
     def __init__(self, receiver: str, caps: Caps, lately: Sequence[Sent], now_us: int) -> None:
         self._alone = caps.alone
         self._interval_us = caps.interval_us
         self._now_us = now_us
         minute = [one for one in lately if now_us - MINUTE_US < one.at_us <= now_us]
-        mine = [one for one in minute if one.receiver == receiver]
+        # Those that a receiver has not accepted come when it is back. Its absence is no limit for others.
+        waiting = [one for one in lately if one.is_pending and one not in minute]
+        mine = [one for one in (*minute, *waiting) if one.receiver == receiver]
         self._left = min(caps.own - len(mine), caps.overall - len(minute))
         # Resolutions have a lower limit, so that some room is left for firing alerts.
         self._left_for_ends = min(
