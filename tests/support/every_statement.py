@@ -30,6 +30,7 @@ from sidecar.store.users import (
     client_rows,
     user_counts,
     user_list,
+    user_reads,
 )
 from sidecar.store.users.user_query import UserQuery
 from sidecar.store.values import Loss, Rejected
@@ -85,6 +86,7 @@ async def _events(folder: Path) -> None:
     await store.read(client_rows.count_seen_since, 1, 0, 10)
     await store.read(lambda c: list(log_reads.events_since(c, BEGIN_US + SECOND_US)))
     await store.read(message_rows.sent_since, 0)
+    await store.read(user_reads.newest_connection_event, APP_ID, "alice", "KICKED_OUT", before=147, within=99)
     await _handed_over(store)
     await _spans(store)
     machine.passes(300)

@@ -20,7 +20,7 @@ FAILED: Final = Sentence("finding.calls_failed", "%(count)s calls failed within 
 # From so many on it is more than a slip.
 MANY: Final = 3
 
-_SAY: Final = {
+_SAY: Final[dict[int | None, Sentence]] = {
     error_codes.NO_NETWORK: Sentence(
         "finding.calls_failing.say_network",
         "I see that your device had no connection when the app tried to send or fetch something. Please check the "
@@ -40,7 +40,7 @@ _TOO_OFTEN: Final = Sentence(
     "finding.calls_failing.too_often",
     "The app calls too often: leave a pause between calls, and do not call in a loop.",
 )
-_ADVICE: Final = {
+_ADVICE: Final[dict[int | None, Sentence]] = {
     error_codes.NO_NETWORK: Sentence(
         "finding.calls_failing.network",
         "6000104 is the network: show the failure in the app, and let the user send again once the callback has "
@@ -57,7 +57,8 @@ _ADVICE: Final = {
         "6000121 is a call without a login: call the SDK only while the last state was CONNECTED, and lead back to the "
         "login page after DISCONNECTED.",
     ),
-} | dict.fromkeys(error_codes.TOO_OFTEN, _TOO_OFTEN)
+    **dict.fromkeys(error_codes.TOO_OFTEN, _TOO_OFTEN),
+}
 # The calls that are explained by one of these are in the finding about it.
 _EXPLAINED_BY: Final = frozenset({sdk_words.KICKED_OUT, sdk_words.TOKEN_EXPIRED, TOKEN_WILL_EXPIRE})
 
@@ -89,14 +90,15 @@ class CallsFailing(Check):
         failed = [one.call for one in life.refused if not is_explained(one)]
         if not failed:
             return None
-        codes = Counter(error_codes.number(call.details.get("code")) for call in failed)
+        codes: Counter[int | None] = Counter(error_codes.number(call.details.get("code")) for call in failed)
         first = min(codes, key=lambda code: (-codes[code], code is None, code))
+        advised = {_ADVICE.get(code, _LOOK_UP) for code in codes}
         return cls.found(
             cls._summary(failed),
             failed,
             severity=cls.severity if len(failed) >= MANY else "info",
-            say=_SAY.get(first or 0, cls.say)(),
-            advice=[one() for one in cls.advice if one in {_ADVICE.get(code or 0, _LOOK_UP) for code in codes}],
+            say=_SAY.get(first, cls.say)(),
+            advice=[one() for one in cls.advice if one in advised],
         )
 
     @staticmethod

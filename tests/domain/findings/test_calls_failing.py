@@ -69,6 +69,14 @@ def test_say_and_advice_go_by_the_codes(codes: list[int | None], say: str, advis
     assert len(finding.advice) == len(advised)
 
 
+@pytest.mark.parametrize(("count", "severity"), [(1, "info"), (2, "info"), (3, "warning")])
+def test_three_are_more_than_a_slip(count: int, severity: str) -> None:
+    calls = [PHONE.fails(at, code=6_000_104 + at) for at in range(count)]
+    finding = one(10, calls, "calls_failing")
+    assert finding.severity == severity
+    assert "had no connection" in str(finding.say)
+
+
 def test_it_holds_for_half_an_hour() -> None:
     assert found(1_799, [PHONE.fails(0, 1)])
     assert not found(1_800, [PHONE.fails(0, 1)])

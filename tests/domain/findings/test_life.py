@@ -33,6 +33,15 @@ def test_it_is_the_same_in_any_order_and_with_repeats() -> None:
         assert life(20, shuffled) == life(20, EVENTS)
 
 
+def test_events_are_in_the_order_of_their_moments_and_those_of_a_client_in_that_of_seq() -> None:
+    phone = Phone("alice", "clock")
+    first, second = phone.says("CONNECTED", "SUCCESS", 5), phone.says("DISCONNECTED", "SUCCESS", 1)
+    found = life(20, [second, first])
+    assert found.events == [second, first]
+    assert found.of_client == {phone.client_id: [first, second]}
+    assert found.status == "not_logged_in"
+
+
 def test_what_comes_after_now_does_not_count() -> None:
     assert life(5, EVENTS) == life(5, EVENTS[:5])
 

@@ -16,3 +16,9 @@ def test_a_login_is_pending_until_it_is_settled_and_further_calls_join_it() -> N
     assert logins(own) == [Login(first, connected, (again,)), Login(second)]
     assert logins([*own, refused])[-1] == Login(second, refused)
     assert logins([]) == []
+
+
+def test_a_later_login_is_joined_by_its_own_calls() -> None:
+    phone = Phone("alice", "later")
+    first, end, second, again = phone.login(0), phone.event("logout", 1), phone.login(2), phone.login(3)
+    assert logins([first, end, second, again]) == [Login(first, end), Login(second, None, (again,))]

@@ -40,6 +40,8 @@ def test_a_token_that_had_ended_explains_calls_from_two_seconds_before_its_end()
     assert [one.ended_by for one in refused(200, events)] == [None, events[3]]
     renewed = [*events, device.renews(129), device.fails(140)]
     assert refused(200, renewed)[-1] == RefusedCall(renewed[-1])
+    unnamed = [*events, device.event("token_renewed", 129), device.fails(140)]
+    assert refused(200, unnamed)[-1] == RefusedCall(unnamed[-1])
     failed = [*events, device.renews(129, 6_000_103), device.fails(140)]
     assert refused(200, failed)[-1].ended_by == events[3]
 
@@ -65,6 +67,7 @@ def test_they_are_recent_and_in_the_order_of_their_moments() -> None:
     early = [one.login(0), one.fails(1), one.fails(100)]
     late = [other.fails(50, 6_000_105)]
     assert [call.call for call in refused(1_801, [*early, *late])] == [late[0], early[2]]
+    assert refused(1_850, late) == []
     assert [call.call for call in refused(1_800.9, [*early, *late])] == [early[1], late[0], early[2]]
 
 
@@ -78,4 +81,5 @@ def test_names_and_codes_are_cut() -> None:
 def test_the_three_most_frequent_kinds_are_counted() -> None:
     device = Device()
     calls = [device.fails(at, code=code) for at, code in enumerate([1, 2, 2, 3, 3, 3, 4])]
+    assert str(counted(calls[1::-1])) == "sendMessage once (1), sendMessage once (2)"
     assert str(counted(calls)) == "sendMessage 3 times (3), sendMessage 2 times (2), sendMessage once (1)"

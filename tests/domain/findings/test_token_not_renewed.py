@@ -61,6 +61,7 @@ def test_the_app_has_the_time_to_renew_that_the_warning_gives_it() -> None:
         "warning",
         "carol: the token was to end 30 s after the SDK's warning, and no renewToken call followed",
     )
+    assert str(finding.say).startswith("The app could not extend your session.")
     assert not found(570 + 1_800, events)
 
 
@@ -70,6 +71,7 @@ def test_calls_that_fail_since_are_its_evidence_with_or_without_the_callback() -
     calls = [device.fails(700 + number) for number in range(4)]
     silent = token(1_000, [*events, *calls])
     assert (silent.severity, silent.events) == ("critical", ids(events[-1], *calls))
+    assert str(silent.say).startswith("Your session has run out")
     device = Device()
     events = [*until_the_warning(device), device.expires(598)]
     calls = [device.fails(700 + number) for number in range(4)]
@@ -92,6 +94,8 @@ def test_a_renewal_that_failed_is_named_with_its_code_in_words() -> None:
     )
     assert "code of renewToken" in advice(soon)
     assert "log in again" not in advice(soon)
+    twice = [*events, device.renews(575, code=6_000_106)]
+    assert str(token(576, twice).summary).endswith("6000106: the token has expired")
     expired = token(600, [*events, device.expires(598)])
     assert expired.severity == "critical"
     assert str(expired.summary) == (
