@@ -31,21 +31,30 @@ from sidecar.alerting.pending import Pending
 from sidecar.alerting.silence_form import NotPossibleError, SilenceRequest, create, silence_of
 from sidecar.alerting.tables import alert_log, message_rows, notifications, storm_rows
 from sidecar.alerting.tables.alert_values import AlertFilter
-from sidecar.domain.alerts.alert import FIRING, Alert
+from sidecar.domain.alerts.alert import FIRING, RESOLVED, Alert
 from sidecar.domain.alerts.rules import STORMS
 from sidecar.store import Store
 from sidecar.web.forms import form_token, read_form
 from sidecar.web.params import check_every_app, is_number
 
 ROWS: Final = 50
+# Of what is over, below what fires.
+RESOLVED_ROWS: Final = 10
+# How many alerts are grouped, and how many rows a group has at most.
 SHOWN: Final = 200
+GROUP_ROWS: Final = 20
 
 
 class Group(msgspec.Struct, frozen=True):
-    """Alerts of one group; ``name`` is empty without grouping."""
+    """Alerts under one heading, which is empty without grouping; ``count`` is how many there are, shown or not.
+
+    ``more`` is the address of the rest, if it has one.
+    """
 
     name: str
     alerts: Sequence[Alert | Pending]
+    count: int = 0
+    more: str | None = None
 
 
 def _views(site: Site) -> dict[str, Loader]:
@@ -81,20 +90,15 @@ def _views(site: Site) -> dict[str, Loader]:
             cursor=int(cursor) if is_number(cursor) else None,
             limit=SHOWN if given["group"] else ROWS,
         )
-        listed: Sequence[Alert | Pending]
-        if wanted.state == pending.PENDING:
-            waiting = await store.read(pending.page, reaction, wanted, values["now_us"])
-            listed, following = waiting.pending, waiting.next_cursor
+        if given["state"] or given["group"] or wanted.cursor is not None:
+            listed, following = await _page(store, reaction, wanted, values["now_us"])
+            values["groups"] = _grouped(listed, given) if listed else []
+            values["older"] = _following(given, following)
         else:
-            page = await store.read(alert_log.page, wanted)
-            listed, following = page.alerts, page.next_cursor
-        if following is not None:
-            kept = {name: value for name, value in given.items() if value}
-            values["older"] = "/alerts?" + urlencode(kept | {"cursor": str(following)})
-        values |= {
-            "groups": _grouped(listed, given["group"]),
-            "choosable": any(isinstance(one, Alert) and one.state == FIRING for one in listed),
-        }
+            values["groups"] = await _firing_then_resolved(store, wanted, given)
+        values["choosable"] = any(
+            isinstance(one, Alert) and one.state == FIRING for group in values["groups"] for one in group.alerts
+        )
         return View(name="alerts.html", values=values)
 
     async def alert(page_request: PageRequest) -> View:
@@ -208,14 +212,65 @@ def _id(text: str) -> int:
     return int(text)
 
 
-def _grouped(alerts: Sequence[Alert | Pending], by: str) -> list[Group]:
-    """The largest group first; within a group the newest first."""
+async def _page(
+    store: Store, reaction: AlertReaction, wanted: AlertFilter, now_us: int
+) -> tuple[Sequence[Alert | Pending], int | None]:
+    """The alerts of a filter, and the cursor of those that follow."""
+    if wanted.state == pending.PENDING:
+        waiting = await store.read(pending.page, reaction, wanted, now_us)
+        return waiting.pending, waiting.next_cursor
+    page = await store.read(alert_log.page, wanted)
+    return page.alerts, page.next_cursor
+
+
+async def _firing_then_resolved(store: Store, wanted: AlertFilter, given: Mapping[str, str]) -> list[Group]:
+    """What fires, the most urgent first, and below it what was resolved last."""
+    firing = await store.read(alert_log.most_urgent, msgspec.structs.replace(wanted, limit=ROWS + 1))
+    every = _address({**given, "state": FIRING}) if len(firing) > ROWS else None
+    over = await store.read(alert_log.page, msgspec.structs.replace(wanted, state=RESOLVED, limit=RESOLVED_ROWS))
+    groups = [
+        Group("", firing[:ROWS], more=every),
+        Group(_("Resolved"), over.alerts, more=_following({**given, "state": RESOLVED}, over.next_cursor)),
+    ]
+    return [group for group in groups if group.alerts]
+
+
+def _address(given: Mapping[str, str], cursor: int | None = None) -> str:
+    """The list with these filters, from the beginning or ``cursor`` on."""
+    kept = {name: value for name, value in given.items() if value}
+    return "/alerts?" + urlencode(kept | ({} if cursor is None else {"cursor": str(cursor)}))
+
+
+def _following(given: Mapping[str, str], cursor: int | None) -> str | None:
+    """The page that follows, if one does."""
+    return None if cursor is None else _address(given, cursor)
+
+
+def _grouped(alerts: Sequence[Alert | Pending], given: Mapping[str, str]) -> list[Group]:
+    """The largest group first; within a group what fires first, and then the newest."""
+    by = given["group"]
     if not by:
-        return [Group("", alerts)] if alerts else []
+        return [Group("", alerts)]
     groups: dict[str, list[Alert | Pending]] = {}
-    for alert in alerts:
+    for alert in sorted(alerts, key=_is_over):
         groups.setdefault(_group(alert, by), []).append(alert)
-    return sorted((Group(*one) for one in groups.items()), key=lambda group: -len(group.alerts))
+    return [
+        Group(name, own[:GROUP_ROWS], count=len(own), more=_rest(given, own) if len(own) > GROUP_ROWS else None)
+        for name, own in sorted(groups.items(), key=lambda one: -len(one[1]))
+    ]
+
+
+def _is_over(alert: Alert | Pending) -> bool:
+    return isinstance(alert, Alert) and alert.state == RESOLVED
+
+
+def _rest(given: Mapping[str, str], alerts: Sequence[Alert | Pending]) -> str:
+    """The address of a list that has all of a group: those of its kind or user, not grouped."""
+    by, first = given["group"], alerts[0]
+    own = {"kind": first.kind} if by in {"kind", "cause"} else {}
+    if by == "user" and first.subject.user_id is not None:
+        own = {"q": first.subject.user_id}
+    return _address({**given, "group": ""} | own)
 
 
 def _group(alert: Alert | Pending, by: str) -> str:

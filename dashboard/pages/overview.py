@@ -18,8 +18,7 @@ from dashboard.text.times import lasted
 from dashboard.text.translate import translate
 from sidecar.alerting.tables import alert_log, message_rows, notifications
 from sidecar.alerting.tables.alert_values import AlertFilter
-from sidecar.domain.alerts.alert import FIRING, SUPPRESSED_STORM, Alert
-from sidecar.domain.alerts.rules import STORMS
+from sidecar.canary import CanaryStatus
 from sidecar.domain.texts import Text
 from sidecar.domain.units import DAY_US, MINUTE_US
 from sidecar.store import Store
@@ -30,7 +29,9 @@ from sidecar.store.users import per_minute, user_list, user_reads
 from sidecar.store.users.user_query import UserQuery
 
 _NEWEST = 10
-_NEWEST_ON_WALL = 6
+# The most urgent alerts that are listed; a wall has room for a few in large letters.
+_URGENT = 5
+_URGENT_ON_WALL = 7
 _LOSSES = 5
 # An event not exported after this time is late.
 _EXPORT_LATE_US = MINUTE_US
@@ -38,11 +39,12 @@ _REJECTED_US = DAY_US
 
 
 class Sign(msgspec.Struct, frozen=True):
-    """One health check of Zimwatch itself."""
+    """One health check of Zimwatch itself; ``newest_us`` is when the newest of what it counts arrived."""
 
     name: str
     text: str
     well: bool
+    newest_us: int | None = None
 
 
 def _views(site: Site) -> dict[str, Loader]:
@@ -50,27 +52,30 @@ def _views(site: Site) -> dict[str, Loader]:
     store, clock = site.store, site.clock
 
     async def overview(page_request: PageRequest) -> View:
-        return View(name="overview.html", values=await _values(page_request, _NEWEST) | {"tab": "overview"})
+        now_us, app_id = clock(), page_request.own_app
+        newest = await store.read(
+            user_list.list_users_with_clients, UserQuery(app_id=app_id, limit=_NEWEST), store.now()
+        )
+        values = {
+            "tab": "overview",
+            "found": newest.users,
+            "rejected": await store.read(rejected_events.count_since, now_us - _REJECTED_US, app_id),
+            "rejected_most": rejected_events.COUNTED_MOST,
+            "losses": await store.read(span_outbox.newest_losses, _LOSSES) if app_id is None else [],
+            "address": page_request.site,
+            # A stable id for the example, so that the page does not change.
+            "example_id": uuid.uuid5(uuid.NAMESPACE_URL, page_request.site),
+        }
+        return View(name="overview.html", values=await _common(now_us, app_id, _URGENT) | values)
 
     async def wall(page_request: PageRequest) -> View:
-        return View(
-            name="wall.html",
-            values=await _values(page_request, _NEWEST_ON_WALL) | {"tab": "", "wall": True, "bare": True},
-        )
+        values = await _common(clock(), page_request.own_app, _URGENT_ON_WALL)
+        if values["canary"] is not None:
+            values["signs"].append(_canary(values["canary"]))
+        return View(name="wall.html", values=values | {"tab": "", "wall": True, "bare": True})
 
-    async def _storms(app_id: int | None) -> list[Alert]:
-        """Firing storms that no other storm covers."""
-        return [
-            one
-            for kind in STORMS
-            for one in (
-                await store.read(alert_log.page, AlertFilter(state=FIRING, kind=kind, app_id=app_id, limit=5))
-            ).alerts
-            if one.suppressed_by != SUPPRESSED_STORM
-        ]
-
-    async def _values(page_request: PageRequest, newest: int) -> dict[str, Any]:
-        now_us, app_id = clock(), page_request.own_app
+    async def _common(now_us: int, app_id: int | None, urgent: int) -> dict[str, Any]:
+        """What both pages show; ``urgent`` is how many alerts are listed."""
         canary = site.canary()
         buckets = await store.read(
             per_minute.buckets, app_id, begin_us=now_us - chart.SPAN_US, end_us=now_us, step_minutes=chart.STEP_MINUTES
@@ -79,19 +84,10 @@ def _views(site: Site) -> dict[str, Loader]:
             "now_us": now_us,
             "canary": canary if canary is not None and app_id in {None, canary.app_id} else None,
             "summary": await store.read(user_reads.summary, app_id),
-            "found": (
-                await store.read(user_list.list_users_with_clients, UserQuery(app_id=app_id, limit=newest), store.now())
-            ).users,
             "day": chart.day(buckets, now_us),
             "signs": await signs(store, now_us, site.problems(), app_id=app_id),
-            "rejected": await store.read(rejected_events.count_since, now_us - _REJECTED_US, app_id),
-            "rejected_most": rejected_events.COUNTED_MOST,
-            "losses": await store.read(span_outbox.newest_losses, _LOSSES) if app_id is None else [],
             "firing": await store.read(alert_log.counts, app_id),
-            "storms": await _storms(app_id),
-            "address": page_request.site,
-            # A stable id for the example, so that the page does not change.
-            "example_id": uuid.uuid5(uuid.NAMESPACE_URL, page_request.site),
+            "urgent": await store.read(alert_log.most_urgent, AlertFilter(app_id=app_id, limit=urgent), covered=False),
         }
 
     return {"/": overview, "/wall": wall}
@@ -112,24 +108,29 @@ async def signs(store: Store, now_us: int, problems: Sequence[Text] = (), *, app
     found = []
     newest = await store.read(log_reads.newest_event, app_id)
     if newest is None:
-        found.append(Sign(_("Events"), _("none yet") if app_id is None else _("none lately"), well=True))
+        found.append(Sign(_("Events"), _("None yet.") if app_id is None else _("None lately."), well=True))
     else:
         late_us = newest.event.received_at_us - newest.event.moment_us
-        quiet_us = now_us - newest.event.received_at_us
-        text = _("newest %(quiet)s ago, delay %(late)s") % {
-            "quiet": lasted(quiet_us),
-            "late": lasted(late_us),
-        }
-        found.append(Sign(_("Events"), text, well=True))
+        text = _("delay %(time)s") % {"time": lasted(late_us)}
+        found.append(Sign(_("Events"), text, well=True, newest_us=newest.event.received_at_us))
     problem = store.problem
-    found.append(Sign(_("Database"), translate(problem) if problem else _("commits"), well=problem is None))
+    found.append(Sign(_("Database"), translate(problem) if problem else _("ok"), well=problem is None))
     if app_id is not None:
         return found
     hold = await store.read(pruning_hold.current, store.now())
     if hold is not None:
         found.append(Sign(_("Clock"), _jump(hold), well=False))
     background = [Sign(_("Background"), translate(one), well=False) for one in problems]
-    return [*found, *background, await _spans(store, now_us), await _channels(store)]
+    return [*found, *background, await _spans(store, now_us), await _receivers(store)]
+
+
+def _canary(canary: CanaryStatus) -> Sign:
+    text = {
+        True: _("ZIM can be reached from here"),
+        False: _("ZIM cannot be reached from here"),
+        None: _("Unknown whether ZIM can be reached"),
+    }[canary.reachable]
+    return Sign(_("Canary"), text, well=canary.reachable is not False)
 
 
 async def _spans(store: Store, now_us: int) -> Sign:
@@ -142,14 +143,14 @@ async def _spans(store: Store, now_us: int) -> Sign:
     return Sign(_("Spans"), text % values, well=age_us < _EXPORT_LATE_US)
 
 
-async def _channels(store: Store) -> Sign:
+async def _receivers(store: Store) -> Sign:
     failing = await store.read(message_rows.failing_receivers)
     owed, dead = await store.read(notifications.backlog)
     if failing:
         text = ", ".join(f"{name}: {translate(error)[:80]}" for name, (_since, error) in sorted(failing.items()))
-        return Sign(_("Channels"), text, well=False)
+        return Sign(_("Receivers"), text, well=False)
     if dead:
         text = ngettext("%(count)s message not delivered", "%(count)s messages not delivered", dead)
-        return Sign(_("Channels"), text % {"count": grouped(dead, notifications.COUNTED_MOST)}, well=False)
+        return Sign(_("Receivers"), text % {"count": grouped(dead, notifications.COUNTED_MOST)}, well=False)
     text = ngettext("%(count)s message waiting", "%(count)s messages waiting", owed)
-    return Sign(_("Channels"), text % {"count": grouped(owed, notifications.COUNTED_MOST)}, well=True)
+    return Sign(_("Receivers"), text % {"count": grouped(owed, notifications.COUNTED_MOST)}, well=True)

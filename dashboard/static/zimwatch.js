@@ -27,7 +27,7 @@
     const nodes = document.createTreeWalker(part, NodeFilter.SHOW_TEXT);
     while (nodes.nextNode()) {
       const node = nodes.currentNode;
-      if (node.data.includes(" UTC") && !node.parentElement?.closest("pre, code, bdi, script, template")) node.data = here(node.data);
+      if (node.data.includes(" UTC") && !node.parentElement?.closest("pre, code, bdi, .id, script, template")) node.data = here(node.data);
     }
     for (const input of part.querySelectorAll("input[name=as_of]")) {
       const moment = new Date(input.defaultValue), ms = moment.getMilliseconds();
@@ -68,6 +68,16 @@
       const clock = `${two(moment.getHours())}:${two(moment.getMinutes())}`;
       put(time, time.dataset.form === "day" ? day : time.dataset.form === "second" ? `${clock}:${two(moment.getSeconds())}` : clock);
     }
+  };
+
+  // The clock of a wall, and its zone.
+  let zone;
+  const zoneName = () => (zone ??= Intl.DateTimeFormat().resolvedOptions().timeZone);
+  const tick = () => {
+    const clock = document.querySelector("time[data-now]"), now = new Date();
+    if (!clock) return;
+    put(clock, `${two(now.getHours())}:${two(now.getMinutes())}:${two(now.getSeconds())}`);
+    put(clock.nextElementSibling, now.getTimezoneOffset() ? `${zoneName()} ${offset(now)}` : "UTC");
   };
 
   // A list does not move under the pointer: its rows change in place; new and moved rows wait for a click.
@@ -273,13 +283,18 @@
 
   moveWritten(document.body);
   updateTimes(document);
+  tick();
   // What can wait for the page does: its ages are right, and a timeline wider than the screen has yet to be laid out.
   requestAnimationFrame(() => {
     updateAges(document);
-    const zone = document.querySelector("[data-zone]");
-    if (zone) zone.textContent = texts().local.replace("{zone}", Intl.DateTimeFormat().resolvedOptions().timeZone);
+    const said = document.querySelector("[data-zone]");
+    if (said) said.textContent = texts().local.replace("{zone}", zoneName());
     // It starts scrolled to its newest end.
     for (const picture of document.querySelectorAll(".picture")) picture.scrollLeft = picture.scrollWidth;
   });
-  setInterval(() => { if (!document.hidden) updateAges(document); }, 1000);
+  setInterval(() => {
+    if (document.hidden) return;
+    updateAges(document);
+    tick();
+  }, 1000);
 })();

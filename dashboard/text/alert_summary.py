@@ -13,12 +13,17 @@ from dashboard.text.language import marked
 from dashboard.text.translate import parameters, translate
 from sidecar.alerting.pending import Pending
 from sidecar.domain.alerts.alert import RESOLVED, Alert
+from sidecar.domain.alerts.rules.app_silent import APP_SILENT
 from sidecar.domain.alerts.rules.export_stalled import STALLED
 from sidecar.domain.alerts.rules.offline_too_long import OFFLINE_TOO_LONG
 from sidecar.domain.alerts.rules.token_expiring import TOKEN_EXPIRING, TOKENS_EXPIRING
 
 # By the id of the stored sentence: what holds while the alert fires, and what held once it is resolved.
 TIMELESS: Final = {
+    APP_SILENT.id: (
+        marked("Nothing is received from the app, although it sends at this time on other days"),
+        marked("Nothing was received from the app, although it sends at that time on other days"),
+    ),
     OFFLINE_TOO_LONG.id: (marked("%(who)s is offline"), marked("%(who)s was offline")),
     TOKEN_EXPIRING.id: (
         marked("%(who)s: the token is about to expire and is not renewed yet"),

@@ -41,7 +41,7 @@ FOREIGN = (
     str(OTHER),
     "their rehearsal",
     "<b>Spans<",
-    "<b>Channels<",
+    "<b>Receivers<",
     ">Storage<",
     "zimwatch.db",
     "not-theirs",
@@ -147,7 +147,7 @@ async def test_the_newest_event_is_the_apps_own_and_is_looked_for_among_so_many(
     assert (await running.send(events, Authorization=f"Bearer {ingest}"))[0] == 200
     assert await running.store.read(log_reads.newest_event, OWN) is None
     async with running.http.get("/", headers=headers) as response:
-        assert "none lately" in await response.text()
+        assert "None lately." in await response.text()
 
 
 async def test_calls_about_all_apps_or_another_are_refused(running: Zimwatch) -> None:

@@ -85,7 +85,7 @@ async def test_every_page_is_whole_and_fits_and_axe_finds_nothing(
 # The longest that each cell of a row can say: a state in doubt, a time, a reason, an app, a platform.
 FILL_ROWS = """() => {
   const widest = {
-    Status: '<span class="row"><span class="status"><span class="shape"></span>Not logged in</span>' +
+    Status: '<span class="row"><span class="status not_logged_in">Not logged in</span>' +
       '<span class="tag dashed">unconfirmed</span><span class="tag dashed">server disagrees</span></span>',
     Since: "<time>59 seconds ago</time>", "Last seen": "<time>59 seconds ago</time>",
     "Token ends": "<time>in 59 minutes</time>", Why: "Kicked out, maybe by its own old connection",
@@ -208,6 +208,7 @@ async def test_what_is_copied_from_a_page_means_the_same_when_it_is_pasted(runni
     ):
         page = await opened(browser, [], **options)
         await page.goto(f"{running.url}/users?as_of=2026-11-24T00:00:00Z")
+        await page.get_by_text("More filters").click()
         await page.locator("[name=as_of]").fill(f" {copied}")
         await page.get_by_role("button", name="Show", exact=True).click()
         shown = page.locator(".callout time")
@@ -226,6 +227,7 @@ async def test_a_time_typed_without_an_offset_is_in_the_zone_of_the_page(running
         ("2026-11-24T04:03:20.5Z", "2026-11-24T04:03:20.500Z"),
     ):
         await page.goto(f"{running.url}/users?as_of=2026-11-24T00:00:00Z")
+        await page.get_by_text("More filters").click()
         await page.locator("[name=as_of]").fill(typed)
         await page.get_by_role("button", name="Show", exact=True).click()
         await expect(page.locator(".callout time")).to_have_attribute("datetime", meant)

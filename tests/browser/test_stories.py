@@ -86,7 +86,7 @@ async def test_an_operator_sees_the_counts_and_the_settings(running: Zimwatch, b
             await page.goto(f"{running.url}/wall")
             await expect(page.locator(".counts strong").first).to_have_text("2")
             await page.goto(running.url)
-            await expect(page.get_by_label("Health of Zimwatch")).to_contain_text("Database commits")
+            await expect(page.get_by_label("Health of Zimwatch")).to_contain_text("Database ok")
             await page.get_by_text("Show as a table").click()
             await expect(page.get_by_role("columnheader", name="Kicked out")).to_be_visible()
             await page.get_by_role("link", name="Settings").click()

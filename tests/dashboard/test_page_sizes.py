@@ -31,16 +31,16 @@ class Bound(msgspec.Struct, frozen=True):
 
 
 PAGES = {
-    "overview": ("/", Bound(20, 5, 400)),
-    "wall": ("/wall", Bound(12, 4, 250)),
-    "users": ("/users", Bound(50, 6, 1_000)),
-    "users, every column": (f"/users?{EVERY_COLUMN}", Bound(70, 7, 1_400)),
-    "200 ids": (f"/users?ids={IDS}", Bound(170, 11, 3_100)),
+    "overview": ("/", Bound(17, 5, 350)),
+    "wall": ("/wall", Bound(10, 4, 200)),
+    "users": ("/users", Bound(42, 6, 800)),
+    "users, every column": (f"/users?{EVERY_COLUMN}", Bound(60, 6, 1_150)),
+    "200 ids": (f"/users?ids={IDS}", Bound(145, 10, 2_350)),
     "a user of many events": (f"/users/{APP}/heavy", Bound(150, 10, 2_000)),
     "a user of long texts": (f"/users/{APP}/mallory", Bound(1_000, 20, 2_000)),
     "a user of many devices": (f"/users/{APP}/many", Bound(250, 20, 5_000)),
-    "alerts": ("/alerts", Bound(45, 5, 950)),
-    "200 alerts": ("/alerts?group=kind", Bound(145, 7, 3_200)),
+    "alerts": ("/alerts", Bound(48, 5, 950)),
+    "200 alerts": ("/alerts?group=kind", Bound(20, 4, 420)),
     "an alert": ("/alerts/1", Bound(9, 4, 200)),
     "silences": ("/silences", Bound(8, 4, 200)),
     "settings": ("/settings", Bound(25, 5, 700)),

@@ -16,7 +16,14 @@ import sqlalchemy as sa
 from sidecar.alerting.tables.alert_schema import alert_history, alerts
 from sidecar.alerting.tables.alert_values import AlertFilter, AlertPage, Line
 from sidecar.domain import texts
-from sidecar.domain.alerts.alert import FIRING, Alert, Subject
+from sidecar.domain.alerts.alert import (
+    FIRING,
+    SEVERITIES,
+    SUPPRESSED_PING_PONG,
+    SUPPRESSED_STORM,
+    Alert,
+    Subject,
+)
 from sidecar.domain.alerts.firing import Entry, UserId
 from sidecar.store import mapping
 
@@ -32,6 +39,8 @@ _RECENT = 5_000
 LOOKED_AT_MOST: Final = 5_000
 # How many of the newest alerts are counted for the users with the most.
 _COUNTED_MOST: Final = 20_000
+# Why an alert is suppressed by another one that says the same of many.
+_COVERED: Final = {SUPPRESSED_STORM, SUPPRESSED_PING_PONG}
 # The app of what is about none, in the table of counts.
 _NO_APP: Final = -1
 _COUNT: Final = (
@@ -252,6 +261,28 @@ def counts(connection: sa.Connection, app_id: int | None = None) -> dict[str, in
     of_app = "" if app_id is None else " AND app_id = ?"
     sql = f"SELECT kind, SUM(firing) FROM alert_counts WHERE firing > 0{of_app} GROUP BY kind"
     return {row[0]: int(row[1]) for row in connection.exec_driver_sql(sql, () if app_id is None else (app_id,))}
+
+
+def most_urgent(connection: sa.Connection, wanted: AlertFilter, *, covered: bool = True) -> list[Alert]:
+    """The firing alerts of a filter in the order of :func:`urgency`, of the newest ``limit`` of each kind.
+
+    ``covered``: with those that the alert about a storm or a ping-pong says too.
+    """
+    by_kind = wanted.kind is None and wanted.user_id is None
+    kinds = counts(connection, wanted.app_id) if by_kind else [wanted.kind]
+    found = [
+        alert
+        for kind in kinds
+        for alert in page(connection, msgspec.structs.replace(wanted, state=FIRING, kind=kind)).alerts
+        if covered or alert.suppressed_by not in _COVERED
+    ]
+    return sorted(found, key=urgency)[: wanted.limit]
+
+
+def urgency(alert: Alert) -> tuple[bool, bool, int, int]:
+    """Sorts what fires before what is resolved, then what nobody has acknowledged, the most severe, the newest."""
+    is_acknowledged = alert.acknowledged_at_us is not None
+    return alert.state != FIRING, is_acknowledged, -SEVERITIES.index(alert.severity), -alert.id
 
 
 def lines(connection: sa.Connection, alert_id: int) -> list[Line]:
