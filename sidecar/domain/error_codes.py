@@ -66,9 +66,11 @@ _DIGITS: Final = 19
 
 def number(code: object) -> int | None:
     """A code as an integer, also one that was reported as text; None if it is none."""
+    if type(code) is int:  # bool is none
+        return code
     if isinstance(code, str) and code.isascii() and code.isdigit() and len(code) <= _DIGITS:
         return int(code)
-    return code if isinstance(code, int) and not isinstance(code, bool) else None
+    return None
 
 
 def refused_by_plan(code: object) -> Text:

@@ -518,7 +518,7 @@ def test_a_renewal_is_that_of_its_client_or_its_session() -> None:
         ([warning(1)], "dave: the token expired (warned 30 s before, no renewToken call followed)"),
         (
             [warning(1), renewal(2, 6_000_103)],
-            "dave: the token expired (warned 30 s before, renewToken failed with 6000103)",
+            "dave: the token expired (warned 30 s before, renewToken failed with 6000103: the token is not valid)",
         ),
         ([warning(1, -5)], "dave: the token expired (no warning of it was reported)"),
         ([warning(1, name="desk")], "dave: the token expired (no warning of it was reported)"),

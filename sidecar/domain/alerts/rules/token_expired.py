@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sidecar.domain import sdk_words
+from sidecar.domain import error_codes, sdk_words
 from sidecar.domain.alerts.naming import user_name
 from sidecar.domain.alerts.rules.base_rule import Change
 from sidecar.domain.alerts.rules.login_ended import LOG_IN_AGAIN, LoginEnded
@@ -40,5 +40,5 @@ class TokenExpired(LoginEnded):
             return TOKEN_EXPIRED(who=name)
         span = duration(warning["left_us"])
         if (code := warning.get("renewal_code")) is not None:
-            return RENEWAL_FAILED(who=name, span=span, code=code)
+            return RENEWAL_FAILED(who=name, span=span, code=error_codes.in_words(code))
         return TOKEN_NOT_RENEWED(who=name, span=span)
