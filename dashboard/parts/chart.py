@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from sidecar.domain.happenings import Kind
 from sidecar.domain.status import NOT_LOGGED_IN, OFFLINE, ONLINE
 from sidecar.domain.units import DAY_US, HOUR_US, MINUTE_US
 from sidecar.store.users.per_minute import COUNTED, Bucket
@@ -30,8 +31,9 @@ class Area(msgspec.Struct, frozen=True):
 
 
 class Beat(msgspec.Struct, frozen=True):
-    """Counts of one kind of event, a bar per column; ``most`` is the highest."""
+    """Counts of one ``kind`` of event, a bar per column; ``most`` is the highest. ``name`` is that of the count."""
 
+    kind: Kind
     name: str
     bars: list[tuple[int, float, int, int]]  # column, height, count, begin_us
     total: int
@@ -64,7 +66,7 @@ def day(buckets: Sequence[Bucket], now_us: int) -> Day:
     most = max((bucket.online + bucket.offline + bucket.not_logged_in for bucket in by_column.values()), default=0)
     return Day(
         areas=_areas(by_column, most),
-        beats=[_beat(name, by_column) for name in COUNTED],
+        beats=[_beat(kind, name, by_column) for kind, name in COUNTED.items()],
         hours=_hours(buckets),
         ticks=list(range(begin_us, begin_us + SPAN_US + _TICK_US, _TICK_US)),
         most=most,
@@ -90,7 +92,7 @@ def _steps(tops: Iterable[tuple[int, float]]) -> list[str]:
     return [point for column, y in tops for point in (f"{column},{y:.1f}", f"{column + 1},{y:.1f}")]
 
 
-def _beat(name: str, by_column: dict[int, Bucket]) -> Beat:
+def _beat(kind: Kind, name: str, by_column: dict[int, Bucket]) -> Beat:
     counts = [(column, getattr(by_column[column], name)) for column in sorted(by_column)]
     most = max((count for _, count in counts), default=0)
     bars = [
@@ -98,7 +100,7 @@ def _beat(name: str, by_column: dict[int, Bucket]) -> Beat:
         for column, count in counts
         if count
     ]
-    return Beat(name, bars, sum(count for _, count in counts), most)
+    return Beat(kind, name, bars, sum(count for _, count in counts), most)
 
 
 def _hours(buckets: Sequence[Bucket]) -> list[Hour]:
@@ -108,6 +110,6 @@ def _hours(buckets: Sequence[Bucket]) -> list[Hour]:
         by_hour.setdefault(bucket.begin_us // HOUR_US, []).append(bucket)
     rows = []
     for number, own in sorted(by_hour.items(), reverse=True):
-        happened = {name: sum(getattr(bucket, name) for bucket in own) for name in COUNTED}
+        happened = {name: sum(getattr(bucket, name) for bucket in own) for name in COUNTED.values()}
         rows.append(Hour(number * HOUR_US, msgspec.structs.replace(own[-1], **happened)))
     return rows

@@ -16,7 +16,7 @@ metadata = sa.MetaData()
 # "ZIMW": SQLite's application_id, which marks a file as Zimwatch's.
 APPLICATION_ID = 0x5A494D57
 # The newest migration: a file at this revision has the tables below.
-REVISION = "0028_accepted_messages"
+REVISION = "0029_happenings"
 # The cursor that exists after a migration that changed projections, until they are rebuilt.
 OUTDATED = "projections"
 # The user key of clients before any login, and of their events.
@@ -190,6 +190,26 @@ user_status = sa.Table(
     sa.Index("user_status_by_group", "group_key", "changed_position", "user_id"),
     sa.Index("user_status_by_token", "token_expires_at_us"),
     sa.Index("user_status_by_check", "lease_lapsed", "lease_check_us", **where("lease_check_us IS NOT NULL")),
+)
+
+# What happened to users: a row for each minute of a user in which events of a kind have their moment, and for each
+# platform and version (empty: none) that these report. See users/happenings.py.
+happenings = sa.Table(
+    "happenings",
+    metadata,
+    sa.Column("user_key", KEY, primary_key=True),
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("minute", sa.Integer, primary_key=True),
+    sa.Column("platform", sa.Text, primary_key=True),
+    sa.Column("sdk_version", sa.Text, primary_key=True),
+    sa.Column("app_version", sa.Text, primary_key=True),
+    sa.Column("app_id", sa.BigInteger, nullable=False),
+    sa.Column("first_us", sa.BigInteger, nullable=False),
+    sa.Column("last_us", sa.BigInteger, nullable=False),
+    sa.Column("times", sa.Integer, nullable=False),
+    # All that lists and totals read. SQLite adds the primary key.
+    sa.Index("happenings_by_moment", "app_id", "kind", "last_us", "user_key", "first_us", "times"),
+    sqlite_with_rowid=False,
 )
 
 # Counts per minute, for charts: of each app, and of every app together with ``app_id`` 0.

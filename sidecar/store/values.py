@@ -77,8 +77,26 @@ class Appended(msgspec.Struct, frozen=True):
     renewed: tuple[Event, ...] = ()
 
 
+class Occurrence(msgspec.Struct, frozen=True):
+    """When something last happened to a user within the time asked for, and how often."""
+
+    last_us: int
+    times: int
+
+
+class Total(msgspec.Struct, frozen=True):
+    """How many users match a query, and of how many events, if it is about events; ``is_least``: or more."""
+
+    users: int
+    events: int | None = None
+    is_least: bool = False
+
+
 class UserRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A user as of a moment. ``position`` is that of the event which last changed it."""
+    """A user as of a moment. ``position`` is that of the event which last changed it.
+
+    ``happened`` is set in lists of users to whom something happened.
+    """
 
     app_id: int
     user_id: str
@@ -92,6 +110,7 @@ class UserRow(msgspec.Struct, frozen=True, kw_only=True):
     position: int
     server: ServerView | None = None
     disagreement: Disagreement | None = None
+    happened: Occurrence | None = None
 
 
 class UserDetail(msgspec.Struct, frozen=True):

@@ -332,6 +332,7 @@ TABLES: Final = {
     "user_groups": "groups of users",
     "user_status": "users",
     "rollups": "minutes",
+    "happenings": "kicked users",
     "server_views": "reports of ZEGO's server",
     "rejected_events": "rejected events",
     "signed_requests": "signed requests",

@@ -49,6 +49,8 @@ def projected(folder: Path) -> dict[str, list[tuple[Any, ...]]]:
             "packed": "SELECT app_id, user_id, clients FROM user_status",
             "blocks": "SELECT app_id, user_id, client_id, last_seq, last_id, touched, positions, state"
             f" FROM client_blocks {of_user} ORDER BY 1, 2, 3, 4, 5",
+            "happenings": "SELECT h.app_id, user_id, kind, minute, h.platform, sdk_version, app_version, first_us,"
+            f" last_us, times FROM happenings h {of_user} ORDER BY 1, 2, 3, 4, 5, 6, 7",
             "traces": "SELECT trace_id, root_position FROM traces ORDER BY trace_id",
             "groups": f"SELECT {GROUP}, users FROM user_groups WHERE users <> 0 ORDER BY 1, 2, 3, 4, 5",
             "members": f"SELECT user_id, {GROUP} FROM user_groups {group_of} ORDER BY user_status.app_id, user_id",

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from sidecar.domain.lease import Leases, LeaseTime
 from sidecar.store import database, mapping, schema
-from sidecar.store.users import server_views
+from sidecar.store.users import happenings, server_views
 from sidecar.store.users.projections import Heartbeats, Projections
 from sidecar.store.users.working_set import Owner, owner_of
 from sidecar.store.values import UserId
@@ -60,12 +60,15 @@ def rebuild(connection: sa.Connection, leases: Leases, time: LeaseTime) -> int:
                 projections.apply(one.event)
         projections.restore_heartbeats(heartbeats, last_seen_us)
         statuses = projections.write(time)
-        server_views.follow(connection, [one.event for one in stored], statuses)
+        events = [one.event for one in stored]
+        server_views.follow(connection, events, statuses)
+        happenings.follow(connection, events)
         position, count = stored[-1].position, count + len(stored)
 
 
 def _delete(connection: sa.Connection) -> set[Owner]:
     """Deletes what can be rebuilt; returns the users, and the clients without a user, that cannot."""
+    connection.execute(sa.delete(schema.happenings))
     first = connection.exec_driver_sql("SELECT MIN(position) FROM events").scalar()
     if first is None:
         first = schema.LARGEST

@@ -25,7 +25,7 @@ from sidecar.settings import Settings, duration_us
 from sidecar.store import database, mapping, schema
 from sidecar.store.log import span_outbox
 from sidecar.store.mapping import Client
-from sidecar.store.users import app_hours, per_minute
+from sidecar.store.users import app_hours, happenings, per_minute
 
 # The intended duration of a slice; it must not block the writer for more than 50 ms.
 SLICE_US: Final = 15_000
@@ -111,6 +111,9 @@ class Pruner:
                 # What is older than every event is deleted as well, or it would leave no room for events.
                 keep_since_us = oldest[1]
                 removed += _prune_events(connection, oldest[0], self._events, None, now_us)
+        # What happened is of events, but by its moment: a late event is kept for longer.
+        happened_since_us = now_us - kept.events_us if keep_since_us is None else keep_since_us
+        removed += happenings.delete_old(connection, happened_since_us, self._events)
         removed += sum(one.expire(connection, now_us, self._events, keep_since_us) for one in self._expiring)
         for table, key, column in (
             ("rejected_events", "rejection", "received_at_us"),

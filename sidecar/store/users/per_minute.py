@@ -14,8 +14,7 @@ from typing import Final
 import msgspec
 import sqlalchemy as sa
 
-from sidecar.domain.events import LOGIN, Event
-from sidecar.domain.sdk_words import KICKED_OUT, TOKEN_EXPIRED
+from sidecar.domain.happenings import Kind, happening
 from sidecar.domain.status import STATUSES
 from sidecar.domain.units import MINUTE_US
 from sidecar.store import database
@@ -27,7 +26,8 @@ KEPT_MINUTES: Final = 90 * 24 * 60
 Scope = tuple[bool, int]
 """``every_app`` and ``app_id``: one app, or all together."""
 EVERY_APP: Final[Scope] = (True, 0)
-COUNTED: Final = ("kicked_out", "token_expired", "logins")
+# What is counted, as in lists of users, and the column of its count.
+COUNTED: Final[dict[Kind, str]] = {"kicked_out": "kicked_out", "token_expired": "token_expired", "logged_in": "logins"}
 
 
 class Bucket(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,7 +61,8 @@ class Minutes:
             app_id, received_us = event.app_id, event.received_at_us
             if received_us > newest_us.get(app_id, 0):
                 newest_us[app_id] = received_us
-            counted = _counted(event)
+            kind = happening(event)
+            counted = None if kind is None else COUNTED.get(kind)
             if counted is None:
                 continue
             at = event.moment_us // MINUTE_US
@@ -81,7 +82,7 @@ class Minutes:
                 minute,
                 *scope,
                 users[scope] if (minute, scope) in now and minute >= lasts_from else None,
-                tuple(happened[minute, scope, name] for name in COUNTED),
+                tuple(happened[minute, scope, name] for name in COUNTED.values()),
             )
             for minute, scope in sorted(now.union((minute, scope) for minute, scope, _ in happened))
         ]
@@ -137,11 +138,3 @@ def buckets(
             )
         )
     return result
-
-
-def _counted(event: Event) -> str | None:
-    if event.connection_event == KICKED_OUT:
-        return "kicked_out"
-    if event.connection_event == TOKEN_EXPIRED:
-        return "token_expired"
-    return "logins" if event.type == LOGIN else None

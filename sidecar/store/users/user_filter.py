@@ -28,6 +28,7 @@ def row_filter(
         return (
             all(getattr(row, name) == value for name, value in equal)
             and (not part or part in database.folded(row.user_id))
+            and row.user_id.startswith(query.prefix)
             and (query.changed_after_us is None or (row.since_us or 0) >= query.changed_after_us)
             and (
                 query.token_ends_before_us is None

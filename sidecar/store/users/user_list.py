@@ -16,12 +16,12 @@ import sqlalchemy as sa
 from sidecar.domain.lease import LeaseTime, Now
 from sidecar.domain.status import NOT_LOGGED_IN
 from sidecar.store import mapping
-from sidecar.store.users import client_rows, user_reads, user_walk
+from sidecar.store.users import client_rows, happenings, user_reads, user_walk
 from sidecar.store.users.user_filter import row_filter
 from sidecar.store.users.user_orders import Step, by_app_and_id, cursor_at, in_order, read_cursor
 from sidecar.store.users.user_query import ListedUser, UserPage, UserQuery
 from sidecar.store.users.users_by_id import APPS, BEGIN, Place, users_with_ids
-from sidecar.store.values import UserRow
+from sidecar.store.values import Total, UserRow
 
 # How many users one page may look at, which bounds its time; see docs/performance.md.
 LOOKED_AT_MOST: Final = 6_000
@@ -32,15 +32,27 @@ _ROWS_AT_ONCE: Final = 200
 def list_users(connection: sa.Connection, query: UserQuery, now: Now) -> UserPage[UserRow]:
     """A page of users."""
     page = _page(connection, query, now)
-    return msgspec.structs.replace(page, users=user_reads.user_rows(connection, page.users, now))
+    return msgspec.structs.replace(page, users=_user_rows(connection, query, page.users, now))
 
 
 def list_users_with_clients(connection: sa.Connection, query: UserQuery, now: Now) -> UserPage[ListedUser]:
     """As :func:`list_users`, with what is known of the users' clients."""
     page = _page(connection, query, now)
-    users = user_reads.user_rows(connection, page.users, now)
+    users = _user_rows(connection, query, page.users, now)
     listed = [_listed(connection, row, user) for row, user in zip(page.users, users, strict=True)]
     return msgspec.structs.replace(page, users=listed)
+
+
+def count_users(connection: sa.Connection, query: UserQuery) -> Total | None:
+    """How many users match, on all pages together; None where only the pages tell."""
+    if not query.is_of_groups:
+        return None
+    if query.happened is None:
+        users, is_least = user_walk.count(connection, query.groups)
+        return Total(users, is_least=is_least) if users or not is_least else None
+    if query.groups != user_walk.GroupFilter(app_id=query.app_id):
+        return None
+    return happenings.total(connection, query.happened, query.app_id)
 
 
 def every_user(connection: sa.Connection, query: UserQuery, time: LeaseTime) -> Iterator[tuple[Any, Any]]:
@@ -80,7 +92,7 @@ def _page(connection: sa.Connection, query: UserQuery, now: Now) -> UserPage[Any
 def _page_of_ids(connection: sa.Connection, query: UserQuery, matches: Callable[[Any], bool]) -> UserPage[Any]:
     ids = query.exact_ids
     looked_up = users_with_ids(connection, ids, query.app_id, read_cursor(query.cursor, Place) or BEGIN)
-    known = iter([(place, key, 1) for place, key in looked_up.users if key is not None])
+    known = iter(_known(connection, query, [(place, key) for place, key in looked_up.users if key is not None]))
     found = _matching(connection, known, matches, query.page_size)
     last = looked_up.next_place if found.last is None else found.last
     unknown = (place for place, key in looked_up.users if key is None)
@@ -90,6 +102,22 @@ def _page_of_ids(connection: sa.Connection, query: UserQuery, matches: Callable[
         found.ended_early or (found.last is None and last is not None),
         tuple(ids[place[0]] for place in unknown if last is None or place <= last),
     )
+
+
+def _known(connection: sa.Connection, query: UserQuery, users: list[tuple[Any, int]]) -> list[Step]:
+    if query.happened is None:
+        return [(place, key, 1) for place, key in users]
+    happened = happenings.occurrences(connection, query.happened, [key for _, key in users])
+    return [(place, key, int(key in happened)) for place, key in users]
+
+
+def _user_rows(connection: sa.Connection, query: UserQuery, rows: list[Any], now: Now) -> list[UserRow]:
+    users = user_reads.user_rows(connection, rows, now)
+    if query.happened is None:
+        return users
+    happened = happenings.occurrences(connection, query.happened, [row.user_key for row in rows])
+    listed = zip(users, rows, strict=True)
+    return [msgspec.structs.replace(user, happened=happened.get(row.user_key)) for user, row in listed]
 
 
 def _matching(connection: sa.Connection, steps: Iterator[Step], matches: Callable[[Any], bool], limit: int) -> _Steps:

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from sidecar.domain.lease import LeaseTime
 from sidecar.store import database, schema
-from sidecar.store.users import user_walk
+from sidecar.store.users import happenings, user_walk
 from sidecar.store.users.merge import merged
 from sidecar.store.users.user_filter import id_has, sql_filter, ungrouped_filter
 from sidecar.store.users.user_query import UserQuery
@@ -40,6 +40,8 @@ _TokenPlace = tuple[_Number, _Number | None, _Number]
 
 def in_order(connection: sa.Connection, query: UserQuery, time: LeaseTime, differing: set[int]) -> Iterator[Step]:
     """Users in the query's order. ``differing``: see :func:`user_reads.differing`."""
+    if query.happened is not None:
+        return happenings.walk(connection, query.happened, query.app_id, read_cursor(query.cursor, happenings.Place))
     if query.order == "token":
         return _by_token(connection, query, time)
     if query.order == "user_id":

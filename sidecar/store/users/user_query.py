@@ -7,6 +7,7 @@ from typing import Final, Generic, Literal, TypeVar
 import msgspec
 
 from sidecar.domain.status import Status
+from sidecar.store.users.happenings import Happened
 from sidecar.store.users.user_walk import GroupFilter
 from sidecar.store.values import UserRow
 
@@ -25,6 +26,8 @@ class UserQuery(msgspec.Struct, frozen=True, kw_only=True):
     (which leaves out ended tokens) bound moments. ``sdk_version`` and ``app_version`` are those of any live client, or
     of the last one. ``order``: by the last change; by app and id; by id and app; by the token's end: first those to
     come, the next one first, then those that were, the last one first, then unknown ones.
+
+    With ``happened``, which has its own platform and versions, the user to whom it happened last comes first.
     """
 
     q: str | None = None
@@ -40,6 +43,7 @@ class UserQuery(msgspec.Struct, frozen=True, kw_only=True):
     token_ends_before_us: int | None = None
     unconfirmed: bool | None = None
     disagreement: bool | None = None
+    happened: Happened | None = None
     order: Order = "newest"
     cursor: str | None = None
     limit: int = 50
@@ -64,6 +68,19 @@ class UserQuery(msgspec.Struct, frozen=True, kw_only=True):
     def page_size(self) -> int:
         """The most users on a page: all ``ids`` fit on one."""
         return max(self.limit, len(self.ids))
+
+    @property
+    def is_of_groups(self) -> bool:
+        """Whether groups answer all of it, beside what happened."""
+        asked = (
+            self.q,
+            self.sdk_version,
+            self.app_version,
+            self.changed_after_us,
+            self.token_ends_before_us,
+            self.disagreement,
+        )
+        return not self.ids and all(one is None for one in asked)
 
     @property
     def groups(self) -> GroupFilter:

@@ -99,6 +99,17 @@ def walk(
     )
 
 
+def count(connection: sa.Connection, groups: GroupFilter) -> tuple[int, bool]:
+    """How many users are in these groups; and whether there may be more, in groups that share a platform or reason."""
+    matching, also, in_shared = _matching(groups)
+    shared, other = f"platform = '{SHARED}'", in_shared is not EVERY
+    sql = f"SELECT {shared}, SUM(users) FROM user_groups WHERE {matching.sql} GROUP BY 1"
+    found = {bool(row[0]): int(row[1]) for row in connection.exec_driver_sql(sql, matching.values)}
+    if also is not EVERY:
+        return 0, bool(found)
+    return found.get(False, 0) + (0 if other else found.get(True, 0)), other and True in found
+
+
 def steps_of(
     connection: sa.Connection, groups: GroupFilter, user_keys: Collection[int], condition: Condition
 ) -> list[Step]:
