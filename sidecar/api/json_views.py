@@ -22,10 +22,13 @@ from sidecar.domain.outside_text import one_line
 from sidecar.domain.server_view import Disagreement, ServerView
 from sidecar.domain.session import Session
 from sidecar.domain.units import SECOND_US
+from sidecar.store.users.user_query import UserPage
 from sidecar.store.values import (
+    Occurrence,
     Rejected,
     StoredEvent,
     Summary,
+    Total,
     UserDetail,
     UserRow,
 )
@@ -59,6 +62,20 @@ def user_view(row: UserRow) -> dict[str, Any]:
         "server": _server_view(row.server),
         "disagreement": _disagreement_view(row.disagreement),
     }
+
+
+def users_view(page: UserPage[UserRow], total: Total) -> dict[str, Any]:
+    """A page of users, and how many there are on all pages."""
+    views = [
+        user_view(row) if row.happened is None else user_view(row) | {"happened": _occurrence_view(row.happened)}
+        for row in page.users
+    ]
+    counted = {"users": total.users, "events": total.events, "at_least": total.is_least}
+    return {"users": views, "next_cursor": page.next_cursor, "total": counted}
+
+
+def _occurrence_view(found: Occurrence) -> dict[str, Any]:
+    return {"at": time_text(found.last_us), "times": found.times}
 
 
 def _server_view(view: ServerView | None) -> dict[str, Any] | None:

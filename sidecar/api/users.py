@@ -11,10 +11,13 @@ from sidecar.alerting.tables import alert_log
 from sidecar.alerting.user_life import user_findings
 from sidecar.api import json_views
 from sidecar.clock import Clock
+from sidecar.domain import rfc3339
 from sidecar.domain.status import STATUSES
 from sidecar.store import Store
 from sidecar.store.users import user_list, user_reads
+from sidecar.store.users.user_orders import is_cursor
 from sidecar.store.users.user_query import UserQuery
+from sidecar.web.happened import happened
 from sidecar.web.params import app_filter, check_app, flag, limit_of, number, one_of, user_in_path
 from sidecar.web.problem import Problem
 
@@ -25,21 +28,25 @@ def routes(store: Store, clock: Clock) -> list[web.AbstractRouteDef]:
     async def users(request: web.Request) -> web.Response:
         query = request.query
         status: Any = one_of(query.get("status"), "status", STATUSES)
-        cursor = number(query.get("cursor"), "cursor")
+        device = (query.get(name) or None for name in ("platform", "sdk_version", "app_version"))
+        what = happened(query.get, clock(), moment_us=rfc3339.microseconds)
+        cursor = query.get("cursor") or None
+        if cursor is not None and not is_cursor(cursor, of_happened=what is not None):
+            raise Problem(400, "cursor must be next_cursor of a page of the same query")
         wanted = UserQuery(
             status=status,
             q=query.get("q") or None,
             app_id=app_filter(request),
-            platform=query.get("platform") or None,
+            happened=what,
             reason=query.get("reason") or None,
             unconfirmed=flag(query.get("unconfirmed"), "unconfirmed"),
             disagreement=flag(query.get("disagreement"), "disagreement"),
-            cursor=None if cursor is None else str(cursor),
+            cursor=cursor,
             limit=limit_of(request),
-        )
+        ).on_device(*device)
         page = await store.read(user_list.list_users, wanted, store.now())
-        views = [json_views.user_view(row) for row in page.users]
-        return json_views.response({"users": views, "next_cursor": page.next_cursor})
+        total = await store.read(user_list.count_users, wanted) or user_list.total_of(page, wanted)
+        return json_views.response(json_views.users_view(page, total))
 
     async def user_or_events(request: web.Request) -> web.Response:
         app_id, user_id, events = user_in_path(request)

@@ -7,6 +7,7 @@ import gzip
 import json
 import re
 import uuid
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,54 @@ async def test_users_are_listed_by_status_and_page_by_page(running: Zimwatch) ->
     assert summary == {"online": 2, "offline": 1, "not_logged_in": 1, "unconfirmed": 0, "alerts": {}}
 
 
-@pytest.mark.parametrize("query", ["status=asleep", "limit=0", "limit=x", "cursor=-1", "app_id=one"])
+async def test_users_are_listed_by_what_happened_to_them(running: Zimwatch) -> None:
+    now = datetime.now(UTC)
+
+    def event(user_id: str, minutes: float, **fields: Any) -> dict[str, Any]:
+        at = (now - timedelta(minutes=minutes)).isoformat(timespec="milliseconds")
+        kick = {"state": "DISCONNECTED", "event": "KICKED_OUT"} if "type" not in fields else {}
+        sdk = {"name": "zego-zim-web", "version": fields.pop("version", "2.29.0")}
+        made = fresh_event(user_id=user_id, occurred_at=at, client_id=str(uuid.uuid4()), sdk=sdk, **kick, **fields)
+        return {key: value for key, value in made.items() if "type" not in fields or key not in {"state", "event"}}
+
+    await running.send([event("alice", 90), event("bob", 20, version="2.28.0"), event("carol", 5), event("carol", 4.5)])
+    await running.send([event("dave", 3, type="api_error", method="sendMessage", code=6000121, message="no")])
+
+    async def listed(query: str) -> tuple[list[str], Any]:
+        status, found = await running.get(f"/v1/users?{query}")
+        assert status == 200, found
+        return [user["user_id"] for user in found["users"]], found["total"]
+
+    def total(users: int, events: int | None) -> dict[str, Any]:
+        return {"users": users, "events": events, "at_least": False}
+
+    assert await listed("happened=kicked_out&within=1h") == (["carol", "bob"], total(2, 3))
+    assert await listed("happened=kicked_out") == (["carol", "bob", "alice"], total(3, 4))
+    assert await listed("happened=kicked_out&sdk_version=2.28.0") == (["bob"], total(1, 1))
+    assert await listed("happened=kicked_out&status=online") == ([], total(0, None))
+    assert await listed("happened=calls_failed&within=15m") == (["dave"], total(1, 1))
+    assert await listed("happened=token_expired&within=7d") == ([], total(0, 0))
+    begin, end = ((now - timedelta(minutes=m)).isoformat().replace("+00:00", "Z") for m in (91, 19))
+    assert await listed(f"happened=kicked_out&from={begin}&until={end}") == (["bob", "alice"], total(2, 2))
+    assert (await listed("sdk_version=2.28.0"))[0] == ["bob"]
+    assert (await listed(""))[1] == total(4, None)
+    _, first = await running.get("/v1/users?happened=kicked_out&limit=1")
+    assert first["users"][0]["happened"]["times"] == 2
+    assert (await listed(f"happened=kicked_out&limit=2&cursor={first['next_cursor']}"))[0] == ["bob", "alice"]
+    assert "happened" not in (await running.get("/v1/users"))[1]["users"][0]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        *("status=asleep", "limit=0", "limit=x", "cursor=-1", "cursor=[1,2]", "app_id=one"),
+        *("happened=eaten", "within=1h", "from=2026-11-23T14:03:20Z", "until=2026-11-23T14:03:20Z"),
+        *("within=soon&happened=kicked_out", "from=today&happened=kicked_out", "until=1&happened=kicked_out"),
+        "within=1h&happened=kicked_out&from=2026-11-23T14:03:20Z",
+        "until=2026-11-23T14:03:20Z&happened=kicked_out&from=2026-11-23T14:03:20Z",
+        "cursor=7&happened=kicked_out",
+    ],
+)
 async def test_an_invalid_query_is_refused_by_name(running: Zimwatch, query: str) -> None:
     status, answer = await running.get(f"/v1/users?{query}")
     assert status == 400

@@ -212,10 +212,12 @@ async def test_refused_tokens_and_an_unavailable_store_match_the_document(
             await check(path, answer)
 
 
-# Of the checks, `negative_data_rejection` is left out for the ingest call: that one refuses an event by name in a 200.
+# Of the checks, `negative_data_rejection` is left out for the ingest call: that one refuses an event by name in a 200;
+# and `positive_data_acceptance` for the list of users, some of whose parameters need another one.
 FUZZED = {
     "ingest": ("--include-path=/v1/events", "--exclude-checks=negative_data_rejection"),
-    "read": ("--exclude-path=/v1/events", "--exclude-path=/v1/stream"),
+    "read users": ("--include-path=/v1/users", "--exclude-checks=positive_data_acceptance"),
+    "read": ("--exclude-path=/v1/events", "--exclude-path=/v1/stream", "--exclude-path=/v1/users"),
 }
 
 
@@ -226,7 +228,7 @@ async def test_responses_to_requests_of_schemathesis_match_the_document(
 ) -> None:
     async with serving(tmp_path) as (address, _):
         store = Store.open(f"sqlite:///{tmp_path / DATABASE}", clock=now_us, attach=True)
-        _, secret = await new_token(store, scope)
+        _, secret = await new_token(store, scope.split()[0])
         await store.close()
         options = [
             "--checks=all",

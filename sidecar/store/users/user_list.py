@@ -55,6 +55,12 @@ def count_users(connection: sa.Connection, query: UserQuery) -> Total | None:
     return happenings.total(connection, query.happened, query.app_id)
 
 
+def total_of(page: UserPage[Any], query: UserQuery, before: int = 0) -> Total:
+    """The total as far as a page tells, with as many users on the pages before it."""
+    is_least = page.next_cursor is not None or (not before and query.cursor is not None)
+    return Total(before + len(page.users), is_least=is_least)
+
+
 def every_user(connection: sa.Connection, query: UserQuery, time: LeaseTime) -> Iterator[tuple[Any, Any]]:
     """All users whose id matches, from the cursor on: the place of each, and its row of ``user_status``.
 

@@ -75,6 +75,11 @@ def read_cursor(text: str | None, place: Any) -> Any:  # noqa: ANN401 - a type, 
         return None
 
 
+def is_cursor(text: str, *, of_happened: bool) -> bool:
+    """Whether it is a cursor of users by their last change, or by when something happened to them."""
+    return read_cursor(text, happenings.Place if of_happened else _Position) is not None
+
+
 class _ByChange(msgspec.Struct, frozen=True):
     """Users whose last change is between two positions, both excluded."""
 

@@ -48,6 +48,13 @@ class UserQuery(msgspec.Struct, frozen=True, kw_only=True):
     cursor: str | None = None
     limit: int = 50
 
+    def on_device(self, platform: str | None, sdk_version: str | None, app_version: str | None) -> UserQuery:
+        """The same for users with such a device, or to whom it happened on such a device."""
+        device = {"platform": platform, "sdk_version": sdk_version, "app_version": app_version}
+        if self.happened is None:
+            return msgspec.structs.replace(self, **device)
+        return msgspec.structs.replace(self, happened=msgspec.structs.replace(self.happened, **device))
+
     @property
     def exact_ids(self) -> tuple[str, ...]:
         """The whole ids to look up, each once; none where users are found in another way."""
