@@ -237,6 +237,8 @@ def routes(store: Store, pages: dict[str, Loader], server: ServerSettings, hub: 
         async def answer(request: web.Request) -> web.StreamResponse:
             page_request = PageRequest.of(request, server)
             view = await load(page_request)
+            if view.elsewhere is not None:
+                raise web.HTTPSeeOther(view.elsewhere)
             stream = f"{LIVE}{page_request.here}" if view.is_live else None
             return whole(view, here=page_request.here, stream=stream, token=form_token(request), trouble=store.problem)
 

@@ -10,6 +10,7 @@ from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from dashboard import navigation, static_files
+from dashboard.parts import user_links
 from dashboard.root import root, rooted
 from dashboard.text import app_names, language, times
 from dashboard.text.alert_summary import alert_summary
@@ -28,6 +29,7 @@ from dashboard.text.alert_texts import (
 )
 from dashboard.text.language import gettext as _
 from dashboard.text.status_texts import (
+    HAPPENED_TEXTS,
     LOSS_TEXTS,
     REASON_TEXTS,
     SERVER_TEXTS,
@@ -88,6 +90,8 @@ def _environment() -> Environment:
         NAVIGATION=navigation.ENTRIES,
         user_path=user_path,
         apps=app_names.apps,
+        happened_path=user_links.happened_path,
+        as_of_path=user_links.as_of_path,
         texts_for=texts_for,
         texts_of=texts_of,
         os_name=os_name,
@@ -105,6 +109,7 @@ def _environment() -> Environment:
         label_value=label_value,
         STATUS_TEXTS=STATUS_TEXTS,
         REASON_TEXTS=REASON_TEXTS,
+        HAPPENED_TEXTS=HAPPENED_TEXTS,
         LANGUAGES=language.LANGUAGES,
         language=language.current,
         root=root,

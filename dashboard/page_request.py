@@ -25,7 +25,7 @@ FIELDS: Final = frozenset(
     {
         *("app_id", "as_of", "before", "col", "col_set", "cursor", "disagreement", "group", "hand_off", "id", "ids"),
         *("kind", "match", "order", "platform", "q", "reason", "sdk", "since", "state", "status", "token"),
-        *("unconfirmed", "version", "window"),
+        *("first", "from", "happened", "unconfirmed", "until", "version", "window", "within"),
     }
 )
 
@@ -88,6 +88,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     """A page ready to be rendered: the template ``live/<name>`` inside the template ``<name>``.
 
     ``concerns`` are the users whose changes affect the page; None for all. A page ``with_secret`` is not compressed.
+    ``elsewhere`` is the path of another page, to which a request for this one is redirected.
     """
 
     name: str
@@ -96,6 +97,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     concerns: frozenset[tuple[int, str]] | None = None
     is_live: bool = True
     with_secret: bool = False
+    elsewhere: str | None = None
 
 
 Loader = Callable[[PageRequest], Awaitable[View]]

@@ -39,12 +39,16 @@ _REJECTED_US = DAY_US
 
 
 class Sign(msgspec.Struct, frozen=True):
-    """One health check of Zimwatch itself; ``newest_us`` is when the newest of what it counts arrived."""
+    """One health check of Zimwatch itself.
+
+    ``newest_us`` is when the newest of what it counts arrived, and ``path`` the page that lists what its text counts.
+    """
 
     name: str
     text: str
     well: bool
     newest_us: int | None = None
+    path: str | None = None
 
 
 def _views(site: Site) -> dict[str, Loader]:
@@ -151,6 +155,7 @@ async def _receivers(store: Store) -> Sign:
         return Sign(_("Receivers"), text, well=False)
     if dead:
         text = ngettext("%(count)s message not delivered", "%(count)s messages not delivered", dead)
-        return Sign(_("Receivers"), text % {"count": grouped(dead, notifications.COUNTED_MOST)}, well=False)
+        text %= {"count": grouped(dead, notifications.COUNTED_MOST)}
+        return Sign(_("Receivers"), text, well=False, path="/alerts/undelivered")
     text = ngettext("%(count)s message waiting", "%(count)s messages waiting", owed)
     return Sign(_("Receivers"), text % {"count": grouped(owed, notifications.COUNTED_MOST)}, well=True)

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from dashboard import pasted
+from dashboard.page import sentence
 from dashboard.page_request import (
     Loader,
     MomentError,
@@ -22,14 +23,21 @@ from dashboard.site import Page, Site
 from dashboard.text.app_names import apps
 from dashboard.text.language import gettext as _
 from dashboard.text.language import marked
-from dashboard.text.status_texts import REASON_TEXTS, STATUS_TEXTS
+from dashboard.text.status_texts import HAPPENED_TEXTS, REASON_TEXTS, STATUS_TEXTS
 from dashboard.text.times import clock_text, from_text
+from dashboard.text.translate import translate
+from sidecar.domain.paths import user_path
 from sidecar.domain.platforms import PLATFORMS
 from sidecar.domain.status import STATUSES
 from sidecar.domain.units import DAY_US, HOUR_US, MINUTE_US
 from sidecar.store.users import as_of, per_minute, user_list
+from sidecar.store.users.happenings import Happened
+from sidecar.store.users.per_minute import Bucket
 from sidecar.store.users.user_query import IDS_MOST, MATCHES, ORDERS, Match, Order, UserQuery
+from sidecar.store.values import Total, UserRow
+from sidecar.web.happened import happened
 from sidecar.web.params import FLAGS, is_number
+from sidecar.web.problem import Problem
 
 ROWS: Final = 50
 SPANS: Final = {"5m": 5 * MINUTE_US, "15m": 15 * MINUTE_US, "1h": HOUR_US, "24h": DAY_US, "7d": 7 * DAY_US}
@@ -59,6 +67,10 @@ FIELDS: Final = {
     "sdk": marked("SDK version"),
     "version": marked("app version"),
     "since": marked("changed within"),
+    "happened": marked("happened"),
+    "within": marked("within"),
+    "from": marked("from"),
+    "until": marked("until"),
     "token": marked("token ends within"),
     "unconfirmed": marked("unconfirmed"),
     "disagreement": marked("server disagrees"),
@@ -66,12 +78,16 @@ FIELDS: Final = {
 }
 
 
+# Where a page begins.
+_PLACE: Final = ("cursor", "first")
 _FLAG_TEXTS: Final = {"true": marked("only those"), "false": marked("without those")}
 # The titles of filter values.
 _WORDS: Final[dict[str, dict[str, str]]] = {
     "status": {**STATUS_TEXTS},
     "reason": REASON_TEXTS,
+    "happened": HAPPENED_TEXTS,
     "since": SPAN_TEXTS,
+    "within": SPAN_TEXTS,
     "token": SPAN_TEXTS,
     "unconfirmed": _FLAG_TEXTS,
     "disagreement": _FLAG_TEXTS,
@@ -116,32 +132,56 @@ def _views(site: Site) -> dict[str, Loader]:
             "export": export_query(page_request),
             "formats": FORMATS,
             "problem": None,
+            "happened": None,
+            "total": None,
+            "first": None,
             "missing": [],
             "as_of_us": None,
             "then": None,
         }
+        elsewhere = None
         try:
             wanted, as_of_us = search_of(page_request, now_us), past_moment(page_request, "as_of", now_us)
         except (FilterError, MomentError) as error:
             return View(name="users.html", status=400, values=values | {"problem": str(error)}, is_live=False)
+        if (only := await _only_hit(page_request, wanted)) is not None:
+            elsewhere = user_path(only.app_id, only.user_id)
+        total = None
         if as_of_us is None:
             found = await store.read(user_list.list_users_with_clients, wanted, store.now())
+            total = await store.read(user_list.count_users, wanted)
         else:
             found = await store.read(as_of.users_as_of, wanted, as_of_us, store.now())
             counts = await store.read(
                 per_minute.buckets, wanted.app_id, begin_us=as_of_us, end_us=as_of_us, step_minutes=1
             )
-            values |= {"as_of_us": as_of_us, "now_us": as_of_us, "then": counts[0] if counts else None}
+            then = counts[0] if counts else None
+            values |= {"as_of_us": as_of_us, "now_us": as_of_us, "then": then}
             values["columns"] = [column for column in values["columns"] if column.in_past]
+            total = _total_of_minute(wanted, then)
+        first = _first(page_request)
         if found.next_cursor is not None:
-            kept = [(name, value) for name, value in page_request.query if name != "cursor" and value]
-            values["further"] = "/users?" + urlencode([*kept, ("cursor", found.next_cursor)])
+            kept = [(name, value) for name, value in page_request.query if name not in _PLACE and value]
+            place = [("cursor", found.next_cursor), *([("first", first + len(found.users))] if first else [])]
+            values["further"] = "/users?" + urlencode([*kept, *place])
         values |= {
             "found": found.users,
+            "happened": wanted.happened,
+            "first": first,
+            "total": total or user_list.total_of(found, wanted, (first or 1) - 1),
             "ended_early": found.ended_early,
             "missing": found.unknown_ids if wanted.ids else (),
         }
-        return View(name="users.html", values=values, is_live=as_of_us is None)
+        return View(name="users.html", values=values, is_live=as_of_us is None, elsewhere=elsewhere)
+
+    async def _only_hit(page_request: PageRequest, wanted: UserQuery) -> UserRow | None:
+        """The only user with exactly the id that was searched for, where nothing else was asked for."""
+        asked = {name for name, value in page_request.query if value} - {"match", "order", "app_id"}
+        if asked != {"q"} or wanted.match == "prefix":
+            return None
+        exact = UserQuery(q=wanted.q, match="exact", app_id=wanted.app_id, limit=2)
+        hits = (await store.read(user_list.list_users, exact, store.now())).users
+        return hits[0] if len(hits) == 1 else None
 
     return {"/users": users}
 
@@ -157,7 +197,7 @@ def columns(page_request: PageRequest) -> list[PageColumn]:
 
 def export_query(page_request: PageRequest) -> str:
     """The filters as the query of an export."""
-    return urlencode([(name, value) for name, value in page_request.query if name != "cursor" and value])
+    return urlencode([(name, value) for name, value in page_request.query if name not in _PLACE and value])
 
 
 def search_of(page_request: PageRequest, now_us: int) -> UserQuery:
@@ -168,6 +208,7 @@ def search_of(page_request: PageRequest, now_us: int) -> UserQuery:
     since, token = _one_of(page_request, "since", SPANS), _one_of(page_request, "token", SPANS)
     unconfirmed = _one_of(page_request, "unconfirmed", FLAGS)
     disagreement = _one_of(page_request, "disagreement", FLAGS)
+    what = _happened(page_request, now_us, order)
     app = apps().id_of(page_request.get("app_id"))
     if app and not is_number(app):
         raise FilterError(
@@ -187,9 +228,7 @@ def search_of(page_request: PageRequest, now_us: int) -> UserQuery:
         app_id=page_request.own_app if page_request.own_app is not None else app_id,
         status=status,
         reason=page_request.get("reason") or None,
-        platform=page_request.get("platform") or None,
-        sdk_version=page_request.get("sdk") or None,
-        app_version=page_request.get("version") or None,
+        happened=what,
         changed_after_us=now_us - SPANS[since] if since else None,
         token_ends_before_us=now_us + SPANS[token] if token else None,
         unconfirmed=None if unconfirmed is None else FLAGS[unconfirmed],
@@ -197,7 +236,17 @@ def search_of(page_request: PageRequest, now_us: int) -> UserQuery:
         order=order,
         cursor=page_request.get("cursor") or None,
         limit=ROWS,
-    )
+    ).on_device(*(page_request.get(name) or None for name in ("platform", "sdk", "version")))
+
+
+def _happened(page_request: PageRequest, now_us: int, order: Order) -> Happened | None:
+    try:
+        what = happened(page_request.get, now_us, moment_us=from_text)
+    except Problem as error:
+        raise FilterError(sentence(translate(error.text))) from None
+    if what is not None and (order != "newest" or page_request.get("as_of")):
+        raise FilterError(_("Users by what happened are listed as of now, those to whom it happened last first."))
+    return what
 
 
 def _one_of(page_request: PageRequest, name: str, known: Any) -> Any:  # noqa: ANN401 - one of ``known``, whose type it has
@@ -209,12 +258,29 @@ def _one_of(page_request: PageRequest, name: str, known: Any) -> Any:  # noqa: A
     return value or None
 
 
+def _total_of_minute(wanted: UserQuery, then: Bucket | None) -> Total | None:
+    """How many users there were, if the counts of the minute tell."""
+    counted = UserQuery(app_id=wanted.app_id, status=wanted.status)
+    asked = msgspec.structs.replace(wanted, order=counted.order, cursor=None, limit=counted.limit)
+    if then is None or asked != counted:
+        return None
+    return Total(sum(getattr(then, status) for status in STATUSES if wanted.status in {None, status}))
+
+
+def _first(page_request: PageRequest) -> int | None:
+    """The number of the page's first user among all; None where a cursor came without it."""
+    first = page_request.get("first")
+    if not page_request.get("cursor"):
+        return 1
+    return int(first) if is_number(first) else None
+
+
 def _chips(page_request: PageRequest) -> list[Chip]:
     chips = []
     for name, text in FIELDS.items():
         value = page_request.get(name)
         if value:
-            kept = [(key, one) for key, one in page_request.query if key not in {name, "cursor"} and one]
+            kept = [(key, one) for key, one in page_request.query if key not in {name, *_PLACE} and one]
             value = _chip_value(name, value)
             word = _(_WORDS[name][value]) if value in _WORDS.get(name, ()) else value
             chips.append(Chip(_(text), word, "/users?" + urlencode(kept)))
@@ -227,7 +293,7 @@ def _chip_value(name: str, value: str) -> str:
     if name == "app_id":
         app_id = apps().id_of(value)
         return apps().in_full(int(app_id)) if is_number(app_id) else value
-    if name == "as_of":
+    if name in {"as_of", "from", "until"}:
         with contextlib.suppress(ValueError, OverflowError):
             return clock_text(from_text(value))
     return value

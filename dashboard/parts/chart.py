@@ -46,15 +46,29 @@ class Hour(msgspec.Struct, frozen=True):
     begin_us: int
     bucket: Bucket
 
+    @property
+    def end_us(self) -> int:
+        """When the hour ends."""
+        return self.begin_us + HOUR_US
+
 
 class Day(msgspec.Struct, frozen=True):
-    """The whole chart. ``ticks`` are evenly spaced moments from its first to its last."""
+    """The whole chart, from ``begin_us`` to ``end_us``.
+
+    ``ticks`` are evenly spaced moments from its first to its last. The column that ends at ``most_until_us`` has the
+    ``most`` users. ``step_us`` is the length of a column.
+    """
+
+    begin_us: int
+    end_us: int
 
     areas: list[Area]
     beats: list[Beat]
     hours: list[Hour]
     ticks: list[int]
     most: int
+    most_until_us: int
+    step_us: int = STEP_US
 
 
 def day(buckets: Sequence[Bucket], now_us: int) -> Day:
@@ -63,13 +77,17 @@ def day(buckets: Sequence[Bucket], now_us: int) -> Day:
     begin_us = first * STEP_US
     placed = [(bucket.begin_us // STEP_US - first, bucket) for bucket in buckets]
     by_column = {column: bucket for column, bucket in placed if 0 <= column < COLUMNS}
-    most = max((bucket.online + bucket.offline + bucket.not_logged_in for bucket in by_column.values()), default=0)
+    users = {column: one.online + one.offline + one.not_logged_in for column, one in by_column.items()}
+    most, largest = max(((count, column) for column, count in users.items()), default=(0, COLUMNS - 1))
     return Day(
+        begin_us=begin_us,
+        end_us=begin_us + SPAN_US,
         areas=_areas(by_column, most),
         beats=[_beat(kind, name, by_column) for kind, name in COUNTED.items()],
         hours=_hours(buckets),
         ticks=list(range(begin_us, begin_us + SPAN_US + _TICK_US, _TICK_US)),
         most=most,
+        most_until_us=begin_us + (largest + 1) * STEP_US,
     )
 
 

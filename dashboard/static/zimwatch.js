@@ -18,6 +18,7 @@
   // A moment as the server writes it into titles, labels and sentences.
   const WRITTEN = /\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC/g;
   const here = (text) => text.replace(WRITTEN, (found) => local(new Date(found.replace(" UTC", "Z").replace(" ", "T"))));
+  const MOMENTS = "input[name=as_of], input[name=from], input[name=until]";
   const moveWritten = (part) => {
     for (const element of part.querySelectorAll("[title*=' UTC']:not(.id), [aria-label*=' UTC']")) {
       for (const name of ["title", "aria-label"]) {
@@ -29,7 +30,7 @@
       const node = nodes.currentNode;
       if (node.data.includes(" UTC") && !node.parentElement?.closest("pre, code, bdi, .id, script, template")) node.data = here(node.data);
     }
-    for (const input of part.querySelectorAll("input[name=as_of]")) {
+    for (const input of part.querySelectorAll(MOMENTS)) {
       const moment = new Date(input.defaultValue), ms = moment.getMilliseconds();
       const exact = ms ? `.${String(ms).padStart(3, "0")}` : "";
       if (input.defaultValue.endsWith("Z") && !isNaN(moment)) input.value = local(moment).replace(/ (?=\S+$)/, `${exact} `);
@@ -42,7 +43,7 @@
     return day && !isNaN(moment) ? `${day} ${time} ${offset(moment)}` : text;
   };
   document.addEventListener("submit", (event) => {
-    for (const input of event.target.querySelectorAll("input[name=as_of]")) input.value = zoned(input.value);
+    for (const input of event.target.querySelectorAll(MOMENTS)) input.value = zoned(input.value);
   });
   // The browser loads the words of a language for the first of these, which takes longer than all else here.
   const formatter = {};

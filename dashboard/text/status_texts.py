@@ -45,6 +45,16 @@ REASON_TEXTS: Final = {
     "UNREGISTERED": marked("Unregistered"),
     "LOGOUT": marked("Logged out, as the app reported"),
 }
+# What happened to users, for filters and lists.
+HAPPENED_TEXTS: Final = {
+    "kicked_out": marked("Kicked out"),
+    "token_expired": marked("Token expired"),
+    "login_timeout": marked("Login timed out"),
+    "unregistered": marked("Unregistered"),
+    "calls_failed": marked("Calls failed"),
+    "login_failed": marked("Login refused"),
+    "logged_in": marked("Logged in"),
+}
 
 
 class StatusTexts(msgspec.Struct, frozen=True):

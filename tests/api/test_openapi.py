@@ -228,7 +228,7 @@ async def test_responses_to_requests_of_schemathesis_match_the_document(
 ) -> None:
     async with serving(tmp_path) as (address, _):
         store = Store.open(f"sqlite:///{tmp_path / DATABASE}", clock=now_us, attach=True)
-        _, secret = await new_token(store, scope.split()[0])
+        _, secret = await new_token(store, scope.split(maxsplit=1)[0])
         await store.close()
         options = [
             "--checks=all",

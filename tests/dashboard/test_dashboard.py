@@ -311,7 +311,7 @@ async def test_a_list_may_be_pasted_with_any_separators_and_is_shown_clean(runni
     await running.send([wire_event(), wire_event(user_id="bob", client_id=str(uuid.uuid4()))])
     for pasted in ("alice\r\nbob\r\n", "alice\rbob", "'alice', 'bob'", '"alice";"bob"', "alice\tbob"):
         _, text = await page(running, f"/users?{urlencode({'ids': pasted})}")
-        assert "2 users shown" in text
+        assert "of 2 users" in text
         assert "Never seen:" not in text
         assert "\ufffd" not in text
         assert ">alice\nbob</textarea>" in text
@@ -350,7 +350,7 @@ async def test_a_pasted_list_says_who_was_never_seen(running: Zimwatch) -> None:
     _, text = await page(running, "/users?ids=alice%0D%0Azoe%0D%0A")
     assert "Never seen:" in text
     assert "<code>zoe</code>" in text
-    assert "1 user shown" in text
+    assert "of 1 user" in text
 
 
 async def test_a_view_is_all_in_its_address(running: Zimwatch) -> None:

@@ -28,7 +28,7 @@ from sidecar.settings import Settings
 from sidecar.store import Store, schema
 from sidecar.store.access import browser_sessions
 from sidecar.store.log import rejected_events
-from sidecar.store.users import client_limit, user_counts
+from sidecar.store.users import client_limit, happenings, user_counts
 from tests.support.clocks import Machine
 from tests.support.events import APP_ID, Phone, made_id
 from tests.support.many import EVERY, FIELDS, TABLES, Many, Scene
@@ -49,6 +49,8 @@ PAGES: Final = (
     "/users?order=token",
     "/users?status=online",
     "/users?platform=Web",
+    "/users?happened=kicked_out&within=1h",
+    "/users?happened=logged_in&within=24h",
     f"/users?app_id={APP_ID}&reason=SUCCESS",
     ALICE,
     "/alerts",
@@ -59,6 +61,7 @@ PAGES: Final = (
     "/silences",
     "/rejected",
     "/v1/users",
+    "/v1/users?happened=calls_failed",
     f"/v1{ALICE}",
     f"/v1{ALICE}/events",
     "/v1/summary",
@@ -68,8 +71,9 @@ PAGES: Final = (
 )
 # So many groups of users have a platform and a reason of their own in these tests.
 GROUPS: Final = 200
-# So many alerts a page looks at here.
+# So many alerts a page looks at here, and so many rows are counted of what happened.
 ALERTS: Final = 200
+HAPPENINGS: Final = 200
 # With so many more, work may be so much more: a B-tree is deeper, a row of a page is alone in its group.
 TIMES, STEPS = 1.25, 2_000
 STATEMENTS, STATEMENTS_OF_A_PAGE = 4, 50
@@ -217,6 +221,7 @@ async def test_with_three_times_as_many_an_event_and_a_page_cost_the_same(
 ) -> None:
     monkeypatch.setattr(user_counts, "GROUPS_MOST", GROUPS)
     monkeypatch.setattr(alert_log, "LOOKED_AT_MOST", ALERTS)
+    monkeypatch.setattr(happenings, "COUNTED_MOST", HAPPENINGS)
     await holds(tmp_path, many, (many.full, 3_000))
 
 
@@ -227,6 +232,7 @@ async def test_with_a_hundred_thousand_an_event_and_a_page_cost_what_they_do_wit
 ) -> None:
     monkeypatch.setattr(user_counts, "GROUPS_MOST", GROUPS)
     monkeypatch.setattr(alert_log, "LOOKED_AT_MOST", ALERTS)
+    monkeypatch.setattr(happenings, "COUNTED_MOST", HAPPENINGS)
     await holds(tmp_path, many, (10, many.full, 100_000))
 
 
