@@ -12,6 +12,7 @@ from sidecar.domain.findings.devices import device_key, is_live, newest_of_devic
 from sidecar.domain.findings.finding import HOLDS_US, Check, Finding
 from sidecar.domain.findings.life import Life
 from sidecar.domain.findings.refused_logins import code_of
+from sidecar.domain.findings.token_time import left_us
 from sidecar.domain.moment import CLOCK_WRONG_US, clock_off_us, wrong_by_us
 from sidecar.domain.sdk_words import TOKEN_EXPIRED
 from sidecar.domain.texts import Sentence, Text, duration
@@ -93,7 +94,7 @@ def _is_trouble(life: Life, event: Event, worst: Event) -> bool:
     if code_of(event) in _CODES:
         return True
     has_ended = event.connection_event == TOKEN_EXPIRED
-    if not has_ended and (event.type != TOKEN_WILL_EXPIRE or event.details.get("second", 1) > 0):
+    if not has_ended and (event.type != TOKEN_WILL_EXPIRE or left_us(event) > 0):
         return False
     ends_us = _token_ends_us(life.of_client[event.client_id], event)
     if ends_us is None:

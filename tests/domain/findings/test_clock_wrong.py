@@ -33,6 +33,8 @@ def off(us: int, at: float = 0) -> dict[str, Any]:
         (61 * SECOND_US, "The clock of Android (p) is 61 s ahead"),
         (YEAR - 2 * SECOND_US, "The clock of Android (p) is 365 d ahead"),
         (119 * 60 * SECOND_US, "The clock of Android (p) is 119 min ahead"),
+        (120 * SECOND_US, "The clock of Android (p) is 2 min ahead"),
+        (130 * SECOND_US, "The clock of Android (p) is 2 min ahead"),
         (60 * SECOND_US, None),
         (-60 * SECOND_US, None),
     ],
@@ -49,6 +51,7 @@ def test_how_far_it_is_off(off_us: int, summary: str | None) -> None:
     [
         {"connection_state": "DISCONNECTED", "connection_event": "TOKEN_EXPIRED", "type": "connection_state_changed"},
         {"type": TOKEN_WILL_EXPIRE, "details": {"second": -5}},
+        {"type": TOKEN_WILL_EXPIRE, "details": {"second": 0}},
         {"type": LOGIN_RESULT, "details": {"code": 6_000_106}},
         {"type": LOGIN_RESULT, "details": {"code": 6_000_108}},
     ],
@@ -76,8 +79,10 @@ def test_with_an_expired_token_it_is_the_cause(trouble: dict[str, Any]) -> None:
         (600, 30, "info"),  # at its end
         (-600, 30, "info"),
         (-600, -600, "critical"),  # without a warning in time
-        (600, None, "critical"),
-        (240, None, "info"),
+        (600, 61, "critical"),
+        (600, 60, "info"),
+        (300, None, "critical"),
+        (299, None, "info"),
     ],
 )
 def test_a_token_that_really_ended_is_not_the_clocks_fault(off_s: int, ends_s: int | None, severity: str) -> None:
@@ -96,6 +101,25 @@ def test_it_holds_while_the_device_is_live_or_was_heard_lately() -> None:
     ended = phone.says("DISCONNECTED", "SUCCESS", 60, **off(YEAR, 60))
     assert found(60 + 1_799, online, ended) is not None
     assert found(60 + 1_800, online, ended) is None
+
+
+def test_a_warning_in_time_is_no_trouble() -> None:
+    phone = Phone("alice")
+    warned = phone.event(TOKEN_WILL_EXPIRE, 0, details={"second": 1}, **off(YEAR))
+    finding = found(5, phone.says("CONNECTED", "SUCCESS", -1, **off(YEAR, -1)), warned)
+    assert finding is not None
+    assert finding.severity == "info"
+
+
+def test_of_several_clocks_the_one_that_is_most_wrong() -> None:
+    phones = [
+        Phone("alice", name).says("CONNECTED", "SUCCESS", 0, device_id=name, **off(days * DAY_US))
+        for name, days in (("a", 1), ("b", -3), ("c", 2))
+    ]
+    finding = found(5, *phones)
+    assert finding is not None
+    assert str(finding.summary) == "The clock of Web (b) is 3 d behind"
+    assert finding.events == (phones[1].id,)
 
 
 def test_a_clock_that_was_set_right_is_no_finding() -> None:

@@ -71,10 +71,11 @@ def test_each_code_is_in_words_and_says_what_to_change(
 
 
 def test_a_loop_of_logins_is_one_finding_with_the_newest_code_first() -> None:
-    attempts = [refused(at, code) for at, code in ((0, 6_000_103), (10, 6_000_104), (20, 6_000_106))]
+    codes = ((0, 6_000_101), (5, 6_000_103), (10, 6_000_104), (20, 6_000_106))
+    attempts = [refused(at, code) for at, code in codes]
     finding = found(3 * 86_400, *attempts)
     assert finding is not None
-    assert str(finding.summary) == "3 logins were refused, the last with 6000106: the token has expired"
+    assert str(finding.summary) == "4 logins were refused, the last with 6000106: the token has expired"
     assert finding.events == tuple(one.id for one in attempts)
     assert [str(one)[:7] for one in finding.advice] == ["6000106", "6000104", "6000103"]
     assert finding.since_us == BEGIN_US

@@ -17,7 +17,7 @@ from sidecar.domain.units import SECOND_US
 from tests.support.events import APP_ID, BEGIN_US, Phone
 
 
-def storm(kind: str, at: float = 5, id: int = 1) -> Alert:  # noqa: A002 - the alert's
+def storm(kind: str, at: float = 8, id: int = 1) -> Alert:  # noqa: A002 - the alert's
     at_us = BEGIN_US + int(at * SECOND_US)
     return Alert(
         id=id,
@@ -47,11 +47,12 @@ def life(*events: Event, **more: Any) -> Life:
 def test_it_comes_first_with_the_events_of_the_storm(kind: str, state: str, event: str) -> None:
     phone = Phone("alice")
     before = phone.says(state, event, -60)
-    events = [phone.login(-50), phone.says("CONNECTED", "SUCCESS", -49), own := phone.says(state, event, 3)]
+    online = [phone.login(-50), phone.says("CONNECTED", "SUCCESS", -49), phone.event("token_will_expire", 1)]
+    events = [*online, own := phone.says(state, event, 3), phone.event("api_error", 9, details={"code": 1})]
     found = findings.find(life(before, *events, storms=[storm(kind)]))
     assert (found[0].kind, found[0].severity) == ("part_of_storm", "critical")
     assert found[0].events == (own.id,)
-    assert found[0].since_us == BEGIN_US + 5 * SECOND_US
+    assert found[0].since_us == BEGIN_US + 8 * SECOND_US
     assert str(found[0].summary) == f"Not only this user: 400 users, 96% on SDK 2.28.0 ({kind})"
     assert "not only you" in str(found[0].say)
 
@@ -86,6 +87,12 @@ def test_calls_that_fail_for_many_are_told_to_who_is_online() -> None:
     failed = phone.event("api_error", 3, details={"method": "sendMessage", "code": 6_000_105, "message": ""})
     found = findings.find(life(online, failed, storms=[storm("calls_failing")]))
     assert (found[0].kind, found[0].severity, found[0].events) == ("part_of_storm", "critical", (failed.id,))
+    later = phone.event("token_will_expire", 5, details={})
+    for at, severity in ((3 + 1_799, "critical"), (3 + 1_800, "info")):
+        now_us = BEGIN_US + at * SECOND_US
+        finding = PartOfStorm.find(Life.of(now_us, "alice", [online, failed, later], storms=[storm("calls_failing")]))
+        assert finding is not None
+        assert (finding.severity, finding.events) == (severity, (failed.id,))
 
 
 def test_of_several_the_newest() -> None:

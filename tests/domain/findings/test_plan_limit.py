@@ -34,6 +34,12 @@ def test_it_holds_until_there_is_a_new_allowance(code: int, word: str, lasts: in
     assert found(lasts, event) is None
 
 
+def test_the_newest_refusal_names_the_plan() -> None:
+    finding = found(60, refused(0, 6_000_015), refused(1, 6_000_016))
+    assert finding is not None
+    assert (len(finding.events), "6000016" in str(finding.summary)) == (2, True)
+
+
 def test_another_call_is_evidence_too() -> None:
     call = PHONE.event(API_ERROR, 0, details={"method": "queryUsersInfo", "code": 6_000_015, "message": ""})
     online = [PHONE.says("CONNECTED", "SUCCESS", -9), call]

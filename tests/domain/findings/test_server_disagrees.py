@@ -57,6 +57,20 @@ def test_where_the_devices_are_silent_anyway_it_is_only_worth_knowing() -> None:
     assert finding.severity == "info"
 
 
+def test_of_each_side_the_newest_three_are_named() -> None:
+    phone = Phone("alice")
+    devices = [phone.says("CONNECTED", "SUCCESS", at) for at in range(5)]
+    server = [Phone("alice", f"s{at}").event(SERVER_USER_ACTION, at, details={"status": "offline"}) for at in range(5)]
+    finding = found(apart(ONLINE, "offline"), *devices, *server)
+    assert finding is not None
+    assert set(finding.events) == {event.id for event in devices[-3:] + server[-3:]}
+    # Neither side has an event here: then the newest there is.
+    other = [phone.event("token_will_expire", 7, details={}), phone.event("token_will_expire", 8, details={})]
+    finding = found(apart(ONLINE, "offline"), *other)
+    assert finding is not None
+    assert finding.events == (other[-1].id,)
+
+
 def test_without_a_disagreement_or_an_event_there_is_none() -> None:
     assert found(None, reported()) is None
     assert found(apart(ONLINE, "offline")) is None

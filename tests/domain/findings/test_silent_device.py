@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sidecar.domain import login_state
 from sidecar.domain.events import Event
 from sidecar.domain.findings import Finding, Life
@@ -15,8 +17,8 @@ from tests.support.events import BEGIN_US, Phone
 LEASE = 45
 
 
-def found(at: float, *clients: tuple[Event, float]) -> Finding | None:
-    """``clients`` are the newest event of each, and when it was last heard."""
+def found(at: float, *clients: tuple[Event, float], more: Sequence[Event] = ()) -> Finding | None:
+    """``clients`` are the event that set the status of each, and when it was last heard."""
     now_us = BEGIN_US + int(at * SECOND_US)
     states = [login_state.fold([event]) for event, _ in clients]
     devices = [
@@ -36,7 +38,7 @@ def found(at: float, *clients: tuple[Event, float]) -> Finding | None:
         for key, (state, (event, seen)) in enumerate(zip(states, clients, strict=True))
     ]
     now = presence(states)
-    events = [event for event, _ in clients]
+    events = [*(event for event, _ in clients), *more]
     return SilentDevice.find(Life.of(now_us, "alice", events, devices=devices, status=now.status))
 
 
@@ -82,6 +84,32 @@ def test_a_page_that_was_loaded_anew_replaces_the_old_one() -> None:
     old = online("phone", device_id="a")
     assert found(60, (old, 0), (online("again", "IPhoneOS", "a"), 60)) is None
     assert found(60, (old, 0), (online("again", device_id="b"), 60)) is not None
+
+
+def test_which_of_several_live_devices_replaces_it() -> None:
+    old = online("phone", device_id="a")
+    others = [(online("b", "Win", "b"), 60), (online("c", "Web", "a"), 60), (online("d", "MacOS", "d"), 60)]
+    assert found(60, (old, 0), *others) is None
+    assert found(60, (old, 0), others[0], others[2]) is not None
+    # One of the two has no id: then they are compared by platform.
+    assert found(60, (old, 0), (online("e", "Android"), 60)) is None
+    assert found(60, (old, 0), (online("e", "Web"), 60)) is not None
+
+
+def test_of_several_that_fell_silent_the_last_sign_of_life_counts() -> None:
+    lost = Phone("alice", "b").says("RECONNECTING", "LOGIN_INTERRUPTED", 0)
+    finding = found(99, (PHONE, 2), (lost, 1))
+    assert finding is not None
+    assert finding.since_us == BEGIN_US + 2 * SECOND_US
+    assert str(finding.summary) == "No sign of life from Android, Web, which did not log out: asleep, closed or ended"
+
+
+def test_the_evidence_is_the_newest_event_of_the_device() -> None:
+    phone = Phone("alice", "phone")
+    first, last = phone.says("CONNECTED", "SUCCESS", 0), phone.event("api_error", 3, details={"code": 1})
+    finding = found(99, (first, 3), more=[last])
+    assert finding is not None
+    assert finding.events == (last.id,)
 
 
 def test_all_silent_devices_are_named_and_of_many_a_few() -> None:

@@ -104,3 +104,40 @@ def test_a_login_that_was_given_up() -> None:
     # Its code says it better, in login_refused.
     coded = phone.event(LOGIN_RESULT, 301, details={"code": 6_000_104, "message": ""})
     assert found(9_000, *events, coded) is None
+
+
+def test_only_the_last_login_counts_as_given_up() -> None:
+    phone = Phone("alice")
+    first = [phone.login(0), phone.says("DISCONNECTED", "LOGIN_TIMEOUT", 300)]
+    online = [phone.login(400), phone.says("CONNECTED", "SUCCESS", 401)]
+    assert found(500, *first, *online) is None
+    assert found(600, *first, *online, phone.says("DISCONNECTED", "SUCCESS", 500)) is None
+    finding = found(900, *first, *online, again := phone.says("DISCONNECTED", "LOGIN_TIMEOUT", 800))
+    assert finding is not None
+    assert finding.events == (again.id,)
+
+
+def test_of_several_outages_that_last_the_longest() -> None:
+    clients = [(Phone("alice", name), name, at) for name, at in (("a", 60), ("b", 0), ("c", 30))]
+    lost = [phone.says("RECONNECTING", "LOGIN_INTERRUPTED", at, device_id=name) for phone, name, at in clients]
+    finding = found(600, *lost)
+    assert finding is not None
+    assert (finding.events, finding.since_us) == ((lost[1].id,), BEGIN_US)
+    assert str(finding.summary).startswith("Web (b) is without")
+
+
+def test_of_several_devices_the_one_with_the_most_outages() -> None:
+    other = Phone("alice", "laptop")
+    few = [event for n in range(2) for event in outage(other, n * 300.0, device_id="laptop")]
+    finding = found(1_600, *few, *wifi(5, device_id="phone"))
+    assert finding is not None
+    assert str(finding.summary) == "Web (phone) lost its connection 5 times within 20 min"
+
+
+def test_ten_seconds_after_a_login_it_is_an_outage() -> None:
+    def lives(after: float) -> list[Event]:
+        phone = Phone("alice")
+        return [e for n in range(5) for e in (phone.login(n * 60), *outage(phone, n * 60 + after, lasts=2))]
+
+    assert found(600, *lives(9.9)) is None
+    assert found(600, *lives(10)) is not None
