@@ -193,7 +193,7 @@ async def test_the_status_has_what_is_wrong_and_what_to_say_as_the_api_has_it(ru
     _, user = await running.get(f"/v1/users/{APP}/carol")
     _, body = await post(running, "/v1/chatops", {"text": "status carol"})
     summary, say = user["findings"][0]["summary"], user["findings"][0]["say"]
-    assert summary == "carol was kicked out on Android (pixel-7)"
+    assert summary == "carol was kicked out on Android (pixel-7); which other device logged in is not known"
     assert body["text"].splitlines()[1:] == [f"{summary}.", f"Tell the user: {say}"]
     await running.send([fresh_event(user_id="bob")])
     _, body = await post(running, "/v1/chatops", {"text": "status bob"})

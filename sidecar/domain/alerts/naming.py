@@ -24,6 +24,11 @@ class Device(msgspec.Struct, frozen=True):
     app_version: str | None = None
 
     @property
+    def is_named(self) -> bool:
+        """Whether a user could tell it from others."""
+        return bool(self.platform or self.device_id)
+
+    @property
     def text(self) -> Text | str:
         """``Android (pixel-7)``, or less where less is known; each part cut to what fits a sentence."""
         platform, device_id = (cut(one or "", _LONGEST_NAME) for one in (self.platform, self.device_id))

@@ -23,10 +23,11 @@ from sidecar.domain.kick import Cause, cause_of
 from sidecar.domain.texts import Sentence, Text, duration
 from sidecar.domain.units import MINUTE_US
 
-KICKED_OFTEN: Final = Sentence("finding.kicked_often", "%(what)s, %(count)s times within %(span)s")
+KICKED_OFTEN: Final = Sentence("finding.kicked_often", "%(what)s; the last of %(count)s kicks within %(span)s")
+BY_UNKNOWN: Final = Sentence("finding.kicked_by_unknown", "%(what)s; which other device logged in is not known")
 # So many kicks are no change of devices.
 _MANY: Final = 3
-# Devices that have not kicked each other for so long have stopped.
+# Devices that have not kicked each other for so long have stopped, and a user has got used to the other device.
 _OVER_US: Final = 10 * MINUTE_US
 # Of the calls that failed because of a kick, the newest are evidence.
 _CALLS: Final = 10
@@ -35,6 +36,10 @@ _SAY_TWO: Final = Sentence(
     "finding.kicked.say_two",
     "Two of your devices sign each other out: %(device)s and %(other)s. Please close the app on the one that you do "
     "not need now; %(device)s was signed out last.",
+)
+_SAY_UNNAMED: Final = Sentence(
+    "finding.kicked.say_unnamed",
+    "Two of your devices sign each other out. Please close the app on all devices but the one that you need now.",
 )
 _SAY_SAME: Final = Sentence(
     "finding.kicked.say_same",
@@ -93,9 +98,9 @@ class KickedByOtherDevice(Check):
     )
     threshold = Sentence(
         "finding.kicked.threshold",
-        "One: critical while the user is logged in nowhere because of it, warning while another device is logged in, "
-        "info once the user has logged in again. Three or more, less than half an hour apart: critical until ten "
-        "minutes after the last one.",
+        "One: critical while the user is logged in nowhere because of it; warning while another device is logged in, "
+        "and info after ten minutes of that; info once the user has logged in again. Three or more, less than half an "
+        "hour apart: critical until ten minutes after the last one.",
     )
     lifetime = Sentence(
         "finding.kicked.lifetime",
@@ -118,14 +123,16 @@ class KickedByOtherDevice(Check):
             return None
         after = login_end.aftermath(life, found.last, found.cause.login)
         by = [] if found.cause.login is None else [found.cause.login]
+        evidence = [*found.kicks, *by, *life.refused_after(sdk_words.KICKED_OUT)[-_CALLS:]]
+        is_over = max(event.moment_us for event in evidence) <= life.now_us - _OVER_US
         return cls.found_while_it_holds(
             life,
             _summary(life, found, after),
-            [*found.kicks, *by, *life.refused_after(sdk_words.KICKED_OUT)[-_CALLS:]],
+            evidence,
             is_lasting=after == "cut_off",
             say=_say(found, after),
             advice=_advice(found, after),
-            severity=_severity(life, found, after),
+            severity=_severity(found, after, is_over=is_over),
             since_us=found.kicks[0].moment_us,
         )
 
@@ -153,12 +160,12 @@ def _key(kick: Event) -> str:
     return kick.device_id or kick.client_id.hex()
 
 
-def _severity(life: Life, found: _Kicks, after: Aftermath) -> Severity:
-    if len(found.kicks) >= _MANY:
-        return "critical" if found.last.moment_us > life.now_us - _OVER_US or after == "cut_off" else "warning"
+def _severity(found: _Kicks, after: Aftermath, *, is_over: bool) -> Severity:
+    if len(found.kicks) >= _MANY and after != "cut_off":
+        return "warning" if is_over else "critical"
     if len(found.kicks) > 1 and after == "again":
         return "warning"
-    return login_end.SEVERITIES[after]
+    return "info" if after == "elsewhere" and is_over else login_end.SEVERITIES[after]
 
 
 def _summary(life: Life, found: _Kicks, after: Aftermath) -> Text:
@@ -167,22 +174,27 @@ def _summary(life: Life, found: _Kicks, after: Aftermath) -> Text:
     if found.mutual > 1:
         return PING_PONG(who=who, count=count, span=span)
     summary = kick_summary(life.user_id, found.last, found.cause)
+    if found.cause == Cause():
+        summary = BY_UNKNOWN(what=summary)
     if count > 1:
         summary = KICKED_OFTEN(what=summary, count=count, span=span)
     return login_end.with_aftermath(summary, after)
 
 
 def _say(found: _Kicks, after: Aftermath) -> Text:
-    device = device_of(found.last).text
-    other = None if found.other is None else device_of(found.other).text
-    if other == device:
+    own = device_of(found.last)
+    other = None if found.other is None else device_of(found.other)
+    if not own.is_named or (other is not None and not other.is_named):
+        return _SAY_UNNAMED() if found.mutual > 1 else KickedByOtherDevice.say()
+    device = own.text
+    if other is not None and other.text == device:
         return _SAY_SAME(device=device)
-    if found.mutual > 1 and other is not None:
-        return _SAY_TWO(device=device, other=other)
+    if other is not None and found.mutual > 1:
+        return _SAY_TWO(device=device, other=other.text)
     if after == "again":
         return _SAY_AGAIN(device=device)
     if other is not None:
-        return _SAY_BY(device=device, other=other)
+        return _SAY_BY(device=device, other=other.text)
     return _SAY_ITSELF(device=device) if found.cause.may_be_itself else KickedByOtherDevice.say()
 
 

@@ -11,6 +11,7 @@ from tests.support.events import BEGIN_US
 from tests.support.lives import Device, advice, found, ids, one
 
 KIND = "kicked_by_other_device"
+UNKNOWN = "carol was kicked out on Android (pixel-7); which other device logged in is not known"
 
 
 def phone() -> Device:
@@ -101,12 +102,28 @@ def test_a_kick_is_a_warning_while_the_other_device_is_online() -> None:
     assert found.since_us == kicked.moment_us
 
 
+def test_a_change_of_devices_is_a_warning_for_ten_minutes() -> None:
+    events = to_and_fro(1)
+    assert [kick(100.5 + s, events).severity for s in (1, 599, 600, 1_799)] == ["warning", "warning", "info", "info"]
+    device = phone()
+    device.seq = 10
+    call = device.fails(900)
+    assert kick(1_000, [*events, call]).severity == "warning"
+
+
+def test_devices_without_names_are_not_told_apart() -> None:
+    first, second = (Device(name=name, platform=None, device_id=None) for name in ("one", "two"))
+    assert "on all devices but the one" in str(kick(2_000, to_and_fro(9, first=first, second=second)).say)
+    first, second = (Device(name=name, platform=None, device_id=None) for name in ("one", "two"))
+    assert "Have you signed in" in str(kick(110, to_and_fro(1, first=first, second=second)).say)
+
+
 def test_a_user_who_is_logged_in_nowhere_is_cut_off_until_a_login() -> None:
     device = phone()
     events = [*device.logs_in(0), device.kicked(100)]
     for at in (101, 1_899, 300_000):
         found_ = kick(at, events)
-        assert (found_.severity, str(found_.summary)) == ("critical", "carol was kicked out on Android (pixel-7)")
+        assert (found_.severity, str(found_.summary)) == ("critical", UNKNOWN)
         assert "change your password" in str(found_.say)
     back = [*events, *device.logs_in(400_000)]
     assert not found(400_001, back)
@@ -118,7 +135,7 @@ def test_a_user_who_logged_in_again_is_told_so() -> None:
     found = kick(700, events)
     assert (found.severity, str(found.summary)) == (
         "info",
-        "carol was kicked out on Android (pixel-7); logged in again since",
+        f"{UNKNOWN}; logged in again since",
     )
     assert "log in again" not in advice(found)
 
@@ -177,7 +194,7 @@ def test_calls_that_fail_because_of_it_are_its_evidence_and_no_finding_of_their_
 def test_two_kicks_of_one_device_by_one_that_does_not_report() -> None:
     device = phone()
     events = [*device.logs_in(0), device.kicked(100), *device.logs_in(200), device.kicked(300)]
-    summary = "carol was kicked out on Android (pixel-7), 2 times within 3 min"
+    summary = f"{UNKNOWN}; the last of 2 kicks within 3 min"
     assert (kick(310, events).severity, str(kick(310, events).summary)) == ("critical", summary)
     back = kick(410, [*events, *device.logs_in(400)])
     assert (back.severity, str(back.summary)) == ("warning", f"{summary}; logged in again since")
