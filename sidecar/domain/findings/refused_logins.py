@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from sidecar.domain import error_codes
 from sidecar.domain.events import API_ERROR, CONNECTION_STATE_CHANGED, LOGIN, LOGIN_RESULT, Event
 from sidecar.domain.findings.life import Life
-from sidecar.domain.sdk_words import CONNECTED, DISCONNECTED, LOGIN_INTERRUPTED
+from sidecar.domain.sdk_words import DISCONNECTED, LOGIN_INTERRUPTED
 from sidecar.domain.status import NOT_LOGGED_IN
 from sidecar.domain.units import SECOND_US
 
@@ -29,8 +31,10 @@ def failed_logins(life: Life) -> list[Event]:
     """
     results = [event for event in life.events if event.type == LOGIN_RESULT and _failed(life, event)]
     errors = [event for event in life.events if is_of_login(event) and _failed(life, event)]
-    coded = results + [event for event in errors if not is_near(event, results)]
-    refused = [event for event in life.events if is_refusal(event) and not is_near(event, coded)]
+    near_result = times_of(results)
+    coded = results + [event for event in errors if not is_near(event, near_result)]
+    near_code = times_of(coded)
+    refused = [event for event in life.events if is_refusal(event) and not is_near(event, near_code)]
     return sorted(coded + refused, key=lambda event: (event.moment_us, event.seq, event.id))
 
 
@@ -47,8 +51,7 @@ def connected_after(life: Life, event: Event) -> bool:
     """Whether any device of the user has connected after ``event``."""
     return any(
         one.order > event.order if one.client_id == event.client_id else one.moment_us > event.moment_us
-        for one in life.events
-        if one.type == CONNECTION_STATE_CHANGED and one.connection_state == CONNECTED
+        for one in life.connected
     )
 
 
@@ -75,8 +78,16 @@ def _failed(life: Life, event: Event) -> bool:
     return code != 0
 
 
-def is_near(event: Event, others: Iterable[Event]) -> bool:
-    """Whether one of ``others`` reports the same failure of the same device."""
-    return any(
-        one.client_id == event.client_id and abs(one.moment_us - event.moment_us) <= _SAME_FAILURE_US for one in others
-    )
+def times_of(reports: Iterable[Event]) -> dict[bytes, list[int]]:
+    """The moments of reports by client, in order."""
+    times: dict[bytes, list[int]] = defaultdict(list)
+    for report in reports:
+        times[report.client_id].append(report.moment_us)
+    return {client_id: sorted(own) for client_id, own in times.items()}
+
+
+def is_near(event: Event, times: Mapping[bytes, Sequence[int]]) -> bool:
+    """Whether a report at one of these times is of the same failure of the same device."""
+    own = times.get(event.client_id, ())
+    next_ = bisect_left(own, event.moment_us - _SAME_FAILURE_US)
+    return next_ < len(own) and own[next_] <= event.moment_us + _SAME_FAILURE_US
