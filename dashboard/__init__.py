@@ -31,6 +31,7 @@ from dashboard.pages import (
     silences,
     user,
     users,
+    watches,
 )
 from dashboard.site import InForce, Shown, Site
 from dashboard.text import app_names, language
@@ -46,6 +47,7 @@ PAGES: Final = (
     bulk_actions.PAGE,
     silences.PAGE,
     findings.PAGE,
+    watches.PAGE,
     settings.PAGE,
     rejected.PAGE,
     share_link.PAGE,

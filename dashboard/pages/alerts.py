@@ -29,10 +29,10 @@ from sidecar import access
 from sidecar.alerting import AlertReaction, pending
 from sidecar.alerting.pending import Pending
 from sidecar.alerting.silence_form import NotPossibleError, SilenceRequest, create, silence_of
-from sidecar.alerting.tables import alert_log, message_rows, notifications, storm_rows
+from sidecar.alerting.tables import alert_log, message_rows, notifications, storm_rows, user_watch_rows
 from sidecar.alerting.tables.alert_values import AlertFilter
 from sidecar.domain.alerts.alert import FIRING, RESOLVED, Alert
-from sidecar.domain.alerts.rules import STORMS
+from sidecar.domain.alerts.rules import is_storm
 from sidecar.store import Store
 from sidecar.web.forms import form_token, read_form
 from sidecar.web.params import check_every_app, is_number
@@ -75,6 +75,7 @@ def _views(site: Site) -> dict[str, Loader]:
             "problem": None if known else _("There is no such state, kind or group."),
             "counts": await store.read(alert_log.counts, page_request.own_app),
             "dead": [] if page_request.own_app is not None else await store.read(message_rows.dead, SHOWN),
+            "watches": await store.read(user_watch_rows.lasting, clock(), page_request.own_app),
             "groups": [],
             "choosable": False,
             "older": None,
@@ -178,7 +179,7 @@ async def silence(
 
 async def alert_values(store: Store, found: Alert, own: int | None, now_us: int, cursor: str = "") -> dict[str, Any]:
     """The values of an alert's page; of a storm with the users on its record whose ids come after ``cursor``."""
-    users = await store.read(storm_rows.members, found, ROWS + 1, after=cursor) if found.kind in STORMS else []
+    users = await store.read(storm_rows.members, found, ROWS + 1, after=cursor) if is_storm(found) else []
     return {
         "tab": "alerts",
         "now_us": now_us,

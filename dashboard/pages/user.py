@@ -16,6 +16,7 @@ from dashboard.page_request import (
     View,
     past_moment,
 )
+from dashboard.pages.watches import watched
 from dashboard.parts import timeline
 from dashboard.parts.event_sentence import EventSentence, event_sentence
 from dashboard.site import Page, Site
@@ -101,6 +102,9 @@ def _views(site: Site) -> dict[str, Loader]:
         lines, targets = lines_of(stored, letters, site.event_view, site.trace_url_template)
         causes = timeline.causes_of_kicks(stored)
         window = page_request.get("window")
+        watching = (
+            {"watches": []} if as_of_us is not None else await watched(site, app_id, user_id, page_request.own_app)
+        )
         share_link = await _share_link(page_request, app_id, user_id, now_us)
         return View(
             name="user.html",
@@ -109,6 +113,7 @@ def _views(site: Site) -> dict[str, Loader]:
             is_live=as_of_us is None and not before,
             with_secret=share_link is not None,
             values=header(detail)
+            | watching
             | {
                 "tab": "users",
                 "now_us": now_us if as_of_us is None else as_of_us,

@@ -79,6 +79,7 @@ LABEL_TEXTS: Final = {
     "device_id": marked("device id"),
     "part": marked("part"),
     "flapping": marked("flapping"),
+    "watched_by": marked("watched by"),
 }
 
 

@@ -25,6 +25,7 @@ from sidecar.alerting.tables import (
     rule_reads,
     silence_rows,
     storm_rows,
+    user_watch_rows,
     watchlist_rows,
 )
 from sidecar.alerting.tables.alert_values import Message
@@ -42,7 +43,7 @@ from sidecar.domain.alerts.message_plan import (
 )
 from sidecar.domain.alerts.routing import Silence
 from sidecar.domain.alerts.rule_set import ends_login, switches_of, touches_alerts
-from sidecar.domain.alerts.rules import STORMS
+from sidecar.domain.alerts.rules import STORMS, is_storm
 from sidecar.domain.alerts.rules.app_silent import AppSilent
 from sidecar.domain.alerts.rules.client_lost import ClientLost
 from sidecar.domain.alerts.rules.export_stalled import ExportStalled
@@ -210,7 +211,7 @@ class AlertReaction:
     def clock_set(self, connection: sa.Connection, now_us: int, by_us: int) -> Commit:
         """The machine's clock was set by ``by_us``, to ``now_us``: deadlines move with it."""
         unit = self._unit(connection, now_us)
-        for tables in (alert_log, notifications, message_rows, silence_rows, watchlist_rows):
+        for tables in (alert_log, notifications, message_rows, silence_rows, watchlist_rows, user_watch_rows):
             tables.clock_set(connection, by_us)
         for alert in alert_log.firing_of_kinds(connection, _STORMS):
             unit.rules.storm(alert.kind).clock_set(unit.firing.own(alert), now_us, by_us)
@@ -356,7 +357,7 @@ class AlertReaction:
             repeat_us = None
             if alert.state == states.FIRING and alert.acknowledged_at_us is None and self.policy.repeat_us:
                 # A storm is repeated when its window has passed, with the final number of users.
-                pause = self.policy.thresholds.storm_window_us if alert.kind in STORMS else self.policy.repeat_us
+                pause = self.policy.thresholds.storm_window_us if is_storm(alert) else self.policy.repeat_us
                 repeat_us = now_us + pause
             unit.firing.notified(alert, repeat_us, now_us)
         return message

@@ -8,13 +8,14 @@ from typing import Final
 import msgspec
 import sqlalchemy as sa
 
-from sidecar.alerting import silence_form
+from sidecar.alerting import silence_form, watch_form
 from sidecar.alerting.alert_reaction import AlertReaction
 from sidecar.alerting.notify.message_templates import Literal
 from sidecar.alerting.payloads import moment, user_url
 from sidecar.alerting.silence_form import NotPossibleError, SilenceRequest, silence_of
-from sidecar.alerting.tables import alert_log, silence_rows
+from sidecar.alerting.tables import alert_log, silence_rows, user_watch_rows
 from sidecar.alerting.user_life import user_findings
+from sidecar.alerting.watch_form import WatchRequest, watch_of
 from sidecar.clock import Clock
 from sidecar.domain.alerts.naming import device_of
 from sidecar.domain.findings import Finding
@@ -30,7 +31,8 @@ from sidecar.store.users.user_query import UserQuery
 from sidecar.store.values import StoredEvent, UserRow
 
 HELP: Final = (
-    "status USER · who kicked USER · ack ALERT · silence USER DURATION because REASON · top kicked\n"
+    "status USER · who kicked USER · ack ALERT · silence USER DURATION because REASON · watch USER DURATION"
+    " · unwatch USER · top kicked\n"
     "For example: status alice · ack 42 · silence alice 1h because she tests her new phone"
 )
 # A user id has up to 10 KiB, a reason up to 1,000 characters.
@@ -157,6 +159,30 @@ class ChatCommands:
         about = author.literal(user)
         return f"Silence {made.id}: alerts about {about} call nobody until {until} ({len(hidden)} of them fire now)."
 
+    async def _watch(self, author: Author, user: str, duration: str) -> str:
+        now_us = self._clock()
+        receivers = tuple(self._reaction.policy.receivers)
+        made = []
+        for row in await self._named(user, author):
+            request = WatchRequest(app_id=row.app_id, user_id=row.user_id, duration=duration)
+            wanted = watch_of(request, author.name, now_us, receivers, author.app_id)
+            made.append(await watch_form.create(self._store, wanted))
+        about = author.literal(user)
+        if not made:
+            return f"{about} was never seen, so there is nobody to watch."
+        until = moment(made[0].until_us).strftime("%Y-%m-%d %H:%M UTC")
+        nobody = "" if receivers else " No receiver is configured, so nobody is notified."
+        return f"{about} is watched until {until}: what happens to them is notified at once.{nobody}"
+
+    async def _unwatch(self, author: Author, user: str) -> str:
+        now_us = self._clock()
+        ended = 0
+        for row in await self._named(user, author):
+            for watch in await self._store.read(user_watch_rows.of_user, row.app_id, row.user_id, now_us):
+                ended += await self._store.write(user_watch_rows.end, watch.id, now_us, author.app_id) is not None
+        about = author.literal(user)
+        return f"{about} is not watched any more." if ended else f"{about} is not watched."
+
     async def _top_kicked(self, author: Author) -> str:
         since_us = self._clock() - DAY_US
         found = await self._store.read(alert_log.most_often, "kicked_out", since_us, _TOP, author.app_id)
@@ -219,6 +245,12 @@ def _silence(rest: str) -> tuple[str, str, str] | None:
     return None
 
 
+def _user_and_duration(rest: str) -> tuple[str, str] | None:
+    """The user, whose id may have several words, and the duration after it."""
+    user, _, duration = rest.rpartition(" ")
+    return (user.rstrip(), duration.lower()) if user.strip() and _is_duration(duration) else None
+
+
 def _is_duration(word: str) -> bool:
     unit = word.lower().lstrip("0123456789")
     return unit in _UNITS and len(unit) < len(word)
@@ -232,5 +264,7 @@ _COMMANDS: Final[tuple[tuple[str, bool, _Arguments, _Command], ...]] = (
     ("who kicked", False, _user_of_question, ChatCommands._who_kicked),  # noqa: SLF001
     ("ack", True, _alert, ChatCommands._acknowledge),  # noqa: SLF001
     ("silence", True, _silence, ChatCommands._silence),  # noqa: SLF001
+    ("watch", True, _user_and_duration, ChatCommands._watch),  # noqa: SLF001
+    ("unwatch", True, _user, ChatCommands._unwatch),  # noqa: SLF001
     ("top kicked", False, _nothing, ChatCommands._top_kicked),  # noqa: SLF001
 )

@@ -67,14 +67,8 @@ def silence_of(given: SilenceRequest, who: str, now_us: int, app_id: int | None 
     if not given.reason.strip():
         raise NotPossibleError(NO_REASON())
     starts_us = now_us if given.starts_at is None else _us(given.starts_at, "starts_at")
-    if given.ends_at is not None:
-        ends_us = _us(given.ends_at, "ends_at")
-    elif given.duration is not None:
-        try:
-            ends_us = starts_us + duration_us(given.duration)
-        except ValueError:
-            raise NotPossibleError(NO_DURATION(given=repr(given.duration))) from None
-    else:
+    ends_us = end_of(given.ends_at, given.duration, starts_us)
+    if ends_us is None:
         raise NotPossibleError(NO_END())
     if ends_us <= max(starts_us, now_us):
         raise NotPossibleError(ENDS_BEFORE())
@@ -90,6 +84,18 @@ def silence_of(given: SilenceRequest, who: str, now_us: int, app_id: int | None 
         created_at_us=now_us,
         app_id=app_id,
     )
+
+
+def end_of(ends_at: datetime | None, duration: str | None, starts_us: int) -> int | None:
+    """The end of what begins at ``starts_us``, None where neither is given; NotPossibleError names the wrong one."""
+    if ends_at is not None:
+        return _us(ends_at, "ends_at")
+    if duration is None:
+        return None
+    try:
+        return starts_us + duration_us(duration)
+    except ValueError:
+        raise NotPossibleError(NO_DURATION(given=repr(duration))) from None
 
 
 async def create(

@@ -11,15 +11,24 @@ from functools import cached_property
 import sqlalchemy as sa
 
 from sidecar.alerting.policy import Policy
-from sidecar.alerting.tables import alert_log, notifications, silence_rows, storm_rows, watchlist_rows
+from sidecar.alerting.tables import (
+    alert_log,
+    notifications,
+    silence_rows,
+    storm_rows,
+    user_watch_rows,
+    watchlist_rows,
+)
 from sidecar.alerting.tables.alert_values import Message
 from sidecar.alerting.tables.notifications import NewNotification
 from sidecar.alerting.tables.storm_rows import Windows
 from sidecar.domain.alerts import alert as states
 from sidecar.domain.alerts.alert import Alert, Subject
 from sidecar.domain.alerts.firing import Entry, Firing
+from sidecar.domain.alerts.opening import FOR_WATCH
 from sidecar.domain.alerts.routing import Silences, receivers_for
 from sidecar.domain.alerts.rule_set import RuleSet, switches_of
+from sidecar.domain.alerts.user_watches import WATCHED_BY, UserWatches
 from sidecar.domain.alerts.watchlist import Watch
 from sidecar.store.values import Commit
 
@@ -36,7 +45,8 @@ class UnitOfWork:
         self.firing = Firing(alert_log.AlertLog(connection, limits.flap_count + 1))
         self.watch = Watch(switches_of(limits))
         self.windows = Windows(connection)
-        self.rules = RuleSet(self.firing, limits, self.watch, self.windows, began_us)
+        self.watches = UserWatches(lambda: user_watch_rows.lasting(connection, now_us))
+        self.rules = RuleSet(self.firing, limits, self.watch, self.windows, began_us, watches=self.watches)
         # What changed: alerts by their ids, with what each is about; and whether anything else did.
         self._changed: dict[int, Subject] = {}
         self.alert_log_changed = False
@@ -97,15 +107,21 @@ class UnitOfWork:
     def _notifications(self, entry: Entry, before: list[NewNotification]) -> list[NewNotification]:
         alert = entry.alert
         due_us = self._now_us
-        if entry.what in {"opened", "unheld"}:
+        again = set()
+        if entry.what in {"opened", "unheld", "again"}:
             if alert.suppressed_by is None and self.is_silenced(alert):
                 alert.suppressed_by = states.SUPPRESSED_SILENCED
             if alert.suppressed_by is not None:
                 return []
-            names = receivers_for(alert, self._policy.routes, tuple(self._policy.receivers), self._now_us)
+            names = self._receivers(alert)
             alert.routed = alert.routed or bool(names)
             what = "firing"
-            due_us += self._policy.group_wait_us
+            if WATCHED_BY not in alert.labels:
+                due_us += self._policy.group_wait_us
+            if entry.what == "again":
+                notifications.enqueue(self.connection, before)
+                before.clear()
+                again = set(notifications.notified_receivers(self.connection, alert.id))
         elif entry.what in {"resolved", "acknowledged", "repeat"} and alert.routed:
             notifications.enqueue(self.connection, before)
             before.clear()
@@ -121,7 +137,19 @@ class UnitOfWork:
         else:
             return []
         group = " ".join(f"{name}={alert.matched.get(name, '')}" for name in self._policy.group_by)
-        return [NewNotification(alert.id, name, what, group, due_us) for name in names]
+        return [NewNotification(alert.id, name, "repeat" if name in again else what, group, due_us) for name in names]
+
+    def _receivers(self, alert: Alert) -> tuple[str, ...]:
+        """Those of the routes, and of those who watch the user; of an alert for these alone, only theirs."""
+        of_watches = tuple(
+            dict.fromkeys(
+                one.receiver for one in self.watches.of(alert.subject) if one.receiver in self._policy.receivers
+            )
+        )
+        if of_watches and alert.facts.get(FOR_WATCH):
+            return of_watches
+        routed = receivers_for(alert, self._policy.routes, tuple(self._policy.receivers), self._now_us)
+        return tuple(dict.fromkeys((*routed, *of_watches)))
 
 
 def changes_of(messages: Iterable[Message]) -> Commit | None:

@@ -19,6 +19,7 @@ from sidecar.api import (
     stream,
     undelivered,
     users,
+    watches,
 )
 from sidecar.api.health import MetricsText
 from sidecar.api.json_views import event_view, user_view
@@ -59,6 +60,7 @@ def routes(
         *alerts.routes(store, reaction, clock),
         *undelivered.routes(store, reaction, clock),
         *silences.routes(store, reaction, clock),
+        *watches.routes(store, reaction, clock),
         *chatops.routes(store, reaction, settings, clock),
         *stream.routes(store, reaction, hub),
         *health.routes(store, metrics_text, problems, is_prepared),

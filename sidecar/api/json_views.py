@@ -16,6 +16,7 @@ from sidecar.alerting.tables.alert_values import Line, Message, Notification
 from sidecar.domain.alerts.alert import Alert
 from sidecar.domain.alerts.routing import Silence
 from sidecar.domain.alerts.rules import advice
+from sidecar.domain.alerts.user_watches import UserWatch
 from sidecar.domain.findings import Finding
 from sidecar.domain.moment import wrong_by_us
 from sidecar.domain.outside_text import one_line
@@ -271,6 +272,19 @@ def message_view(message: Message) -> dict[str, Any]:
         "next_attempt_at": time_text(message.due_at_us) if message.state == "pending" else None,
         "error": None if message.error is None else str(message.error),
         "proof": message.proof,
+    }
+
+
+def watch_view(watch: UserWatch) -> dict[str, Any]:
+    """A watch that lasts."""
+    return {
+        "id": watch.id,
+        "app_id": watch.app_id,
+        "user_id": watch.user_id,
+        "author": watch.author,
+        "receiver": watch.receiver,
+        "created_at": time_text(watch.created_at_us),
+        "ends_at": time_text(watch.until_us),
     }
 
 

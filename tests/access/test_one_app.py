@@ -32,6 +32,7 @@ READS = (
     "/v1/summary",
     "/v1/alerts",
     "/v1/silences",
+    "/v1/watches",
     "/v1/rejected",
 )
 RECEIVER = "the-others-hook"
@@ -69,6 +70,9 @@ async def running(running: Zimwatch) -> Zimwatch:
     assert (await running.send(events))[1]["accepted"] == 4
     silence = {"matchers": {"app_id": OTHER}, "duration": "1h", "reason": "their rehearsal"}
     async with running.http.post("/v1/silences", json=silence) as response:
+        assert response.status == 201
+    watch = {"app_id": OTHER, "user_id": "mallory", "duration": "1h"}
+    async with running.http.post("/v1/watches", json=watch) as response:
         assert response.status == 201
 
     async def fails() -> bool:

@@ -197,9 +197,9 @@ def test_a_commit_reads_for_the_rules_what_its_events_may_touch_however_many_the
     assert commit(2, "says", state="CONNECTING", event="ACTIVE_LOGIN") == 0
     assert commit(3, "login") == 1
     assert commit(4, "heartbeat") == 0
-    # Its row, that of the window, and how many are in it.
+    # Its row, that of the window, and how many are in it; and who is watched.
     offline = commit(5, "loses_network")
-    assert offline <= 3 + (users >= LIMITS.storm_users) * 15
+    assert offline <= 4 + (users >= LIMITS.storm_users) * 15
     assert commit(6, "login") <= 3
     assert commit(7, "logout") == 0
     story.close()

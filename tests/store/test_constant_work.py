@@ -21,7 +21,7 @@ import sidecar.alerting.tables.alert_schema  # noqa: F401 - its tables are in th
 from sidecar import telemetry, web_application
 from sidecar.alerting import alert_metrics, reaction_of
 from sidecar.alerting.alert_reaction import Gathered
-from sidecar.alerting.tables import alert_log, silence_rows
+from sidecar.alerting.tables import alert_log, silence_rows, user_watch_rows
 from sidecar.domain.events import HEARTBEAT, Event
 from sidecar.ingest import apps, wire_types
 from sidecar.settings import Settings
@@ -67,6 +67,7 @@ PAGES: Final = (
     "/v1/summary",
     "/v1/alerts",
     "/v1/silences",
+    "/v1/watches",
     "/metrics",
 )
 # So many groups of users have a platform and a reason of their own in these tests.
@@ -247,6 +248,7 @@ def test_each_has_a_row_in_the_document_with_its_bound() -> None:
         "devices of a user": client_limit.CLIENTS_MOST,
         "rejected events": rejected_events.KEPT,
         "silences": silence_rows.SILENCES_MOST,
+        "watches": user_watch_rows.MOST_OF_AN_APP,
         "sign-ins": browser_sessions.MOST_OF_A_TOKEN,
         "apps": apps.LEARNED_MOST,
     }

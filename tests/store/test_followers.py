@@ -157,9 +157,15 @@ async def test_an_older_database_is_followed_from_its_newest_event_on(tmp_path: 
     await store.close()
     with closing(sqlite3.connect(tmp_path / DATABASE)) as connection, connection:
         connection.execute("DROP TABLE followers")
-        for table in ("alert_counts", "alert_members", "app_hours"):
+        for table in ("alert_counts", "alert_members", "app_hours", "user_watches", "happenings"):
             connection.execute(f"DROP TABLE {table}")
-        for index in ("alerts_by_kind", "alerts_firing_by_id", "alerts_acknowledged", "storm_members_held"):
+        for index in (
+            "alerts_by_kind",
+            "alerts_firing_by_id",
+            "alerts_acknowledged",
+            "storm_members_held",
+            "alert_messages_by_acceptance",
+        ):
             connection.execute(f"DROP INDEX {index}")
         for now, then in (("suppressed_by", "held"), ("routed", "owed"), ("notified", "told")):
             connection.execute(f"ALTER TABLE alerts RENAME COLUMN {now} TO {then}")

@@ -76,6 +76,7 @@ PAGES = (
     "/v1/alerts/1",
     "/v1/alerts/undelivered",
     "/v1/silences",
+    "/v1/watches",
     "/readyz",
     "/metrics",
 )
@@ -133,6 +134,8 @@ async def _done_to_alerts(running: Zimwatch) -> None:
         ("/v1/silences", silence),
         ("/v1/silences", silence | {"matchers": {"app_id": str(APP_ID)}}),
         ("/v1/alerts/undelivered/1/send", {}),
+        ("/v1/watches", {"app_id": APP_ID, "user_id": "carol", "duration": "4h", "author": "dana"}),
+        ("/v1/chatops", {"text": "unwatch carol"}),
         ("/v1/chatops", {"text": "top kicked"}),
     ):
         async with running.http.post(path, json=body) as answer:

@@ -9,10 +9,11 @@ import msgspec
 import sqlalchemy as sa
 
 from sidecar.alerting import AlertReaction
-from sidecar.alerting.tables import alert_log, message_rows, notifications
+from sidecar.alerting.tables import alert_log, message_rows, notifications, user_watch_rows
 from sidecar.domain.alerts.alert import RESOLVED, Alert, Subject, fingerprint
 from sidecar.domain.alerts.message_plan import Planned, Waiting
 from sidecar.domain.alerts.routing import Silence
+from sidecar.domain.alerts.user_watches import UserWatch
 from sidecar.domain.events import API_ERROR, HEARTBEAT, LOGIN_RESULT, SERVER_USER_ACTION, Event
 from sidecar.domain.platforms import PLATFORMS
 from sidecar.domain.sdk_words import EVENTS
@@ -208,6 +209,21 @@ async def _silences(scene: Scene, numbers: range) -> None:
         await scene.store.write(scene.reaction.silence, wanted)
 
 
+async def _watches(scene: Scene, numbers: range) -> None:
+    now_us = scene.machine.now_us
+    for number in numbers:
+        wanted = UserWatch(
+            id=0,
+            app_id=APP_ID,
+            user_id=f"user-{number:06}",
+            author="mallory",
+            receiver=None,
+            created_at_us=now_us,
+            until_us=now_us + HOUR_US,
+        )
+        await scene.store.write(user_watch_rows.add, wanted)
+
+
 async def _signed(scene: Scene, numbers: range) -> None:
     now_us = scene.machine.now_us
 
@@ -292,6 +308,7 @@ EVERY: Final = (
     Many(name="notifications", make=_notifications),
     Many(name="undelivered messages", make=_messages),
     Many(name="silences", make=_silences, at_most=500),
+    Many(name="watches", make=_watches, at_most=100, full=100),
     Many(name="signed requests", make=_signed),
     Many(name="sign-ins", make=_signs_in, at_most=100),
 )
@@ -342,6 +359,7 @@ TABLES: Final = {
     "alert_notifications": "notifications",
     "alert_messages": "undelivered messages",
     "alert_silences": "silences",
+    "user_watches": "watches",
     "offline_watch": "offline users",
     "kicks": "kicks of a user",
     "storm_members": "kicked users",

@@ -48,6 +48,10 @@ _COUNT: Final = (
     " ON CONFLICT (kind, app_id) DO UPDATE SET firing = alert_counts.firing + excluded.firing"
 )
 
+# The opening of an alert is in its own row: a line for each would double the work of a storm. What notifies again has a
+# line as a cause.
+_NO_LINE: Final = frozenset({"opened", "again"})
+
 _UPSERT = mapping.upsert(alerts)
 _values_of = attrgetter(*(f"subject.{name}" if name in _SUBJECT else name for name in _COLUMNS))
 _JSON_PLACES = tuple(_COLUMNS.index(name) for name in _JSON)
@@ -79,8 +83,9 @@ def write(connection: sa.Connection, changed: Sequence[Alert], entries: Sequence
     """Writes the alerts that changed, and the new entries of their history."""
     if changed:
         connection.exec_driver_sql(_UPSERT, [_row_of(alert) for alert in changed])
-    # The opening of an alert is in its own row: an entry for each would double the work of a storm.
-    rows = [(e.alert.id, e.at_us, e.what, e.who, e.position, texts.dump(e.text)) for e in entries if e.what != "opened"]
+    rows = [
+        (e.alert.id, e.at_us, e.what, e.who, e.position, texts.dump(e.text)) for e in entries if e.what not in _NO_LINE
+    ]
     if rows:
         sql = "INSERT INTO alert_history (alert_id, at_us, what, who, position, text) VALUES (?, ?, ?, ?, ?, ?)"
         connection.exec_driver_sql(sql, rows)
@@ -153,8 +158,9 @@ def to_repeat(connection: sa.Connection, now_us: int, limit: int) -> list[Alert]
 
 
 def firing_of_kinds(connection: sa.Connection, wanted: Sequence[str]) -> list[Alert]:
-    """The firing alerts of these kinds, oldest first. For kinds of which few fire at a time."""
-    sql = f"SELECT {mapping.columns(alerts)} FROM alerts WHERE {IS_FIRING} AND kind IN ({{}}) ORDER BY +id"
+    """The firing alerts of these kinds that are about no user, oldest first. For kinds of which few fire at a time."""
+    of_kinds = f"{IS_FIRING} AND kind IN ({{}}) AND user_id IS NULL"
+    sql = f"SELECT {mapping.columns(alerts)} FROM alerts WHERE {of_kinds} ORDER BY +id"
     return [alert_of(row) for row in select_many(connection, sql, wanted)]
 
 

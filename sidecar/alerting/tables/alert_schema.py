@@ -131,6 +131,20 @@ alert_silences = sa.Table(
     sa.Index("alert_silences_to_end", "ends_at_us", **where("NOT is_over")),
 )
 
+# Users that somebody watches. Those that have ended are deleted with the next one that is added.
+user_watches = sa.Table(
+    "user_watches",
+    metadata,
+    sa.Column("id", KEY, primary_key=True),
+    sa.Column("app_id", sa.BigInteger, nullable=False),
+    sa.Column("user_id", sa.Text, nullable=False),
+    sa.Column("author", sa.Text, nullable=False),
+    sa.Column("receiver", sa.Text),
+    sa.Column("created_at_us", sa.BigInteger, nullable=False),
+    sa.Column("until_us", sa.BigInteger, nullable=False),
+    sa.UniqueConstraint("app_id", "user_id", "author"),
+)
+
 # One row for each offline user while the rules measure for how long: waiting for its alert, or alerted.
 offline_watch = sa.Table(
     "offline_watch",

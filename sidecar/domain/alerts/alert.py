@@ -25,6 +25,8 @@ SUPPRESSED_STORM: Final = "storm"
 SUPPRESSED_PING_PONG: Final = "ping_pong"
 SUPPRESSED_FLAPPING: Final = "flapping"
 SUPPRESSED_SILENCED: Final = "silenced"
+# Alerts about a watched user notify all the same.
+OVERRULED_BY_WATCH: Final = frozenset({SUPPRESSED_STORM, SUPPRESSED_PING_PONG, SUPPRESSED_FLAPPING})
 
 
 class Subject(msgspec.Struct, frozen=True):

@@ -13,10 +13,11 @@ import msgspec
 
 from sidecar.domain.alerts import alert as states
 from sidecar.domain.alerts.alert import Alert, Kind, Severity, Subject, fingerprint
+from sidecar.domain.alerts.user_watches import WATCHED_BY
 from sidecar.domain.texts import Sentence, Text
 
 UserId = tuple[int, str]
-What = Literal["opened", "cause", "resolved", "acknowledged", "unheld", "repeat"]
+What = Literal["opened", "cause", "resolved", "acknowledged", "unheld", "repeat", "again"]
 # A cause that repeats is always counted, but has no more lines of the history than this.
 _CAUSES_KEPT: Final = 20
 
@@ -200,7 +201,9 @@ class Firing:
             self._entries.append(Entry(alert, "acknowledged", now_us, ACKNOWLEDGED(), who=who))
 
     def suppress(self, alert: Alert, reason: str, now_us: int) -> None:
-        """No notification of it is sent from here on."""
+        """No notification of it is sent from here on, unless it is about a watched user."""
+        if reason in states.OVERRULED_BY_WATCH and WATCHED_BY in alert.labels:
+            return
         alert.suppressed_by = reason
         self.touch(alert, now_us)
 
@@ -222,6 +225,11 @@ class Firing:
         alert.repeat_us = next_us
         self.touch(alert, now_us)
         self._entries.append(Entry(alert, "repeat", now_us, STILL_FIRING()))
+
+    def again(self, alert: Alert, now_us: int) -> None:
+        """Its last cause is to be notified too."""
+        self.touch(alert, now_us)
+        self._entries.append(Entry(alert, "again", now_us, alert.summary))
 
     def touch(self, alert: Alert, now_us: int) -> None:
         """It changed and is to be written."""

@@ -1,8 +1,8 @@
-"""Opens alerts, as holds for every rule: late, covered and flapping ones are suppressed."""
+"""Opens alerts, as holds for every rule: late, covered and flapping ones are suppressed, but for watched users."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,6 +11,7 @@ import msgspec
 from sidecar.domain.alerts import alert as states
 from sidecar.domain.alerts.alert import Alert, Kind, Severity, Subject, fingerprint
 from sidecar.domain.alerts.firing import Firing
+from sidecar.domain.alerts.user_watches import WATCHED_BY, UserWatch, UserWatches
 from sidecar.domain.texts import Sentence, Text, duration
 from sidecar.domain.units import HOUR_US, MINUTE_US
 
@@ -18,6 +19,11 @@ from sidecar.domain.units import HOUR_US, MINUTE_US
 FLAPPING: Final = Sentence(
     "flapping", "%(told)s (flapping: %(count)s times within %(span)s; further ones are suppressed until it is stable)"
 )
+# Facts of alerts about watched users: whether it is one only because of that, and when it last notified again.
+FOR_WATCH: Final = "for_watch"
+_AGAIN_US: Final = "again_us"
+# Devices that kick each other out every second are not a message a second.
+_AGAIN_AFTER_US: Final = MINUTE_US
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,9 +49,19 @@ class Covers(msgspec.Struct, frozen=True):
 
 
 class Opening:
-    """The way from a cause to an alert. ``covers``: what each kind covers."""
+    """The way from a cause to an alert. ``covers``: what each kind covers.
 
-    def __init__(self, firing: Firing, limits: CommonThresholds, covers: Mapping[Kind, Covers]) -> None:
+    About a user that is watched an alert notifies at once, and again when it happens again.
+    """
+
+    def __init__(
+        self,
+        firing: Firing,
+        limits: CommonThresholds,
+        covers: Mapping[Kind, Covers],
+        watches: UserWatches | None = None,
+    ) -> None:
+        self._watches = watches or UserWatches()
         self._firing = firing
         self._limits = limits
         self._covers = covers
@@ -66,17 +82,30 @@ class Opening:
         now_us: int,
         summary: Text,
         late: bool = False,
+        for_watch: bool = False,
         **more: Any,  # noqa: ANN401 - as Firing.cause has it
     ) -> Alert | None:
-        """Opens or counts, unless the kind is switched off; an opened one is suppressed where another covers it."""
+        """Opens or counts, unless the kind is switched off; an opened one is suppressed where another covers it.
+
+        ``for_watch``: it is no cause but for those who watch the user.
+        """
         if kind in self._limits.off:
             return None
-        is_new = self._firing.about(kind, subject) is None
-        suppressed_by = states.SUPPRESSED_LATE if late else self.covered_by(kind, subject)
+        found = self._firing.about(kind, subject)
+        is_new, was_suppressed_by = found is None, None if found is None else found.suppressed_by
+        watches = () if late else self._watches.of(subject)
+        covered_by = None if watches else self.covered_by(kind, subject)
+        suppressed_by = states.SUPPRESSED_LATE if late else covered_by
+        if for_watch and is_new:
+            more["facts"] = (more.get("facts") or {}) | {FOR_WATCH: True}
         alert = self._firing.cause(
             kind, severity, subject, at_us=at_us, now_us=now_us, summary=summary, suppressed_by=suppressed_by, **more
         )
-        if is_new and suppressed_by is None and self._limits.flap_count:
+        if not is_new and not late and alert.suppressed_by == was_suppressed_by:
+            self._notify_again(alert, watches, now_us, for_watch=for_watch)
+        if watches:
+            alert.labels = alert.labels | {WATCHED_BY: ", ".join(one.author for one in watches)}
+        elif is_new and suppressed_by is None and self._limits.flap_count:
             times = self._firing.times_opened(alert, now_us - self._limits.flap_window_us)
             if times > self._limits.flap_count:
                 self._firing.suppress(alert, states.SUPPRESSED_FLAPPING, now_us)
@@ -85,6 +114,24 @@ class Opening:
                 alert.summary = FLAPPING(told=alert.summary, count=times, span=span)
                 alert.labels = alert.labels | {"flapping": "true"}
         return alert
+
+    def is_watched(self, subject: Subject) -> bool:
+        """Whether somebody watches this user."""
+        return bool(self._watches.of(subject))
+
+    def _notify_again(self, alert: Alert, watches: Sequence[UserWatch], now_us: int, *, for_watch: bool) -> None:
+        """One more cause of an alert that fires."""
+        if alert.facts.get(FOR_WATCH) and not for_watch:
+            # From now on it is an alert for everybody.
+            alert.facts = alert.facts | {FOR_WATCH: False}
+        elif not watches or 0 <= now_us - alert.facts.get(_AGAIN_US, alert.opened_at_us) < _AGAIN_AFTER_US:
+            return
+        alert.facts = alert.facts | {_AGAIN_US: now_us}
+        if alert.suppressed_by in states.OVERRULED_BY_WATCH:
+            if watches:
+                self._firing.unsuppress(alert, now_us)
+        else:
+            self._firing.again(alert, now_us)
 
     def covered_by(self, kind: Kind, subject: Subject) -> str | None:
         """Why an alert would be suppressed by another that fires; None where it would not."""

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from sidecar.domain.alerts.alert import Alert
+from sidecar.domain.alerts.user_watches import WATCHED_BY
 
 Matchers = Mapping[str, tuple[str, ...]]
 """Name of a label (or kind, severity, app_id, user_id) → the values it may have; ``*`` is any text."""
@@ -25,6 +26,7 @@ MATCHED: Final = (
     "device_id",
     "part",
     "flapping",
+    WATCHED_BY,
 )
 DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

@@ -17,6 +17,7 @@ from sidecar.domain.alerts.rules.login_ended import LoginEnded
 from sidecar.domain.alerts.rules.offline_too_long import OfflineTooLong
 from sidecar.domain.alerts.rules.storm_rule import StormRule
 from sidecar.domain.alerts.thresholds import Thresholds
+from sidecar.domain.alerts.user_watches import UserWatches
 from sidecar.domain.alerts.watchlist import Switches, Watch, Windows
 from sidecar.domain.events import Event
 from sidecar.domain.kick import Cause
@@ -78,10 +79,19 @@ def switches_of(limits: Thresholds) -> Switches:
 class RuleSet:
     """One object of each rule that is used. ``began_us``: since when this process follows events."""
 
-    def __init__(self, firing: Firing, limits: Thresholds, watch: Watch, windows: Windows, began_us: int) -> None:
+    def __init__(
+        self,
+        firing: Firing,
+        limits: Thresholds,
+        watch: Watch,
+        windows: Windows,
+        began_us: int,
+        *,
+        watches: UserWatches | None = None,
+    ) -> None:
         self._firing = firing
         self._limits = limits
-        self._opening = Opening(firing, limits, _COVERS)
+        self._opening = Opening(firing, limits, _COVERS, watches)
         self._scope = Scope(firing=firing, opening=self._opening, watch=watch, windows=windows, began_us=began_us)
         self._rules: dict[type[Rule[Any]], Rule[Any]] = {}
 

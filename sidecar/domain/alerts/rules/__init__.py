@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sidecar.domain.alerts.alert import Kind
+from sidecar.domain.alerts.alert import Alert, Kind
 from sidecar.domain.alerts.rules.app_silent import AppSilent
 from sidecar.domain.alerts.rules.base_rule import DueRule, Rule
 from sidecar.domain.alerts.rules.calls_failing import CallsFailing
@@ -52,6 +52,11 @@ STORMS: Final[dict[Kind, type[StormRule[Any]]]] = {rule.kind: rule for rule in R
 DUE: Final[dict[Kind, type[DueRule[Any]]]] = {rule.kind: rule for rule in RULES if issubclass(rule, DueRule)}
 STORM_OF: Final[dict[Kind, type[DueStorm]]] = {rule.single: rule for rule in RULES if issubclass(rule, DueStorm)}
 """The storm of alerts of a kind that open by time."""
+
+
+def is_storm(alert: Alert) -> bool:
+    """Whether it is about many users of an app, and has a record of them."""
+    return alert.kind in STORMS and alert.subject.user_id is None
 
 
 def advice_sentences(kind: Kind, summary: Text | None = None) -> tuple[Sentence, ...]:

@@ -35,10 +35,12 @@ class DueStorm(StormRule[StormThresholds]):
                 app = Subject(app_id)
                 counted[app_id] = any(self._firing.about(kind, app) is not None for kind in self.counted_by)
                 held[app_id] = single_is_on and self._firing.about(self.kind, app) is None
-            if one.late or counted[app_id]:
+            is_watched = self._opening.is_watched(Subject(*one.who))
+            if one.late or counted[app_id] or is_watched:
                 opening.append(one)
-            else:
-                self._watch.member(self.kind, one.who, Member(now_us, one.traits, held[app_id]))
+            if not one.late and not counted[app_id]:
+                member = Member(now_us, one.traits, held=held[app_id] and not is_watched)
+                self._watch.member(self.kind, one.who, member)
         return opening
 
     def held_before_us(self, at_most: int, now_us: int) -> int:

@@ -16,6 +16,7 @@ from sidecar.domain.texts import Sentence, Text, duration
 from sidecar.domain.units import MINUTE_US
 
 OFFLINE_TOO_LONG: Final = Sentence("offline_too_long", "%(who)s has been offline for %(span)s")
+WENT_OFFLINE: Final = Sentence("went_offline", "%(who)s went offline")
 LOGGED_OUT: Final = Sentence("logged_out", "the user is logged out")
 
 
@@ -48,12 +49,25 @@ class OfflineTooLong(DueRule[OfflineThresholds]):
         return OFFLINE_TOO_LONG(who=user_name(user_id), span=duration(for_us))
 
     def on_offline(self, change: Change) -> None:
-        """The user is watched from now on."""
-        if change.who is not None:
-            self._watch.went_offline(change.who, change.at_us, late=change.late)
+        """From now on it is measured for how long. Those who watch the user are notified at once."""
+        if change.who is None:
+            return
+        self._watch.went_offline(change.who, change.at_us, late=change.late)
+        if self.is_on(self._limits) and self._opening.is_watched(change.subject):
+            self.cause(
+                change.subject,
+                change.at_us,
+                change.now_us,
+                WENT_OFFLINE(who=user_name(change.who[1])),
+                labels=change.labels,
+                position=change.position,
+                due_us=change.now_us + self._limits.resolve_after_us,
+                late=change.late,
+                for_watch=True,
+            )
 
     def left_offline(self, change: Change) -> None:
-        """The user is watched no longer."""
+        """It is measured no longer."""
         if change.who is not None:
             self._watch.not_offline(change.who)
 

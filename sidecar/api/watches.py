@@ -1,0 +1,42 @@
+"""``/v1/watches``: lists, creates and ends watches of users."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from sidecar import access
+from sidecar.alerting import AlertReaction, watch_form
+from sidecar.alerting.tables import user_watch_rows
+from sidecar.alerting.watch_form import WatchRequest, watch_of
+from sidecar.api import json_views
+from sidecar.clock import Clock
+from sidecar.store import Store
+from sidecar.web import request_body
+from sidecar.web.params import id_in_path
+from sidecar.web.problem import Problem
+
+
+def routes(store: Store, reaction: AlertReaction, clock: Clock) -> list[web.AbstractRouteDef]:
+    """The calls about watches."""
+
+    async def watches(request: web.Request) -> web.Response:
+        found = await store.read(user_watch_rows.lasting, clock(), access.app_of(request))
+        return json_views.response({"watches": [json_views.watch_view(one) for one in found]})
+
+    async def create(request: web.Request) -> web.Response:
+        given = request_body.decode(await request_body.read(request), WatchRequest)
+        who, own = access.who(request, given.author), access.app_of(request)
+        wanted = watch_of(given, who, clock(), tuple(reaction.policy.receivers), own)
+        return json_views.response(json_views.watch_view(await watch_form.create(store, wanted)), 201)
+
+    async def end(request: web.Request) -> web.Response:
+        ended = await store.write(user_watch_rows.end, id_in_path(request), clock(), access.app_of(request))
+        if ended is None:
+            raise Problem(404, "no such watch, or it has ended already")
+        return web.Response(status=204)
+
+    return [
+        web.get("/v1/watches", watches),
+        web.post("/v1/watches", create),
+        web.delete("/v1/watches/{id:[0-9]+}", end),
+    ]
