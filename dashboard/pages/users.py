@@ -7,9 +7,10 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 import msgspec
+from aiohttp import web
 
 from dashboard import pasted
-from dashboard.page import sentence
+from dashboard.page import fill, sentence
 from dashboard.page_request import (
     Loader,
     MomentError,
@@ -40,6 +41,7 @@ from sidecar.web.params import FLAGS, is_number
 from sidecar.web.problem import Problem
 
 ROWS: Final = 50
+SUGGESTED: Final = 8
 SPANS: Final = {"5m": 5 * MINUTE_US, "15m": 15 * MINUTE_US, "1h": HOUR_US, "24h": DAY_US, "7d": 7 * DAY_US}
 SPAN_TEXTS: Final = {
     "5m": marked("5 minutes"),
@@ -186,7 +188,24 @@ def _views(site: Site) -> dict[str, Loader]:
     return {"/users": users}
 
 
-PAGE: Final = Page(views=_views)
+def _routes(site: Site) -> list[web.AbstractRouteDef]:
+    """``/users/suggestions?q=``: some users whose id begins with that, as options of a list."""
+
+    async def suggestions(request: web.Request) -> web.Response:
+        page_request = PageRequest.of(request, site.server)
+        try:
+            wanted = search_of(page_request, site.clock())
+        except FilterError:
+            raise web.HTTPBadRequest from None
+        wanted = UserQuery(q=wanted.q, match="prefix", app_id=wanted.app_id, order="user_id", limit=SUGGESTED)
+        found = await site.store.read(user_list.list_users, wanted, site.store.now()) if wanted.q else None
+        text = fill("suggestions.html", users=found.users if found else [])
+        return web.Response(text=text, content_type="text/html", headers={"Cache-Control": "no-store"})
+
+    return [web.get("/users/suggestions", suggestions)]
+
+
+PAGE: Final = Page(views=_views, routes=_routes)
 
 
 def columns(page_request: PageRequest) -> list[PageColumn]:

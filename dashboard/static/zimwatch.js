@@ -197,13 +197,20 @@
   document.addEventListener("htmx:sse:close", () => { streams = false; });
   document.addEventListener("htmx:sse:before:connection", ({ detail }) => { if (!mayStream) detail.connection.cancelled = true; });
   document.addEventListener("htmx:sse:after:connection", () => { streams = true; connection(true); });
-  // htmx comes after the page is there, and "load" waits for it; it looks at the page in a timer of its own, which is first.
-  const { nonce } = document.currentScript;
-  if (address) document.addEventListener("DOMContentLoaded", () => {
+  const load = (source) => {
     const script = document.createElement("script");
-    script.src = texts().root + texts().live;
+    script.src = texts().root + source;
     script.nonce = nonce;
     document.head.append(script);
+  };
+  // htmx comes after the page is there, and "load" waits for it; it looks at the page in a timer of its own, which is first.
+  const { nonce } = document.currentScript;
+  if (address) document.addEventListener("DOMContentLoaded", () => load(texts().live));
+  let suggests = false;
+  document.addEventListener("focusin", (event) => {
+    if (suggests || !event.target.matches?.("[data-suggests]")) return;
+    suggests = true;
+    load(texts().suggest);
   });
   if (address) addEventListener("load", () => setTimeout(() => {
     const protocol = performance.getEntriesByType("navigation")[0]?.nextHopProtocol;

@@ -141,3 +141,22 @@ def test_an_address_names_what_it_is_about() -> None:
     )
     assert as_of_path("online", BEGIN_US, BEGIN_US) == "/users?status=online&as_of=2026-11-23T13%3A59%3A59.999Z"
     assert as_of_path(None, BEGIN_US, BEGIN_US - 1) == "/users?"
+
+
+async def test_suggestions_are_some_users_whose_id_begins_with_what_was_typed(running: Zimwatch) -> None:
+    await running.send([fresh_event(user_id=f"user-{number:02}") for number in range(30)])
+    await running.send([fresh_event(user_id="user-05", app_id=7), fresh_event(user_id="<b>")])
+
+    async def suggested(query: str) -> list[str]:
+        return re.findall(r'data-path="([^"]*)"', await page(running, f"/users/suggestions?{query}"))
+
+    assert await suggested("q=user-") == [f"/users/{APP_ID}/user-{number:02}" for number in range(5)] + [
+        "/users/7/user-05",
+        *(f"/users/{APP_ID}/user-{number:02}" for number in (5, 6)),
+    ]
+    assert await suggested("q=user-&app_id=7") == ["/users/7/user-05"]
+    assert await suggested("q=ser-") == []
+    assert await suggested("q=") == []
+    assert await suggested("") == []
+    assert await suggested("q=%3Cb") == [f"/users/{APP_ID}/%3Cb%3E"]
+    await page(running, "/users/suggestions?q=user&app_id=many", 400)
