@@ -16,6 +16,7 @@ from sidecar.domain.alerts.alert import Alert
 from sidecar.domain.events import CONNECTION_STATE_CHANGED, Event
 from sidecar.domain.findings.finding import HOLDS_US
 from sidecar.domain.findings.refused_calls import RefusedCall, refused_calls
+from sidecar.domain.findings.refused_logins import failed_logins
 from sidecar.domain.presence import presence
 from sidecar.domain.sdk_words import CONNECTED
 from sidecar.domain.server_view import Disagreement
@@ -93,6 +94,11 @@ class Life(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     def refused(self) -> list[RefusedCall]:
         """The recent calls that the SDK refused, in the order of their moments."""
         return refused_calls(self.of_client, self.now_us - HOLDS_US)
+
+    @cached_property
+    def failed_logins(self) -> list[Event]:
+        """The logins that failed, one event each, in the order of the moments."""
+        return failed_logins(self)
 
     def refused_after(self, ending: str) -> list[Event]:
         """The recent calls that failed because this had ended the login of their client.

@@ -12,7 +12,7 @@ from sidecar.domain.findings import sources
 from sidecar.domain.findings.finding import HOLDS_US, Check, Finding
 from sidecar.domain.findings.life import Life
 from sidecar.domain.findings.login_codes import ADVICE, NOT_REPORTED, SAYS, UNKNOWN
-from sidecar.domain.findings.refused_logins import code_of, connected_after, failed_logins, is_of_plan, is_refusal
+from sidecar.domain.findings.refused_logins import code_of, connected_after, is_of_plan, is_refusal
 from sidecar.domain.status import NOT_LOGGED_IN
 from sidecar.domain.texts import Sentence, Text
 
@@ -62,7 +62,7 @@ class LoginRefused(Check):
     @classmethod
     def find(cls, life: Life) -> Finding | None:
         """The logins that failed since the user was connected last; else those of the last half hour."""
-        failed = failed_logins(life)
+        failed = life.failed_logins
         if not failed or is_of_plan(failed[-1]):
             return None
         newest = failed[-1]

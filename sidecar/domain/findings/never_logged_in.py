@@ -8,7 +8,6 @@ from sidecar.domain.events import LOGIN, LOGIN_RESULT, SERVER_USER_ACTION
 from sidecar.domain.findings import sources
 from sidecar.domain.findings.finding import Check, Finding
 from sidecar.domain.findings.life import Life
-from sidecar.domain.findings.refused_logins import failed_logins
 from sidecar.domain.status import NOT_LOGGED_IN
 from sidecar.domain.texts import Sentence
 from sidecar.domain.units import SECOND_US
@@ -65,7 +64,7 @@ class NeverLoggedIn(Check):
     @classmethod
     def find(cls, life: Life) -> Finding | None:
         """What is there instead of a connection."""
-        if life.status != NOT_LOGGED_IN or life.since_us is not None or not life.events or failed_logins(life):
+        if life.status != NOT_LOGGED_IN or life.since_us is not None or not life.events or life.failed_logins:
             return None
         own = [event for event in life.events if event.type != SERVER_USER_ACTION]
         if not own:

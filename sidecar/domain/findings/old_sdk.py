@@ -49,6 +49,8 @@ _NEWEST_OF_UNITY: Final[Version] = (2, 10, 0)
 _FLUTTER: Final = frozenset({"zego_zim", "zim_flutter", "zego_zim_flutter"})
 _UNITY: Final = "unity"
 _LONGEST_VERSION: Final = 40
+# The cause of so many kicks of a device is looked for, from the newest on.
+_KICKS: Final = 3
 
 
 class _Fault(msgspec.Struct, frozen=True):
@@ -113,7 +115,7 @@ def _fault(life: Life, newest: Event) -> _Fault | None:
     recent = [one for one in own if one.moment_us > life.now_us - HOLDS_US]
     if version < _KNOWS_ITSELF and "zim" in name:
         gave_up = [one for one in recent if one.connection_event == LOGIN_TIMEOUT and version < _UNLIMITED]
-        kicks = [one for one in recent if one.connection_event == KICKED_OUT]
+        kicks = [one for one in recent if one.connection_event == KICKED_OUT][-_KICKS:]
         kicked = [one for one in kicks if cause_of(one, life.events).may_be_itself]
         is_unity = _UNITY in name
         if is_unity and version >= _NEWEST_OF_UNITY and not kicked:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sidecar.domain import error_codes
 from sidecar.domain.events import API_ERROR, CONNECTION_STATE_CHANGED, LOGIN, LOGIN_RESULT, Event
-from sidecar.domain.findings.life import Life
 from sidecar.domain.sdk_words import DISCONNECTED, LOGIN_INTERRUPTED
 from sidecar.domain.status import NOT_LOGGED_IN
 from sidecar.domain.units import SECOND_US
+
+if TYPE_CHECKING:
+    from sidecar.domain.findings.life import Life
 
 # Reports of one failure (the result, the error of the call, the callback) are this close to each other.
 _SAME_FAILURE_US: Final = 10 * SECOND_US
@@ -67,7 +69,7 @@ def is_of_plan(event: Event) -> bool:
 
 def refused_as_expired(life: Life) -> bool:
     """Whether the user's newest login was refused because its token had expired."""
-    failed = failed_logins(life)
+    failed = life.failed_logins
     return bool(failed) and code_of(failed[-1]) == error_codes.TOKEN_EXPIRED and not connected_after(life, failed[-1])
 
 

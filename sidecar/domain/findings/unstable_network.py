@@ -13,7 +13,7 @@ from sidecar.domain.findings import sources
 from sidecar.domain.findings.devices import device_key, is_live, online_beside
 from sidecar.domain.findings.finding import HOLDS_US, Check, Finding
 from sidecar.domain.findings.life import Life
-from sidecar.domain.findings.refused_logins import code_of, failed_logins, is_near, times_of
+from sidecar.domain.findings.refused_logins import code_of, is_near, times_of
 from sidecar.domain.login_state import LoginState
 from sidecar.domain.sdk_words import LOGIN_TIMEOUT, RECONNECTING
 from sidecar.domain.status import NOT_LOGGED_IN, OFFLINE
@@ -131,7 +131,7 @@ class UnstableNetwork(Check):
         if life.status != NOT_LOGGED_IN or life.reason != LOGIN_TIMEOUT:
             return None
         ends = [event for event in life.events if event.connection_event == LOGIN_TIMEOUT]
-        unreached = [event for event in failed_logins(life) if code_of(event) in error_codes.NETWORK]
+        unreached = [event for event in life.failed_logins if code_of(event) in error_codes.NETWORK]
         if not ends or is_near(ends[-1], times_of(unreached)):
             return None  # else login_refused says it, with the code
         summary = GAVE_UP(device=device_of(ends[-1]).text)
