@@ -29,6 +29,7 @@ from dashboard.pages import (
     share_link,
     sign_in,
     silences,
+    token04,
     user,
     users,
     watches,
@@ -52,6 +53,7 @@ PAGES: Final = (
     rejected.PAGE,
     share_link.PAGE,
     sign_in.PAGE,
+    token04.PAGE,
 )
 
 

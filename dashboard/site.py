@@ -34,7 +34,10 @@ class InForce(msgspec.Struct, frozen=True):
 
 
 class Site(msgspec.Struct, frozen=True, kw_only=True):
-    """What pages are built from. ``user_view`` and ``event_view`` are the JSON objects of the API."""
+    """What pages are built from. ``user_view`` and ``event_view`` are the JSON objects of the API.
+
+    ``server_secrets`` are the ServerSecrets of apps, to check tokens with.
+    """
 
     store: Store
     reaction: AlertReaction
@@ -46,6 +49,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     event_view: Callable[[StoredEvent], Mapping[str, Any]]
     in_force: InForce
     trace_url_template: str | None
+    server_secrets: Mapping[int, tuple[str, ...]]
     canary: Callable[[], CanaryStatus | None]
     problems: Callable[[], Sequence[Text]]
 

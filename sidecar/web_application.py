@@ -14,7 +14,7 @@ from sidecar.clock import Clock
 from sidecar.errors import ZimwatchError
 from sidecar.http_client import HttpClient
 from sidecar.lifecycle import Background
-from sidecar.settings import Settings
+from sidecar.settings import Settings, secrets_by_app
 from sidecar.store import Store
 from sidecar.system.threads import THREADS, Threads
 from sidecar.web import compression
@@ -98,6 +98,7 @@ def build(
             ),
         ),
         trace_url_template=settings.dashboard.trace_url_template,
+        server_secrets=secrets_by_app(settings.zego.server_secrets),
         canary=canary,
         problems=background.problems,
     )

@@ -289,6 +289,13 @@
     }
   });
 
+  // Another script has set moments.
+  document.addEventListener("zimwatch:times", (event) => {
+    moveWritten(event.target);
+    updateTimes(event.target);
+    updateAges(event.target);
+  });
+
   moveWritten(document.body);
   updateTimes(document);
   tick();

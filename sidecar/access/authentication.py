@@ -40,6 +40,8 @@ _OPEN_PAGES: Final = ("/livez", "/readyz", "/sign-in", "/sign-out", "/language")
 # Calls that may have a signature in this header instead of a token, and check it themselves.
 _SIGNED: Final = {"/v1/chatops": "webhook-signature", "/v1/chatops/slack": "X-Slack-Signature"}
 _SAFE: Final = ("GET", "HEAD", "OPTIONS")
+# Forms that change nothing, and whose fields are not fit for an address.
+_READING_FORMS: Final = ("/token",)
 # An open page reconnects by itself, so that a stream is no sign of activity.
 _STREAMS: Final = ("/live/", "/v1/stream")
 # The precision of a session's last activity, so that not every request is a commit.
@@ -229,7 +231,8 @@ def _is_of_a_browser(request: web.Request) -> bool:
 def _needed(request: web.Request) -> str:
     if request.method == "POST" and request.path == "/v1/events":
         return "ingest"
-    return "read" if request.method in _SAFE or request.path in _SIGNED else "write"
+    reads = request.method in _SAFE or request.path in _SIGNED or request.path in _READING_FORMS
+    return "read" if reads else "write"
 
 
 def _challenges(request: web.Request) -> tuple[str, ...]:

@@ -60,7 +60,12 @@ def _token_of(request: web.Request) -> bytes:
 
 
 async def read_form(request: web.Request) -> dict[str, str]:
-    """The fields of a form with a valid token; 403 for any other, 400 for one that cannot be read."""
+    """The fields of a URL-encoded form with a valid token; 403 for any other, 400 for one that cannot be read, or 415.
+
+    In no other type: aiohttp would write the files of a multipart form to the disk.
+    """
+    if request.content_type != _URLENCODED:
+        raise Problem(415, _OTHER_TYPE(type=_URLENCODED))
     try:
         fields = await request.post()
     except (LookupError, ValueError):  # an unknown charset, or text that is not in it

@@ -15,6 +15,7 @@ OWN_NAMES: Final = frozenset(
     {
         *(
             "alerts",
+            "findings",
             "hand-off",
             "language",
             "live",
@@ -25,7 +26,18 @@ OWN_NAMES: Final = frozenset(
             "rejected",
             "settings",
         ),
-        *("sign-in", "sign-out", "silences", "static", "tap", "users", "users.csv", "users.json", "users.parquet"),
+        *(
+            "sign-in",
+            "sign-out",
+            "silences",
+            "static",
+            "tap",
+            "token",
+            "users",
+            "users.csv",
+            "users.json",
+            "users.parquet",
+        ),
         *("v1", "wall"),
     }
 )

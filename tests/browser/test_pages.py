@@ -36,6 +36,7 @@ PATHS = [
     "/silences",
     "/settings",
     "/findings",
+    "/token",
     "/wall",
     "/nowhere",
     "/alerts/999999",

@@ -39,6 +39,7 @@ NAMES: Final = set(
     Zimwatch ZIM ZEGO SDK API ID AppID Web Android iPhone UTC CSV JSON Parquet Span span token tap URL HTTP Esc Tab
     Wi Fi alice bob carol dave erin frank heidi user storm pixel English ops webhook status attempt
     renewToken onTokenWillExpire login logout create ZIM.create sendMessage canary refused Connection
+    JavaScript UI AES CBC GCM NTP ServerSecret kit payload base generateToken zego server_secrets
     kB MB GB pyarrow zimwatch toml scope read Authorization Bearer IPhoneOS IPadOS Win MacOS Linux MiniProgram OHOS
     CONNECTED CONNECTING DISCONNECTED RECONNECTING onConnectionStateChanged connectionStateChanged isOfflineLogin
     callAccept callReject callEnd ServerSecret ZEGOCLOUD VPN Unity Flutter
@@ -150,6 +151,7 @@ PATHS: Final = [
     "/alerts/999999",
     "/alerts/undelivered",
     "/silences",
+    "/token",
     "/settings",
     "/findings",
     "/nowhere",

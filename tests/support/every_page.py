@@ -65,6 +65,7 @@ PAGES = (
     "/rejected",
     "/findings",
     "/settings",
+    "/token",
     "/v1/users?limit=1",
     f"/v1{ALICE}",
     f"/v1{ALICE}/events",
