@@ -5,16 +5,21 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import uuid
+from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from sidecar.alerting.alert_reaction import AlertReaction, Gathered, Policy
 from sidecar.alerting.tables import alert_log, notifications, silence_rows
 from sidecar.domain.alerts.routing import Silence
-from sidecar.domain.events import HEARTBEAT
+from sidecar.domain.events import HEARTBEAT, Event
 from sidecar.domain.units import DAY_US, SECOND_US
 from sidecar.errors import StoreUnavailableError
 from sidecar.store import Limits, Retention, Store
@@ -27,6 +32,7 @@ from tests.support.process import DATABASE, serving
 from tests.support.running import zimwatch
 from tests.support.wire import fresh_event, wire_event
 
+LEASE_US = 45 * SECOND_US
 LIBRARY = next(iter(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")), None)
 
 
@@ -319,3 +325,66 @@ async def test_pauses_take_as_long_as_ever_when_the_clock_is_set(tmp_path: Path,
     machine.passes(86_400)
     assert "kicked_out" not in await fires()
     await store.close()
+
+
+DEVICES = ("phone", "desk", "tablet")
+# A clock that is set back by less than a lease shows moments again that count as later then.
+JUMPS = st.sampled_from((-90_000, -3_600, 30, 3_600, 90_000))
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("beats"), st.sampled_from(DEVICES)),
+        st.tuples(st.just("logs out"), st.sampled_from(DEVICES)),
+        st.tuples(st.just("is set"), JUMPS),
+        st.tuples(st.just("passes"), st.sampled_from((5, 20, 44))),
+    ),
+    max_size=20,
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(STEPS)
+@example([("passes", 20), ("is set", 3_600), ("logs out", "desk"), ("passes", 20)])
+@example([("is set", -3_600), ("beats", "desk"), ("logs out", "phone"), ("passes", 44), ("passes", 20)])
+def test_the_longest_silence_of_several_devices_is_measured_however_the_clock_is_set(  # noqa: C901 - a step each
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, Any]]
+) -> None:
+    """Right after each step, and after a rebuild at the end."""
+    folder = tmp_path_factory.mktemp("set")
+
+    async def run() -> None:
+        machine = Machine()
+        store = opened(folder, machine)
+        phones = {name: Phone("alice", name) for name in DEVICES}
+        seen_us = dict.fromkeys(DEVICES, 0)
+
+        async def is_silent() -> bool:
+            await store.tend()
+            detail = await store.read(user_reads.user, APP_ID, "alice", store.now())
+            assert detail is not None
+            return detail.user.unconfirmed
+
+        async def says(name: str, *events: Callable[[float], Event]) -> None:
+            at = (machine.now_us - BEGIN_US) / SECOND_US
+            await store.append([event(at) for event in events])
+            seen_us[name] = machine.steady_us
+
+        for name, phone in phones.items():
+            await says(name, partial(phone.says, "CONNECTED", "SUCCESS"), partial(phone.event, HEARTBEAT))
+        for what, which in steps:
+            if what == "is set":
+                machine.is_set_by(which)
+            elif what == "passes":
+                machine.passes(which)
+            elif which in seen_us:
+                if what == "beats":
+                    await says(which, partial(phones[which].event, HEARTBEAT))
+                elif len(seen_us) > 1:
+                    await says(which, partial(phones[which].event, "logout"))
+                    del seen_us[which]
+            silent_us = machine.steady_us - max(seen_us.values())
+            assert await is_silent() == (silent_us > LEASE_US)
+        await store.rebuild()
+        assert await is_silent() == (machine.steady_us - max(seen_us.values()) > LEASE_US)
+        await store.close()
+
+    asyncio.run(run())

@@ -37,7 +37,7 @@ def rebuild(connection: sa.Connection, leases: Leases, time: LeaseTime) -> int:
     last_seen_us: dict[UserId, int] = {}
     for (_, user_id), (seen_us, _) in heartbeats.items():
         if user_id is not None:
-            last_seen_us[user_id] = max(seen_us, last_seen_us.get(user_id, 0))
+            last_seen_us[user_id] = max(seen_us, last_seen_us.get(user_id, seen_us), key=time.lease_us)
     kept = _delete(connection)
     connection.exec_driver_sql("DELETE FROM followers WHERE name = ?", (schema.OUTDATED,))
     database.of(connection).index_ids(connection, None)
@@ -58,7 +58,7 @@ def rebuild(connection: sa.Connection, leases: Leases, time: LeaseTime) -> int:
                 projections.begin_trace(one.event)
             else:
                 projections.apply(one.event)
-        projections.restore_heartbeats(heartbeats, last_seen_us)
+        projections.restore_heartbeats(heartbeats, last_seen_us, time)
         statuses = projections.write(time)
         events = [one.event for one in stored]
         server_views.follow(connection, events, statuses)

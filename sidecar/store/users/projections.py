@@ -93,11 +93,15 @@ class Projections:
         return apply_events.renew_lease(self._working, heartbeat, since=since)
 
     def restore_heartbeats(
-        self, kept: Mapping[tuple[bytes, UserId | None], Heartbeats], last_seen_us: Mapping[UserId, int]
+        self,
+        kept: Mapping[tuple[bytes, UserId | None], Heartbeats],
+        last_seen_us: Mapping[UserId, int],
+        time: LeaseTime,
     ) -> None:
         """Gives what is touched back what is known of heartbeats, which are not in the log.
 
-        ``kept`` is about clients. ``last_seen_us`` is about users: their other clients may not be touched.
+        ``kept`` is about clients. ``last_seen_us`` is about users: their other clients may not be touched. The later of
+        two moments is so in lease time: the clock may have been set back in between.
         """
         users = {user.user_key: user for user in self._working.touched.values()}
         for client in (touched.client for touched in self._working.clients.values()):
@@ -106,9 +110,10 @@ class Projections:
             if found is not None:
                 seen_us, client.heartbeat_after_s = found
                 client.sends_heartbeats = True
-                client.last_seen_at_us = max(client.last_seen_at_us, seen_us)
+                client.last_seen_at_us = max(client.last_seen_at_us, seen_us, key=time.lease_us)
         for user_id, user in self._working.touched.items():
-            user.last_seen_at_us = max(user.last_seen_at_us, last_seen_us.get(user_id, 0))
+            seen_us = last_seen_us.get(user_id, user.last_seen_at_us)
+            user.last_seen_at_us = max(user.last_seen_at_us, seen_us, key=time.lease_us)
 
     def sweep(self, connection: sa.Connection, time: LeaseTime, limit: int) -> list[UserId]:
         """Finds up to ``limit`` users whose lease may have ended, and writes them: see ``sweep.py``."""

@@ -103,7 +103,7 @@ def _write_users(
     new_users, inserted, expiries = [], [], []
     updated: dict[tuple[bool, bool], list[tuple[Any, ...]]] = {changed: [] for changed in _USER_UPDATES}
     for user in users:
-        since_us, reason, token_us, platform, lease_us = _derived(user, leases)
+        since_us, reason, token_us, platform, lease_us = _derived(user, leases, time)
         ends_us = None if lease_us is None else lease_us - time.skipped_us(user.last_seen_at_us)
         lapsed = ends_us is not None and ends_us < time.now_us
         check_us = user.lease_check_us
@@ -146,8 +146,13 @@ def _write_users(
     _many(connection, _USER_EXPIRY, expiries)
 
 
-def _derived(user: User, leases: Leases) -> tuple[int | None, str | None, int | None, str | None, int | None]:
-    """What the clients decide: since when and why the status is, the token's end, the platform, the lease's end."""
+def _derived(
+    user: User, leases: Leases, time: LeaseTime
+) -> tuple[int | None, str | None, int | None, str | None, int | None]:
+    """What the clients decide: since when and why the status is, the token's end, the platform, the lease's end.
+
+    That is by the machine's clock as it was at the user's last sign of life, also where it was set since the client's.
+    """
     own = list(user.clients.values())
     if not own:  # reported by ZEGO's server alone
         return None, None, None, None, None
@@ -163,6 +168,8 @@ def _derived(user: User, leases: Leases) -> tuple[int | None, str | None, int | 
                 sends_heartbeats=client.sends_heartbeats,
                 heartbeat_after_s=client.heartbeat_after_s,
             )
+            if client.last_seen_at_us != user.last_seen_at_us:
+                until_us += time.skipped_us(user.last_seen_at_us) - time.skipped_us(client.last_seen_at_us)
             lease_us = until_us if lease_us is None else max(lease_us, until_us)
     return found.since_us, found.reason, decisive.state.token_expires_at_us, decisive.platform, lease_us
 
