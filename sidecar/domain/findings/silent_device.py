@@ -11,6 +11,7 @@ from sidecar.domain.findings.life import Life
 from sidecar.domain.session import Session
 from sidecar.domain.status import OFFLINE
 from sidecar.domain.texts import Sentence
+from sidecar.domain.units import SECOND_US
 
 ALL_SILENT: Final = Sentence(
     "finding.silent_device.all", "No sign of life from %(devices)s, which did not log out: asleep, closed or ended"
@@ -26,6 +27,9 @@ SAY_ONE: Final = Sentence(
     "You are connected, but I no longer hear from your other device. If you use it, please open the app there.",
 )
 
+# What a page sends as it closes may be received so long after the next one began.
+_SEEN_LATER_US: Final = 10 * SECOND_US
+
 
 class SilentDevice(Check):
     """A device that another one has replaced is left out: a page that was reloaded is a new client."""
@@ -38,8 +42,8 @@ class SilentDevice(Check):
     )
     threshold = Sentence(
         "finding.silent_device.threshold",
-        "Three missed heartbeats, or a day without any (settings). Info while another device is live, and none where "
-        "that has the same device id, or the same platform where ids are not reported.",
+        "Three missed heartbeats, or a day without any (settings). Info while another device is live; none where that "
+        "has the same device id or, where ids are missing, the same platform and began when this one had gone.",
     )
     lifetime = Sentence(
         "finding.silent_device.lifetime",
@@ -78,7 +82,12 @@ class SilentDevice(Check):
 
 
 def _replaced(silent: Session, live: list[Session]) -> bool:
-    return any(
-        silent.device_id == one.device_id if silent.device_id and one.device_id else silent.platform == one.platform
-        for one in live
-    )
+    return any(_is_same_device(silent, one) for one in live)
+
+
+def _is_same_device(silent: Session, live: Session) -> bool:
+    """By the ids; where one is missing, a client of the same platform that began when the other had gone."""
+    if silent.device_id and live.device_id:
+        return silent.device_id == live.device_id
+    began_us = live.login_at_us or live.since_us or 0
+    return silent.platform == live.platform and began_us > silent.last_seen_at_us - _SEEN_LATER_US

@@ -86,6 +86,11 @@ def test_a_page_that_was_loaded_anew_replaces_the_old_one() -> None:
     assert found(60, (old, 0), (online("again", device_id="b"), 60)) is not None
 
 
+def test_a_page_that_was_open_beside_it_does_not_replace_it() -> None:
+    assert found(60, (PHONE, 14), (online("beside", at=4), 60)) is not None
+    assert found(60, (PHONE, 14), (online("after", at=5), 60)) is None
+
+
 def test_which_of_several_live_devices_replaces_it() -> None:
     old = online("phone", device_id="a")
     others = [(online("b", "Win", "b"), 60), (online("c", "Web", "a"), 60), (online("d", "MacOS", "d"), 60)]
