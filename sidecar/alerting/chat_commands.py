@@ -13,7 +13,7 @@ from sidecar.alerting.alert_reaction import AlertReaction
 from sidecar.alerting.notify.message_templates import Literal
 from sidecar.alerting.payloads import moment, user_url
 from sidecar.alerting.silence_form import NotPossibleError, SilenceRequest, silence_of
-from sidecar.alerting.tables import alert_log, silence_rows, user_watch_rows
+from sidecar.alerting.tables import silence_rows, user_watch_rows
 from sidecar.alerting.user_life import user_findings
 from sidecar.alerting.watch_form import WatchRequest, watch_of
 from sidecar.clock import Clock
@@ -26,7 +26,8 @@ from sidecar.domain.sdk_words import KICKED_OUT
 from sidecar.domain.texts import duration
 from sidecar.domain.units import DAY_US
 from sidecar.store import Store
-from sidecar.store.users import user_list, user_reads
+from sidecar.store.users import happenings, user_list, user_reads
+from sidecar.store.users.happenings import Happened
 from sidecar.store.users.user_query import UserQuery
 from sidecar.store.values import StoredEvent, UserRow
 
@@ -185,11 +186,12 @@ class ChatCommands:
 
     async def _top_kicked(self, author: Author) -> str:
         since_us = self._clock() - DAY_US
-        found = await self._store.read(alert_log.most_often, "kicked_out", since_us, _TOP, author.app_id)
+        kicked = Happened(kind="kicked_out", begin_us=since_us)
+        found = await self._store.read(happenings.most_often, kicked, author.app_id, _TOP)
         if not found:
             return "Nobody was kicked out in the last 24 hours."
         return "Kicked out most in the last 24 hours:\n" + "\n".join(
-            f"{author.literal(user)}: {times}" for user, times in found
+            f"{author.literal(user_id)}: {times}" for (_, user_id), times in found
         )
 
     async def _named(self, user: str, author: Author) -> list[UserRow]:

@@ -273,6 +273,22 @@ async def test_a_page_reads_as_much_however_many_users_and_events_there_are(stor
     assert more[1] < steps * 1.1
 
 
+async def test_the_users_to_whom_it_happened_most_often_come_first(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kicks = [("alice", 0), ("bob", 10), ("bob", 90), ("carol", 20), ("carol", 21), ("carol", 22), ("bob", -9_000)]
+    await store.append([*(kicked(*one) for one in kicks), kicked("carol", 1, app_id=7)])
+
+    async def most(limit: int, app_id: int | None = None) -> list[tuple[Any, int]]:
+        lately = Happened(kind="kicked_out", begin_us=us(-60))
+        return await store.read(happenings.most_often, lately, app_id, limit)
+
+    assert await most(2) == [((APP_ID, "carol"), 3), ((APP_ID, "bob"), 2)]
+    assert await most(9, 7) == [((7, "carol"), 1)]
+    monkeypatch.setattr(happenings, "COUNTED_MOST", 1)
+    assert await most(9) == [((APP_ID, "bob"), 2)]
+
+
 async def test_users_are_counted_by_their_groups(store: Store) -> None:
     await store.append([kicked("alice", 0), kicked("bob", 0, app_id=7, platform="Win")])
     await store.append([Phone("carol").says("CONNECTED", "odd", at=0, platform="Fridge")])

@@ -37,8 +37,6 @@ IS_FIRING: Final = f"state = '{FIRING}'"
 # How many of the newest alerts a resumed stream looks through, and a page of a filter that no index answers.
 _RECENT = 5_000
 LOOKED_AT_MOST: Final = 5_000
-# How many of the newest alerts are counted for the users with the most.
-_COUNTED_MOST: Final = 20_000
 # Why an alert is suppressed by another one that says the same of many.
 _COVERED: Final = {SUPPRESSED_STORM, SUPPRESSED_PING_PONG}
 # The app of what is about none, in the table of counts.
@@ -297,24 +295,6 @@ def lines(connection: sa.Connection, alert_id: int) -> list[Line]:
     query = sa.select(column.at_us, column.what, column.who, column.position, column.text)
     found = connection.execute(query.where(column.alert_id == alert_id).order_by(column.id))
     return [Line(at_us=row[0], what=row[1], who=row[2], position=row[3], text=texts.load(row[4])) for row in found]
-
-
-def most_often(
-    connection: sa.Connection, kind: str, since_us: int, limit: int, app_id: int | None
-) -> list[tuple[str, int]]:
-    """The users with the most causes of alerts of a kind since ``since_us``, and how many: the most first.
-
-    Of the newest :data:`_COUNTED_MOST` alerts.
-    """
-    column = alerts.c
-    times = sa.func.sum(column.count).label("times")
-    query = sa.select(column.user_id, times).where(column.kind == kind, column.opened_at_us >= since_us)
-    query = query.where(column.id > sa.select(sa.func.max(column.id)).scalar_subquery() - _COUNTED_MOST)
-    if app_id is not None:
-        query = query.where(column.app_id == app_id)
-    query = query.where(column.user_id.is_not(None)).group_by(column.app_id, column.user_id)
-    found = connection.execute(query.order_by(times.desc(), column.user_id).limit(limit))
-    return [(row[0], row[1]) for row in found]
 
 
 def cursor(connection: sa.Connection, name: str) -> int | None:

@@ -8,6 +8,7 @@ order of arrival gives the same rows.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
+from itertools import islice
 from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
@@ -18,9 +19,9 @@ from sidecar.domain.happenings import KINDS, Kind, happening
 from sidecar.domain.units import MINUTE_US
 from sidecar.store import mapping, schema
 from sidecar.store.users.merge import merged
-from sidecar.store.users.user_walk import EVERY, Condition
+from sidecar.store.users.user_walk import EVERY, Condition, rows_of
 from sidecar.store.users.users_by_id import APPS
-from sidecar.store.values import Occurrence, Total
+from sidecar.store.values import Occurrence, Total, UserId
 
 # How many rows a total reads.
 COUNTED_MOST: Final = 10_000
@@ -148,6 +149,17 @@ def occurrences(connection: sa.Connection, happened: Happened, user_keys: Collec
         rows = connection.exec_driver_sql(sql, (*some, happened.kind, *condition.values))
         found |= {row[0]: Occurrence(row[1], int(row[2])) for row in rows}
     return found
+
+
+def most_often(
+    connection: sa.Connection, happened: Happened, app_id: int | None, limit: int
+) -> list[tuple[UserId, int]]:
+    """The users to whom it happened most often, and how often; of the newest :data:`COUNTED_MOST` rows."""
+    newest = islice(walk(connection, happened, app_id, None), COUNTED_MOST)
+    times = occurrences(connection, happened, [key for _, key, is_listed in newest if is_listed])
+    most = sorted(times, key=lambda key: (-times[key].times, -times[key].last_us, key))[:limit]
+    rows = rows_of(connection, most)
+    return [((row.app_id, row.user_id), times[row.user_key].times) for row in rows]
 
 
 def total(connection: sa.Connection, happened: Happened, app_id: int | None) -> Total:
