@@ -10,6 +10,7 @@ import msgspec
 from dashboard.page import grouped
 from dashboard.text.app_names import apps
 from dashboard.text.language import marked
+from dashboard.text.times import iso
 from sidecar.store.users import client_rows
 from sidecar.store.users.user_query import ListedUser
 
@@ -106,6 +107,13 @@ COLUMNS: Final = (
         type="int64",
         value=lambda found: found.live_clients,
         page=PageColumn(key="devices", title=marked("Live devices"), value=_live_devices),
+    ),
+    # Of exports of users to whom something happened.
+    Column(name="happened_at", value=lambda found: iso(found.user.happened.last_us) if found.user.happened else None),
+    Column(
+        name="happened_times",
+        type="int64",
+        value=lambda found: found.user.happened.times if found.user.happened else None,
     ),
 )
 PAGE_COLUMNS: Final = {column.page.key: column.page for column in COLUMNS if column.page is not None}

@@ -57,8 +57,26 @@ async def test_users_are_listed_by_what_happened_with_a_total(running: Zimwatch)
     assert listed(await page(running, f"/users?happened=kicked_out&app_id={APP_ID}&q=aro")) == ["carol"]
     assert listed(await page(running, "/users?happened=kicked_out&status=online")) == []
     export = await page(running, "/users.csv?happened=kicked_out&within=1h")
-    assert [row["user_id"] for row in csv.DictReader(export.splitlines())] == ["carol", "bob"]
+    rows = list(csv.DictReader(export.splitlines()))
+    assert [(row["user_id"], row["happened_times"]) for row in rows] == [("carol", "2"), ("bob", "1")]
+    assert rows[0]["happened_at"] > rows[1]["happened_at"]
     assert totals(await page(running, "/users")) == {"1-4 of 4 users"}
+
+
+async def test_an_open_list_gets_whom_it_happens_to(running: Zimwatch) -> None:
+    async def part(seen: str = "") -> tuple[int, list[str], str]:
+        headers = {"Accept": "text/html", "Last-Event-ID": seen}
+        async with running.http.get("/live/users?happened=kicked_out&within=1h", headers=headers) as answer:
+            return answer.status, listed(await answer.text()), answer.headers["Last-Event-ID"]
+
+    await running.send([kick("alice", 5)])
+    _, found, seen = await part()
+    assert found == ["alice"]
+    assert (await part(seen))[0] == 204
+    await running.send([kick("bob", 6), kick("carol", 4), kick("dave", 61)])
+    assert (await part(seen))[:2] == (200, ["carol", "alice", "bob"])
+    await running.send([kick("bob", 3)])
+    assert (await part(seen))[1] == ["bob", "carol", "alice"]
 
 
 async def test_each_page_says_which_of_all_users_it_has(running: Zimwatch) -> None:
