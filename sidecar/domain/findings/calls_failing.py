@@ -103,9 +103,10 @@ class CallsFailing(Check):
 
     @staticmethod
     def _summary(failed: Sequence[Event]) -> Text:
-        if len(failed) == 1:
-            return FAILED_ONCE(call=call_name(failed[0]), code=code_of(failed[0]))
-        span = duration(failed[-1].moment_us - failed[0].moment_us)
+        first, *others = failed
+        if not others:
+            return FAILED_ONCE(call=call_name(first), code=code_of(first))
+        span = duration(failed[-1].moment_us - first.moment_us)
         return FAILED(count=len(failed), span=span, calls=counted(failed))
 
 

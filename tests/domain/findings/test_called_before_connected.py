@@ -33,6 +33,12 @@ def test_calls_while_a_login_is_pending() -> None:
         assert "reports CONNECTED before the first call" in advice(finding)
 
 
+def test_two_calls_are_counted() -> None:
+    device = Device()
+    finding = early(10, [device.login(0), device.fails(1), device.fails(2), device.says("CONNECTED", "SUCCESS", 3)])
+    assert (finding.severity, str(finding.summary)[:42]) == ("warning", "2 calls came before the login was finished")
+
+
 def test_an_app_that_was_opened_by_a_push_answers_the_call_too_early() -> None:
     device = Device()
     events = [device.fails(0, method="callAccept"), *device.logs_in(3)]

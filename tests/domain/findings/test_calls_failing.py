@@ -77,6 +77,14 @@ def test_three_are_more_than_a_slip(count: int, severity: str) -> None:
     assert "had no connection" in str(finding.say)
 
 
+def test_calls_that_another_finding_explains_are_not_counted() -> None:
+    device = Device()
+    explained = [device.fails(1, 6_000_103, "login"), device.fails(2, 6_000_015)]
+    own = device.fails(3, 6_000_104)
+    assert next(one for one in found(10, [*explained, own]) if one.kind == "calls_failing").events == ids(own)
+    assert "calls_failing" not in [one.kind for one in found(10, explained)]
+
+
 def test_it_holds_for_half_an_hour() -> None:
     assert found(1_799, [PHONE.fails(0, 1)])
     assert not found(1_800, [PHONE.fails(0, 1)])

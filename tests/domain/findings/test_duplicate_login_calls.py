@@ -42,6 +42,12 @@ def test_a_login_on_another_device_does_not_join() -> None:
     assert not found(10, [Device().login(0), Device(name="laptop").login(1)])
 
 
+def test_the_calls_of_several_devices_are_in_the_order_of_their_moments() -> None:
+    phone, laptop = Device(), Device(name="laptop")
+    calls = [phone.login(0), laptop.login(1), phone.login(2), laptop.login(3)]
+    assert again(10, calls).events == ids(*calls)
+
+
 def test_it_holds_for_half_an_hour() -> None:
     device = Device()
     events = [device.login(0), device.login(100)]

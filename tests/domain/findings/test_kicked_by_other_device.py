@@ -138,6 +138,7 @@ def test_a_user_who_logged_in_again_is_told_so() -> None:
         f"{UNKNOWN}; logged in again since",
     )
     assert "log in again" not in advice(found)
+    assert "have signed in again since" in str(found.say)
 
 
 def test_a_login_of_another_client_after_the_kick_is_a_new_login_too() -> None:

@@ -46,6 +46,17 @@ def test_a_second_warning_replaces_the_first_and_its_renewals() -> None:
     assert ended(700, events) == [TokenEnding(events[-1])]
 
 
+def test_a_logout_or_the_end_of_the_connection_ends_the_token_too() -> None:
+    for act in ("logout", "DISCONNECTED", "login"):
+        device = Device()
+        warned = [*device.logs_in(0), device.warned(570)]
+        is_callback = act == "DISCONNECTED"
+        warned.append(device.says(act, "SUCCESS", 575) if is_callback else device.event(act, 575))
+        assert ended(700, warned) == []
+        expiry = device.expires(699)
+        assert ended(700, [*warned, expiry]) == [TokenEnding(expired=expiry)]
+
+
 def test_a_renewal_without_a_code_is_a_success() -> None:
     device = Device()
     events = [*device.logs_in(0), device.warned(500), device.event("token_renewed", 501)]
