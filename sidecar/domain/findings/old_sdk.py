@@ -46,7 +46,10 @@ _KNOWS_ITSELF: Final[Version] = (2, 12, 0)
 _SHIFTED_FROM: Final[Version] = (2, 13, 0)
 _SHIFTED_TO: Final[Version] = (2, 18, 2)
 _NEWEST_OF_UNITY: Final[Version] = (2, 10, 0)
-_FLUTTER: Final = frozenset({"zego_zim", "zim_flutter", "zego_zim_flutter"})
+# Parts of the names of ZIM's SDKs, and the name of Dart's package.
+_FLUTTER: Final = "flutter"
+_ZIM: Final = ("zim", "zego", _FLUTTER)
+_DART: Final = "zego_zim"
 _UNITY: Final = "unity"
 _LONGEST_VERSION: Final = 40
 # The cause of so many kicks of a device is looked for, from the newest on.
@@ -113,7 +116,7 @@ def _fault(life: Life, newest: Event) -> _Fault | None:
     name = (event.sdk_name or "zim").lower().replace("-", "_")
     text = cut(event.sdk_version or "", _LONGEST_VERSION)
     recent = [one for one in own if one.moment_us > life.now_us - HOLDS_US]
-    if version < _KNOWS_ITSELF and "zim" in name:
+    if version < _KNOWS_ITSELF and any(part in name for part in _ZIM):
         gave_up = [one for one in recent if one.connection_event == LOGIN_TIMEOUT and version < _UNLIMITED]
         kicks = [one for one in recent if one.connection_event == KICKED_OUT][-_KICKS:]
         kicked = [one for one in kicks if cause_of(one, life.events).may_be_itself]
@@ -122,6 +125,6 @@ def _fault(life: Life, newest: Event) -> _Fault | None:
             return None
         sentence = GIVES_UP if version < _UNLIMITED and not kicked else KICKS_ITSELF
         return _Fault(event, text, sentence, ADVISE_UNITY if is_unity else ADVISE_UPDATE, kicked or gave_up)
-    if name in _FLUTTER and _SHIFTED_FROM <= version <= _SHIFTED_TO:
+    if (name == _DART or _FLUTTER in name) and _SHIFTED_FROM <= version <= _SHIFTED_TO:
         return _Fault(event, text, SHIFTED, ADVISE_NAMES, [])
     return None

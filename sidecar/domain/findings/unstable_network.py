@@ -8,7 +8,7 @@ from typing import Final
 from sidecar.domain import error_codes, login_state
 from sidecar.domain.alerts.alert import Severity
 from sidecar.domain.alerts.naming import device_of
-from sidecar.domain.events import CONNECTION_STATE_CHANGED, Event
+from sidecar.domain.events import CONNECTION_STATE_CHANGED, LOGIN, Event
 from sidecar.domain.findings import sources
 from sidecar.domain.findings.devices import device_key, is_live, online_beside
 from sidecar.domain.findings.finding import HOLDS_US, Check, Finding
@@ -54,7 +54,8 @@ class UnstableNetwork(Check):
     title = Sentence("finding.unstable_network", "The network is unstable")
     evidence = Sentence(
         "finding.unstable_network.evidence",
-        "Changes to RECONNECTING, but for those within 10 s of a call of login; DISCONNECTED / LOGIN_TIMEOUT.",
+        "Changes to RECONNECTING, but for the first after a call of login and within 10 s of it; DISCONNECTED / "
+        "LOGIN_TIMEOUT.",
     )
     threshold = Sentence(
         "finding.unstable_network.threshold",
@@ -142,12 +143,16 @@ def outages(own: list[Event]) -> list[Event]:
     """The events with which a client lost its connection, from its events in the order of ``seq``."""
     state = LoginState()
     lost = []
+    login: Event | None = None
     for event in own:
         before = state.outages
         login_state.apply(state, event)
-        begins = state.login_at_us is not None and event.moment_us - state.login_at_us < _LOGGING_IN_US
-        if state.outages > before and not begins:
-            lost.append(event)
+        if event.type == LOGIN:
+            login = event
+        elif state.outages > before:
+            if login is None or event.moment_us - login.moment_us >= _LOGGING_IN_US:
+                lost.append(event)
+            login = None
     return lost
 
 

@@ -65,6 +65,15 @@ def test_a_login_that_begins_with_reconnecting_is_no_outage() -> None:
     assert found(600, *events) is None
 
 
+def test_only_the_first_change_after_a_login_may_be_its_beginning() -> None:
+    phone = Phone("alice")
+    events = [phone.login(0), phone.says("CONNECTED", "SUCCESS", 0.3)]
+    events += [event for n in range(6) for event in outage(phone, 1 + n, lasts=0.5)]
+    finding = found(60, *events)
+    assert finding is not None
+    assert len(finding.events) == 5
+
+
 def test_while_another_device_is_online_it_is_only_worth_knowing() -> None:
     laptop = Phone("alice", "laptop")
     finding = found(1_600, *wifi(6), laptop.says("CONNECTED", "SUCCESS", 0))
