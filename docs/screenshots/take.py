@@ -18,10 +18,13 @@ from playwright.async_api import Browser
 
 from sidecar import app
 from sidecar.alerting.receivers.webhook import WebhookSettings
-from sidecar.alerting.tables import notifications
+from sidecar.alerting.tables import alert_log, notifications
+from sidecar.alerting.tables.alert_values import AlertFilter
 from sidecar.demo import history
 from sidecar.demo.day import Report, day
 from sidecar.demo.devices import APP_ID
+from sidecar.domain.alerts.alert import FIRING
+from sidecar.domain.alerts.rules.kicked_out import KickedOut
 from sidecar.domain.units import MINUTE_US, SECOND_US
 from sidecar.settings import KEYS, AlertSettings, DatabaseSettings, Loaded, ServerSettings, Settings
 from sidecar.settings.alert_settings import RouteSettings
@@ -58,7 +61,7 @@ PICTURES: Final[tuple[tuple[str, str, tuple[int, int], str, str], ...]] = (
     ("user-phone", f"{USERS}/carol", PHONE, "light", "en"),
     ("user-chinese", f"{USERS}/dave", DESKTOP, "light", "zh-CN"),
     ("alerts", "/alerts?group=kind", DESKTOP, "light", "en"),
-    ("alert", "/alerts/1", DESKTOP, "light", "en"),
+    ("alert", "/alerts/{kicked_out}", DESKTOP, "light", "en"),
     ("settings", "/settings", DESKTOP, "light", "en"),
     ("wall", "/wall", WALL, "dark", "en"),
 )
@@ -131,10 +134,18 @@ async def main() -> None:
                 await report(served.store, [one for one in made.past if one.at_us > served_us], clock)
                 clock.now_us = NOW_US
                 await nothing_owed(served.store)
-                for picture in PICTURES:
-                    await take(browser, served.url, picture)
+                kicked_out = await _firing(served.store, KickedOut.kind)
+                for name, path, size, scheme, language in PICTURES:
+                    address = path.format(kicked_out=kicked_out)
+                    await take(browser, served.url, (name, address, size, scheme, language))
                 shared = await _link(browser, f"{served.url}{USERS}/carol?hand_off=24h")
                 await take(browser, served.url, ("share-link", shared, DESKTOP, "light", "en"))
+
+
+async def _firing(store: Store, kind: str) -> int:
+    """The id of the oldest alert of the kind that fires."""
+    found = await store.read(alert_log.page, AlertFilter(state=FIRING, kind=kind))
+    return found.alerts[-1].id
 
 
 async def _link(browser: Browser, address: str) -> str:

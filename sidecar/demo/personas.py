@@ -176,11 +176,11 @@ def victor(moments: Moments, rng: Random) -> Person:
 
 
 def walter(moments: Moments, rng: Random) -> Person:
-    """Was kicked out yesterday, ten minutes before the time of day that it is now, and is well since the morning."""
+    """Was kicked out yesterday, twelve minutes before the time of day that it is now, and is well since the morning."""
     phone, browser = _client("walter", ANDROID, moments, rng), _client("walter", WEB, moments, rng)
     plan: Plan = [
         (moments.ago(25), phone.log_in),
-        (moments.ago(24, minutes=10), browser.log_in),
+        (moments.ago(24, minutes=12), browser.log_in),
         (moments.ago(20), browser.log_out),
         (moments.ago(7.5), phone.log_in),
     ]
