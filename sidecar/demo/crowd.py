@@ -81,10 +81,13 @@ def _by_day(number: int, rng: Random) -> Behaviour:
 
 
 def _live(number: int, rng: Random) -> Behaviour:
-    """From now on more happens, so that an open page moves. Those who are logged out return in a while."""
+    """From now on more happens, so that an open page moves, and too little for a storm to last.
+
+    Those who are logged out return in a while.
+    """
     return Behaviour(
         first_login=rng.uniform(5.0, 3_000.0),
-        outage_every=420.0,
+        outage_every=1_500.0,
         outage_lasts=(1.0, 60.0),
         stays=4_000.0,
         away=900.0,

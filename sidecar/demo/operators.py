@@ -10,7 +10,8 @@ import sqlalchemy as sa
 
 from sidecar.alerting import AlertReaction
 from sidecar.alerting.tables import alert_log
-from sidecar.domain.alerts.alert import Kind
+from sidecar.alerting.tables.alert_values import AlertFilter
+from sidecar.domain.alerts.alert import FIRING, Kind
 from sidecar.domain.alerts.routing import Silence
 from sidecar.domain.alerts.rules.kick_ping_pong import KickPingPong
 from sidecar.domain.alerts.rules.kick_storm import KickStorm
@@ -33,7 +34,7 @@ def _acknowledges(kind: Kind, who: str) -> Work:
     """The newest alert of the kind, if one fires."""
 
     def acknowledge(connection: sa.Connection, reaction: AlertReaction, now_us: int) -> Publishing[Any]:
-        firing = alert_log.firing_of_kinds(connection, (kind,))
+        firing = alert_log.page(connection, AlertFilter(state=FIRING, kind=kind)).alerts
         newest = max((alert.id for alert in firing), default=0)
         return reaction.acknowledge(connection, newest, who, now_us)
 

@@ -22,7 +22,7 @@ STILL: Final = Behaviour(first_login=None, outage_every=None, stays=None, away=N
 
 Act = Callable[[int], None]
 Plan = list[tuple[int, Act]]
-"""What happens when, in any order."""
+"""What happens when, in any order; also after the day."""
 
 
 class Moments(msgspec.Struct, frozen=True):
@@ -45,16 +45,18 @@ class Person(msgspec.Struct, kw_only=True):
     def past(self, begin_us: int, end_us: int) -> list[WireEvent]:
         """All events up to ``end_us``, oldest first, by a clock that is right; once, before :meth:`advance`."""
         self.user.heartbeat_after(_NO_HEARTBEAT_S, begin_us)
-        beats: Plan = [(end_us - _BEATS_FROM_US, lambda at_us: self.user.heartbeat_after(HEARTBEAT_S, at_us))]
-        out: list[WireEvent] = []
-        for at_us, act in sorted(self.plan + beats, key=itemgetter(0)):
-            out += self.user.advance(at_us)
-            act(at_us)
-        return out + self.user.advance(end_us)
+        self.plan.append((end_us - _BEATS_FROM_US, lambda at_us: self.user.heartbeat_after(HEARTBEAT_S, at_us)))
+        self.plan.sort(key=itemgetter(0))
+        return self.advance(end_us)
 
     def advance(self, now_us: int) -> list[WireEvent]:
         """Events up to ``now_us``, oldest first, by a clock that is right."""
-        return self.user.advance(now_us)
+        out: list[WireEvent] = []
+        while self.plan and self.plan[0][0] <= now_us:
+            at_us, act = self.plan.pop(0)
+            out += self.user.advance(at_us)
+            act(at_us)
+        return out + self.user.advance(now_us)
 
 
 def by_own_clock(event: WireEvent, off_us: int) -> WireEvent:

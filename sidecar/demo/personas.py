@@ -12,14 +12,16 @@ from sidecar.demo.devices import ANDROID, IPHONE, WEB, WINDOWS, client
 from sidecar.demo.person import STILL, Moments, Person, Plan
 from sidecar.domain.server_view import ServerStatus
 from sidecar.domain.status import OFFLINE, ONLINE
-from sidecar.domain.units import DAY_US
+from sidecar.domain.units import DAY_US, MINUTE_US, MS_US
 from sidecar.sdk.client import zim_client as zim
 from sidecar.sdk.simulator.simulated_app import Behaviour, SimulatedClient, SimulatedUser
 
 REAL_USER: Final = "alice"
 """The user of the real SDK where Node.js is installed; else simulated."""
 
-_WELL: Final = msgspec.structs.replace(STILL, first_outage=20.0, outage_every=60.0)
+# For so long after the present there is a plan: half a day.
+_EVERY_TEN_MINUTES: Final = range(-10, -720, -10)
+_WELL: Final = msgspec.structs.replace(STILL, first_outage=20.0, outage_every=900.0)
 
 
 def alice(moments: Moments, rng: Random) -> Person:
@@ -145,9 +147,10 @@ def peggy(moments: Moments, rng: Random) -> Person:
 def rupert(moments: Moments, rng: Random) -> Person:
     """The app calls login again while it is logging in."""
     one = _client("rupert", WEB, moments, rng)
-    plan: Plan = [(moments.ago(minutes=26), one.log_in), (moments.ago(minutes=26, seconds=-0.04), one.log_in_again)]
-    plan += [(moments.ago(minutes=9), one.log_out)]
-    plan += [(moments.ago(minutes=8), one.log_in), (moments.ago(minutes=8, seconds=-0.03), one.log_in_again)]
+    plan: Plan = []
+    for minutes in (26, 8, *_EVERY_TEN_MINUTES):
+        at_us = moments.ago(minutes=minutes)
+        plan += [(at_us - MINUTE_US, one.log_out), (at_us, one.log_in), (at_us + 40 * MS_US, one.log_in_again)]
     return _person(one, plan)
 
 
@@ -155,9 +158,9 @@ def sybil(moments: Moments, rng: Random) -> Person:
     """The app sends before the SDK is connected."""
     one = _client("sybil", ANDROID, moments, rng)
     plan: Plan = []
-    for minutes in (27, 4):
+    for minutes in (27, 4, *_EVERY_TEN_MINUTES):
         at_us = moments.ago(minutes=minutes)
-        plan += [(at_us - 60_000_000, one.log_out), (at_us, one.log_in), (at_us + 30_000, one.call)]
+        plan += [(at_us - MINUTE_US, one.log_out), (at_us, one.log_in), (at_us + 30 * MS_US, one.call)]
     return _person(one, plan)
 
 
