@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from dashboard.text.app_names import apps
 from dashboard.text.language import gettext as _
 from dashboard.text.language import marked
 from dashboard.text.translate import parameters, translate
@@ -41,7 +42,16 @@ TIMELESS: Final = {
 
 
 def alert_summary(alert: Alert | Pending) -> str:
-    """The summary of an alert, in the language of the request, without a duration that has gone by since."""
+    """The summary of an alert, in the language of the request, without a duration that has gone by since.
+
+    One about an app begins with the app's name, if it has one: the sentence says "the app".
+    """
+    name = apps().name(alert.subject.app_id) if alert.subject.user_id is None else None
+    said = _sentence(alert)
+    return _("%(app)s: %(summary)s") % {"app": name, "summary": said} if name else said
+
+
+def _sentence(alert: Alert | Pending) -> str:
     known = TIMELESS.get(alert.summary.sentence)
     if known is None:
         return translate(alert.summary)

@@ -15,7 +15,7 @@ from sidecar.settings import AppsSettings
 from tests.support.events import APP_ID
 from tests.support.running import Zimwatch
 from tests.support.tokens import new_token
-from tests.support.wire import wire_event
+from tests.support.wire import fresh_event, wire_event
 
 NAME = "Prod <chat>"
 SHOWN = "Prod &lt;chat&gt;"
@@ -49,6 +49,16 @@ async def test_the_link_has_the_user_id_percent_encoded(running: Zimwatch) -> No
 async def test_an_app_without_a_name_is_its_id(running: Zimwatch) -> None:
     text = await page(running, "/users/7/alice")
     assert ">App 7<" in text
+
+
+async def test_an_alert_about_an_app_begins_with_its_name(running: Zimwatch) -> None:
+    at = {"event": 4, "state": 0}
+    await running.send(
+        [fresh_event(user_id=f"user-{number}", client_id=str(uuid.uuid4()), **at) for number in range(25)]
+    )
+    text = await page(running, "/alerts?kind=kick_storm")
+    assert re.search(rf">{re.escape(SHOWN)}: [^<]*users were kicked out", text)
+    assert f"{SHOWN}: user-" not in await page(running, "/alerts?kind=kicked_out")
 
 
 async def test_lists_filters_and_chips_name_the_app(running: Zimwatch) -> None:
