@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 
 from sidecar.domain.events import Event
 from sidecar.domain.findings.life import Life
+from sidecar.domain.session import Session
+from sidecar.domain.status import Status
 from sidecar.domain.units import SECOND_US
 from tests.support.events import BEGIN_US, Phone
+from tests.support.lives import Device
 
 PHONE, LAPTOP = Phone("alice"), Phone("alice", "laptop")
 EVENTS = [
@@ -63,5 +67,30 @@ def test_what_is_recent_is_less_than_half_an_hour_old() -> None:
     assert life(20, EVENTS).lately(11_000_001) == EVENTS[5:]
 
 
-def test_a_device_is_found_by_its_client() -> None:
-    assert life(20, EVENTS).device(PHONE.client_id) is None
+def test_a_device_is_found_by_its_client_and_its_status_taken_from_what_is_known() -> None:
+    known = [session(b"other", "online"), session(PHONE.client_id, "offline")]
+    found = Life.of(BEGIN_US + 20 * SECOND_US, "alice", EVENTS, devices=known)
+    assert found.device(PHONE.client_id) is known[1]
+    assert found.device(LAPTOP.client_id) is None
+    assert [found.status_of(one) for one in (PHONE.client_id, b"other", b"?")] == ["offline", "online", "not_logged_in"]
+
+
+def test_the_newest_connection_is_the_first() -> None:
+    assert life(20, EVENTS).connected == [EVENTS[4], EVENTS[1]]
+
+
+def test_refused_calls_are_told_apart_by_what_ended_their_login() -> None:
+    device = Device()
+    events = [*device.logs_in(0), device.kicked(1), device.fails(2), *device.logs_in(3), device.expires(4)]
+    events += [device.fails(5), *device.logs_in(6), device.warned(7, second=1), device.fails(20), device.fails(21, 1)]
+    found = life(1_000, events)
+    calls = [event for event in events if event.type == "api_error"]
+    assert [one.call for one in found.refused] == calls
+    ends = ("KICKED_OUT", "TOKEN_EXPIRED", "token_will_expire", "UNREGISTERED")
+    assert [found.refused_after(end) for end in ends] == [calls[:1], calls[1:2], calls[2:3], []]
+    assert life(1_802, events).refused_after("KICKED_OUT") == []
+
+
+def session(client_id: bytes, status: Status) -> Session:
+    nothing: dict[str, Any] = dict.fromkeys(Session.__struct_fields__)
+    return Session(**nothing | {"client_id": client_id, "status": status})
