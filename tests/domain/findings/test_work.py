@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -87,18 +88,19 @@ def test_ten_times_the_events_are_about_ten_times_the_work(of: Callable[[int], l
 
 
 def work_of(events: list[Event]) -> int:
-    """How many calls, of functions and steps of generators, the findings take."""
+    """How many lines of code, and rounds of loops, the findings take."""
     lived = life(1_000, events)
     count = 0
 
-    def note(_frame: FrameType, what: str, _arg: object) -> None:
+    def trace(_frame: FrameType, what: str, _arg: Any) -> Callable[..., Any]:
         nonlocal count
-        count += what in {"call", "c_call"}
+        count += what == "line"
+        return trace
 
-    before = sys.getprofile()
-    sys.setprofile(note)
+    before = sys.gettrace()
+    sys.settrace(trace)
     try:
         findings.find(lived)
     finally:
-        sys.setprofile(before)
+        sys.settrace(before)
     return count
