@@ -18,7 +18,7 @@ from sidecar.domain.events import Event
 from sidecar.domain.findings import Finding
 from sidecar.domain.units import SECOND_US
 from sidecar.store import Store
-from sidecar.store.users import user_reads
+from sidecar.store.users import as_of, user_reads
 from tests.support.events import APP_ID, BEGIN_US
 from tests.support.lives import Device, found
 from tests.support.unhealthy_lives import LIVES
@@ -133,4 +133,33 @@ async def test_a_clock_that_was_set_back_hides_nothing(tmp_path: Path) -> None:
     store = opened(tmp_path)
     await store.append([*device.logs_in(0), device.kicked(100)])
     assert [one.kind for one in await found_in(store, BEGIN_US - 3_600 * SECOND_US)] == ["kicked_by_other_device"]
+    await store.close()
+
+
+async def test_the_past_has_the_findings_of_then(tmp_path: Path) -> None:
+    device = Device()
+    events = [
+        *device.logs_in(0),
+        device.kicked(100),
+        *device.logs_in(400),
+        *(device.fails(3_000 + at) for at in range(4)),
+    ]
+    store = opened(tmp_path)
+    for event in events:
+        await store.append([event])
+    kinds = {}
+    for at in (50, 150, 500, 2_500, 3_010):
+        then_us = BEGIN_US + at * SECOND_US
+        then = await store.read(as_of.user_as_of, APP_ID, "carol", then_us, store.now(), limit=user_life.EVENTS)
+        assert then.detail is not None
+        found_then = findings.find(await store.read(user_life.life, then.detail, then.events, then_us))
+        assert found_then == found(at, events)
+        kinds[at] = [(one.kind, one.severity) for one in found_then]
+    assert kinds == {
+        50: [],
+        150: [("kicked_by_other_device", "critical")],
+        500: [("kicked_by_other_device", "info")],
+        2_500: [],
+        3_010: [("calls_failing", "warning")],
+    }
     await store.close()
