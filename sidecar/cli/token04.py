@@ -36,6 +36,8 @@ def token04(config: Path | None, *, as_json: bool) -> None:
     """
     settings = load(config, None).settings
     secrets, apps = secrets_by_app(settings.zego.server_secrets), settings.apps.apps()
+    if sys.stdin.isatty():
+        click.echo("Paste the token, and end with Enter and Ctrl-D.", err=True)
     text = sys.stdin.buffer.read(_MOST_BYTES).decode(errors="replace")
     at_us = now_us()
     found = check(text, at_us, secrets, apps)

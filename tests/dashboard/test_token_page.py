@@ -94,6 +94,20 @@ async def test_every_text_is_answered_with_what_is_wrong_with_it(running: Zimwat
     assert status == 413
 
 
+@pytest.mark.parametrize(
+    "raw", ["%00%01", "%ff%fe", "%ed%a0%80", "04%ED%A0%80AA", "%F0%9F%98%80", "%", "%zz", "\xff", "&&=&token"]
+)
+async def test_bytes_that_are_no_text_are_no_token(running: Zimwatch, raw: str) -> None:
+    async with running.http.get("/token", headers=HTML) as response:
+        field = (await response.text()).split('name="form_token" value="')[1].split('"')[0]
+    body = f"form_token={field}&token={raw}".encode("latin-1")
+    headers = HTML | {"Origin": running.url, "Content-Type": "application/x-www-form-urlencoded"}
+    async with running.http.post("/token", data=body, headers=headers) as response:
+        assert response.status in {200, 400}
+        if response.status == 200:
+            assert 'data-verdict="bad">' in await response.text()
+
+
 async def test_whoever_reads_an_app_checks_with_its_secret_and_with_no_other(running: Zimwatch) -> None:
     _, reader = await new_token(running.store, "read", OTHER)
     mine = {"Authorization": f"Bearer {reader}"}
