@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from dashboard import navigation, static_files
 from dashboard.parts import user_links
 from dashboard.root import root, rooted
-from dashboard.text import app_names, language, times
+from dashboard.text import app_names, language, reporter_texts, times
 from dashboard.text.alert_summary import alert_summary
 from dashboard.text.alert_texts import (
     GROUP_TEXTS,
@@ -43,6 +43,8 @@ from sidecar import access
 from sidecar.domain.moment import wrong_by_us
 from sidecar.domain.outside_text import one_line
 from sidecar.domain.paths import user_path
+from sidecar.domain.reporters import is_outdated
+from sidecar.store.users.old_reporters import CURRENT
 
 _SHORT: Final = 120
 _STOPS: Final = (".", "!", "?", "。", "！", "？", "…")
@@ -115,6 +117,9 @@ def _environment() -> Environment:
         root=root,
         static=static_files.address,
         principal_of_request=access.current,
+        CURRENT_VERSION=CURRENT,
+        is_outdated=is_outdated,
+        old_reporter=reporter_texts.told,
     )
     environment.filters.update(
         iso=times.iso,

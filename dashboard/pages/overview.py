@@ -12,6 +12,7 @@ from dashboard.page import grouped
 from dashboard.page_request import Loader, PageRequest, View
 from dashboard.parts import chart
 from dashboard.site import Page, Site
+from dashboard.text import reporter_texts
 from dashboard.text.language import gettext as _
 from dashboard.text.language import ngettext
 from dashboard.text.times import lasted
@@ -25,10 +26,12 @@ from sidecar.store import Store
 from sidecar.store.care import pruning_hold
 from sidecar.store.care.pruning_hold import Hold
 from sidecar.store.log import log_reads, rejected_events, span_outbox
-from sidecar.store.users import per_minute, user_list, user_reads
+from sidecar.store.users import old_reporters, per_minute, user_list, user_reads
 from sidecar.store.users.user_query import UserQuery
 
 _NEWEST = 10
+# From so many devices with an old tap or port on it is worth a line.
+_MANY_OLD = 20
 # The most urgent alerts that are listed; a wall has room for a few in large letters.
 _URGENT = 5
 _URGENT_ON_WALL = 7
@@ -124,6 +127,9 @@ async def signs(store: Store, now_us: int, problems: Sequence[Text] = (), *, app
     hold = await store.read(pruning_hold.current, store.now())
     if hold is not None:
         found.append(Sign(_("Clock"), _jump(hold), well=False))
+    old = await store.read(old_reporters.since_yesterday, now_us)
+    if sum(one.devices for one in old) >= _MANY_OLD:
+        found.append(Sign(_("Reporters"), reporter_texts.told(old[0]), well=True, path="/settings#old-reporters"))
     background = [Sign(_("Background"), translate(one), well=False) for one in problems]
     return [*found, *background, await _spans(store, now_us), await _receivers(store)]
 

@@ -21,6 +21,7 @@ from sidecar.http_client import DeliveryError
 from sidecar.store import Store
 from sidecar.store.access import tokens
 from sidecar.store.database import size as size_of
+from sidecar.store.users import old_reporters
 from sidecar.web.forms import form_token, read_form
 from sidecar.web.params import check_every_app
 
@@ -91,6 +92,7 @@ async def _view(
             "storage": await store.read(size_of, now_us) if sees_all else None,
             "tokens": [(token, token.state(now_us)) for token in kept],
             "size": size,
+            "old_reporters": await store.read(old_reporters.since_yesterday, now_us, own_app),
             "tried": tried,
         },
     )

@@ -20,9 +20,11 @@ from sidecar.domain.alerts.user_watches import UserWatch
 from sidecar.domain.findings import Finding
 from sidecar.domain.moment import wrong_by_us
 from sidecar.domain.outside_text import one_line
+from sidecar.domain.reporters import is_outdated
 from sidecar.domain.server_view import Disagreement, ServerView
 from sidecar.domain.session import Session
 from sidecar.domain.units import SECOND_US
+from sidecar.store.users.old_reporters import CURRENT
 from sidecar.store.users.user_query import UserPage
 from sidecar.store.values import (
     Occurrence,
@@ -151,6 +153,11 @@ def _session_view(row: Session) -> dict[str, Any]:
         "sdk": {"name": row.sdk_name, "version": row.sdk_version},
         "app_version": row.app_version,
         "device_id": row.device_id,
+        "reporter": {
+            "name": row.reporter_name,
+            "version": row.reporter_version,
+            "outdated": is_outdated(row.reporter_name, row.reporter_version, CURRENT),
+        },
         "clock_off_s": row.clock_off_us / SECOND_US if wrong_by_us(row.clock_off_us) else None,
     }
 

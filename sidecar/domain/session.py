@@ -31,3 +31,5 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     app_version: str | None
     device_id: str | None
     clock_off_us: int
+    reporter_name: str | None = None
+    reporter_version: str | None = None

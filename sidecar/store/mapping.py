@@ -47,6 +47,9 @@ class Client(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     closed_position: int | None = None
     # The interval between heartbeats that it was given last, if it sends them; 0: none yet.
     heartbeat_after_s: int = 0
+    # The tap or port that it reports through.
+    reporter_name: str | None = None
+    reporter_version: str | None = None
 
 
 def chunks(values: Iterable[T]) -> Iterator[tuple[T, ...]]:

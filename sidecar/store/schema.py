@@ -16,7 +16,7 @@ metadata = sa.MetaData()
 # "ZIMW": SQLite's application_id, which marks a file as Zimwatch's.
 APPLICATION_ID = 0x5A494D57
 # The newest migration: a file at this revision has the tables below.
-REVISION = "0030_user_watches"
+REVISION = "0031_reporters"
 # The cursor that exists after a migration that changed projections, until they are rebuilt.
 OUTDATED = "projections"
 # The user key of clients before any login, and of their events.
@@ -106,6 +106,8 @@ clients = sa.Table(
     sa.Column("closed_position", KEY),
     # The interval between heartbeats that it was given last, if it sends them; 0: none yet.
     sa.Column("heartbeat_after_s", sa.Integer, nullable=False),
+    sa.Column("reporter_name", sa.Text),
+    sa.Column("reporter_version", sa.Text),
     sa.UniqueConstraint("client_id", "user_key"),
     # Each finds one of the deciding clients: see users/client_rows.py.
     sa.Index("clients_by_change", "user_key", "status", "since_us", "last_id"),
@@ -239,6 +241,19 @@ app_hours = sa.Table(
     sa.Column("minutes", sa.BigInteger, nullable=False),
     # The fewest at once, sampled each minute.
     sa.Column("users", sa.Integer),
+    sqlite_with_rowid=False,
+)
+
+# Devices that began to report through a tap or port that is older than the server, today and yesterday.
+old_reporters = sa.Table(
+    "old_reporters",
+    metadata,
+    sa.Column("app_id", sa.BigInteger, primary_key=True),
+    # Since the Unix epoch, UTC.
+    sa.Column("day", sa.Integer, primary_key=True),
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("version", sa.Text, primary_key=True),
+    sa.Column("devices", sa.Integer, nullable=False),
     sqlite_with_rowid=False,
 )
 

@@ -28,7 +28,7 @@ from sidecar.settings import Settings
 from sidecar.store import Store, schema
 from sidecar.store.access import browser_sessions
 from sidecar.store.log import rejected_events
-from sidecar.store.users import client_limit, happenings, user_counts
+from sidecar.store.users import client_limit, happenings, old_reporters, user_counts
 from tests.support.clocks import Machine
 from tests.support.events import APP_ID, Phone, made_id
 from tests.support.many import EVERY, FIELDS, TABLES, Many, Scene
@@ -248,6 +248,7 @@ def test_each_has_a_row_in_the_document_with_its_bound() -> None:
         "devices of a user": client_limit.CLIENTS_MOST,
         "rejected events": rejected_events.KEPT,
         "silences": silence_rows.SILENCES_MOST,
+        "old reporters": old_reporters.MOST_OF_AN_APP,
         "watches": user_watch_rows.MOST_OF_AN_APP,
         "sign-ins": browser_sessions.MOST_OF_A_TOKEN,
         "apps": apps.LEARNED_MOST,

@@ -157,7 +157,7 @@ async def test_an_older_database_is_followed_from_its_newest_event_on(tmp_path: 
     await store.close()
     with closing(sqlite3.connect(tmp_path / DATABASE)) as connection, connection:
         connection.execute("DROP TABLE followers")
-        for table in ("alert_counts", "alert_members", "app_hours", "user_watches", "happenings"):
+        for table in ("alert_counts", "alert_members", "app_hours", "user_watches", "happenings", "old_reporters"):
             connection.execute(f"DROP TABLE {table}")
         for index in (
             "alerts_by_kind",
@@ -170,7 +170,8 @@ async def test_an_older_database_is_followed_from_its_newest_event_on(tmp_path: 
         for now, then in (("suppressed_by", "held"), ("routed", "owed"), ("notified", "told")):
             connection.execute(f"ALTER TABLE alerts RENAME COLUMN {now} TO {then}")
         connection.execute("DROP INDEX clients_by_lease")
-        connection.execute("ALTER TABLE clients DROP COLUMN heartbeat_after_s")
+        for column in ("heartbeat_after_s", "reporter_name", "reporter_version"):
+            connection.execute(f"ALTER TABLE clients DROP COLUMN {column}")
         for column in ("heartbeat_after_s", "heartbeat_clients", "holds_heartbeats"):
             connection.execute(f"ALTER TABLE lease_stretches DROP COLUMN {column}")
         for column in ("held", "code"):

@@ -28,6 +28,7 @@ from sidecar.store.users import (
     app_hours,
     client_history,
     client_rows,
+    old_reporters,
     user_counts,
     user_list,
     user_reads,
@@ -91,7 +92,12 @@ async def _events(folder: Path) -> None:
     await _spans(store)
     machine.passes(300)
     await store.tend()
+    await store.write(app_hours.sample, machine.now_us)
     await store.read(app_hours.activity, store.now(), 0, 1)
+    old = Phone("erin").says("CONNECTED", "SUCCESS", 1, reporter_name="zim-tap", reporter_version="0.0.1")
+    await store.append([old])
+    for app_id in (None, APP_ID):
+        await store.read(old_reporters.since_yesterday, BEGIN_US, app_id)
     await store.write(app_hours.clock_set, BEGIN_US - DAY_S * SECOND_US)
     await store.rebuild()
     await store.close()

@@ -292,6 +292,14 @@ EVERY: Final = (
     Many(name="groups of users", event=_group),
     Many(name="versions", event=_versions),
     Many(
+        name="old reporters",
+        event=lambda n: _of(n).says(
+            "CONNECTED", "SUCCESS", at=0, reporter_name="zim-tap", reporter_version=f"0.0.{n % 10_000}"
+        ),
+        at_most=50,
+        full=50,
+    ),
+    Many(
         name="methods and codes",
         event=lambda n: _of(n).event(LOGIN_RESULT, at=0, details={"code": n, "message": f"{n}"}),
     ),
@@ -368,6 +376,7 @@ TABLES: Final = {
     "storm_windows": "few: a row for each kind of storm and app",
     "alert_cursors": "few: the rules have one",
     "app_hours": "few: two hundred for each app",
+    "old_reporters": "old reporters",
     "span_outbox": "few: a run for each time that export was switched off and on",
     "span_losses": "few: the newest thousand",
     "followers": "few: one for each part of Zimwatch",

@@ -18,7 +18,7 @@ from sidecar.domain.lease import Leases, LeaseTime
 from sidecar.store.database import Key, of
 from sidecar.store.log import rejected_events
 from sidecar.store.log.followers import Followers
-from sidecar.store.users import happenings, server_views
+from sidecar.store.users import happenings, old_reporters, server_views
 from sidecar.store.users.client_limit import CLIENTS_MOST
 from sidecar.store.users.projections import Projections
 from sidecar.store.users.working_set import ClientOfUser, owner_of
@@ -92,6 +92,7 @@ def append(
     statuses = projections.write(time)
     server_views.follow(connection, fresh, statuses)
     happenings.follow(connection, fresh)
+    old_reporters.follow(connection, applied)
     # A heartbeat that was held begins no lease, and so changes nothing that is shown but when the user was last seen.
     shown = tuple(statuses)
     if any(part.was_held for part in parts):

@@ -167,6 +167,8 @@ def _describe(client: Client, event: Event) -> None:
         client.app_version = event.app_version
     if event.device_id is not None:
         client.device_id = event.device_id
+    if event.reporter_name is not None:
+        client.reporter_name, client.reporter_version = event.reporter_name, event.reporter_version
     client.clock_off_us = clock_off_us(event)
 
 

@@ -192,6 +192,9 @@ def _client(client_id: bytes, own: list[Event]) -> Client:
         name: next((value for event in own if (value := getattr(event, name)) is not None), None)
         for name in ("platform", "sdk_name", "sdk_version", "app_version", "device_id")
     }
+    reporter = next((event for event in own if event.reporter_name is not None), None)
+    if reporter is not None:
+        reported |= {"reporter_name": reporter.reporter_name, "reporter_version": reporter.reporter_version}
     return Client(
         client_key=0,
         client_id=client_id,
