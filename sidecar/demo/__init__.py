@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -23,15 +23,18 @@ from sidecar.settings import DatabaseSettings, Loaded, load
 from sidecar.system.files import THROW_AWAY
 
 Say = Callable[[str], None]
+_APP_NAME: Final = "Demo chat"
 
 
 def settings(environ: Mapping[str, str], *, port: int | None) -> Loaded:
-    """The given settings, but for the address and the database; warnings only, unless a log level is set."""
+    """The given settings, but for the address and the database. Unless set: warnings only, and a name for the app."""
     loaded = load(None, environ, {"server.host": "127.0.0.1", "server.port": port}, RECEIVER_SETTINGS)
-    if loaded.sources["logs.level"] != "default":
-        return loaded
-    quiet = msgspec.structs.replace(loaded.settings.logs, level="warning")
-    return msgspec.structs.replace(loaded, settings=msgspec.structs.replace(loaded.settings, logs=quiet))
+    own = loaded.settings
+    if loaded.sources["logs.level"] == "default":
+        own = msgspec.structs.replace(own, logs=msgspec.structs.replace(own.logs, level="warning"))
+    if loaded.sources["apps.names"] == "default":
+        own = msgspec.structs.replace(own, apps=msgspec.structs.replace(own.apps, names={str(APP_ID): _APP_NAME}))
+    return msgspec.structs.replace(loaded, settings=own)
 
 
 async def live(loaded: Loaded, *, users: int, seed: int, with_sdk: bool, environ: Mapping[str, str], say: Say) -> None:

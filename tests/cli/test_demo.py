@@ -16,6 +16,9 @@ from typing import Any
 
 import aiohttp
 
+from sidecar import demo
+from sidecar.demo.devices import APP_ID
+
 WITHIN_S = 60
 ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+")
 
@@ -99,3 +102,11 @@ async def test_a_port_in_use_is_reported_in_a_sentence(tmp_path: Path) -> None:
         _, errors = await process.communicate()
     assert process.returncode == 1
     assert f"Port {port} on 127.0.0.1 is taken" in errors.decode()
+
+
+def test_the_app_of_the_demo_has_a_name_unless_it_is_given_one() -> None:
+    given = {"ZIMWATCH_APPS__NAMES": '{"1234567890": "Mine"}'}
+    for environ, name in (({}, "Demo chat"), (given, "Mine")):
+        loaded = demo.settings(environ, port=0)
+        assert loaded.settings.apps.apps().in_full(APP_ID) == f"{name} (1234567890)"
+        assert loaded.settings.logs.level == "warning"
