@@ -39,6 +39,11 @@ class Beat(msgspec.Struct, frozen=True):
     total: int
     most: int
 
+    @property
+    def path(self) -> str:
+        """All bars as one SVG path."""
+        return "".join(f"M{column + 0.1:.1f} 100v-{height}h.8v{height}z" for column, height, _, _ in self.bars)
+
 
 class Hour(msgspec.Struct, frozen=True):
     """A row of the table below the chart: users at the end of the hour, and the events in it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from urllib.parse import urlencode
 
 from dashboard.text.times import iso
@@ -9,6 +10,7 @@ from sidecar.domain.happenings import Kind
 from sidecar.domain.units import MS_US
 
 
+@lru_cache(maxsize=2_048)  # a chart has some hundred bars, and is rendered again at every change
 def happened_path(
     kind: Kind,
     *,
@@ -28,13 +30,13 @@ def happened_path(
     fields = {
         "happened": kind,
         "within": within,
-        **{name: None if us is None else iso(us) for name, us in moments.items()},
+        **{name: None if us is None else iso(us).replace(".000Z", "Z") for name, us in moments.items()},
         "app_id": app_id,
         "platform": platform,
         "sdk": sdk_version,
         "version": app_version,
     }
-    return "/users?" + urlencode({name: value for name, value in fields.items() if value is not None})
+    return "/users?" + urlencode({name: value for name, value in fields.items() if value is not None}, safe=":")
 
 
 def as_of_path(status: str | None, end_us: int, now_us: int) -> str:
