@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Final
 from urllib.parse import urlencode
 
 from dashboard.text.times import iso
-from sidecar.domain.happenings import Kind
-from sidecar.domain.units import MS_US
+from sidecar.domain.events import Event
+from sidecar.domain.happenings import Kind, happening
+from sidecar.domain.units import MINUTE_US, MS_US
+
+# How long before and after an event others are looked for.
+AROUND_US: Final = 30 * MINUTE_US
 
 
 @lru_cache(maxsize=2_048)  # a chart has some hundred bars, and is rendered again at every change
@@ -37,6 +42,24 @@ def happened_path(
         "version": app_version,
     }
     return "/users?" + urlencode({name: value for name, value in fields.items() if value is not None}, safe=":")
+
+
+def others_path(event: Event) -> str | None:
+    """The users to whom the same happened within half an hour of an event, on its SDK version if it reports one.
+
+    None for an event of which there are no such lists.
+    """
+    kind = happening(event)
+    if kind is None:
+        return None
+    begin_us = (event.moment_us - AROUND_US) // MINUTE_US * MINUTE_US
+    return happened_path(
+        kind,
+        from_us=begin_us,
+        until_us=begin_us + 2 * AROUND_US + MINUTE_US,
+        app_id=event.app_id,
+        sdk_version=event.sdk_version,
+    )
 
 
 def as_of_path(status: str | None, end_us: int, now_us: int) -> str:

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import pytest
 
-from dashboard.parts.user_links import as_of_path, happened_path
-from tests.support.events import APP_ID, BEGIN_US
+from dashboard.parts.user_links import as_of_path, happened_path, others_path
+from tests.support.events import APP_ID, BEGIN_US, Phone
 from tests.support.running import Zimwatch
 from tests.support.wire import fresh_event
 
@@ -157,6 +157,11 @@ def test_an_address_names_what_it_is_about() -> None:
     assert happened_path("logged_in", from_us=BEGIN_US, until_us=BEGIN_US + 1_000) == (
         "/users?happened=logged_in&from=2026-11-23T14:00:00Z&until=2026-11-23T14:00:00.001Z"
     )
+    kicked = Phone("alice").says("DISCONNECTED", "KICKED_OUT", at=59, sdk_version="2.28.0")
+    assert others_path(kicked) == (
+        f"/users?happened=kicked_out&from=2026-11-23T13:30:00Z&until=2026-11-23T14:31:00Z&app_id={APP_ID}&sdk=2.28.0"
+    )
+    assert others_path(Phone("alice").says("CONNECTED", "SUCCESS", at=0)) is None
     assert as_of_path("online", BEGIN_US, BEGIN_US) == "/users?status=online&as_of=2026-11-23T13%3A59%3A59.999Z"
     assert as_of_path(None, BEGIN_US, BEGIN_US - 1) == "/users?"
 
