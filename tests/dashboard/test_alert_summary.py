@@ -20,7 +20,7 @@ from sidecar.domain.units import MINUTE_US
 PASSES = re.compile(r"\bfor %\(span\)s|\bends? (in|within) %\(span\)s")
 SPAN = duration(59 * MINUTE_US)
 # What ends an alert is said once it is over.
-ENDINGS = {"fewer_expire", "nobody_refused"}
+ENDINGS = {"fewer_expire", "no_more_failures", "nobody_refused"}
 
 
 def alert(summary: Text, state: State) -> Alert:
