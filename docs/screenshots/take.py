@@ -22,11 +22,11 @@ from sidecar.alerting.tables import alert_log, notifications
 from sidecar.alerting.tables.alert_values import AlertFilter
 from sidecar.demo import history
 from sidecar.demo.day import Report, day
-from sidecar.demo.devices import APP_ID
+from sidecar.demo.devices import APP_ID, APP_NAMES
 from sidecar.domain.alerts.alert import FIRING
 from sidecar.domain.alerts.rules.kicked_out import KickedOut
 from sidecar.domain.units import MINUTE_US, SECOND_US
-from sidecar.settings import KEYS, AlertSettings, DatabaseSettings, Loaded, ServerSettings, Settings
+from sidecar.settings import KEYS, AlertSettings, AppsSettings, DatabaseSettings, Loaded, ServerSettings, Settings
 from sidecar.settings.alert_settings import RouteSettings
 from sidecar.store import Store
 from sidecar.system.files import THROW_AWAY
@@ -109,6 +109,7 @@ def _settings(database: Path) -> Settings:
     kicks = RouteSettings(match={"kind": ("kicked_out", "kick_ping_pong")}, receivers=("ops",))
     return Settings(
         server=ServerSettings(),
+        apps=AppsSettings(names=APP_NAMES),
         database=DatabaseSettings(url=f"sqlite:///{database}"),
         alerts=AlertSettings(receivers=(hook,), routes=(kicks,)),
     )

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from random import Random
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
@@ -16,14 +16,13 @@ from sidecar.alerting.receivers import RECEIVER_SETTINGS
 from sidecar.clock import now_us
 from sidecar.demo import fleet, history, personas, real_sdk
 from sidecar.demo.day import day
-from sidecar.demo.devices import APP_ID
+from sidecar.demo.devices import APP_ID, APP_NAMES
 from sidecar.demo.person import Person
 from sidecar.sdk import SdkUnavailableError
 from sidecar.settings import DatabaseSettings, Loaded, load
 from sidecar.system.files import THROW_AWAY
 
 Say = Callable[[str], None]
-_APP_NAME: Final = "Demo chat"
 
 
 def settings(environ: Mapping[str, str], *, port: int | None) -> Loaded:
@@ -33,7 +32,7 @@ def settings(environ: Mapping[str, str], *, port: int | None) -> Loaded:
     if loaded.sources["logs.level"] == "default":
         own = msgspec.structs.replace(own, logs=msgspec.structs.replace(own.logs, level="warning"))
     if loaded.sources["apps.names"] == "default":
-        own = msgspec.structs.replace(own, apps=msgspec.structs.replace(own.apps, names={str(APP_ID): _APP_NAME}))
+        own = msgspec.structs.replace(own, apps=msgspec.structs.replace(own.apps, names=APP_NAMES))
     return msgspec.structs.replace(loaded, settings=own)
 
 

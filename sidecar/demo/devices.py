@@ -10,6 +10,8 @@ from sidecar.sdk.simulator.simulated_app import Behaviour, SimulatedClient
 
 APP_ID: Final = 1_234_567_890
 """A made-up AppID."""
+APP_NAMES: Final = {str(APP_ID): "Demo chat"}
+"""What it is called, as a setting."""
 
 # Platform, name and version of the SDK, and whether the device reports the SDK's integers.
 KINDS: Final = (
