@@ -7,13 +7,16 @@ import re
 import uuid
 from datetime import UTC, datetime, timedelta
 from html import unescape
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
 from dashboard.parts.user_links import as_of_path, happened_path, others_path
+from dashboard.text.times import iso
+from tests.support.clocks import Machine
 from tests.support.events import APP_ID, BEGIN_US, Phone
-from tests.support.running import Zimwatch
+from tests.support.running import Zimwatch, zimwatch
 from tests.support.wire import fresh_event
 
 # An en dash.
@@ -130,6 +133,24 @@ async def test_a_number_of_the_overview_is_that_of_its_list(running: Zimwatch) -
             "1-0 of 0 users"
         }, path
     assert {count for _, count in states} == {"0", "5"}
+
+
+async def test_the_users_of_an_hour_are_those_of_its_list(tmp_path: Path) -> None:
+    machine = Machine()
+    async with zimwatch(tmp_path, machine=machine) as running:
+        for number, seconds in enumerate((0, 1_500, 3_000, 3_000, 5_000)):
+            machine.passes(seconds)
+            at = iso(machine.now_us)
+            state = {"state": 0, "event": 0} if number == 3 else {}
+            await running.send([fresh_event(user_id=f"user-{number}", occurred_at=at, **state)])
+        text = await page(running, "/")
+        states = re.findall(r'<a href="(/users\?status=[^"]*)">(\d+)', text)
+        for path, count in states:
+            found = totals(await page(running, path))
+            assert found == ({f"1-{count} of {count} user{'s' * (count != '1')}"} if int(count) else set()), path
+        assert {count for path, count in states if "status=online" in path and "as_of" in path} == {"2", "3"}
+        assert len([path for path, _ in states if "as_of" not in path]) == 3
+        assert totals(await page(running, f"/users?q=user-1&as_of={iso(machine.now_us)}")) == {"1-1 of 1 user"}
 
 
 async def test_one_exact_hit_opens_the_user_and_several_are_a_list(running: Zimwatch) -> None:
