@@ -23,6 +23,7 @@ from tests.support.events import APP_ID, BEGIN_US
 from tests.support.lives import Device, found
 from tests.support.unhealthy_lives import LIVES
 
+DOCS = Path(__file__).parents[2] / "docs"
 AT_S = 6_000
 NOW_US = BEGIN_US + AT_S * SECOND_US
 
@@ -163,3 +164,11 @@ async def test_the_past_has_the_findings_of_then(tmp_path: Path) -> None:
         3_010: [("calls_failing", "warning")],
     }
     await store.close()
+
+
+def test_the_documents_name_how_many_events_are_read() -> None:
+    limits, explained = ((DOCS / f"{name}.md").read_text() for name in ("limits", "findings"))
+    for text in (limits, explained):
+        assert f"newest {user_life.EVENTS}" in text
+        assert f"up to {user_life.EVENTS_LATELY:,}" in text
+    assert f"{user_life.LOOKED_AT:,} more for the event that logged the user out" in limits
