@@ -138,6 +138,24 @@ async def test_a_clock_that_was_set_is_followed_once_by_however_many_it_is_notic
     await store.close()
 
 
+@pytest.mark.parametrize(("by", "followed"), [(-3_600, [-3_590]), (3_600, []), (0, [])])
+async def test_a_clock_that_is_set_back_while_zimwatch_is_down_is_followed_once(
+    tmp_path: Path, by: int, followed: list[int]
+) -> None:
+    machine = Machine()
+    await opened(tmp_path, machine).close()
+    machine.restarts(down_s=10 + by)
+    for expected in (followed, []):
+        found: list[int] = []
+        store = opened(tmp_path, machine)
+        store.when_clock_is_set(lambda _connection, _now_us, by_us: found.append(by_us // SECOND_US))  # noqa: B023
+        for _ in range(3):
+            await store.notice_clock()
+            machine.passes(1)
+        assert found == expected
+        await store.close()
+
+
 async def test_lease_time_that_stood_still_is_no_clock_that_was_set(tmp_path: Path) -> None:
     machine = Machine()
     store = opened(tmp_path, machine)

@@ -37,12 +37,15 @@ class ClockWatch:
         self._clock = clock
         self._steady = steady
         self._heartbeats = heartbeats
-        self._lease_clock = _begin(database, clock(), steady(), heartbeats)
+        now_us = clock()
+        self._lease_clock, was_alive_us = _begin(database, now_us, steady(), heartbeats)
         self._alive_us = clock()
         self._mark = Mark(self._alive_us)
         self._unsaved: list[Stretch] = []
         # By how much the clock was set since the last record, and what both clocks showed at the last comparison.
-        self._set_by_us = 0
+        # A clock that shows less than when Zimwatch ran last was set back meanwhile, by so much at least.
+        back_us = 0 if was_alive_us is None else now_us - was_alive_us
+        self._set_by_us = back_us if back_us < -SET_BY_US else 0
         self._seen_us = (self._alive_us, steady())
         self._noticing = asyncio.Lock()
         self.followers: list[ClockFollower] = []
@@ -116,9 +119,12 @@ def _mark(heartbeats: Heartbeats, now_us: int) -> Mark:
     return Mark(now_us, insured_s or heartbeats.after_s, heartbeats.clients, holds_heartbeats=insured_s > 0)
 
 
-def _begin(database: Database, now_us: int, steady_us: int, heartbeats: Heartbeats | None) -> LeaseClock:
+def _begin(
+    database: Database, now_us: int, steady_us: int, heartbeats: Heartbeats | None
+) -> tuple[LeaseClock, int | None]:
+    """The lease time of this start, and when Zimwatch ran last, by the machine's clock."""
     if heartbeats is None:
-        return LeaseClock((), None, machine_us=now_us, steady_us=steady_us)
+        return LeaseClock((), None, machine_us=now_us, steady_us=steady_us), None
     with database.begin() as connection:
         stretches, mark = leases.recorded(connection)
         alive_us = mark.alive_us
@@ -128,4 +134,4 @@ def _begin(database: Database, now_us: int, steady_us: int, heartbeats: Heartbea
         leases.record(connection, _mark(heartbeats, now_us), begun=lease_clock.stretches[-1:])
         if alive_us is not None:
             pruning_hold.jumped(connection, now_us - alive_us, lease_clock.at(steady_us).now_us)
-        return lease_clock
+        return lease_clock, alive_us
