@@ -8,6 +8,7 @@ clock is set. Times in the database are the machine's; a *stretch* is a period w
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from typing import Final
 
 import msgspec
@@ -86,7 +87,7 @@ class LeaseTime(msgspec.Struct, frozen=True):
             if one.begins_us <= at_us <= ends_us:
                 return one.skipped_us
         # Received in the last seconds before a crash, which were not recorded; or before the oldest stretch kept.
-        begun = (one.skipped_us for one in reversed(self.stretches) if one.begins_us <= at_us)
+        begun = (one.skipped_us for one, _ in self.latest_ended() if one.begins_us <= at_us)
         return next(begun, self.stretches[0].skipped_us)
 
     def lease_us(self, at_us: int) -> int:
@@ -99,6 +100,10 @@ class LeaseTime(msgspec.Struct, frozen=True):
         for one in reversed(self.stretches):
             yield one, lease_us + one.skipped_us
             lease_us = one.begins_us - one.skipped_us
+
+    def latest_ended(self) -> list[tuple[Stretch, int]]:
+        """The same by their ends by the machine's clock, the latest first."""
+        return sorted(self.newest_first(), key=itemgetter(1), reverse=True)
 
     def is_past(self, until_us: int, *, begun_us: int) -> bool:
         """Whether a lease from ``begun_us`` to ``until_us`` has ended; both by the machine's clock."""

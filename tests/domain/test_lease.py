@@ -221,7 +221,13 @@ def test_where_the_clock_was_set_back_the_newest_stretch_counts(at_us: int, skip
     assert time.skipped_us(at_us) == skipped_us
 
 
+def test_a_moment_just_after_a_stretch_that_a_crash_ended_is_not_in_one_of_an_hour_before() -> None:
+    time = LeaseTime(1_050, (Stretch(0, 0), Stretch(400, -600)))
+    assert [ends_us for _, ends_us in time.newest_first()] == [450, 1_000]
+    assert [time.skipped_us(at_us) for at_us in (450, 1_000, 1_002)] == [-600, 0, 0]
+
+
 def test_a_moment_after_the_newest_stretch_belongs_to_an_older_one_that_lasted_longer() -> None:
     time = LeaseTime(53, (Stretch(0, 0), Stretch(60, 20), Stretch(50, 2)))
     assert [ends_us for _, ends_us in time.newest_first()] == [55, 68, 40]
-    assert [time.skipped_us(at_us) for at_us in (55, 56, 60, 68, 69)] == [2, 2, 20, 20, 2]
+    assert [time.skipped_us(at_us) for at_us in (55, 56, 60, 68, 69)] == [2, 2, 20, 20, 20]

@@ -33,11 +33,7 @@ def rebuild(connection: sa.Connection, leases: Leases, time: LeaseTime) -> int:
 
     In the caller's transaction: either everything is rebuilt, or nothing has changed.
     """
-    heartbeats, differing = _heartbeats(connection), server_views.differing_since(connection)
-    last_seen_us: dict[UserId, int] = {}
-    for (_, user_id), (seen_us, _) in heartbeats.items():
-        if user_id is not None:
-            last_seen_us[user_id] = max(seen_us, last_seen_us.get(user_id, seen_us), key=time.lease_us)
+    (heartbeats, last_seen_us), differing = _heartbeats(connection), server_views.differing_since(connection)
     kept = _delete(connection)
     connection.exec_driver_sql("DELETE FROM followers WHERE name = ?", (schema.OUTDATED,))
     database.of(connection).index_ids(connection, None)
@@ -58,7 +54,7 @@ def rebuild(connection: sa.Connection, leases: Leases, time: LeaseTime) -> int:
                 projections.begin_trace(one.event)
             else:
                 projections.apply(one.event)
-        projections.restore_heartbeats(heartbeats, last_seen_us, time)
+        projections.restore_heartbeats(heartbeats, last_seen_us)
         statuses = projections.write(time)
         events = [one.event for one in stored]
         server_views.follow(connection, events, statuses)
@@ -113,18 +109,25 @@ def _delete(connection: sa.Connection) -> set[Owner]:
     return kept
 
 
-def _heartbeats(connection: sa.Connection) -> dict[tuple[bytes, UserId | None], Heartbeats]:
+def _heartbeats(
+    connection: sa.Connection,
+) -> tuple[dict[tuple[bytes, UserId | None], Heartbeats], dict[UserId, int]]:
+    """The last signs of life of the clients that send heartbeats, and of their users."""
     heartbeats: dict[tuple[bytes, UserId | None], Heartbeats] = {}
+    last_seen_us: dict[UserId, int] = {}
     sql = (
-        "SELECT client_id, app_id, user_id, clients.last_seen_at_us, heartbeat_after_s FROM clients"
-        " LEFT JOIN user_status USING (user_key) WHERE sends_heartbeats"
+        "SELECT client_id, app_id, user_id, clients.last_seen_at_us, heartbeat_after_s, user_status.last_seen_at_us"
+        " FROM clients LEFT JOIN user_status USING (user_key) WHERE sends_heartbeats"
     )
-    for client_id, app_id, user_id, seen_us, after_s in connection.exec_driver_sql(sql):
+    for client_id, app_id, user_id, seen_us, after_s, user_seen_us in connection.exec_driver_sql(sql):
         heartbeats[client_id, None if app_id is None else (app_id, user_id)] = seen_us, after_s
-    for app_id, user_id, packed in connection.exec_driver_sql(
-        "SELECT app_id, user_id, clients FROM user_status WHERE NOT crowded"
+        if app_id is not None:
+            last_seen_us[app_id, user_id] = user_seen_us
+    for app_id, user_id, packed, user_seen_us in connection.exec_driver_sql(
+        "SELECT app_id, user_id, clients, last_seen_at_us FROM user_status WHERE NOT crowded"
     ):
         for client in mapping.unpack(packed):
             if client.sends_heartbeats:
                 heartbeats[client.client_id, (app_id, user_id)] = client.last_seen_at_us, client.heartbeat_after_s
-    return heartbeats
+                last_seen_us[app_id, user_id] = user_seen_us
+    return heartbeats, last_seen_us

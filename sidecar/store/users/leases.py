@@ -75,5 +75,5 @@ def _skipped(begun: str, time: LeaseTime) -> str:
         return f"({oldest})"
     newest = list(time.newest_first())
     within = [f"WHEN {begun} BETWEEN {one.begins_us} AND {ends_us} THEN {one.skipped_us}" for one, ends_us in newest]
-    after = [f"WHEN {begun} >= {one.begins_us} THEN {one.skipped_us}" for one, _ in newest]
+    after = [f"WHEN {begun} >= {one.begins_us} THEN {one.skipped_us}" for one, _ in time.latest_ended()]
     return f"(CASE {' '.join(within + after)} ELSE {oldest} END)"

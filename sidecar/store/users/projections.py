@@ -93,15 +93,12 @@ class Projections:
         return apply_events.renew_lease(self._working, heartbeat, since=since)
 
     def restore_heartbeats(
-        self,
-        kept: Mapping[tuple[bytes, UserId | None], Heartbeats],
-        last_seen_us: Mapping[UserId, int],
-        time: LeaseTime,
+        self, kept: Mapping[tuple[bytes, UserId | None], Heartbeats], last_seen_us: Mapping[UserId, int]
     ) -> None:
         """Gives what is touched back what is known of heartbeats, which are not in the log.
 
-        ``kept`` is about clients. ``last_seen_us`` is about users: their other clients may not be touched. The later of
-        two moments is so in lease time: the clock may have been set back in between.
+        ``kept`` is about clients. ``last_seen_us`` is about users: their other clients may not be touched. Both are of
+        the last sign of life as it arrived, which is not the greatest moment where the clock was set back.
         """
         users = {user.user_key: user for user in self._working.touched.values()}
         for client in (touched.client for touched in self._working.clients.values()):
@@ -110,10 +107,9 @@ class Projections:
             if found is not None:
                 seen_us, client.heartbeat_after_s = found
                 client.sends_heartbeats = True
-                client.last_seen_at_us = max(client.last_seen_at_us, seen_us, key=time.lease_us)
+                client.last_seen_at_us = seen_us
         for user_id, user in self._working.touched.items():
-            seen_us = last_seen_us.get(user_id, user.last_seen_at_us)
-            user.last_seen_at_us = max(user.last_seen_at_us, seen_us, key=time.lease_us)
+            user.last_seen_at_us = last_seen_us.get(user_id, user.last_seen_at_us)
 
     def sweep(self, connection: sa.Connection, time: LeaseTime, limit: int) -> list[UserId]:
         """Finds up to ``limit`` users whose lease may have ended, and writes them: see ``sweep.py``."""
