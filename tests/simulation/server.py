@@ -1,0 +1,114 @@
+"""One process of Zimwatch: from its start to an orderly stop or a kill."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from pathlib import Path
+from random import Random
+
+from sidecar import alerting, app, telemetry
+from sidecar.alerting.receivers.webhook import WebhookSettings
+from sidecar.errors import ZimwatchError
+from sidecar.ingest.wire import Decoded, decode
+from sidecar.lifecycle import Background
+from sidecar.settings import AlertSettings, DatabaseSettings, Settings
+from sidecar.store import Store
+from sidecar.store.values import Appended
+from tests.simulation.disk import Disk, KilledError
+from tests.simulation.outside import Collector, Receiver
+from tests.support import virtual
+from tests.support.clocks import Machine
+
+MOST_PER_MINUTE = 30
+# What the tasks of a killed process wait for may never come.
+_BURIED_S = 20
+
+
+class Server:
+    """Runs on the files in ``folder`` until it is stopped or killed; ``gone`` is set once it does not run any more."""
+
+    def __init__(
+        self, folder: Path, machine: Machine, chance: Random, receiver: Receiver, collector: Collector
+    ) -> None:
+        self.disk = Disk(folder, self._die)
+        self.background = Background()
+        self.gone = asyncio.Event()
+        self.left: Path | None = None
+        self._machine = machine
+        self._stack = contextlib.AsyncExitStack()
+        self._system = app.System(
+            clock=machine.clock,
+            steady=machine.steady,
+            chance=chance,
+            threads=virtual.OneThread(),
+            files=self.disk,
+            http=lambda _allowed: receiver,
+            exporter=lambda: collector,
+        )
+        ops = WebhookSettings(name="ops", url="https://ops.example.com/hook", most_per_minute=MOST_PER_MINUTE)
+        self._settings = Settings(
+            database=DatabaseSettings(url=f"sqlite:///{folder / 'zimwatch.db'}"),
+            alerts=AlertSettings(receivers=(ops,), storm_users=15, offline_too_long="1m"),
+        )
+        self.store: Store | None = None
+
+    async def start(self) -> None:
+        """Opens the store and starts every part."""
+        settings, system = self._settings, self._system
+        reaction = alerting.reaction_of(settings, system.chance)
+        stack = self._stack
+        self.store = store = app.open_store(settings, system, reaction, export_spans=True)
+        stack.push_async_callback(store.close)
+        await alerting.begin(settings, store, reaction, system.clock)
+        metrics = telemetry.Metrics(store, system.clock)
+        for part in (
+            app.tending(store, self.background),
+            app.exporting_spans(settings, {}, system, store, self.background, metrics=metrics),
+            app.alerting_beside(settings, system, store, reaction, self.background, exports_spans=True),
+        ):
+            await stack.enter_async_context(part)
+
+    def is_well(self) -> bool:
+        """Whether the last commit succeeded."""
+        return self.store is not None and self.store.problem is None
+
+    async def stop(self) -> None:
+        """An orderly stop."""
+        await self._stack.aclose()
+        self.gone.set()
+
+    def kill(self) -> None:
+        """Ends it between two statements."""
+        if not self.disk.is_dead:
+            self._die()
+
+    def _die(self) -> None:
+        self.left = self.disk.folder.with_name(f"{self.disk.folder.name}+")
+        self.disk.left(self.left)
+        self.gone.set()
+
+    async def bury(self) -> None:
+        """Ends the tasks of a killed process. Nothing that they do reaches the files that it left."""
+        closing = asyncio.create_task(self._stack.aclose())
+        await asyncio.wait((closing,), timeout=_BURIED_S)
+        closing.cancel()
+
+    async def take(self, body: bytes, sent_at_us: int | None) -> tuple[Decoded, Appended]:
+        """What the ingest call does with a body. ConnectionError where it gives no answer of acceptance."""
+        if self.gone.is_set() or self.store is None:
+            raise ConnectionError("nobody listens")
+        decoded = decode(body, "json", self._machine.clock(), sent_at_us=sent_at_us)
+        events = [event for _, event in decoded.events]
+        work = asyncio.create_task(self.store.append(events, decoded.rejected, size_bytes=len(body)))
+        gone = asyncio.create_task(self.gone.wait())
+        try:
+            await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
+            if not work.done() or self.disk.is_dead:
+                raise ConnectionError("it was killed")
+            return decoded, work.result()
+        except (ZimwatchError, KilledError) as error:
+            raise ConnectionError(str(error)) from error
+        finally:
+            gone.cancel()
+            work.cancel()

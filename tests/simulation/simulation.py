@@ -1,0 +1,275 @@
+"""A run: senders, network, disk, clock, receiver and collector with faults by a seed, and the invariants throughout."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+import traceback
+from hashlib import blake2b
+from pathlib import Path
+from random import Random
+from typing import Any, Final
+
+import msgspec
+
+from sidecar.domain.units import DAY_US, SECOND_US
+from tests.simulation import invariants
+from tests.simulation.invariants import BrokenError, Log
+from tests.simulation.outside import Collector, Receiver
+from tests.simulation.senders import Network, Sender
+from tests.simulation.server import Server
+from tests.support import virtual
+from tests.support.clocks import Machine
+from tests.support.events import BEGIN_US
+from tests.support.stores import projected
+
+# Where the files are: in memory where there is such a folder, because each run writes some MB.
+_FOLDER: Final = next((one for one in ("/dev/shm",) if Path(one).is_dir()), None)  # noqa: S108 - a temporary folder in it
+_LOOK_EVERY_S: Final = 2.0
+# The column among those of a user that :func:`projected` gives.
+_LEASE_UNTIL: Final = 7
+# Within this time all that waits is sent.
+_CALM_S: Final = 900.0
+_CALM_LOOK_S: Final = 10.0
+# A crash may lengthen each lease by what it lost, and a start waits for the senders.
+_KEPT_US: Final = 30 * DAY_US
+_SLACK_OF_A_START_US: Final = 60 * SECOND_US
+
+
+class Options(msgspec.Struct, frozen=True):
+    """The size of a run, and which faults there are. All of them are in :data:`FAULTS`."""
+
+    seed: int
+    clients: int = 100
+    minutes: float = 20.0
+    faults: tuple[str, ...] = ("network", "receiver", "collector", "disk", "kill", "restart", "clock")
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """``broken``: the invariant that does not hold, and ``at_s`` when; ``digest`` is the same for the same run."""
+
+    broken: str | None
+    at_s: float
+    digest: str
+    events: int
+    statements: int
+    kills: int
+    virtual_s: float
+    real_s: float
+
+
+class Simulation:
+    """One run."""
+
+    def __init__(self, options: Options, folder: Path) -> None:
+        self._options = options
+        self._folder = folder
+        self.machine = Machine()
+        self._chance = Random(options.seed)  # noqa: S311 - it must be reproducible
+        self.receiver = Receiver(self.machine, self._child("receiver"))
+        self.collector = Collector(self._child("collector"))
+        self.network = Network(self._take, self._child("network"))
+        self.log = Log()
+        self.kills = self.starts = 0
+        # For how long events were accepted; nobody is called silent for the rest of the time.
+        self.up_us = 0
+        self.set_us: list[int] = []
+        self.statements = 0
+        self._server: Server | None = None
+        self._files = folder / "0"
+        self._files.mkdir()
+        self.senders = [
+            Sender(number, self._true_us, lambda: self.up_us, self.network, self._child(f"sender {number}"))
+            for number in range(options.clients)
+        ]
+
+    def _child(self, name: str) -> Random:
+        """A stream of chance of its own, so that a fault less does not change what the others draw."""
+        return Random(f"{self._options.seed} {name}")  # noqa: S311 - same
+
+    def _true_us(self) -> int:
+        """The time that a right clock shows, whatever the server's machine was set to."""
+        return BEGIN_US + self.machine.steady_us
+
+    async def _take(self, body: bytes, sent_at_us: int | None) -> Any:
+        if self._server is None:
+            raise ConnectionError("nobody listens")
+        return await self._server.take(body, sent_at_us)
+
+    async def run(self) -> None:
+        """The whole course; BrokenError where an invariant does not hold."""
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _loop, _context: None)  # what a killed process leaves undone
+        await self._start()
+        tasks = [asyncio.create_task(sender.run()) for sender in self.senders]
+        faults = [asyncio.create_task(self._trouble(name)) for name in self._options.faults]
+        end_us = self.machine.steady_us + int(self._options.minutes * 60 * SECOND_US)
+        while self.machine.steady_us < end_us:
+            await asyncio.sleep(_LOOK_EVERY_S)
+            if self._accepts():
+                self.up_us += round(_LOOK_EVERY_S * SECOND_US)
+            await self._look()
+        for task in (*tasks, *faults):
+            task.cancel()
+        await asyncio.gather(*tasks, *faults, return_exceptions=True)
+        await self._calm()
+
+    async def _look(self) -> None:
+        await self._start_again_if_killed()
+        invariants.at_every_step(self._files, self.log, self.senders)
+        if self._accepts():
+            slack_us = self.starts * _SLACK_OF_A_START_US
+            now_us, up_us = self._true_us(), self.up_us
+            invariants.leases(self._files, self.log, self.senders, now_us=now_us, up_us=up_us, slack_us=slack_us)
+
+    def _accepts(self) -> bool:
+        server = self._server
+        return server is not None and not server.gone.is_set() and not server.disk.is_full and server.is_well()
+
+    async def _calm(self) -> None:
+        """All faults end, all that waits is sent, and everything must be right."""
+        self.network.is_well = self.receiver.is_well = self.collector.is_well = True
+        await self._start_again_if_killed()
+        server = self._server
+        if server is None:
+            await self._start()
+            server = self._server
+        if server is None:
+            raise RuntimeError("a server was started")
+        server.disk.is_full = False
+        server.disk.killed_at = None
+        await asyncio.gather(*(sender.flush() for sender in self.senders))
+        for _ in range(round(_CALM_S / _CALM_LOOK_S)):
+            await asyncio.sleep(_CALM_LOOK_S)
+            if invariants.has_sent_all(self._files):
+                break
+        problems = [str(one) for one in server.background.problems()]
+        invariants.hold(f"background tasks are not well: {problems}", not problems)
+        store = server.store
+        invariants.hold("the store is not well", store is not None and store.problem is None)
+        invariants.once_all_is_calm(
+            self._files, self.log, self.senders, self.receiver, self.collector, set_us=self.set_us
+        )
+        await self._rebuild(server)
+        await server.stop()
+        self.statements += server.disk.statements
+
+    async def _rebuild(self, server: Server) -> None:
+        """A rebuild equals what is live."""
+        store = server.store
+        if store is None:
+            return
+        before = _without_ends_of_leases(projected(self._files))
+        await store.rebuild()
+        after = _without_ends_of_leases(projected(self._files))
+        for name, own in before.items():
+            # What is past its retention by its moment was deleted, and comes back until it is again.
+            there = [row for row in after[name] if name != "happenings" or row in own or row[8] > self._kept_since_us()]
+            different = [pair for pair in zip(own, there, strict=False) if pair[0] != pair[1]]
+            invariants.hold(f"a rebuild differs in {name}: {different[:2]}", len(own) == len(there) and not different)
+
+    def _kept_since_us(self) -> int:
+        return self.machine.now_us - _KEPT_US
+
+    async def _start(self) -> None:
+        self.starts += 1
+        chance = self._child(f"server {self.starts}")
+        server = Server(self._files, self.machine, chance, self.receiver, self.collector)
+        await server.start()
+        self._server = server
+
+    async def _start_again_if_killed(self) -> None:
+        server = self._server
+        if server is None or not server.gone.is_set() or server.left is None:
+            return
+        self._server = None
+        self.kills += 1
+        self.statements += server.disk.statements
+        await server.bury()
+        self._files = server.left
+        await asyncio.sleep(self._chance.choice((0.1, 3.0, 100.0)))
+        await self._start()
+
+    async def _trouble(self, name: str) -> None:
+        """One kind of fault, again and again."""
+        chance = self._child(name)
+        while True:
+            await asyncio.sleep(chance.uniform(20, 240))
+            await getattr(self, f"_{name}")(chance)
+
+    async def _network(self, chance: Random) -> None:
+        self.network.is_well = False
+        await asyncio.sleep(chance.uniform(5, 120))
+        self.network.is_well = True
+
+    async def _receiver(self, chance: Random) -> None:
+        self.receiver.is_well = False
+        await asyncio.sleep(chance.uniform(5, 200))
+        self.receiver.is_well = True
+
+    async def _collector(self, chance: Random) -> None:
+        self.collector.is_well = False
+        await asyncio.sleep(chance.uniform(5, 200))
+        self.collector.is_well = True
+
+    async def _disk(self, chance: Random) -> None:
+        if self._server is not None:
+            disk = self._server.disk
+            disk.is_full = True
+            await asyncio.sleep(chance.uniform(1, 60))
+            disk.is_full = False
+
+    async def _kill(self, chance: Random) -> None:
+        if self._server is not None:
+            disk = self._server.disk
+            disk.killed_at = disk.statements + chance.randrange(1, 400)
+
+    async def _restart(self, chance: Random) -> None:
+        server = self._server
+        if server is None or server.gone.is_set() or server.disk.killed_at is not None:
+            return
+        self._server = None
+        await server.stop()
+        self.statements += server.disk.statements
+        await asyncio.sleep(chance.choice((0.1, 2.0, 90.0)))
+        await self._start()
+
+    async def _clock(self, chance: Random) -> None:
+        self.set_us.append(self.machine.steady_us)
+        self.machine.is_set_by(chance.choice((-3_600, -30, -2, 2, 30, 3_600, 90_000)))
+
+    def digest(self) -> str:
+        """Of what was stored, in its order."""
+        text = "\n".join(f"{position} {event_id}" for event_id, position in self.log.ids.items())
+        return blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def _without_ends_of_leases(found: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """The end of a lease is written by the clock of the last sign of life, as far as that is known then."""
+    return found | {"users": [row[:_LEASE_UNTIL] + row[_LEASE_UNTIL + 1 :] for row in found["users"]]}
+
+
+def run(options: Options) -> Outcome:
+    """The outcome of one run."""
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="zimwatch-simulation-", dir=_FOLDER) as name:
+        simulation = Simulation(options, Path(name))
+        broken = None
+        try:
+            virtual.run(simulation.machine, simulation.run())
+        except BrokenError as error:
+            broken = str(error)
+        except Exception as error:  # noqa: BLE001 - a fault of the product or of the simulation, to be replayed
+            broken = f"{type(error).__name__}: {error}"
+            broken += "\n" + traceback.format_exc(limit=-6)
+    return Outcome(
+        broken=broken,
+        at_s=simulation.machine.steady_us / SECOND_US,
+        digest=simulation.digest(),
+        events=len(simulation.log.ids),
+        statements=simulation.statements,
+        kills=simulation.kills,
+        virtual_s=simulation.machine.steady_us / SECOND_US,
+        real_s=time.perf_counter() - began,
+    )
