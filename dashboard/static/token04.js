@@ -15,7 +15,7 @@
     const body = text.slice(2);
     if (!text) return "empty";
     if (text.length > MOST_CHARACTERS) return "too_large";
-    if (!text.startsWith("04")) return /^[0-9]{2}/.test(text) ? "other_version" : "no_token04";
+    if (!text.startsWith("04")) return /^[0-9]{2}.{29}/.test(text) ? "other_version" : "no_token04";
     if (body.includes("#")) return "kit_token";
     if (body.includes("%")) return "percent_encoded";
     if (/\s/.test(body)) return "blanks";

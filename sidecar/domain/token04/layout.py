@@ -32,7 +32,8 @@ _EARLIEST_S: Final = 946_684_800
 _LATEST_S: Final = 7_258_118_400
 _MS: Final = 1_000
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/]*={0,2}")
-_DIGITS: Final = re.compile(r"[0-9]{2}")
+# The SDK reads the version of texts of more than 30 characters.
+_OTHER_VERSION: Final = re.compile(r"[0-9]{2}.{29}")
 _QUOTES: Final = "\"'`"
 
 Cipher = Literal["AES-CBC", "AES-GCM"]
@@ -138,7 +139,7 @@ def _flaw_of(text: str) -> Flaw | None:
     tests: tuple[tuple[bool, Flaw], ...] = (
         (not text, "empty"),
         (len(text) > MOST_CHARACTERS, "too_large"),
-        (not text.startswith(VERSION), "other_version" if _DIGITS.match(text) else "no_token04"),
+        (not text.startswith(VERSION), "other_version" if _OTHER_VERSION.match(text) else "no_token04"),
         ("#" in body, "kit_token"),
         ("%" in body, "percent_encoded"),
         (any(sign.isspace() for sign in body), "blanks"),
