@@ -73,7 +73,7 @@ def _message(extended_data: str | None) -> str:
 
 def _login(_event: Event, details: Mapping[str, Any]) -> EventSentence:
     text = _("Offline login started") if details.get("offline_login") else _("Login started")
-    return EventSentence(text, LOGIN, _until(details))
+    return EventSentence(text, LOGIN, until_text(details))
 
 
 def _login_result(_event: Event, details: Mapping[str, Any]) -> EventSentence:
@@ -97,14 +97,14 @@ def _api_error(_event: Event, details: Mapping[str, Any]) -> EventSentence:
 def _will_expire(_event: Event, details: Mapping[str, Any]) -> EventSentence:
     second = details.get("second", 0)
     if isinstance(second, int) and second < 0:
-        return EventSentence(_("The token ended %(time)s ago") % {"time": lasted(-second * SECOND_US)}, BAD)
-    return EventSentence(_("The token ends in %(time)s") % {"time": lasted(second * SECOND_US)}, PLAIN)
+        return EventSentence(_("Token warning, %(time)s after its end") % {"time": lasted(-second * SECOND_US)}, BAD)
+    return EventSentence(_("Token warning, %(time)s before its end") % {"time": lasted(second * SECOND_US)}, PLAIN)
 
 
 def _renewed(_event: Event, details: Mapping[str, Any]) -> EventSentence:
     code = details.get("code", 0)
     if code == 0:
-        return EventSentence(_("Token renewed"), GOOD, _until(details))
+        return EventSentence(_("Token renewed"), GOOD, until_text(details))
     return EventSentence(_("Renewing the token failed"), BAD, _code(code, details.get("message")))
 
 
@@ -117,7 +117,8 @@ def _server(_event: Event, details: Mapping[str, Any]) -> EventSentence:
     return EventSentence(text, PLAIN, " · ".join(note for note in notes if note))
 
 
-def _until(details: Mapping[str, Any]) -> str:
+def until_text(details: Mapping[str, Any]) -> str:
+    """Until when the token of a login or a renewal is valid; empty where that is not known."""
     ends = details.get("token_expires_at_us")
     return "" if ends is None else _("token valid until %(time)s") % {"time": clock_text(ends)}
 

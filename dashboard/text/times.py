@@ -40,6 +40,12 @@ def clock_text(us: int) -> str:
     return f"{moment(us).replace(tzinfo=None).isoformat(' ', 'seconds')} UTC"
 
 
+def hidden_part(text: str, now_us: int) -> int:
+    """How many characters a list hides at the start of a :func:`clock_text`: the date of today, else this year."""
+    now = clock_text(now_us)
+    return next((size for size in (11, 5) if text[:size] == now[:size]), 0)
+
+
 def time_of_day(us: int) -> str:
     """``01:02``."""
     return moment(us).strftime("%H:%M")
@@ -125,6 +131,14 @@ def lasted(us: int) -> str:
     if seconds < 2 * 86_400:
         return _("%(count)s h") % {"count": seconds // 3_600}
     return _("%(count)s d") % {"count": seconds // 86_400}
+
+
+def took(us: int) -> str:
+    """As :func:`lasted`, with tenths of a second below 10 s."""
+    tenths = max(0, round(us / (SECOND_US // 10)))
+    if tenths < 100:  # noqa: PLR2004 - 10 s
+        return _("%(count)s s") % {"count": f"{tenths / 10:.1f}"}
+    return lasted(us)
 
 
 def at_most(us: int) -> str:
