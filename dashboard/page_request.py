@@ -9,9 +9,11 @@ from urllib.parse import unquote, urlencode
 import msgspec
 from aiohttp import web
 
+from dashboard.pasted import trimmed
 from dashboard.text import language
 from dashboard.text.language import gettext as _
-from dashboard.text.times import from_text
+from dashboard.text.moments import moment_of
+from dashboard.text.times import iso
 from sidecar import access
 from sidecar.access.proxies import public_request
 from sidecar.settings import ServerSettings
@@ -23,9 +25,9 @@ LIVE: Final = "/live"
 # Every query field that a page reads. Others are dropped, so that they do not open another view.
 FIELDS: Final = frozenset(
     {
-        *("app_id", "as_of", "before", "col", "col_set", "cursor", "disagreement", "group", "hand_off", "id", "ids"),
-        *("kind", "match", "order", "platform", "q", "reason", "sdk", "since", "state", "status", "token"),
-        *("first", "from", "happened", "unconfirmed", "until", "version", "window", "within"),
+        *("app_id", "as_of", "at", "before", "begin", "col", "col_set", "cursor", "disagreement", "group", "hand_off"),
+        *("id", "ids", "kind", "match", "order", "platform", "q", "reason", "sdk", "since", "state", "status"),
+        *("first", "from", "happened", "token", "unconfirmed", "until", "version", "window", "within"),
     }
 )
 
@@ -66,11 +68,11 @@ class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     def get(self, name: str) -> str:
         """The first value of a field of the query, trimmed; empty where there is none."""
-        return next((value.strip() for key, value in self.query if key == name), "")
+        return next((trimmed(value) for key, value in self.query if key == name), "")
 
     def all(self, name: str) -> list[str]:
         """Every value of a field of the query that is not empty."""
-        return [value.strip() for key, value in self.query if key == name and value.strip()]
+        return [trimmed(value) for key, value in self.query if key == name and trimmed(value)]
 
     def target(self) -> tuple[int, str]:
         """The app and the user of the path, which is split before it is decoded: a user id may have slashes (%2F).
@@ -105,17 +107,25 @@ Loader = Callable[[PageRequest], Awaitable[View]]
 
 
 def past_moment(page_request: PageRequest, name: str, now_us: int) -> int | None:
-    """A past moment of the query, None if absent. MomentError if it is not a moment or lies in the future."""
-    text = page_request.get(name)
+    """A past moment of the query as people type it, else that of ``at``, which a picker fills in; None without both.
+
+    HTTP 303 to the address with the moment in full where the query names it by the day on which it is read, so that
+    the address means the same tomorrow. MomentError if it is not a moment or lies in the future.
+    """
+    typed, picked = page_request.get(name), page_request.get("at")
+    text = typed or picked
     if not text:
         return None
     try:
-        found_us = from_text(text)
+        found_us, is_whole = moment_of(text, now_us)
     except (ValueError, OverflowError):
         problem = _("“%(value)s” is not a moment such as 2026-11-23T14:03:20Z.") % {"value": text[:40]}
         raise MomentError(problem) from None
     if found_us > now_us:
         raise MomentError(_("“%(value)s” is in the future.") % {"value": text[:40]})
+    if not is_whole or not typed:
+        kept = [(key, value) for key, value in page_request.query if key not in {name, "at"} and value]
+        raise web.HTTPSeeOther(f"{page_request.path}?{urlencode([*kept, (name, iso(found_us))])}")
     return found_us
 
 

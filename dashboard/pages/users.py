@@ -113,6 +113,8 @@ def _views(site: Site) -> dict[str, Loader]:
     store, clock = site.store, site.clock
 
     async def users(page_request: PageRequest) -> View:
+        if (link := pasted.user_link(page_request.get("q"))) is not None:
+            raise web.HTTPSeeOther(user_path(*link))
         now_us = clock()
         values: dict[str, Any] = {
             "tab": "users",
