@@ -125,6 +125,7 @@ def _environment() -> Environment:
     environment.filters.update(
         iso=times.iso,
         clock_text=times.clock_text,
+        hidden_part=times.hidden_part,
         time_of_day=times.time_of_day,
         ago=times.ago,
         alert_summary=alert_summary,

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 import msgspec
 from aiohttp import web
 
 from dashboard.page import render
-from dashboard.pages.user import (
-    EVENTS,
-    ROWS,
-    header,
-    lines_of,
-)
-from dashboard.parts import timeline
+from dashboard.pages.user import EVENTS, evidence_of, happened, header
 from dashboard.site import Page, Site
 from dashboard.text.language import gettext as _
 from dashboard.text.status_texts import OS_NAMES, SERVER_TEXTS
-from sidecar.domain import sdk_words
+from sidecar.domain import findings, sdk_words
+from sidecar.domain.findings import Finding, Life
 from sidecar.domain.platforms import PLATFORMS
 from sidecar.domain.session import Session
 from sidecar.store.access import share_links
@@ -45,27 +40,45 @@ def _routes(site: Site) -> list[web.AbstractRouteDef]:
         who = (link.app_id, link.user_id, link.as_of_us)
         then = await store.read(as_of.user_as_of, *who, store.now(), limit=EVENTS, until_position=link.position)
         detail = _redacted(then.detail) if then.detail else None
-        sessions = detail.sessions if detail else []
         stored = [_without_words(one) for one in then.events]
-        letters = timeline.letters(sessions, stored)
-        lines, targets = lines_of(stored, letters, lambda _stored: {}, None)
-        values: dict[str, Any] = header(detail) | {
-            "tab": "",
-            "now_us": link.as_of_us,
-            "app_id": link.app_id,
-            "expires_at_us": link.expires_at_us,
-            "sessions": sessions,
-            "letters": letters,
-            "picture": timeline.picture(sessions, stored, now_us=link.as_of_us, window=None),
-            "lines": lines[:ROWS],
-            "targets": targets,
-        }
+        found = _findings(detail, stored, link.as_of_us)
+        head = header(detail, stored, found)
+        shown_events = happened(detail, stored, at_us=link.as_of_us, window="", site=None)
+        values: dict[str, Any] = (
+            head
+            | shown_events
+            | {
+                "tab": "",
+                "now_us": link.as_of_us,
+                "app_id": link.app_id,
+                "expires_at_us": link.expires_at_us,
+                "evidence": evidence_of(head["head"], stored, shown_events["targets"], lambda _first: None),
+            }
+        )
         return render("share_link.html", bare=True, here=request.path, **values)
 
     return [web.get("/hand-off/{link:[A-Za-z0-9._-]+}", shown)]
 
 
 PAGE: Final = Page(routes=_routes)
+
+
+def _findings(detail: UserDetail | None, stored: Sequence[StoredEvent], at_us: int) -> list[Finding]:
+    """From what the link may show alone, so that no finding quotes a sender; storms are not of one user."""
+    if detail is None:
+        return []
+    user = detail.user
+    life = Life.of(
+        at_us,
+        _("the user"),
+        [one.event for one in stored],
+        devices=detail.sessions,
+        status=user.status,
+        since_us=user.since_us,
+        reason=user.reason,
+        unconfirmed=user.unconfirmed,
+    )
+    return findings.find(life)
 
 
 def _redacted(detail: UserDetail) -> UserDetail:
@@ -85,6 +98,8 @@ def _session(row: Session) -> Session:
         platform=_known(row.platform, PLATFORMS),
         reason=_known(row.reason, sdk_words.EVENTS),
         sdk_name=None,
+        reporter_name=None,
+        reporter_version=None,
         sdk_version=_version(row.sdk_version),
         app_version=_version(row.app_version),
     )
@@ -106,6 +121,8 @@ def _without_words(one: StoredEvent) -> StoredEvent:
         platform=None,
         sdk_name=None,
         sdk_version=None,
+        reporter_name=None,
+        reporter_version=None,
         app_version=None,
         connection_state=_known(event.connection_state, sdk_words.STATES),
         connection_event=_known(event.connection_event, sdk_words.EVENTS),

@@ -1,14 +1,13 @@
-"""One user: status, reason, advice, devices, alerts, timeline and events."""
+"""One user: what is wrong or its status, what to say, devices, alerts, timeline and events."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import msgspec
 
-from dashboard.page import shown
 from dashboard.page_request import (
     Loader,
     MomentError,
@@ -17,51 +16,52 @@ from dashboard.page_request import (
     past_moment,
 )
 from dashboard.pages.watches import watched
-from dashboard.parts import timeline
-from dashboard.parts.event_sentence import EventSentence, event_sentence
+from dashboard.parts import event_lines, fold, timeline
+from dashboard.parts.event_lines import Reader
 from dashboard.site import Page, Site
-from dashboard.text.language import gettext as _
+from dashboard.text.headline import Headline, headline
+from dashboard.text.language import marked
+from dashboard.text.times import iso, lasted
+from sidecar.alerting import user_life
 from sidecar.alerting.tables import alert_log, notifications, storm_rows
 from sidecar.alerting.tables.alert_values import AlertFilter, Notification
-from sidecar.domain import sdk_words
+from sidecar.domain import findings, sdk_words
 from sidecar.domain.alerts.alert import Alert
-from sidecar.domain.moment import clock_off_us, wrong_by_us
+from sidecar.domain.findings import Finding
+from sidecar.domain.findings.finding import EVENTS_NAMED
+from sidecar.domain.kick import Cause, cause_of
 from sidecar.domain.paths import user_path
 from sidecar.domain.status import NOT_LOGGED_IN
-from sidecar.domain.units import DAY_US, HOUR_US
+from sidecar.domain.units import DAY_US, HOUR_US, MINUTE_US
 from sidecar.store.access import share_links
 from sidecar.store.access.share_links import ShareLink
 from sidecar.store.users import as_of, user_reads
-from sidecar.store.values import StoredEvent, UserDetail
+from sidecar.store.values import StoredEvent, UserDetail, UserRow
 from sidecar.web.params import is_number
 
 # The newest events, shown in the timeline and the list; older ones are on further pages.
 EVENTS: Final = 400
 ROWS: Final = 50
 ALERTS: Final = 5
-# At most this many events of a run are shown raw.
-RAW_OF_A_RUN: Final = 10
-RAW_CHARACTERS: Final = 20_000
-# After so many in all, an event is shown with the fewest: a sender may fill 64 KiB of each, and a page shows hundreds.
-RAW_OF_A_PAGE: Final = 200_000
-RAW_FEWEST: Final = 500
+DEVICES: Final = 12
 SHARE_LINK_LIFETIMES: Final = {"1h": HOUR_US, "24h": DAY_US, "7d": 7 * DAY_US}
+# Back from now, as the query has it, and in words.
+BACK: Final = {
+    "-5m": marked("5 minutes ago"),
+    "-1h": marked("1 hour ago"),
+    "-1d": marked("this time yesterday"),
+}
+# From one past moment to another.
+MINUS: Final = "\N{MINUS SIGN}"
+STEPS: Final = (-DAY_US, -HOUR_US, -5 * MINUTE_US, 5 * MINUTE_US, HOUR_US, DAY_US)
 
 
-class Line(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of the list: an event, or a run of equal ones (the SDK repeats RECONNECTING at each retry)."""
+class Evidence(msgspec.Struct, frozen=True):
+    """Where the events of a finding are: the address of their line, None if none of them is among the newest."""
 
-    position: int
-    newest: int
-    at_us: int
-    until_us: int
-    letter: str
-    sentence: EventSentence
     count: int
-    clock_off_us: int
-    trace: str | None
-    raw: list[str]
-    by: str | None
+    is_counted: bool
+    address: str | None
 
 
 def _views(site: Site) -> dict[str, Loader]:
@@ -85,54 +85,72 @@ def _views(site: Site) -> dict[str, Loader]:
         signed = await store.read(share_links.sign, link, now_us)
         return f"{page_request.site}/hand-off/{signed}" if signed else None
 
+    async def _found(detail: UserDetail | None, known: Sequence[StoredEvent], at_us: int) -> list[Finding]:
+        if detail is None:
+            return []
+        return findings.find(await store.read(user_life.life, detail, known, at_us))
+
     async def user(page_request: PageRequest) -> View:
         app_id, user_id = page_request.target()
         now_us = clock()
         as_of_us, problem = _as_of(page_request, now_us)
-        before = page_request.get("before")
         if as_of_us is not None:
             then = await store.read(as_of.user_as_of, app_id, user_id, as_of_us, store.now(), limit=EVENTS)
-            detail, stored = then.detail, then.events
+            detail, newest = then.detail, then.events
         else:
             detail = await store.read(user_reads.user, app_id, user_id, store.now())
-            place = int(before) if is_number(before) else None
-            stored = await store.read(user_reads.timeline, app_id, user_id, before=place, limit=EVENTS)
-        sessions = detail.sessions if detail else []
-        letters = timeline.letters(sessions, stored)
-        lines, targets = lines_of(stored, letters, site.event_view, site.trace_url_template)
-        causes = timeline.causes_of_kicks(stored)
-        window = page_request.get("window")
+            newest = await store.read(user_reads.timeline, app_id, user_id, before=None, limit=EVENTS)
+        at_us = now_us if as_of_us is None else as_of_us
+        known: Sequence[StoredEvent] = newest
+        if detail is not None and as_of_us is None:
+            known = await store.read(user_life.newest_events, detail, now_us)
+        found = await _found(detail, known, at_us)
+        before, first = _place(page_request, "before", newest), _place(page_request, "begin", newest)
+        is_older_page = before is not None or first is not None
+        stored = newest
+        if is_older_page:
+            stored = await store.read(
+                user_reads.timeline, app_id, user_id, before=before, limit=EVENTS, beginning_with=first
+            )
         watching = (
             {"watches": []} if as_of_us is not None else await watched(site, app_id, user_id, page_request.own_app)
         )
         share_link = await _share_link(page_request, app_id, user_id, now_us)
+        status = header(detail, newest, found)
+        shown = happened(detail, stored, at_us=at_us, window=page_request.get("window"), site=site)
         return View(
             name="user.html",
             status=200 if detail or as_of_us is not None else 404,
             concerns=frozenset({(app_id, user_id)}),
-            is_live=as_of_us is None and not before,
+            is_live=as_of_us is None and not is_older_page,
             with_secret=share_link is not None,
-            values=header(detail)
+            values=status
+            | shown
             | watching
             | {
                 "tab": "users",
-                "now_us": now_us if as_of_us is None else as_of_us,
+                "now_us": at_us,
+                "today_us": now_us,
                 "as_of_us": as_of_us,
                 "problem": problem,
                 "app_id": app_id,
                 "user_id": user_id,
-                "sessions": sessions,
-                "letters": letters,
-                "picture": timeline.picture(sessions, stored, now_us=as_of_us or now_us, window=window or None),
+                "evidence": evidence_of(
+                    status["head"],
+                    known,
+                    shown["targets"],
+                    lambda first: _with(page_request, begin=str(first), hand_off=""),
+                ),
                 "windows": {name: _with(page_request, window=name) for name in timeline.WINDOWS},
-                "lines": lines[:ROWS],
-                "targets": targets,
                 "alerts": await _alerts(app_id, user_id, page_request.own_app) if as_of_us is None else [],
                 "share_link": share_link,
-                "older": _older(page_request, stored, lines),
+                "older": _with(page_request, before=str(shown["before"])) if shown["before"] else None,
+                "back": {text: _with(page_request, as_of=name, hand_off="") for name, text in BACK.items()},
+                "steps": _steps(page_request, as_of_us, now_us),
                 "path": user_path(app_id, user_id),
-                "is_older_page": bool(before),
-                "kicked_itself": bool(causes) and causes[max(causes)].may_be_itself,
+                "newest": _with(page_request, before=""),
+                "is_older_page": is_older_page,
+                "sought": shown["lines"][0].position if first is not None and shown["lines"] else None,
             },
         )
 
@@ -142,13 +160,45 @@ def _views(site: Site) -> dict[str, Loader]:
 PAGE: Final = Page(views=_views)
 
 
-def header(detail: UserDetail | None) -> dict[str, Any]:
-    """The values of the head of the page."""
-    found = detail.user if detail else None
-    status = found.status if found else NOT_LOGGED_IN
-    reason = found.reason if found else None
+def header(detail: UserDetail | None, newest: Sequence[StoredEvent], found: Sequence[Finding]) -> dict[str, Any]:
+    """The values of the head of the page; ``found`` are the user's findings, ``newest`` its newest events."""
+    user = detail.user if detail else None
+    status = user.status if user else NOT_LOGGED_IN
+    reason = user.reason if user else None
     failed = status == NOT_LOGGED_IN and reason in sdk_words.FAILURES
-    return {"user": found, "status": status, "reason": reason, "failed": failed}
+    itself = _kicked_itself(user, newest)
+    return {"user": user, "status": status, "failed": failed, "head": headline(user, found, kicked_itself=itself)}
+
+
+def _kicked_itself(user: UserRow | None, newest: Sequence[StoredEvent]) -> bool:
+    """Whether the device's own old connection may have caused the last kick."""
+    if user is None or user.reason != sdk_words.KICKED_OUT:
+        return False
+    known = [one.event for one in newest]
+    kick = next((event for event in known if event.connection_event == sdk_words.KICKED_OUT), None)
+    return kick is not None and cause_of(kick, known).may_be_itself
+
+
+def happened(
+    detail: UserDetail | None, stored: Sequence[StoredEvent], *, at_us: int, window: str, site: Site | None
+) -> dict[str, Any]:
+    """The values of devices, timeline and list of events. Without ``site`` there is nothing raw, and no trace."""
+    sessions = detail.sessions if detail else []
+    letters = timeline.letters(sessions, stored)
+    causes: Mapping[int, Cause] = timeline.causes_of_kicks(stored)
+    part = fold.part(stored, causes, rows=ROWS, is_all=len(stored) < EVENTS)
+    reader = Reader(letters=letters, causes=causes)
+    if site is not None:
+        reader = msgspec.structs.replace(reader, event_view=site.event_view, trace_url_template=site.trace_url_template)
+    return {
+        "sessions": sessions,
+        "devices_shown": DEVICES,
+        "letters": letters,
+        "picture": timeline.picture(sessions, stored, now_us=at_us, window=window or None, causes=causes),
+        "lines": event_lines.lines(part.groups, reader),
+        "targets": event_lines.targets(part.groups),
+        "before": part.before,
+    }
 
 
 def _as_of(page_request: PageRequest, now_us: int) -> tuple[int | None, str | None]:
@@ -158,104 +208,51 @@ def _as_of(page_request: PageRequest, now_us: int) -> tuple[int | None, str | No
         return None, str(error)
 
 
+def _place(page_request: PageRequest, name: str, newest: Sequence[StoredEvent]) -> int | None:
+    """A position at which an older page begins; a past page never shows what came after its moment."""
+    text = page_request.get(name)
+    place = int(text) if is_number(text) else None
+    return None if place is None or not newest or place > newest[0].position else place
+
+
 def _with(page_request: PageRequest, **changed: str) -> str:
-    kept = [(name, value) for name, value in page_request.query if name not in {*changed, "before"} and value]
-    return "?" + urlencode([*kept, *changed.items()])
+    kept = [(name, value) for name, value in page_request.query if name not in {*changed, "before", "begin"} and value]
+    return "?" + urlencode([*kept, *((name, value) for name, value in changed.items() if value)])
 
 
-def _older(page_request: PageRequest, stored: Sequence[StoredEvent], lines: Sequence[Line]) -> str | None:
-    if len(lines) > ROWS:
-        return _with(page_request, before=str(lines[ROWS - 1].position))
-    if len(stored) == EVENTS and lines:
-        return _with(page_request, before=str(lines[-1].position))
-    return None
-
-
-def lines_of(
-    stored: Sequence[StoredEvent],
-    letters: Mapping[bytes, str],
-    event_view: Callable[[StoredEvent], Mapping[str, Any]],
-    trace_url_template: str | None,
-) -> tuple[list[Line], dict[int, int]]:
-    """The lines, newest first; and for each event's position ``newest`` of its line.
-
-    ``position`` of a run is that of its oldest event, at which the next page continues.
-    """
-    causes = timeline.causes_of_kicks(stored)
-    targets: dict[int, int] = {}
-    lines: list[Line] = []
-    room = RAW_OF_A_PAGE
-
-    def raw_of(one: StoredEvent) -> str:
-        nonlocal room
-        text = _raw(event_view(one), most=min(RAW_CHARACTERS, max(RAW_FEWEST, room)))
-        room -= len(text)
-        return text
-
-    for one in stored:
-        event = one.event
-        last = lines[-1] if lines else None
-        sentence = event_sentence(event)
-        letter = letters[event.client_id]
-        if (
-            last is not None
-            and event.connection_state == sdk_words.RECONNECTING
-            and (last.letter, last.sentence) == (letter, sentence)
-        ):
-            raw = last.raw
-            if len(raw) < RAW_OF_A_RUN:
-                raw.append(raw_of(one))
-            lines[-1] = msgspec.structs.replace(
-                last, position=one.position, at_us=event.moment_us, count=last.count + 1
-            )
-            targets[one.position] = last.newest
-            continue
-        if len(lines) > ROWS:
-            break
-        targets[one.position] = one.position
-        cause = causes.get(one.position)
-        if cause is not None and cause.may_be_itself:
-            itself = _("This may be its own old connection (weak network; fixed in SDK 2.12.0)")
-            sentence = msgspec.structs.replace(
-                sentence, note=f"{sentence.note} · {itself}" if sentence.note else itself
-            )
-        lines.append(
-            Line(
-                position=one.position,
-                newest=one.position,
-                at_us=event.moment_us,
-                until_us=event.moment_us,
-                letter=letter,
-                sentence=sentence,
-                count=1,
-                clock_off_us=wrong_by_us(clock_off_us(event)),
-                trace=_trace(trace_url_template, event.session_id or event.client_id, event.moment_us),
-                raw=[raw_of(one)],
-                by=letters[cause.login.client_id] if cause and cause.login else None,
-            )
+def _steps(page_request: PageRequest, as_of_us: int | None, now_us: int) -> list[tuple[str, str]]:
+    """The moments around a past one, and their addresses; none of them is in the future."""
+    if as_of_us is None:
+        return []
+    return [
+        (
+            f"{'+' if by_us > 0 else MINUS}{lasted(abs(by_us))}",
+            _with(page_request, as_of=iso(as_of_us + by_us), hand_off=""),
         )
-    return lines, targets
+        for by_us in STEPS
+        if as_of_us + by_us <= now_us
+    ]
 
 
-def _raw(view: Mapping[str, Any], *, most: int) -> str:
-    text = msgspec.json.format(msgspec.json.encode(view), indent=2).decode()
-    return shown_lines(text[:most] + (" …" if len(text) > most else ""))
+def evidence_of(
+    head: Headline,
+    known: Sequence[StoredEvent],
+    targets: Mapping[int, int],
+    page_from: Callable[[int], str | None],
+) -> dict[str, Evidence]:
+    """By the kind of each finding where its newest event is: a line of this page, or of one that begins with it.
 
-
-def shown_lines(text: str) -> str:
-    """Text with line breaks, its other control characters replaced."""
-    return "\n".join(shown(line) for line in text.split("\n"))
-
-
-def _trace(template: str | None, trace_id: bytes, at_us: int) -> str | None:
-    """The address of a session's trace; fills in ``{trace_id}``, ``{start_ms}`` and ``{end_ms}``."""
-    if template is None:
-        return None
-    values = {
-        "trace_id": quote(trace_id.hex()),
-        "start_ms": str((at_us - HOUR_US) // 1_000),
-        "end_ms": str((at_us + HOUR_US) // 1_000),
-    }
-    for name, value in values.items():
-        template = template.replace(f"{{{name}}}", value)
-    return template
+    ``known`` are the events that findings are made from, ``targets`` the lines of this page. ``page_from`` gives the
+    address of the page that begins with the event at a position, None where there are no further pages.
+    """
+    position_of = {one.event.id: one.position for one in known}
+    found = {}
+    for finding in (*((head.first,) if head.first else ()), *head.more):
+        newest = max((position_of[event] for event in finding.events if event in position_of), default=None)
+        address = None
+        if newest is not None:
+            page = page_from(newest)
+            address = f"#event-{targets[newest]}" if newest in targets else page and f"{page}#events-title"
+        count = len(finding.events)
+        found[finding.kind] = Evidence(count, count < EVENTS_NAMED, address)
+    return found

@@ -6,7 +6,7 @@ Pure. From events and sessions to positions in a drawing 1000 units wide; the te
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -136,12 +136,12 @@ def letters(sessions: Sequence[Session], stored: Sequence[StoredEvent]) -> dict[
     return {client_id: _letter(number) for number, client_id in enumerate(clients)}
 
 
-def kicked_by(stored: Sequence[StoredEvent]) -> dict[int, StoredEvent]:
+def kicked_by(stored: Sequence[StoredEvent], causes: Mapping[int, Cause] | None = None) -> dict[int, StoredEvent]:
     """The login on another device that caused each kick-out, if known, by the position of the kick-out."""
     events_of = {one.event.id: one for one in stored}
     return {
         position: events_of[cause.login.id]
-        for position, cause in causes_of_kicks(stored).items()
+        for position, cause in (causes_of_kicks(stored) if causes is None else causes).items()
         if cause.login is not None
     }
 
@@ -154,8 +154,18 @@ def causes_of_kicks(stored: Sequence[StoredEvent]) -> dict[int, Cause]:
     }
 
 
-def picture(sessions: Sequence[Session], stored: Sequence[StoredEvent], *, now_us: int, window: str | None) -> Picture:
-    """The drawing for the time up to ``now_us``; ``stored`` are the newest events, newest first."""
+def picture(
+    sessions: Sequence[Session],
+    stored: Sequence[StoredEvent],
+    *,
+    now_us: int,
+    window: str | None,
+    causes: Mapping[int, Cause] | None = None,
+) -> Picture:
+    """The drawing for the time up to ``now_us``; ``stored`` are the newest events, newest first.
+
+    ``causes`` are those of the kicks, where the caller has them.
+    """
     window, end_us = _window(stored, now_us, window)
     span_us = WINDOWS[window]
     begin_us = end_us - span_us
@@ -196,7 +206,7 @@ def picture(sessions: Sequence[Session], stored: Sequence[StoredEvent], *, now_u
         lanes.append(Lane(letter, client_id, row, is_server, y, bars, tokens, _marks(seen, x_of)))
     return Picture(
         lanes=lanes,
-        joined=_joined(lanes, stored, x_of, begin_us, edge_us),
+        joined=_joined(lanes, stored, kicked_by(stored, causes), x_of, (begin_us, edge_us)),
         ticks=_ticks(_TICKS[window], begin_us, end_us, x_of),
         now_x=x_of(end_us),
         height=float(TOP + LANE * len(lanes) + 6),
@@ -248,16 +258,20 @@ def _marks(seen: Sequence[StoredEvent], x_of: Place) -> list[Mark]:
 
 
 def _joined(
-    lanes: Sequence[Lane], stored: Sequence[StoredEvent], x_of: Place, begin_us: int, edge_us: int
+    lanes: Sequence[Lane],
+    stored: Sequence[StoredEvent],
+    kicks: Mapping[int, StoredEvent],
+    x_of: Place,
+    within_us: tuple[int, int],
 ) -> list[Joined]:
     by_client = {lane.client_id: lane for lane in lanes}
     found = []
     positions = {one.position: one for one in stored}
-    for position, cause in kicked_by(stored).items():
+    for position, cause in kicks.items():
         kicked = positions[position]
         source, target = by_client.get(cause.event.client_id), by_client.get(kicked.event.client_id)
         at_us = kicked.event.moment_us
-        if source is None or target is None or not begin_us <= at_us <= edge_us:
+        if source is None or target is None or not within_us[0] <= at_us <= within_us[1]:
             continue
         found.append(Joined(x_of(cause.event.moment_us), source.y + 14, x_of(at_us), target.y + 14, source.letter))
     return found

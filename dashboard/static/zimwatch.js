@@ -18,9 +18,9 @@
   // A moment as the server writes it into titles, labels and sentences.
   const WRITTEN = /\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC/g;
   const here = (text) => text.replace(WRITTEN, (found) => local(new Date(found.replace(" UTC", "Z").replace(" ", "T"))));
-  const MOMENTS = "input[name=as_of], input[name=from], input[name=until]";
+  const MOMENTS = ":is(input[name=as_of], input[name=from], input[name=until]):not([type=hidden])";
   const moveWritten = (part) => {
-    for (const element of part.querySelectorAll("[title*=' UTC']:not(.id), [aria-label*=' UTC']")) {
+    for (const element of part.querySelectorAll("[title*=' UTC']:not(.id, [data-at]), [aria-label*=' UTC']")) {
       for (const name of ["title", "aria-label"]) {
         if (element.hasAttribute(name)) element.setAttribute(name, here(element.getAttribute(name)));
       }
@@ -30,20 +30,35 @@
       const node = nodes.currentNode;
       if (node.data.includes(" UTC") && !node.parentElement?.closest("pre, code, bdi, .id, script, template")) node.data = here(node.data);
     }
+    for (const input of part.querySelectorAll("input[data-moment]")) input.value = local(new Date(input.dataset.moment)).slice(0, 19).replace(" ", "T");
     for (const input of part.querySelectorAll(MOMENTS)) {
       const moment = new Date(input.defaultValue), ms = moment.getMilliseconds();
       const exact = ms ? `.${String(ms).padStart(3, "0")}` : "";
       if (input.defaultValue.endsWith("Z") && !isNaN(moment)) input.value = local(moment).replace(/ (?=\S+$)/, `${exact} `);
     }
   };
-  // A moment typed without an offset is in the viewer's zone.
+  // A moment typed or picked without an offset is in the viewer's zone; a time of day still to come is yesterday's.
+  const TYPED = /^(?:(?:(\d{4})-)?(\d\d-\d\d)|(\p{L}+))?[T ]*(?:(\d\d?)(:\d\d(?::\d\d(?:\.\d+)?)?))?$/u;
+  const dayOf = (moment) => local(moment).slice(0, 10);
   const zoned = (text) => {
-    const [, day, time = "00:00"] = text.match(/^\s*(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d+)?)?))?\s*$/) ?? [];
-    const moment = new Date(`${day}T${time}`);
-    return day && !isNaN(moment) ? `${day} ${time} ${offset(moment)}` : text;
+    const found = text.trim().match(TYPED);
+    if (!found?.[0]) return text;
+    const [, year, date, word, hour = "00", rest = ":00"] = found;
+    const back = { today: 0, yesterday: 1, [texts().today]: 0, [texts().yesterday]: 1 }[word?.toLowerCase()];
+    if (word && back === undefined) return text;
+    const day = new Date();
+    if (back) day.setDate(day.getDate() - back);
+    const at = () => new Date(`${date ? `${year ?? day.getFullYear()}-${date}` : dayOf(day)}T${hour.padStart(2, "0")}${rest}`);
+    if (!date && !word && at() > Date.now()) day.setDate(day.getDate() - 1);
+    const moment = at(), fraction = rest.match(/\.\d+/)?.[0] ?? "";
+    return isNaN(moment) ? text : local(moment).replace(/ (?=\S+$)/, `${fraction} `);
   };
-  document.addEventListener("submit", (event) => {
-    for (const input of event.target.querySelectorAll(MOMENTS)) input.value = zoned(input.value);
+  document.addEventListener("formdata", ({ formData }) => {
+    for (const name of ["as_of", "at", "from", "until"]) {
+      const text = formData.get(name);
+      if (text) formData.set(name, zoned(text));
+      else if (name === "at") formData.delete(name);
+    }
   });
   // The browser loads the words of a language for the first of these, which takes longer than all else here.
   const formatter = {};
@@ -61,8 +76,26 @@
   const updateAges = (part) => {
     for (const time of part.querySelectorAll("time[data-ago]")) put(time, ago(new Date(time.dateTime)));
   };
+  // In a list the date of today, else this year, and the zone are there for those who copy alone.
+  const brief = (time, text, today) => {
+    const hidden = [11, 5, 0].find((size) => text.slice(0, size) === today.slice(0, size)), zone = text.lastIndexOf(" ");
+    if (time.textContent === text && (time.firstElementChild?.textContent.length ?? 0) === hidden) return;
+    const unseen = (part) => Object.assign(document.createElement("span"), { className: "unseen", textContent: part });
+    time.replaceChildren(...(hidden ? [unseen(text.slice(0, hidden))] : []), text.slice(hidden, zone), unseen(text.slice(zone)));
+  };
+  let zone;
+  const zoneName = () => (zone ??= Intl.DateTimeFormat().resolvedOptions().timeZone);
+  const updateZone = (part) => {
+    for (const place of part.querySelectorAll("[data-zone]")) put(place, texts().local.replace("{zone}", zoneName()));
+    for (const place of part.querySelectorAll("[data-zone-name]")) put(place, zoneName());
+  };
   const updateTimes = (part) => {
-    for (const time of part.querySelectorAll("time[data-at]")) put(time, local(new Date(time.dateTime)));
+    const today = local(new Date());
+    for (const time of part.querySelectorAll("time[data-at]")) {
+      const text = local(new Date(time.dateTime));
+      if (time.dataset.form === "short") brief(time, text, today);
+      else put(time, text);
+    }
     for (const time of part.querySelectorAll("[data-clock]")) {
       const moment = new Date(time.dataset.clock || time.dateTime);
       const day = `${two(moment.getMonth() + 1)}-${two(moment.getDate())}`;
@@ -72,8 +105,6 @@
   };
 
   // The clock of a wall, and its zone.
-  let zone;
-  const zoneName = () => (zone ??= Intl.DateTimeFormat().resolvedOptions().timeZone);
   const tick = () => {
     const clock = document.querySelector("time[data-now]"), now = new Date();
     if (!clock) return;
@@ -133,6 +164,7 @@
     moveWritten(fresh.content);
     updateTimes(fresh.content);
     updateAges(fresh.content);
+    updateZone(fresh.content);
     const focused = live.contains(document.activeElement) && document.activeElement.id;
     if (focused) setTimeout(() => document.getElementById(focused)?.focus({ preventScroll: true }));
     connection(true);
@@ -233,7 +265,7 @@
   // Buttons.
   const copied = async (button) => {
     const source = document.getElementById(button.dataset.copy);
-    const text = source.value ?? source.textContent.trim();
+    const text = source.dataset.full ?? source.value ?? source.innerText.trim();
     try {
       await navigator.clipboard.writeText(text);
     } catch {
@@ -302,14 +334,15 @@
   // What can wait for the page does: its ages are right, and a timeline wider than the screen has yet to be laid out.
   requestAnimationFrame(() => {
     updateAges(document);
-    const said = document.querySelector("[data-zone]");
-    if (said) said.textContent = texts().local.replace("{zone}", zoneName());
-    // It starts scrolled to its newest end.
-    for (const picture of document.querySelectorAll(".picture")) picture.scrollLeft = picture.scrollWidth;
+    updateZone(document);
   });
+  let day = dayOf(new Date());
   setInterval(() => {
     if (document.hidden) return;
     updateAges(document);
     tick();
+    if (day === dayOf(new Date())) return;
+    day = dayOf(new Date());
+    updateTimes(document);
   }, 1000);
 })();

@@ -52,7 +52,7 @@ async def test_what_is_open_and_where_the_keyboard_is_outlive_a_change(running: 
     await mark.focus()
     focused = await mark.get_attribute("id")
     await report(running, "carol", {"occurred_at": ago(0)}, device="tablet")
-    await expect(page.locator(".head .huge")).to_contain_text("Online")
+    await expect(page.locator(".head .state")).to_contain_text("Online")
     assert await raw.evaluate("(one) => one.open")
     assert await page.evaluate("document.activeElement.id") == focused
 

@@ -114,13 +114,13 @@ async def test_nine_windows_of_one_browser_are_all_updated(running: Zimwatch, br
     for name in users:
         await report(running, name, {"occurred_at": ago(0)}, device="tablet")
     for page in pages[4:]:
-        await expect(page.locator(".huge")).to_have_text("Online")
+        await expect(page.locator(".head .status")).to_have_text("Online")
         await expect(page.get_by_text("tablet").first).to_be_attached()
     await expect(pages[1].locator(".counts strong").first).to_have_text("5")
     # A window that is closed leaves its stream to another, and no window holds the others up.
     for page in pages[:4]:
         await page.close()
     await report(running, "erin", {"occurred_at": ago(0), "state": 0, "event": 5}, device="tablet", begin=2)
-    await expect(pages[-1].locator(".huge")).to_have_text("Not logged in")
+    await expect(pages[-1].locator(".head .status")).to_have_text("Not logged in")
     assert await pages[-1].evaluate("window.notReloaded")
     await context.close()

@@ -79,10 +79,10 @@ async def test_below_a_path_pages_are_live_and_keys_and_forms_lead_there(tmp_pat
             await page.goto(f"{address}/users/{APP}/alice")
             await page.locator("input[name=password]").fill(write)
             await page.keyboard.press("Enter")
-            await expect(page.locator(".huge")).to_have_text("Online")
+            await expect(page.locator(".head .status")).to_have_text("Online")
             assert page.url == f"{address}/users/{APP}/alice"
             await report(running, "alice", {"occurred_at": ago(0), "state": 0, "event": 5}, begin=2)
-            await expect(page.locator(".huge")).to_have_text("Not logged in")
+            await expect(page.locator(".head .status")).to_have_text("Not logged in")
             await page.keyboard.press("g")
             await page.keyboard.press("u")
             await page.wait_for_url(f"{address}/users")

@@ -64,6 +64,7 @@ def without_nonce(text: str) -> str:
         {"sdk": {"name": "zim-web", "version": "2.27.0-made-up words"}},
         {"app_version": "1.0 made-up words"},
         {"device_id": "made-up words"},
+        {"reporter": {"name": "made-up words", "version": "made-up words"}},
         {"state": "made-up words", "event": 0},
         {"state": 0, "event": "made-up words"},
         {"state": 3, "event": 3, "extended_data": '{"message": "made-up words"}'},
@@ -98,5 +99,5 @@ async def test_a_link_shows_the_platforms_and_versions_that_are_none_of_a_sender
     known = {"platform": "IPhoneOS", "sdk": {"name": "zim-ios", "version": "2.27.0"}, "app_version": "10.4"}
     await running.send([event(1, state=0, event=4) | known])
     text = await text_of(running, await link(running))
-    for word in ("IPhoneOS", "2.27.0", "10.4", "this one was kicked out"):
+    for word in ("IPhoneOS", "2.27.0", "10.4", "the user was kicked out"):
         assert word in text

@@ -135,15 +135,25 @@ def session_of(client: Client, *, lease_us: int, is_past: bool) -> Session:
 
 
 def timeline(
-    connection: sa.Connection, app_id: int, user_id: str, *, before: int | None, limit: int
+    connection: sa.Connection,
+    app_id: int,
+    user_id: str,
+    *,
+    before: int | None,
+    limit: int,
+    beginning_with: int | None = None,
 ) -> list[StoredEvent]:
-    """A user's events, newest first, along the pointers; only those before the user's event at ``before``."""
+    """A user's events, newest first, along the pointers.
+
+    Only those before the user's event at ``before``, or from the one at ``beginning_with`` on.
+    """
     sql = (
-        f"WITH RECURSIVE {_chain(before)}"
+        f"WITH RECURSIVE {_chain(before, beginning_with)}"
         f" SELECT {mapping.columns(schema.events, of='events')} FROM chain JOIN events USING (position)"
         " ORDER BY position DESC"
     )
-    given: dict[str, Any] = {"app_id": app_id, "user_id": user_id, "before": before, "limit": limit}
+    given: dict[str, Any] = {"app_id": app_id, "user_id": user_id, "limit": limit}
+    given |= {"before": before if beginning_with is None else beginning_with}
     return [mapping.stored_event(row) for row in connection.exec_driver_sql(sql, given)]
 
 
@@ -167,15 +177,16 @@ def newest_connection_event(
     return None if found is None else mapping.stored_event(found)
 
 
-def _chain(before: int | None) -> str:
-    """The common table expression ``chain``: positions of a user's newest ``:limit`` events, along the pointers."""
+def _chain(before: int | None, beginning_with: int | None = None) -> str:
+    """The common table expression ``chain``: positions of a user's newest ``:limit`` events, along the pointers.
+
+    ``:before`` is the position before which it begins, or at which it does with ``beginning_with``.
+    """
     # The position of another user's event finds nothing, so that no cursor leads into another timeline.
     start = "SELECT last_position, 1 FROM user_status WHERE app_id = :app_id AND user_id = :user_id"
-    if before is not None:
-        start = (
-            "SELECT previous_user_position, 1 FROM events"
-            " WHERE position = :before AND app_id = :app_id AND user_id = :user_id"
-        )
+    if before is not None or beginning_with is not None:
+        column = "position" if beginning_with is not None else "previous_user_position"
+        start = f"SELECT {column}, 1 FROM events WHERE position = :before AND app_id = :app_id AND user_id = :user_id"
     return (
         f"chain (position, length) AS ({start} UNION ALL SELECT previous_user_position, length + 1"
         " FROM chain JOIN events USING (position) WHERE previous_user_position IS NOT NULL AND length < :limit)"
