@@ -11,7 +11,7 @@ import msgspec
 from aiohttp import web
 
 from dashboard.page import render
-from dashboard.pages.user import shown_lines
+from dashboard.parts.event_lines import shown_lines
 from dashboard.site import Page, Site
 from dashboard.text.app_names import apps
 from sidecar import access

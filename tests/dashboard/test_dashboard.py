@@ -93,7 +93,8 @@ async def test_a_user_that_was_kicked_out_is_explained(running: Zimwatch) -> Non
 async def test_a_device_that_kicked_itself_gets_no_advice_about_the_password(running: Zimwatch) -> None:
     states = [(2, 0), (3, 3), (2, 0), (0, 4)]
     carol = [
-        wire_event(user_id="carol", seq=seq, state=state, event=event) for seq, (state, event) in enumerate(states, 1)
+        wire_event(user_id="carol", seq=seq, state=state, event=event, platform="Web")
+        for seq, (state, event) in enumerate(states, 1)
     ]
     await running.send(carol)
     _, text = await page(running, "/users/1234567890/carol")
