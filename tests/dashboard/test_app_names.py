@@ -14,6 +14,7 @@ import pytest
 from sidecar.settings import AppsSettings
 from tests.support.events import APP_ID
 from tests.support.running import Zimwatch
+from tests.support.streams import streaming
 from tests.support.tokens import new_token
 from tests.support.wire import fresh_event, wire_event
 
@@ -111,3 +112,11 @@ async def test_the_page_behind_a_share_link_names_the_app(running: Zimwatch) -> 
     link = re.search(r"/hand-off/[A-Za-z0-9._-]+", text)
     assert link is not None
     assert f"A user of app {SHOWN} ({APP_ID})" in await page(running, link[0])
+
+
+async def test_an_open_page_keeps_the_name_when_it_changes(running: Zimwatch) -> None:
+    await running.send([fresh_event(user_id="alice")])
+    async with streaming(running.http, "/live/users", {"Accept": "text/event-stream"}) as stream:
+        await stream.next()
+        await running.send([fresh_event(user_id="bob")])
+        assert SHOWN in (await stream.next()).data
