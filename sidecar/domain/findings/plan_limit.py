@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
 
 from sidecar.domain import error_codes
 from sidecar.domain.events import API_ERROR, LOGIN_RESULT, TOKEN_RENEWED
@@ -23,7 +23,7 @@ class PlanLimit(Check):
 
     kind = "plan_limit"
     severity = "critical"
-    types = frozenset({LOGIN_RESULT, API_ERROR, TOKEN_RENEWED})
+    types: ClassVar[frozenset[str]] = frozenset({LOGIN_RESULT, API_ERROR, TOKEN_RENEWED})
     title = Sentence("finding.plan_limit", "The plan's users are used up")
     evidence = Sentence("finding.plan_limit.evidence", "6000015 or 6000016 as the result of login or of another call.")
     threshold = Sentence("finding.plan_limit.threshold", "One.")
@@ -42,7 +42,7 @@ class PlanLimit(Check):
     @classmethod
     def find(cls, life: Life) -> Finding | None:
         """The calls that the plan refused."""
-        refused = [event for event in life.events if is_of_plan(event)]
+        refused = [event for event in life.events if event.type in cls.types and is_of_plan(event)]
         if not refused:
             return None
         newest = refused[-1]

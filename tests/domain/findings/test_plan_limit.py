@@ -47,6 +47,10 @@ def test_another_call_is_evidence_too() -> None:
     assert found(1_800, *online) is None
 
 
+def test_only_what_was_refused_is_evidence() -> None:
+    assert found(1, PHONE.event("login", 0, details={"code": 6_000_015})) is None
+
+
 def test_after_a_login_it_holds_for_half_an_hour() -> None:
     later = [refused(0, 6_000_016), PHONE.says("CONNECTED", "SUCCESS", 60), PHONE.says("DISCONNECTED", "SUCCESS", 90)]
     assert found(1_799, *later) is not None
