@@ -34,7 +34,7 @@ _NEWEST = 10
 _MANY_OLD = 20
 # The most urgent alerts that are listed; a wall has room for a few in large letters.
 _URGENT = 5
-_URGENT_ON_WALL = 7
+_URGENT_ON_WALL = 8
 _LOSSES = 5
 # An event not exported after this time is late.
 _EXPORT_LATE_US = MINUTE_US
@@ -94,7 +94,7 @@ def _views(site: Site) -> dict[str, Loader]:
             "day": chart.day(buckets, now_us),
             "signs": await signs(store, now_us, site.problems(), app_id=app_id),
             "firing": await store.read(alert_log.counts, app_id),
-            "urgent": await store.read(alert_log.most_urgent, AlertFilter(app_id=app_id, limit=urgent), covered=False),
+            "urgent": await store.read(alert_log.most_urgent, AlertFilter(app_id=app_id, limit=urgent)),
         }
 
     return {"/": overview, "/wall": wall}

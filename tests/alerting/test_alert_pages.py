@@ -158,3 +158,40 @@ async def test_the_page_of_a_storm_lists_its_users_and_their_pages_name_it(tmp_p
         assert f'href="/alerts/{storm["id"]}"' in user
         single = (await running.get("/v1/alerts?kind=kicked_out&limit=1"))[1]["alerts"][0]
         assert "Users of this storm" not in await page(running, f"/alerts/{single['id']}")
+
+
+SHOWN = re.compile(r'<a class="id" href="/alerts/\d+">([^<:]*)')
+
+
+async def test_the_most_urgent_of_many_alerts_come_first_and_the_rest_is_a_link_away(tmp_path: Path) -> None:
+    async with zimwatch(tmp_path) as running:
+        await running.send([fresh_event(user_id="carol", state=0, event=4)])
+        warned = [
+            fresh_event(user_id=f"user {number}", type="token_will_expire", second=30, client_id=str(uuid.uuid4()))
+            for number in range(60)
+        ]
+        assert (await running.send(warned))[1]["rejected"] == []
+        for path in ("/", "/wall"):
+            shown = SHOWN.findall(await page(running, path))
+            assert shown[:2] == ["carol was kicked out on an unnamed device", "user 59"], path
+        assert "and 53 more" in await page(running, "/wall")
+        text = await page(running, "/alerts")
+        shown = SHOWN.findall(text)
+        assert (shown[0], len(shown)) == ("carol was kicked out on an unnamed device", 50)
+        (more,) = re.findall(r'href="(/alerts\?state=firing)">More of them<', text)
+        pages = [await page(running, more)]
+        (older,) = re.findall(r'href="(/alerts\?[^"]*cursor=[^"]*)">Older alerts<', pages[0])
+        pages.append(await page(running, older))
+        assert len({one for text in pages for one in SHOWN.findall(text)}) == 61
+        assert "More of them" not in await page(running, "/alerts?q=carol")
+
+
+async def test_a_group_of_many_shows_some_and_says_how_many_there_are(tmp_path: Path) -> None:
+    async with zimwatch(tmp_path) as running:
+        kicks = [fresh_event(user_id=f"user {n}", client_id=str(uuid.uuid4()), state=0, event=4) for n in range(25)]
+        await running.send(kicks)
+        for group, rest in (("kind", "/alerts?kind=kicked_out"), ("app", "/alerts?")):
+            text = await page(running, f"/alerts?group={group}")
+            assert len(SHOWN.findall(text)) in {20, 21}, group  # a storm is another kind, of the same app
+            assert re.search(r">2[56] alerts<", text), group
+            assert f'href="{rest}">More of them<' in text, group

@@ -267,26 +267,23 @@ def counts(connection: sa.Connection, app_id: int | None = None) -> dict[str, in
     return {row[0]: int(row[1]) for row in connection.exec_driver_sql(sql, () if app_id is None else (app_id,))}
 
 
-def most_urgent(connection: sa.Connection, wanted: AlertFilter, *, covered: bool = True) -> list[Alert]:
-    """The firing alerts of a filter in the order of :func:`urgency`, of the newest ``limit`` of each kind.
-
-    ``covered``: with those that the alert about a storm or a ping-pong says too.
-    """
+def most_urgent(connection: sa.Connection, wanted: AlertFilter) -> list[Alert]:
+    """The firing alerts of a filter in the order of :func:`urgency`, of the newest ``limit`` of each kind."""
     by_kind = wanted.kind is None and wanted.user_id is None
     kinds = counts(connection, wanted.app_id) if by_kind else [wanted.kind]
     found = [
         alert
         for kind in kinds
         for alert in page(connection, msgspec.structs.replace(wanted, state=FIRING, kind=kind)).alerts
-        if covered or alert.suppressed_by not in _COVERED
     ]
     return sorted(found, key=urgency)[: wanted.limit]
 
 
-def urgency(alert: Alert) -> tuple[bool, bool, int, int]:
-    """Sorts what fires before what is resolved, then what nobody has acknowledged, the most severe, the newest."""
+def urgency(alert: Alert) -> tuple[bool, bool, bool, int, int]:
+    """What fires before what is resolved, then what nobody has acknowledged and no other alert says, by severity."""
     is_acknowledged = alert.acknowledged_at_us is not None
-    return alert.state != FIRING, is_acknowledged, -SEVERITIES.index(alert.severity), -alert.id
+    is_covered = alert.suppressed_by in _COVERED
+    return alert.state != FIRING, is_acknowledged, is_covered, -SEVERITIES.index(alert.severity), -alert.id
 
 
 def lines(connection: sa.Connection, alert_id: int) -> list[Line]:
