@@ -332,10 +332,11 @@
   updateTimes(document);
   tick();
   // What can wait for the page does: its ages are right, and a timeline wider than the screen has yet to be laid out.
-  requestAnimationFrame(() => {
+  // A frame asked for here would come before the end of the page, which it delays by a tenth of a second on a slow machine.
+  document.addEventListener("DOMContentLoaded", () => requestAnimationFrame(() => {
     updateAges(document);
     updateZone(document);
-  });
+  }));
   let day = dayOf(new Date());
   setInterval(() => {
     if (document.hidden) return;

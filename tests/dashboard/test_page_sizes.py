@@ -31,11 +31,11 @@ class Bound(msgspec.Struct, frozen=True):
 
 
 PAGES = {
-    "overview": ("/", Bound(17, 5, 350)),
-    "wall": ("/wall", Bound(10, 4, 200)),
+    "overview": ("/", Bound(20, 5, 370)),
+    "wall": ("/wall", Bound(11, 4, 215)),
     "users": ("/users", Bound(42, 6, 800)),
     "users, every column": (f"/users?{EVERY_COLUMN}", Bound(60, 6, 1_150)),
-    "200 ids": (f"/users?ids={IDS}", Bound(145, 10, 2_350)),
+    "200 ids": (f"/users?ids={IDS}", Bound(150, 10, 2_350)),
     "a user of many events": (f"/users/{APP}/heavy", Bound(150, 10, 2_000)),
     "a user of long texts": (f"/users/{APP}/mallory", Bound(1_000, 20, 2_000)),
     "a user of many devices": (f"/users/{APP}/many", Bound(250, 20, 5_000)),
