@@ -26,7 +26,21 @@ LIVE: Final = "/live"
 FIELDS: Final = frozenset(
     {
         *("app_id", "as_of", "at", "before", "begin", "col", "col_set", "cursor", "disagreement", "group", "hand_off"),
-        *("id", "ids", "kind", "match", "order", "platform", "q", "reason", "sdk", "since", "state", "status"),
+        *(
+            "id",
+            "ids",
+            "kind",
+            "match",
+            "moment",
+            "order",
+            "platform",
+            "q",
+            "reason",
+            "sdk",
+            "since",
+            "state",
+            "status",
+        ),
         *("first", "from", "happened", "token", "unconfirmed", "until", "version", "window", "within"),
     }
 )

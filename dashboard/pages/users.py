@@ -18,6 +18,7 @@ from dashboard.page_request import (
     View,
     past_moment,
 )
+from dashboard.parts import search
 from dashboard.parts.export_formats import FORMATS
 from dashboard.parts.user_columns import PAGE_COLUMNS, PageColumn
 from dashboard.site import Page, Site
@@ -35,7 +36,7 @@ from sidecar.store.users import as_of, per_minute, user_list
 from sidecar.store.users.happenings import Happened
 from sidecar.store.users.per_minute import Bucket
 from sidecar.store.users.user_query import IDS_MOST, MATCHES, ORDERS, Match, Order, UserQuery
-from sidecar.store.values import Total, UserRow
+from sidecar.store.values import Total
 from sidecar.web.happened import happened
 from sidecar.web.params import FLAGS, is_number
 from sidecar.web.problem import Problem
@@ -143,13 +144,11 @@ def _views(site: Site) -> dict[str, Loader]:
             "as_of_us": None,
             "then": None,
         }
-        elsewhere = None
         try:
             wanted, as_of_us = search_of(page_request, now_us), past_moment(page_request, "as_of", now_us)
         except (FilterError, MomentError) as error:
             return View(name="users.html", status=400, values=values | {"problem": str(error)}, is_live=False)
-        if (only := await _only_hit(page_request, wanted)) is not None:
-            elsewhere = user_path(only.app_id, only.user_id)
+        elsewhere = await search.page_of_only_hit(store, page_request, wanted, now_us)
         total = None
         if as_of_us is None:
             found = await store.read(user_list.list_users_with_clients, wanted, store.now())
@@ -177,15 +176,6 @@ def _views(site: Site) -> dict[str, Loader]:
             "missing": found.unknown_ids if wanted.ids else (),
         }
         return View(name="users.html", values=values, is_live=as_of_us is None, elsewhere=elsewhere)
-
-    async def _only_hit(page_request: PageRequest, wanted: UserQuery) -> UserRow | None:
-        """The only user with exactly the id that was searched for, where nothing else was asked for."""
-        asked = {name for name, value in page_request.query if value} - {"match", "order", "app_id"}
-        if asked != {"q"} or wanted.match == "prefix":
-            return None
-        exact = UserQuery(q=wanted.q, match="exact", app_id=wanted.app_id, limit=2)
-        hits = (await store.read(user_list.list_users, exact, store.now())).users
-        return hits[0] if len(hits) == 1 else None
 
     return {"/users": users}
 

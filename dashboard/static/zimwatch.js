@@ -53,11 +53,17 @@
     const moment = at(), fraction = rest.match(/\.\d+/)?.[0] ?? "";
     return isNaN(moment) ? text : local(moment).replace(/ (?=\S+$)/, `${fraction} `);
   };
-  document.addEventListener("formdata", ({ formData }) => {
+  document.addEventListener("formdata", ({ target, formData }) => {
     for (const name of ["as_of", "at", "from", "until"]) {
       const text = formData.get(name);
       if (text) formData.set(name, zoned(text));
       else if (name === "at") formData.delete(name);
+    }
+    // A search may end with a moment: alice yesterday 15:50.
+    const words = target.matches(".find") ? formData.get("q").trim().split(/\s+/) : [];
+    for (const count of [3, 2, 1].filter((count) => count < words.length)) {
+      const typed = words.slice(-count).join(" "), moment = zoned(typed);
+      if (moment !== typed) return formData.set("moment", moment);
     }
   });
   // The browser loads the words of a language for the first of these, which takes longer than all else here.
