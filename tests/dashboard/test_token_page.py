@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import uuid
 from collections.abc import Callable, Iterator
 from io import StringIO
 from pathlib import Path
@@ -19,6 +20,7 @@ from sidecar.settings import AppsSettings, LogSettings, ZegoSettings
 from tests.support.running import Zimwatch, zimwatch
 from tests.support.token04 import FLAWED, OTHER_SECRET, SECRET, content, made
 from tests.support.tokens import new_token
+from tests.support.wire import fresh_event
 
 APP, OTHER = 1234567890, 7
 HTML = {"Accept": "text/html"}
@@ -180,6 +182,19 @@ async def test_nothing_of_a_token_is_logged_or_stored(tmp_path: Path, logged: St
     for secret in ("payload-of-a-token", SECRET, *(one[at : at + 40] for one in given for at in (2, 20, 60))):
         assert secret not in logged.getvalue()
         assert not [raw for raw in kept if secret.encode() in raw]
+
+
+async def test_a_finding_that_a_token_causes_leads_to_the_check(running: Zimwatch) -> None:
+    refused = {"type": "login_result", "code": 6000103, "message": "Token is invalid."}
+    client = str(uuid.uuid4())
+    login = fresh_event(type="login", offline_login=False, client_id=client, seq=1)
+    await running.send([login, fresh_event(client_id=client, seq=2, **refused), fresh_event(user_id="bob")])
+    for user_id, count in (("alice", 2), ("bob", 1)):
+        async with running.http.get(f"/users/{APP}/{user_id}?hand_off=1h", headers=HTML) as response:
+            text = await response.text()
+        assert text.count('href="/token"') == count, user_id
+    async with running.http.get("/findings", headers=HTML) as response:
+        assert (await response.text()).count('href="/token"') == 4
 
 
 async def test_the_page_of_a_server_without_secrets_says_so(tmp_path: Path) -> None:
