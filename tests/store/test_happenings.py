@@ -262,6 +262,10 @@ async def test_a_total_reads_a_bounded_number_of_rows(store: Store, monkeypatch:
     await store.append([kicked(f"user-{number}", number) for number in range(5)])
     assert await total(store) == Total(3, 3, is_least=True)
     assert await total(store, begin_us=us(3)) == Total(2, 2)
+    monkeypatch.setattr(happenings, "LOOKED_AT_MOST", 4)
+    await store.append([kicked("alice", -1, sdk_version="2.28.0")])
+    assert await total(store, sdk_version="2.28.0") == Total(1, 1, is_least=True)
+    assert await total(store, sdk_version="2.28.0", end_us=us(0)) == Total(1, 1)
 
 
 async def test_a_page_reads_as_much_however_many_users_and_events_there_are(store: Store) -> None:

@@ -23,8 +23,9 @@ from sidecar.store.users.user_walk import EVERY, Condition, rows_of
 from sidecar.store.users.users_by_id import APPS
 from sidecar.store.values import Occurrence, Total, UserId
 
-# How many rows a total reads.
+# How many rows a total reads, and how many to find those of one platform or version.
 COUNTED_MOST: Final = 10_000
+LOOKED_AT_MOST: Final = 50_000
 
 _KEY: Final = tuple(column.name for column in schema.happenings.primary_key)
 _ADD: Final = (
@@ -34,6 +35,7 @@ _ADD: Final = (
     " first_us = CASE WHEN excluded.first_us < happenings.first_us THEN excluded.first_us ELSE happenings.first_us END,"
     " last_us = CASE WHEN excluded.last_us > happenings.last_us THEN excluded.last_us ELSE happenings.last_us END"
 )
+_DEVICE: Final = ("platform", "sdk_version", "app_version")
 _SAME: Final = "n.user_key = h.user_key AND n.kind = h.kind AND n.minute >= h.minute"
 _PLACE: Final = "{0}.last_us, {0}.platform, {0}.sdk_version, {0}.app_version"
 _LATER: Final = f"({_PLACE.format('n')}) > ({_PLACE.format('h')})"
@@ -163,17 +165,23 @@ def most_often(
 
 
 def total(connection: sa.Connection, happened: Happened, app_id: int | None) -> Total:
-    """How many users and events there are, of one app or of all; at least, once :data:`COUNTED_MOST` rows are read."""
+    """How many users and events there are, of one app or of all.
+
+    At least, where more than :data:`COUNTED_MOST` rows had to be read; for one device :data:`LOOKED_AT_MOST`.
+    """
     matching = _matching(happened, "h")
+    is_of_any_device = all(getattr(happened, name) is None for name in _DEVICE)
+    most = COUNTED_MOST if is_of_any_device else LOOKED_AT_MOST
     sql = (
-        f"SELECT COUNT(*), COUNT(DISTINCT user_key), COALESCE(SUM(times), 0) FROM (SELECT h.user_key, h.times"
+        "SELECT COUNT(*), COUNT(DISTINCT CASE WHEN matches THEN user_key END),"
+        " COALESCE(SUM(CASE WHEN matches THEN times END), 0)"
+        f" FROM (SELECT h.user_key, h.times, {matching.sql} AS matches"
         f" FROM ({APPS} AND app_id = COALESCE(?, app_id)) AS apps CROSS JOIN happenings h"
-        " WHERE h.app_id = apps.app_id AND h.kind = ? AND h.last_us >= ? AND h.last_us < ?"
-        f" AND {matching.sql} LIMIT ?) AS counted"
+        " WHERE h.app_id = apps.app_id AND h.kind = ? AND h.last_us >= ? AND h.last_us < ? LIMIT ?) AS counted"
     )
-    values = (app_id, happened.kind, happened.begin_us, _end_us(happened), *matching.values, COUNTED_MOST)
+    values = (*matching.values, app_id, happened.kind, happened.begin_us, _end_us(happened), most)
     rows, users, events = connection.exec_driver_sql(sql, values).one()
-    return Total(users, int(events), is_least=rows == COUNTED_MOST)
+    return Total(users, int(events), is_least=rows == most)
 
 
 def _end_us(happened: Happened) -> int:
@@ -186,7 +194,7 @@ def _matching(happened: Happened, row: str) -> Condition:
     condition = EVERY
     if happened.end_us % MINUTE_US and happened.end_us < schema.LARGEST:
         condition &= Condition(f"{row}.first_us < ?", (happened.end_us,))
-    for name in ("platform", "sdk_version", "app_version"):
+    for name in _DEVICE:
         if (value := getattr(happened, name)) is not None:
             condition &= Condition(f"{row}.{name} = ?", (value,))
     return condition
