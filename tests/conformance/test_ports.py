@@ -251,6 +251,31 @@ async def test_heartbeats_last_from_the_first_callback_to_the_end_of_the_login(a
         assert (connection_state(beat["state"]), beat["user_id"]) == ("CONNECTED", "carol")
 
 
+async def test_a_withdrawn_consent_discards_the_queue_and_a_given_one_begins_again(app: App, queue: Path) -> None:
+    await app("bounded", NOWHERE)
+    earlier = {event["client_id"] for event in waiting(queue)}
+    looks: list[int] = []
+
+    def refuses_earlier(_number: int, batch: list[Any]) -> web.Response | None:
+        return web.Response(status=503) if any(event["client_id"] in earlier for event in batch) else None
+
+    async with event_server(refuses_earlier) as server:
+
+        async def looked() -> bool:
+            looks.append(1)
+            return len(looks) > LOOKS  # a look takes longer than a heartbeat
+
+        report = await app("consent", server.url, looked)
+    assert (report["empty"], report["dropped"]) == (True, 0)
+    told = [event for event in server.accepted if event["type"] != "heartbeat"]
+    assert [event["type"] for event in told][-3:] == ["connection_state_changed", "logout", "connection_state_changed"]
+    states = [connection_state(one["state"]) for one in told if one["type"] == "connection_state_changed"]
+    assert "RECONNECTING" not in states
+    assert "api_error" not in {event["type"] for event in told}
+    assert states[-2:] == ["CONNECTED", "DISCONNECTED"]
+    assert waiting(queue) == []
+
+
 async def test_a_logout_without_a_callback_stops_heartbeats(app: App) -> None:
     looks: list[int] = []
     async with event_server() as server:

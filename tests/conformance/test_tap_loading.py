@@ -211,6 +211,56 @@ async def test_a_withdrawn_consent_empties_the_queue_of_all_tabs() -> None:
     assert [event["seq"] for event in server.accepted] == [1, 2, 3]
 
 
+async def test_after_a_withdrawn_consent_nothing_is_sent_and_a_later_one_begins_a_new_client() -> None:
+    script = """async ([endpoint, queue]) => {
+        const begin = (heartbeatSeconds) => {
+            const tap = ZimTap.install(ZIM, { endpoint, queue, heartbeatSeconds });
+            ZIM.create(1).on("connectionStateChanged", () => {});
+            ZIM.shared.login("alice", "");
+            return tap;
+        };
+        const tap = begin(0.05);
+        const sent = tap.flush(); // it reads the queue meanwhile
+        await Promise.all([tap.stop(), sent]);
+        await new Promise((resolve) => setTimeout(resolve, 200)); // heartbeats would have come
+        const left = [await tap.flush(), tap.status().queued];
+        ZIM.shared = null; // destroy() in the SDK
+        const later = begin(15);
+        await later.flush();
+        later.uninstall();
+        return left;
+    }"""
+    for queue in (True, False):
+        async with event_server() as server, app(OWN_COPY) as address, chromium() as browser:
+            page = await opened(browser, address, [])
+            options = [server.url, "zimwatch-tap" if queue else False]
+            assert await page.evaluate(script, options) == [0, 0]
+        told = [event for event in server.accepted if event["type"] != "heartbeat"]
+        assert [event["seq"] for event in told] == [1, 2, 3], queue
+        assert len({event["client_id"] for event in server.accepted}) == 1
+
+
+async def test_a_batch_that_is_being_packed_when_consent_is_withdrawn_is_not_sent() -> None:
+    script = """async (endpoint) => {
+        const Packing = CompressionStream;
+        window.CompressionStream = class extends Packing {
+            constructor(format) {
+                super(format);
+                window.stopped = tap.stop();
+            }
+        };
+        const tap = ZimTap.install(ZIM, { endpoint, queue: false, appVersion: "4".repeat(256) });
+        ZIM.create(1).on("connectionStateChanged", () => {});
+        for (let call = 0; call < 9; call += 1) ZIM.shared.login("alice", "");
+        const left = await tap.flush();
+        return [left, await window.stopped];
+    }"""
+    async with event_server() as server, app(OWN_COPY) as address, chromium() as browser:
+        page = await opened(browser, address, [])
+        assert await page.evaluate(script, server.url) == [0, None]
+    assert server.requests == []
+
+
 async def test_pages_that_share_a_queue_share_the_interval_between_heartbeats() -> None:
     """One of them sends for all, and gets the answers."""
     named: list[int | None] = [None]

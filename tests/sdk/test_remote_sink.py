@@ -7,7 +7,7 @@ import contextlib
 import json
 import sqlite3
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -40,6 +40,7 @@ class Server:
     def __init__(self) -> None:
         self.url = ""
         self.answer: Callable[[list[WireEvent]], web.Response | None] = lambda _batch: None
+        self.slowly: Callable[[list[WireEvent]], Awaitable[web.Response]] | None = None
         self.batches: list[int] = []
         self.taken: list[WireEvent] = []
         self.tokens: set[str] = set()
@@ -51,7 +52,7 @@ class Server:
         self.batches.append(len(batch))
         self.queries.append(dict(request.query))
         self.tokens.add(request.headers.get("Authorization", ""))
-        answer = self.answer(batch)
+        answer = await self.slowly(batch) if self.slowly is not None else self.answer(batch)
         self.requested.set()
         if answer is not None:
             return answer
@@ -103,6 +104,31 @@ async def test_events_that_were_not_accepted_are_sent_again_unchanged(server: Se
                 pass
     assert server.batches == [3, 3, 3]
     assert server.taken == events
+
+
+async def test_what_waits_is_discarded_and_later_events_are_sent(server: Server, tmp_path: Path) -> None:
+    held, begun = asyncio.Event(), asyncio.Event()
+
+    async def late(_batch: list[WireEvent]) -> web.Response:
+        begun.set()
+        await held.wait()
+        return web.json_response({"accepted": 2, "duplicates": 0, "rejected": []})
+
+    first, second, third = _events(3)
+    server.slowly = late
+    async with _hasty(server.url, tmp_path) as sink:
+        sink.put(first)
+        sink.put(second)
+        await begun.wait()
+        sink.discard()
+        assert (sink.status.queued, sink.status.dropped) == (0, 0)
+        server.slowly = None
+        sink.put(third)
+        held.set()  # the answer to what was discarded removes no later event
+        assert await sink.flush(WITHIN_S) == 0
+    assert server.taken == [third]
+    async with _hasty(server.url, tmp_path) as sink:
+        assert sink.status.queued == 0
 
 
 async def test_each_attempt_sends_the_time_of_its_clock(server: Server, tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ public final class ZimwatchReporter {
     private Session session; // of the latest login; stays set after its end
     private String state, event, extendedData; // of the last callback
     private volatile long heartbeatMs;
-    private boolean refusalLogged;
+    private boolean refusalLogged, stopped;
     private long seq;
     private int inFlight, failures, dropped, batch = BATCH_EVENTS;
 
@@ -159,6 +159,20 @@ public final class ZimwatchReporter {
         });
     }
 
+    /** Records and sends nothing more, and discards the queue: for users who withdraw their consent. */
+    public synchronized void stop() {
+        stopped = true;
+        queue.clear();
+        inFlight = 0;
+        save();
+    }
+
+    /** Records again, beginning with the SDK's present state. */
+    public synchronized void start() {
+        stopped = false;
+        if (session != null && session.live() && state != null) recordConnection(session);
+    }
+
     /** The number of queued events. */
     public synchronized int waiting() {
         return queue.size();
@@ -202,7 +216,7 @@ public final class ZimwatchReporter {
         String heartbeat;
         synchronized (this) {
             // A queued event serves as a sign of life.
-            if (session == null || !session.live() || state == null || !queue.isEmpty()) return;
+            if (stopped || session == null || !session.live() || state == null || !queue.isEmpty()) return;
             heartbeat = json(session, "heartbeat", "state", state);
         }
         handleAnswer(post("[" + heartbeat + "]")); // not retried: another follows
@@ -254,6 +268,7 @@ public final class ZimwatchReporter {
     }
 
     private void record(Session of, String type, Object... fields) {
+        if (stopped) return;
         queue.add(json(of, type, fields));
         if (queue.size() > options.mostEvents) {
             queue.remove();
@@ -274,6 +289,10 @@ public final class ZimwatchReporter {
         StringBuilder body = new StringBuilder();
         int sent = 0;
         synchronized (this) {
+            if (queue.isEmpty()) { // discarded meanwhile
+                next = null;
+                return;
+            }
             for (Iterator<String> each = queue.iterator(); each.hasNext() && sent < batch; sent++) {
                 body.append(sent == 0 ? "[" : ",").append(each.next());
             }

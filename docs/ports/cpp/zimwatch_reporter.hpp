@@ -140,6 +140,22 @@ class Reporter {
                                 ",\"message\":" + quoted(message), session_);
     }
 
+    // Records and sends nothing more, and discards the queue: for users who withdraw their consent.
+    void stop() {
+        std::lock_guard<std::mutex> lock(mutex_);
+        stopped_ = true;
+        queue_.clear();
+        save();
+        idle_.notify_all();
+    }
+
+    // Records again, beginning with the SDK's present state.
+    void start() {
+        std::lock_guard<std::mutex> lock(mutex_);
+        stopped_ = false;
+        if (is_live() && state_ >= 0) record("connection_state_changed", last_, session_);
+    }
+
     // Waits until all is delivered; false if that takes longer.
     bool flush(std::chrono::milliseconds within) {
         std::unique_lock<std::mutex> lock(mutex_);
@@ -213,6 +229,7 @@ class Reporter {
     }
 
     void record(const std::string &type, const std::string &fields, const Login &of) {
+        if (stopped_) return;
         queue_.emplace_back(++pushed_, event_json(type, fields, of));
         if (queue_.size() > options_.most_events) {
             queue_.pop_front(), ++dropped_;
@@ -245,7 +262,7 @@ class Reporter {
         auto heartbeat_at = next_heartbeat();
         auto send_at = Clock::now();
         while (!stopping_) {
-            const bool sends_heartbeats = options_.heartbeat.count() > 0 && is_live() && state_ >= 0;
+            const bool sends_heartbeats = options_.heartbeat.count() > 0 && !stopped_ && is_live() && state_ >= 0;
             if (queue_.empty() && sends_heartbeats && Clock::now() >= heartbeat_at) {
                 const std::string heartbeat = event_json("heartbeat", ",\"state\":" + std::to_string(state_), session_);
                 lock.unlock();
@@ -307,7 +324,7 @@ class Reporter {
     std::string last_; // of the last callback
     bool refusal_logged_ = false;
     Login session_; // of the latest login; stays set after its end
-    bool stopping_ = false;
+    bool stopping_ = false, stopped_ = false;
     std::thread sender_;
 };
 

@@ -90,12 +90,26 @@ class ZimwatchReporter {
   String? _state;
   Map<String, Object?> _last = {}; // of the last callback
   late Duration _heartbeat;
-  bool _refusalLogged = false, _disposed = false;
+  bool _refusalLogged = false, _disposed = false, _stopped = false;
   int _seq = 0, _inFlight = 0, _batch = _batchEvents, _failures = 0, _dropped = 0;
 
   /// What the disk holds from before counts once it is read.
   int get waiting => _queue.length;
   int get dropped => _dropped;
+
+  /// Records and sends nothing more, and discards the queue: for users who withdraw their consent.
+  void stop() {
+    _stopped = true;
+    _queue.clear();
+    _inFlight = 0;
+    _save();
+  }
+
+  /// Records again, beginning with the SDK's present state.
+  void start() {
+    _stopped = false;
+    if (_session != null && _session!._live && _state != null) _record(_session, 'connection_state_changed', _last);
+  }
 
   void dispose() {
     _disposed = true;
@@ -207,7 +221,7 @@ class ZimwatchReporter {
   void _sendHeartbeat() {
     final session = _session;
     // A queued event serves as a sign of life.
-    if (session == null || !session._live || _state == null || _queue.isNotEmpty) return;
+    if (_stopped || session == null || !session._live || _state == null || _queue.isNotEmpty) return;
     _post('[${_json(session, 'heartbeat', {'state': _state})}]').then(_handleAnswer); // not retried: another follows
   }
 
@@ -260,6 +274,7 @@ class ZimwatchReporter {
       });
 
   void _record(ZimwatchSession? of, String type, Map<String, Object?> fields) {
+    if (_stopped) return;
     _queue.add(_json(of, type, fields));
     if (_queue.length > _options.mostEvents) {
       _queue.removeFirst();
@@ -278,7 +293,7 @@ class ZimwatchReporter {
     _next = Timer(after, () async {
       _next = null;
       _sending = true;
-      final pause = await _send();
+      final pause = _queue.isEmpty ? Duration.zero : await _send();
       _sending = false;
       _schedule(pause);
     });
@@ -335,6 +350,7 @@ class ZimwatchReporter {
   Future<void> _load() async {
     try {
       final lines = await _options.queueFile.readAsLines();
+      if (_stopped) return;
       // Before events recorded meanwhile; complete lines only.
       lines.where((line) => line.startsWith('{') && line.endsWith('}')).toList().reversed.forEach(_queue.addFirst);
     } on FileSystemException {

@@ -65,7 +65,7 @@ public final class ZimwatchReporter {
     private var refusalLogged = false
     private var heartbeat: TimeInterval
     private var seq = 0, inFlight = 0, batch = Limits.batch, failures = 0, droppedEvents = 0
-    private var scheduled = false
+    private var scheduled = false, stopped = false
     private var heart: DispatchSourceTimer?
 
     public init(_ options: Options) {
@@ -89,6 +89,26 @@ public final class ZimwatchReporter {
     private func scheduleHeartbeat() {
         // By chance, so that many clients do not send together, and never later than requested.
         heart?.schedule(deadline: .now() + heartbeat * Double.random(in: 0.8...1))
+    }
+
+    /// Records and sends nothing more, and discards the queue: for users who withdraw their consent.
+    public func stop() {
+        work.sync {
+            self.stopped = true
+            self.queue.removeAll()
+            self.inFlight = 0
+            self.save()
+        }
+    }
+
+    /// Records again, beginning with the SDK's present state.
+    public func start() {
+        let at = Date()
+        work.async {
+            self.stopped = false
+            guard let of = self.session, of.live, self.state != nil else { return }
+            self.record(of, "connection_state_changed", at, self.last)
+        }
     }
 
     public var waiting: Int { work.sync { queue.count } }
@@ -203,7 +223,7 @@ public final class ZimwatchReporter {
 
     private func sendHeartbeat() {
         // A queued event serves as a sign of life.
-        guard let of = session, of.live, let state = state, queue.isEmpty,
+        guard !stopped, let of = session, of.live, let state = state, queue.isEmpty,
               let event = json(of, "heartbeat", Date(), ["state": state]) else { return }
         post([event]) { status, body, _ in _ = self.handleAnswer(status, body) } // not retried: another follows
     }
@@ -245,7 +265,7 @@ public final class ZimwatchReporter {
     }
 
     private func record(_ of: Session?, _ type: String, _ at: Date, _ fields: [String: Any]) {
-        guard let event = json(of, type, at, fields) else { return }
+        guard !stopped, let event = json(of, type, at, fields) else { return }
         queue.append(event)
         if queue.count > options.mostEvents {
             queue.removeFirst()
@@ -265,6 +285,10 @@ public final class ZimwatchReporter {
     }
 
     private func send() {
+        guard !queue.isEmpty else { // discarded meanwhile
+            scheduled = false
+            return
+        }
         let some = Array(queue.prefix(batch))
         inFlight = some.count // minus what overflow drops meanwhile
         post(some) { status, body, retryAfter in

@@ -74,16 +74,17 @@ function createSender({ endpoint, ingestToken, storage, mostEvents, firstRetryMs
   let saving = false;
   let unsaved = false;
   let refusalLogged = false;
+  let stopped = false;
 
   async function load() {
     try {
       const lines = ((await storage?.getItem(KEY)) ?? "").split("\n");
-      queue.unshift(...lines.filter((line) => line.startsWith("{") && line.endsWith("}")));
+      if (!stopped) queue.unshift(...lines.filter((line) => line.startsWith("{") && line.endsWith("}")));
     } catch {
       // An unreadable storage counts as empty.
     }
     loaded = true;
-    if (queue.length > 0) save();
+    if (queue.length > 0 || stopped) save();
     schedule(0);
   }
 
@@ -102,6 +103,12 @@ function createSender({ endpoint, ingestToken, storage, mostEvents, firstRetryMs
     saving = false;
   }
 
+  function stop() {
+    stopped = true;
+    queue.length = inFlight = 0;
+    save();
+  }
+
   function push(event) {
     queue.push(JSON.stringify(event));
     if (queue.length > mostEvents) {
@@ -116,7 +123,7 @@ function createSender({ endpoint, ingestToken, storage, mostEvents, firstRetryMs
   function schedule(afterMs) {
     if (timer !== null || !loaded || queue.length === 0) return;
     timer = setTimeout(async () => {
-      const pauseMs = await send();
+      const pauseMs = queue.length > 0 ? await send() : 0;
       timer = null;
       schedule(pauseMs);
     }, afterMs);
@@ -184,7 +191,8 @@ function createSender({ endpoint, ingestToken, storage, mostEvents, firstRetryMs
   }
 
   load();
-  return { push, post: async (body) => handleAnswer(await post(body)), waiting: () => queue.length, dropped: () => dropped };
+  const start = () => (stopped = false);
+  return { push, stop, start, isStopped: () => stopped, post: async (body) => handleAnswer(await post(body)), waiting: () => queue.length, dropped: () => dropped };
 }
 
 /**
@@ -193,7 +201,8 @@ function createSender({ endpoint, ingestToken, storage, mostEvents, firstRetryMs
  * (until the server requests another interval; 0: none), firstRetryMs.
  * Gives waiting() (what the storage holds from before counts once it is read), dropped(),
  * apiError(method, code, message), loggedIn(userID) and logoutCalled() for what was not called on this instance, as by a
- * UI kit, and stop(), which ends the heartbeats.
+ * UI kit; stop(), which records and sends nothing more and discards the queue, as where consent is withdrawn, and start(),
+ * which begins again with the SDK's present state.
  */
 export function watch(zim, options) {
   const { appID, platform, sdkVersion, appVersion, deviceId } = options;
@@ -231,7 +240,7 @@ export function watch(zim, options) {
     return { id: uuid(), type, ...when, ...who, ...common, ...fields };
   }
 
-  const record = (type, fields, of) => quietly(() => sender.push(createEvent(type, fields, of)));
+  const record = (type, fields, of) => sender.isStopped() || quietly(() => sender.push(createEvent(type, fields, of)));
 
   /** A second login of the same user joins the first; the SDK rejects one for another user. */
   function loginCalled(userID, config) {
@@ -335,7 +344,7 @@ export function watch(zim, options) {
 
   function sendHeartbeat() {
     // A queued event serves as a sign of life.
-    if (!isLive() || state === null || sender.waiting() > 0) return;
+    if (!isLive() || state === null || sender.waiting() > 0 || sender.isStopped()) return;
     sender.post(JSON.stringify([createEvent("heartbeat", { state })])); // not retried: another follows
   }
 
@@ -350,6 +359,12 @@ export function watch(zim, options) {
     stop: () => {
       clearTimeout(heart);
       heart = null;
+      sender.stop();
+    },
+    start: () => {
+      sender.start();
+      if (heartbeatMs > 0) scheduleHeartbeat();
+      if (isLive() && last !== null && state !== null) record("connection_state_changed", last);
     },
   };
 }

@@ -73,6 +73,7 @@ public sealed class ZimwatchReporter : IDisposable
     int inFlight, batch = BatchEvents, failures, dropped;
     bool refusalLogged;
     volatile bool stopping;
+    bool stopped;
 
     public ZimwatchReporter(Options options)
     {
@@ -181,6 +182,28 @@ public sealed class ZimwatchReporter : IDisposable
         lock (mutex) Record(session, "api_error", "method", method, "code", code, "message", message ?? "");
     }
 
+    // Records and sends nothing more, and discards the queue: for users who withdraw their consent.
+    public void Stop()
+    {
+        lock (mutex)
+        {
+            stopped = true;
+            queue.Clear();
+            inFlight = 0;
+            Save();
+        }
+    }
+
+    // Records again, beginning with the SDK's present state.
+    public void Start()
+    {
+        lock (mutex)
+        {
+            stopped = false;
+            if (session != null && session.Live && state != null) Record(session, "connection_state_changed", last);
+        }
+    }
+
     public int Waiting { get { lock (mutex) return queue.Count; } }
     public int Dropped { get { lock (mutex) return dropped; } }
 
@@ -202,6 +225,7 @@ public sealed class ZimwatchReporter : IDisposable
 
     void Record(Session of, string type, params object[] fields)
     {
+        if (stopped) return;
         queue.AddLast(EventJson(of, type, fields));
         if (queue.Count > options.MostEvents)
         {
@@ -224,7 +248,7 @@ public sealed class ZimwatchReporter : IDisposable
             lock (mutex)
             {
                 var quiet = queue.Count == 0 && !Monitor.Wait(mutex, idleMs) && queue.Count == 0;
-                if (quiet && session != null && session.Live && state != null) heartbeat = EventJson(session, "heartbeat", "state", state);
+                if (quiet && !stopped && session != null && session.Live && state != null) heartbeat = EventJson(session, "heartbeat", "state", state);
                 if (queue.Count == 0 && heartbeat == null) continue;
             }
             if (heartbeat == null) Thread.Sleep(GatherMs); // batches a call with the callbacks inside it
@@ -278,6 +302,7 @@ public sealed class ZimwatchReporter : IDisposable
         {
             some = queue.Take(batch).ToArray();
             inFlight = some.Length; // minus what overflow drops meanwhile
+            if (some.Length == 0) return 0; // discarded meanwhile
         }
         var answer = Post("[" + string.Join(",", some) + "]");
         lock (mutex)

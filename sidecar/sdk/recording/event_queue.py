@@ -100,6 +100,11 @@ class EventQueue:
         finally:
             self._file.execute("COMMIT")
 
+    def clear(self) -> None:
+        """Removes all events; they do not count as dropped. Raises sqlite3.Error."""
+        self._file.execute("DELETE FROM waiting")
+        self.count = self.bytes = 0
+
     def close(self) -> None:
         """Closes the file, which keeps the queued events."""
         self._file.close()

@@ -110,6 +110,10 @@ class RemoteSink:
             self._problem = f"an event could not be stored ({error})"
         self._pushed.set()
 
+    def discard(self) -> None:
+        """Discards all events that wait, as where consent is withdrawn: end what :func:`observe` gave before it."""
+        self._queue.clear()
+
     async def flush(self, within_s: float) -> int:
         """Sends at once, unless within a Retry-After, and waits until all is delivered; returns how many still wait."""
         self._flushing.set()

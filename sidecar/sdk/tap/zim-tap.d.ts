@@ -51,7 +51,7 @@ export interface Tap {
   status(): TapStatus;
   /** Restores the SDK. Queued events are still sent. */
   uninstall(): void;
-  /** Restores the SDK, and discards queued events, for example when consent is withdrawn. Never rejects. */
+  /** Restores the SDK, ends heartbeats, and discards queued events, for example when consent is withdrawn. Never rejects. */
   stop(): Promise<void>;
 }
 

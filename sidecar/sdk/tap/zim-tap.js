@@ -382,6 +382,7 @@
     async function post(queue, rows, own) {
       const body = bodyOf(rows);
       const zipped = compresses && body.length > GZIP_BYTES ? await zip(body).catch(() => (compresses = null)) : null;
+      if (stopped) return null;
       const abort = new AbortController();
       const began = Date.now();
       const requested = fetch.call(root, address(), { ...request(zipped ?? body, zipped), signal: abort.signal });

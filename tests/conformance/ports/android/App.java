@@ -39,7 +39,7 @@ public class App {
         options.queueFile = new File(given[2]);
         options.mostEvents = scenario.equals("bounded") ? 10 : 2000;
         options.firstRetryMs = 20;
-        options.heartbeatMs = scenario.matches("heart|silent|kit") ? 30 : 15_000;
+        options.heartbeatMs = scenario.matches("heart|silent|kit|consent") ? 30 : 15_000;
         ZimwatchReporter reporter = new ZimwatchReporter(options);
         ZIM zim = new ZIM();
         zim.setEventHandler(new Handler(reporter));
@@ -71,6 +71,15 @@ public class App {
             reporter.loggedIn("carol");
             System.in.read(); // until the test has received enough
             reporter.logoutCalled();
+        } else if (scenario.equals("consent")) {
+            login(reporter, zim, given[3]);
+            reporter.stop();
+            zim.says(3, 3, new JSONObject());
+            reporter.apiError("queryUsersInfo", 6000121, "not logged in");
+            System.in.read(); // longer than the interval of heartbeats
+            zim.says(2, 0, new JSONObject());
+            reporter.start();
+            reporter.logout(zim);
         } else if (scenario.equals("bounded")) {
             for (int count = 0; count < 50; count++) zim.says(3, 3, new JSONObject());
         }

@@ -62,7 +62,7 @@ int main(int, char **arguments) {
     options.queue_file = file;
     options.most_events = scenario == "bounded" ? 10 : 2000;
     options.first_retry = std::chrono::milliseconds(20);
-    if (scenario == "heart" || scenario == "silent" || scenario == "kit") options.heartbeat = std::chrono::milliseconds(30);
+    if (scenario == "heart" || scenario == "silent" || scenario == "kit" || scenario == "consent") options.heartbeat = std::chrono::milliseconds(30);
     options.post = [port](const std::string &path, const std::string &body) { return post(port, path, body); };
     auto reporter = std::make_shared<zimwatch::Reporter>(options);
     zim::ZIM sdk;
@@ -102,6 +102,15 @@ int main(int, char **arguments) {
         reporter->logged_in("carol");
         std::cin.get(); // until the test has heard enough
         reporter->logout_called();
+    } else if (scenario == "consent") {
+        log_in(token);
+        reporter->stop();
+        sdk.says(3, 3, "");
+        reporter->api_error("queryUsersInfo", 6000121, "not logged in");
+        std::cin.get(); // a heartbeat would have come long before
+        sdk.says(2, 0, "");
+        reporter->start();
+        zimwatch::logout(reporter, &sdk);
     } else if (scenario == "bounded") {
         for (int count = 0; count < 50; ++count) sdk.says(3, 3, "");
     }

@@ -62,7 +62,7 @@ const reporter = watch(zim, {
   appVersion: "4.2",
   deviceId: "port",
   mostEvents: scenario === "bounded" ? 10 : 2000,
-  heartbeatMs: ["heart", "silent", "kit"].includes(scenario) ? 30 : 15000,
+  heartbeatMs: ["heart", "silent", "kit", "consent"].includes(scenario) ? 30 : 15000,
   firstRetryMs: 20,
   ...(scenario === "typo" ? { deviceID: "desk", token: "x" } : {}),
 });
@@ -105,6 +105,15 @@ if (scenario === "life") {
   reporter.loggedIn("carol");
   await once(process.stdin, "data"); // until the test has heard enough
   reporter.logoutCalled();
+} else if (scenario === "consent") {
+  await zim.login("carol", config(token));
+  reporter.stop();
+  zim.says(3, 3);
+  reporter.apiError("queryUsersInfo", 6000121, "not logged in");
+  await once(process.stdin, "data"); // a heartbeat would have come long before
+  zim.says(2, 0);
+  reporter.start();
+  zim.logout();
 } else if (scenario === "bounded") {
   for (let count = 0; count < 50; count += 1) zim.says(3, 3);
 } else if (scenario === "real") {

@@ -44,7 +44,7 @@ static class App
         {
             Endpoint = given[1], AppId = 1234567890, Platform = "Win", SdkVersion = "2.18.0", AppVersion = "4.2", DeviceId = "port",
             QueueFile = given[2], FirstRetryMs = 20,
-            MostEvents = scenario == "bounded" ? 10 : 2000, HeartbeatMs = scenario == "heart" || scenario == "silent" || scenario == "kit" ? 30 : 15000,
+            MostEvents = scenario == "bounded" ? 10 : 2000, HeartbeatMs = scenario == "heart" || scenario == "silent" || scenario == "kit" || scenario == "consent" ? 30 : 15000,
         };
         var handled = 0;
         var reporter = new ZimwatchReporter(options);
@@ -105,6 +105,17 @@ static class App
             reporter.LoggedIn("carol");
             Console.In.Read(); // until the test has heard enough
             reporter.LogoutCalled();
+        }
+        else if (scenario == "consent")
+        {
+            logIn(given[3]);
+            reporter.Stop();
+            zim.Says(3, 3);
+            reporter.ApiError("queryUsersInfo", 6000121, "not logged in");
+            Console.In.Read(); // a heartbeat would have come long before
+            zim.Says(2, 0);
+            reporter.Start();
+            logOut();
         }
         else if (scenario == "bounded") for (var count = 0; count < 50; count++) zim.Says(3, 3);
         for (var left = options.Endpoint.EndsWith(":9") ? 20 : 3000; left > 0 && reporter.Waiting > 0; left--) Thread.Sleep(10);
