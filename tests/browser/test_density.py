@@ -93,7 +93,7 @@ async def test_a_list_begins_in_the_first_third_of_a_phone(running: Zimwatch, br
     await page.get_by_label("User id, * for any text").fill("alice")
     await page.get_by_role("button", name="Silence", exact=True).click()
     await expect(page.locator("tbody tr")).to_have_count(1)
-    for path in ("/users", "/users?status=not_logged_in", "/alerts", "/alerts?state=firing", "/silences"):
+    for path in ("/users", "/users?happened=kicked_out&within=24h", "/alerts", "/alerts?state=firing", "/silences"):
         await page.goto(running.url + path)
         top = await page.locator("tbody tr").first.evaluate("(row) => row.getBoundingClientRect().top")
         assert top < PHONE["height"] / 3, path
