@@ -11,6 +11,7 @@ from dashboard.text import language
 from sidecar.domain.findings import CHECKS, KINDS
 from tests.support.running import Zimwatch
 from tests.support.vectors import schema
+from tests.support.wire import fresh_event
 
 
 async def catalogue(running: Zimwatch, accepted: str) -> str:
@@ -42,3 +43,18 @@ async def test_the_settings_lead_to_it(running: Zimwatch) -> None:
 def test_the_kinds_are_those_of_the_api() -> None:
     kind = schema("openapi.json")["components"]["schemas"]["Finding"]["properties"]["kind"]
     assert set(kind["enum"]) == set(KINDS)
+
+
+async def test_the_page_of_a_user_leads_to_what_its_findings_mean(running: Zimwatch) -> None:
+    refused = {"type": "login_result", "code": 6_000_103, "message": ""}
+    login = fresh_event(type="login", offline_login=False, token_expires_at=None, user_id="dave")
+    old = {"sdk": {"name": "zego-zim-web", "version": "2.8.0"}}
+    await running.send([login | old, fresh_event(**refused, user_id="dave", client_id=login["client_id"], seq=2) | old])
+    async with running.http.get(f"/users/{login['app_id']}/dave?hand_off=1h") as answer:
+        text = html.unescape(await answer.text())
+    assert re.findall(r'href="/findings#(\w+)"', text) == ["login_refused", "old_sdk"]
+    (shared,) = re.findall(r'value="[^"]*(/hand-off/[^"]+)"', text)
+    async with running.http.get(shared) as answer:
+        text = await answer.text()
+    # Who reads a shared page may open no other.
+    assert ("6000103" in text, "/findings" in text) == (True, False)
