@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
 
 from dashboard import navigation, static_files
 from dashboard.parts import user_links
@@ -53,6 +54,11 @@ _STOPS: Final = (".", "!", "?", "。", "！", "？", "…")
 def shown(text: str) -> str:
     """Untrusted text as shown: control characters, which HTML cannot carry, are replaced."""
     return one_line(text)
+
+
+def in_element(text: str) -> Markup:
+    """Text as the content of an element, where quotes need no escape: JSON is a third shorter."""
+    return Markup(text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))  # noqa: S704 - escaped here
 
 
 def short(text: str) -> str:
@@ -132,6 +138,7 @@ def _environment() -> Environment:
         lasted=times.lasted,
         at_most=times.at_most,
         shown=shown,
+        in_element=in_element,
         translate=translate,
         person=person,
         sentence=sentence,

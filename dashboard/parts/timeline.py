@@ -31,6 +31,8 @@ LEFT: Final = 168
 RIGHT: Final = 984
 LANE: Final = 46
 TOP: Final = 26
+# More are not drawn: the live devices come first, and a drawing of forty is no overview.
+MOST_LANES: Final = 12
 WINDOWS: Final = {
     "5m": 5 * MINUTE_US,
     "15m": 15 * MINUTE_US,
@@ -128,6 +130,7 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
     end_us: int
     window: str
     quiet_lanes: int
+    more_lanes: int = 0
 
 
 def letters(sessions: Sequence[Session], stored: Sequence[StoredEvent]) -> dict[bytes, str]:
@@ -180,12 +183,15 @@ def picture(
         by_client[one.event.client_id].append(one)
     rows = {row.client_id: row for row in sessions}
     lanes: list[Lane] = []
-    quiet = 0
+    quiet = more = 0
     for client_id, letter in letters(sessions, stored).items():
         own, row = by_client[client_id], rows.get(client_id)
         seen = [one for one in own if begin_us <= one.event.moment_us <= edge_us]
         if not seen and (row is None or row.status == NOT_LOGGED_IN):
             quiet += 1
+            continue
+        if len(lanes) == MOST_LANES:
+            more += 1
             continue
         y = float(TOP + LANE * len(lanes))
         bars = [
@@ -214,6 +220,7 @@ def picture(
         end_us=end_us,
         window=window,
         quiet_lanes=quiet,
+        more_lanes=more,
     )
 
 

@@ -158,12 +158,13 @@ def test_a_clock_years_off_does_not_stretch_the_picture(occurred_at_us: int) -> 
     assert picture.lanes[0].marks[0].at_us == BEGIN_US
 
 
-def test_forty_devices_have_forty_lanes_and_forty_names() -> None:
+def test_forty_devices_have_names_and_a_bounded_number_of_lanes() -> None:
     events = [Phone("mallory", f"device {number}").says("CONNECTED", "SUCCESS", number) for number in range(40)]
     picture = drawn(*events, at=60)
-    assert len({lane.letter for lane in picture.lanes}) == 40
-    assert {"A", "Z", "AA", "AN"} <= {lane.letter for lane in picture.lanes}
-    assert picture.height > 40 * timeline.LANE
+    assert {"A", "Z", "AA", "AN"} <= set(timeline.letters([], stored(*events)).values())
+    assert (len(picture.lanes), picture.more_lanes) == (timeline.MOST_LANES, 40 - timeline.MOST_LANES)
+    assert picture.lanes[0].letter == "A"
+    assert drawn(*events[:3], at=60).more_lanes == 0
 
 
 def test_a_device_that_was_quiet_is_counted_and_left_out() -> None:
