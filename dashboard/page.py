@@ -100,7 +100,6 @@ def _environment() -> Environment:
         apps=app_names.apps,
         happened_path=user_links.happened_path,
         as_of_path=user_links.as_of_path,
-        others_path=user_links.others_path,
         texts_for=texts_for,
         texts_of=texts_of,
         os_name=os_name,

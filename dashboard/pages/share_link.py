@@ -52,7 +52,9 @@ def _routes(site: Site) -> list[web.AbstractRouteDef]:
                 "now_us": link.as_of_us,
                 "app_id": link.app_id,
                 "expires_at_us": link.expires_at_us,
-                "evidence": evidence_of(head["head"], stored, shown_events["targets"], lambda _first: None),
+                "evidence": evidence_of(
+                    head["head"], stored, shown_events["targets"], lambda _first: None, lambda _event: None
+                ),
             }
         )
         return render("share_link.html", bare=True, here=request.path, **values)

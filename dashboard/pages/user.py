@@ -18,6 +18,7 @@ from dashboard.page_request import (
 from dashboard.pages.watches import watched
 from dashboard.parts import event_lines, fold, timeline
 from dashboard.parts.event_lines import Reader
+from dashboard.parts.user_links import others_path
 from dashboard.site import Page, Site
 from dashboard.text.headline import Headline, headline
 from dashboard.text.language import marked
@@ -27,6 +28,7 @@ from sidecar.alerting.tables import alert_log, notifications, storm_rows
 from sidecar.alerting.tables.alert_values import AlertFilter, Notification
 from sidecar.domain import findings, sdk_words
 from sidecar.domain.alerts.alert import Alert
+from sidecar.domain.events import Event
 from sidecar.domain.findings import Finding
 from sidecar.domain.findings.finding import EVENTS_NAMED
 from sidecar.domain.kick import Cause, cause_of
@@ -57,11 +59,15 @@ STEPS: Final = (-DAY_US, -HOUR_US, -5 * MINUTE_US, 5 * MINUTE_US, HOUR_US, DAY_U
 
 
 class Evidence(msgspec.Struct, frozen=True):
-    """Where the events of a finding are: the address of their line, None if none of them is among the newest."""
+    """Where the events of a finding are: the address of their line, None if none of them is among the newest.
+
+    ``others`` is the list of users to whom the same happened around then.
+    """
 
     count: int
     is_counted: bool
     address: str | None
+    others: str | None = None
 
 
 def _views(site: Site) -> dict[str, Loader]:
@@ -140,6 +146,7 @@ def _views(site: Site) -> dict[str, Loader]:
                     known,
                     shown["targets"],
                     lambda first: _with(page_request, begin=str(first), hand_off=""),
+                    others_path,
                 ),
                 "windows": {name: _with(page_request, window=name) for name in timeline.WINDOWS},
                 "alerts": await _alerts(app_id, user_id, page_request.own_app) if as_of_us is None else [],
@@ -239,20 +246,24 @@ def evidence_of(
     known: Sequence[StoredEvent],
     targets: Mapping[int, int],
     page_from: Callable[[int], str | None],
+    others_of: Callable[[Event], str | None],
 ) -> dict[str, Evidence]:
     """By the kind of each finding where its newest event is: a line of this page, or of one that begins with it.
 
     ``known`` are the events that findings are made from, ``targets`` the lines of this page. ``page_from`` gives the
-    address of the page that begins with the event at a position, None where there are no further pages.
+    address of the page that begins with the event at a position, None where there are no further pages; ``others_of``
+    that of the others of an event.
     """
-    position_of = {one.event.id: one.position for one in known}
+    stored = {one.event.id: one for one in known}
     found = {}
     for finding in (*((head.first,) if head.first else ()), *head.more):
-        newest = max((position_of[event] for event in finding.events if event in position_of), default=None)
+        own = sorted((stored[event] for event in finding.events if event in stored), key=lambda one: -one.position)
+        newest = own[0].position if own else None
         address = None
         if newest is not None:
             page = page_from(newest)
             address = f"#event-{targets[newest]}" if newest in targets else page and f"{page}#events-title"
         count = len(finding.events)
-        found[finding.kind] = Evidence(count, count < EVENTS_NAMED, address)
+        others = next((path for one in own if (path := others_of(one.event))), None)
+        found[finding.kind] = Evidence(count, count < EVENTS_NAMED, address, others)
     return found

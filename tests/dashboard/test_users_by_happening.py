@@ -204,3 +204,25 @@ async def test_suggestions_are_some_users_whose_id_begins_with_what_was_typed(ru
     assert await suggested("") == []
     assert await suggested("q=%3Cb") == [f"/users/{APP_ID}/%3Cb%3E"]
     await page(running, "/users/suggestions?q=user&app_id=many", 400)
+
+
+async def test_a_finding_leads_to_the_others_to_whom_it_happens(running: Zimwatch) -> None:
+    sdk = {"name": "zego-zim-web", "version": "2.28.0"}
+    client = str(uuid.uuid4())
+    failed = {"type": "api_error", "method": "sendMessage", "code": 6000121, "message": "", "client_id": client}
+
+    def events(user_id: str, **fields: Any) -> list[dict[str, Any]]:
+        made = [kick(user_id, 2 - seq / 10, seq=seq, **failed, **fields) for seq in range(1, 4)]
+        return [{key: value for key, value in one.items() if key not in {"state", "event"}} for one in made]
+
+    await running.send([*events("alice", sdk=sdk), *events("bob", sdk=sdk), *events("carol")])
+    text = await page(running, f"/users/{APP_ID}/alice")
+    others = re.search(r'href="(/users\?happened=[^"]*)">Who else\?', text)
+    assert others is not None
+    assert sorted(listed(await page(running, others[1]))) == ["alice", "bob"]
+    shared = await page(running, f"/users/{APP_ID}/alice?hand_off=1h")
+    link = re.search(r"/hand-off/[^<\"]*", shared)
+    assert link is not None
+    text = await page(running, link[0])
+    assert "calls failed" in text.lower() or "failed" in text
+    assert "happened=" not in text
