@@ -42,6 +42,7 @@ def demo_(port: int | None, users: int, seed: int, *, with_sdk: bool) -> None:
 
     loaded = demo.settings(os.environ, port=port)
     logs.configure(loaded.settings.logs)
+    click.echo(f"Writing a made-up day of {users:,} users …", err=True)
     lifecycle.run(demo.live(loaded, users=users, seed=seed, with_sdk=with_sdk, environ=os.environ, say=click.echo))
 
 

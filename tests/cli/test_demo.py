@@ -101,6 +101,7 @@ async def test_a_port_in_use_is_reported_in_a_sentence(tmp_path: Path) -> None:
         )
         _, errors = await process.communicate()
     assert process.returncode == 1
+    assert "a made-up day of 200 users" in errors.decode()
     assert f"Port {port} on 127.0.0.1 is taken" in errors.decode()
 
 
