@@ -14,8 +14,7 @@ _AROUND: Final = "".join(chr(code) for code in range(0x3001) if chr(code).isspac
 )
 _BRACKETS: Final = {"[": "]", "(": ")", "{": "}"}
 
-# Behind a proxy there is a path before "/users".
-_USER: Final = re.compile(r"(?:/[^/]+)*/users/([0-9]{1,10})/([^/]*)")
+_USER: Final = re.compile(r"([0-9]{1,10})/([^/]*)")
 
 
 def trimmed(text: str) -> str:
@@ -31,7 +30,8 @@ def user_link(text: str) -> tuple[int, str] | None:
         link = urlsplit(text)
     except ValueError:
         return None
-    found = _USER.fullmatch(link.path)
+    # Behind a proxy there is a path before "/users".
+    found = _USER.fullmatch(link.path.rpartition("/users/")[2])
     if found is None or (link.scheme not in {"", "http", "https"}):
         return None
     user_id = unquote(found[2], errors="replace") or parse_qs(link.query).get("id", [""])[0]

@@ -37,6 +37,7 @@ from sidecar.store.users.happenings import Happened
 from sidecar.store.users.per_minute import Bucket
 from sidecar.store.users.user_query import IDS_MOST, MATCHES, ORDERS, Match, Order, UserQuery
 from sidecar.store.values import Total
+from sidecar.web.happened import FIELDS as HAPPENED_FIELDS
 from sidecar.web.happened import happened
 from sidecar.web.params import FLAGS, is_number
 from sidecar.web.problem import Problem
@@ -291,7 +292,9 @@ def _chips(page_request: PageRequest) -> list[Chip]:
     for name, text in FIELDS.items():
         value = page_request.get(name)
         if value:
-            kept = [(key, one) for key, one in page_request.query if key not in {name, *_PLACE} and one]
+            # The moments are those of what happened, and mean nothing without it.
+            gone = {*HAPPENED_FIELDS, *_PLACE} if name == "happened" else {name, *_PLACE}
+            kept = [(key, one) for key, one in page_request.query if key not in gone and one]
             value = _chip_value(name, value)
             word = _(_WORDS[name][value]) if value in _WORDS.get(name, ()) else value
             chips.append(Chip(_(text), word, "/users?" + urlencode(kept)))

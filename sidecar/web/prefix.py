@@ -38,7 +38,7 @@ OWN_NAMES: Final = frozenset(
             "users.json",
             "users.parquet",
         ),
-        *("v1", "wall"),
+        *("v1", "wall", "watches"),
     }
 )
 """The first segments of this server's paths."""

@@ -21,7 +21,10 @@ from tests.support.process import DATABASE
 
 # Tables of few rows: one for each kind of something, what people created, what a statement itself brings along (of the
 # chain of a user's events it takes as many as its LIMIT says).
-SMALL: Final = {"user_groups", "span_outbox", "alert_silences", "wanted", "chain", "counted", "oldest", "pruning_hold"}
+SMALL: Final = {
+    *("user_groups", "span_outbox", "alert_silences", "user_watches", "pruning_hold"),
+    *("wanted", "chain", "counted", "oldest"),
+}
 SCAN: Final = re.compile(r"SCAN (\w+)$")
 
 

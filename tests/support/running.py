@@ -18,9 +18,11 @@ from sidecar.settings import (
     AppsSettings,
     DashboardSettings,
     DatabaseSettings,
+    ExportSettings,
     IngestSettings,
     LeaseSettings,
     Loaded,
+    RetentionSettings,
     ServerSettings,
     Settings,
     SignInSettings,
@@ -30,6 +32,8 @@ from sidecar.store import Store
 from sidecar.system import processes
 from sidecar.system.processes import Start
 from tests.support.clocks import Machine
+
+FOR_YEARS = "36500d"
 
 
 class Zimwatch(msgspec.Struct, frozen=True):
@@ -75,8 +79,9 @@ async def zimwatch(
 ) -> AsyncIterator[Zimwatch]:
     """Runs on ``folder/zimwatch.db``, by the real clocks or those of ``machine``, until the context ends.
 
-    On any free port unless it is given one. Without ``alerts`` no rule joins in because time went by: events of a fixed
-    day are old, and whether the next second comes in the middle of a test is chance.
+    On any free port unless it is given one. Events of a fixed day are kept and exported however long ago that is.
+    Without ``alerts`` no rule joins in because time went by: these events are old, and whether the next second comes in
+    the middle of a test is chance.
     """
     settings = Settings(
         server=msgspec.structs.replace(server or ServerSettings(), port=port),
@@ -88,6 +93,8 @@ async def zimwatch(
         dashboard=dashboard or DashboardSettings(),
         alerts=alerts or AlertSettings(offline_too_long="0s"),
         leases=leases or LeaseSettings(),
+        retention=RetentionSettings(events=FOR_YEARS, alerts=FOR_YEARS, rejected=FOR_YEARS),
+        export=ExportSettings(max_age=FOR_YEARS),
     )
     in_force = tuple(Loaded(settings, dict.fromkeys(KEYS, "default")).shown())
     system = app.System(start=start)
