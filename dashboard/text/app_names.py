@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import Final
 
+from sidecar import access
 from sidecar.domain.apps import Apps
 
 _UNNAMED: Final = Apps()
@@ -17,5 +18,7 @@ def set_apps(apps: Apps) -> None:
 
 
 def apps() -> Apps:
-    """The names of the apps, and the addresses of their users in the back office."""
-    return _apps.get()
+    """The names of the apps that the principal may see, and the addresses of their users in the back office."""
+    principal = access.current()
+    own = None if principal is None else principal.app_id
+    return _apps.get() if own is None else _apps.get().of_app(own)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections import Counter
+from typing import Final
 from urllib.parse import urlsplit
 
 import msgspec
 
 from sidecar.domain.apps import Apps
 from sidecar.domain.lease import Leases
+from sidecar.domain.outside_text import one_line
 from sidecar.settings.alert_settings import AlertSettings
 from sidecar.settings.value_kinds import (
     AppId,
@@ -109,6 +112,16 @@ class IngestSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_waiting: Duration = "5s"
 
 
+_APP_ID: Final = re.compile(r"0|[1-9][0-9]{0,18}")
+_APP_NAME_MOST: Final = 60
+
+
+def _is_app_name(name: str) -> bool:
+    """No whole number, because a name can be typed where an AppID can."""
+    is_shown = name == name.strip() and name == one_line(name)
+    return 0 < len(name) <= _APP_NAME_MOST and is_shown and not name.isdecimal()
+
+
 class AppsSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What people call the apps, and the address of a user in their own back office."""
 
@@ -120,13 +133,19 @@ class AppsSettings(msgspec.Struct, frozen=True, kw_only=True):
         return Apps({int(app_id): name for app_id, name in self.names.items()}, self.user_url_template)
 
     def problems(self) -> list[str]:
-        """Names that two apps have, which nobody could tell apart; and a template without its placeholder."""
+        """Each AppID and name that is none; names that two apps have; and a template without its placeholder."""
         counted = Counter(name.casefold() for name in self.names.values())
-        problems = [
-            f"apps.names gives the name {name!r} to app {app_id} and to another one."
-            for app_id, name in self.names.items()
-            if counted[name.casefold()] > 1
-        ]
+        problems = []
+        for app_id, name in self.names.items():
+            if not _APP_ID.fullmatch(app_id):
+                problems.append(f"apps.names: {app_id!r} is no AppID, which is a whole number.")
+            if not _is_app_name(name):
+                problems.append(
+                    f"apps.names: {name!r} cannot be the name of app {app_id}: it must have 1 to 60 visible characters,"
+                    " no blank at its ends, and not be a whole number."
+                )
+            elif counted[name.casefold()] > 1:
+                problems.append(f"apps.names gives the name {name!r} to app {app_id} and to another one.")
         if self.user_url_template is not None and "{user_id}" not in self.user_url_template:
             problems.append("apps.user_url_template must be the address of a user, with {user_id} in it.")
         return problems

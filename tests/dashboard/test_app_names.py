@@ -90,6 +90,15 @@ async def test_a_token_of_one_app_sees_no_name_of_another(running: Zimwatch) -> 
         assert SHOWN not in await response.text()
 
 
+@pytest.mark.parametrize(("asked", "other"), [(str(APP_ID), SHOWN), (NAME, str(APP_ID))])
+async def test_an_app_that_one_may_not_see_keeps_its_name_and_id(running: Zimwatch, asked: str, other: str) -> None:
+    _, secret = await new_token(running.store, "read", app_id=7)
+    headers = {"Accept": "text/html", "Authorization": f"Bearer {secret}"}
+    for path in ("/users", "/users?happened=kicked_out", "/alerts", "/silences"):
+        async with running.http.get(path, params={"app_id": asked}, headers=headers) as response:
+            assert other not in await response.text()
+
+
 async def test_exports_have_the_name_beside_the_id(running: Zimwatch) -> None:
     await running.send([wire_event(user_id="alice"), wire_event(user_id="bob", app_id=7, client_id=str(uuid.uuid4()))])
     async with running.http.get("/users.csv") as response:

@@ -34,29 +34,26 @@ def test_the_names_of_the_environment_are_json(tmp_path: Path) -> None:
         assert load(None, environ, {}).settings.apps.apps().names == {1234567890: 'Prod, "chat"', 0: "Zero"}
 
 
-@pytest.mark.parametrize(
-    "given",
-    [
-        "Prod chat",
-        "7:Prod",
-        "[]",
-        "null",
-        '{"x": "Prod"}',
-        '{"07": "Prod"}',
-        '{"-7": "Prod"}',
-        '{"7": ""}',
-        '{"7": " Prod"}',
-        '{"7": "Prod "}',
-        '{"7": "8"}',
-        '{"7": 8}',
-        '{"7": "a\\nb"}',
-        json.dumps({"7": "x" * 61}),
-    ],
-)
+@pytest.mark.parametrize("given", ["Prod chat", "7:Prod", "[]", "null", '{"7": 8}'])
 def test_what_is_no_table_of_names_is_refused_by_name(given: str) -> None:
     with pytest.raises(SettingsError) as error:
         load(None, {NAMES: given}, {})
     assert str(error.value).startswith("apps.names must be a table of AppIDs and names")
+
+
+@pytest.mark.parametrize(
+    ("app_id", "name"),
+    [
+        *(("x", "Prod"), ("07", "Prod"), ("-7", "Prod"), ("9" * 20, "Prod"), ("7", ""), ("7", " Prod"), ("7", "Prod ")),
+        *(("7", "8"), ("7", "a\nb"), ("7", "x" * 61), ("7", "\u202eabc")),
+    ],
+)
+def test_a_wrong_entry_is_named_and_the_others_are_not(app_id: str, name: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        load(None, {NAMES: json.dumps({"1": "Test", app_id: name})}, {})
+    (problem,) = error.value.problems
+    assert problem.startswith("apps.names: ")
+    assert repr(app_id if app_id != "7" else name) in problem
 
 
 def test_one_name_for_two_apps_is_refused() -> None:

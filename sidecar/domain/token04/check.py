@@ -111,7 +111,7 @@ def _opened(token: Token04, keys: Mapping[int, tuple[bytes, ...]]) -> _Opened | 
             raw = decrypted(token, key)
             content = None if raw is None else _content(raw)
             # Of bytes without an authentication only the sense that they make shows that the secret is theirs.
-            if content is not None or (raw is not None and token.cipher == "AES-GCM"):
+            if content is not None or (raw is not None and (token.cipher == "AES-GCM" or _is_json(raw))):
                 return _Opened(app_id, content)
     return None
 
@@ -121,6 +121,14 @@ def _content(raw: bytes) -> Content | None:
         return msgspec.json.decode(raw, type=Content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+
+
+def _is_json(raw: bytes) -> bool:
+    try:
+        msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
 
 
 def _of_content(token: Token04, opened: _Opened, now_us: int) -> list[Problem]:
