@@ -13,12 +13,11 @@ import msgspec
 
 from sidecar.domain import login_state
 from sidecar.domain.alerts.alert import Alert
-from sidecar.domain.events import CONNECTION_STATE_CHANGED, Event
+from sidecar.domain.events import Event
 from sidecar.domain.findings.finding import HOLDS_US
 from sidecar.domain.findings.refused_calls import RefusedCall, refused_calls
-from sidecar.domain.findings.refused_logins import failed_logins
+from sidecar.domain.findings.refused_logins import failed_logins, is_connected, is_login_done
 from sidecar.domain.presence import presence
-from sidecar.domain.sdk_words import CONNECTED
 from sidecar.domain.server_view import Disagreement
 from sidecar.domain.session import Session
 from sidecar.domain.status import NOT_LOGGED_IN, Status
@@ -83,12 +82,9 @@ class Life(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return self.lately(HOLDS_US)
 
     @cached_property
-    def connected(self) -> list[Event]:
-        """The events with which a device of the user connected, the newest first."""
-        found = [
-            one for one in self.events if one.type == CONNECTION_STATE_CHANGED and one.connection_state == CONNECTED
-        ]
-        return found[::-1]
+    def logged_in(self) -> list[Event]:
+        """The callbacks CONNECTED and the results of ``login`` that succeeded, the newest first."""
+        return [one for one in reversed(self.events) if is_connected(one) or is_login_done(one)]
 
     @cached_property
     def refused(self) -> list[RefusedCall]:

@@ -12,7 +12,7 @@ from sidecar.domain.findings import sources
 from sidecar.domain.findings.finding import HOLDS_US, Check, Finding
 from sidecar.domain.findings.life import Life
 from sidecar.domain.findings.login_codes import ADVICE, NOT_REPORTED, SAYS, UNKNOWN
-from sidecar.domain.findings.refused_logins import code_of, connected_after, is_of_plan, is_refusal
+from sidecar.domain.findings.refused_logins import code_of, is_of_plan, is_refusal, logged_in_after
 from sidecar.domain.status import NOT_LOGGED_IN
 from sidecar.domain.texts import Sentence, Text
 
@@ -41,7 +41,8 @@ class LoginRefused(Check):
     title = Sentence("finding.login_refused", "The login is refused")
     evidence = Sentence(
         "finding.login_refused.evidence",
-        "login_result with a code other than 0, api_error of login, DISCONNECTED / LOGIN_INTERRUPTED without a code.",
+        "login_result with a code other than 0, api_error of login, DISCONNECTED / LOGIN_INTERRUPTED without a code; "
+        "but for the codes of the plan.",
     )
     threshold = Sentence(
         "finding.login_refused.threshold",
@@ -61,17 +62,17 @@ class LoginRefused(Check):
 
     @classmethod
     def find(cls, life: Life) -> Finding | None:
-        """The logins that failed since the user was connected last; else those of the last half hour."""
-        failed = life.failed_logins
-        if not failed or is_of_plan(failed[-1]):
+        """The logins that failed since one succeeded; else those of the last half hour."""
+        if not life.failed_logins or is_of_plan(life.failed_logins[-1]):
             return None
+        failed = [event for event in life.failed_logins if not is_of_plan(event)]
         newest = failed[-1]
         recent = [event for event in failed if event.moment_us > life.now_us - HOLDS_US]
-        if connected_after(life, newest):
+        if logged_in_after(life, newest):
             return cls._found(recent, "info") if recent else None
         if life.status == NOT_LOGGED_IN:
             severity = "warning" if code_of(newest) in error_codes.NETWORK else cls.severity
-            return cls._found([event for event in failed if not connected_after(life, event)], severity)
+            return cls._found([event for event in failed if not logged_in_after(life, event)], severity)
         return cls._found(recent, "warning") if recent else None
 
     @classmethod

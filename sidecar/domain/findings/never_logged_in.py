@@ -8,6 +8,8 @@ from sidecar.domain.events import LOGIN, LOGIN_RESULT, SERVER_USER_ACTION
 from sidecar.domain.findings import sources
 from sidecar.domain.findings.finding import Check, Finding
 from sidecar.domain.findings.life import Life
+from sidecar.domain.findings.refused_logins import is_connected, logged_in_after
+from sidecar.domain.sdk_words import LOGIN_INTERRUPTED
 from sidecar.domain.status import NOT_LOGGED_IN
 from sidecar.domain.texts import Sentence
 from sidecar.domain.units import SECOND_US
@@ -42,7 +44,7 @@ _PENDING_US: Final = 30 * SECOND_US
 
 
 class NeverLoggedIn(Check):
-    """A login that was refused is ``login_refused``, one that reported RECONNECTING ``unstable_network``."""
+    """A login that was refused last is ``login_refused``, one that reported RECONNECTING ``unstable_network``."""
 
     kind = "never_logged_in"
     severity = "warning"
@@ -64,8 +66,11 @@ class NeverLoggedIn(Check):
     @classmethod
     def find(cls, life: Life) -> Finding | None:
         """What is there instead of a connection."""
-        if life.status != NOT_LOGGED_IN or life.since_us is not None or not life.events or life.failed_logins:
+        if life.status != NOT_LOGGED_IN or not life.events or not _never_connected(life):
             return None
+        failed = life.failed_logins
+        if failed and not logged_in_after(life, failed[-1]):
+            return None  # login_refused, or plan_limit
         own = [event for event in life.events if event.type != SERVER_USER_ACTION]
         if not own:
             return cls.found(SERVER_ONLY(), life.events, say=SAY_SERVER_ONLY(), advice=[ADVISE_TAP()], severity="info")
@@ -76,3 +81,8 @@ class NeverLoggedIn(Check):
             return cls.found(NOT_REPORTED(), logins, advice=[ADVISE_HANDLER()])
         is_pending = logins[-1].moment_us <= life.now_us - _PENDING_US
         return cls.found(PENDING(), logins, advice=[ADVISE_PENDING()]) if is_pending else None
+
+
+def _never_connected(life: Life) -> bool:
+    """Whether the callback of a login that was refused is all that is reported of connections."""
+    return life.since_us is None or (life.reason == LOGIN_INTERRUPTED and not any(map(is_connected, life.events)))

@@ -1,4 +1,4 @@
-"""The logins that failed, and whether the user has connected since."""
+"""The logins that failed, and whether one has succeeded since."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from sidecar.domain import error_codes
 from sidecar.domain.events import API_ERROR, CONNECTION_STATE_CHANGED, LOGIN, LOGIN_RESULT, Event
-from sidecar.domain.sdk_words import DISCONNECTED, LOGIN_INTERRUPTED
+from sidecar.domain.sdk_words import CONNECTED, DISCONNECTED, LOGIN_INTERRUPTED
 from sidecar.domain.status import NOT_LOGGED_IN
 from sidecar.domain.units import SECOND_US
 
@@ -49,11 +49,21 @@ def is_refusal(event: Event) -> bool:
     )
 
 
-def connected_after(life: Life, event: Event) -> bool:
-    """Whether any device of the user has connected after ``event``."""
+def is_connected(event: Event) -> bool:
+    """Whether it is the callback of a connection."""
+    return event.type == CONNECTION_STATE_CHANGED and event.connection_state == CONNECTED
+
+
+def is_login_done(event: Event) -> bool:
+    """Whether it is the result of a login that succeeded."""
+    return event.type == LOGIN_RESULT and code_of(event) == 0
+
+
+def logged_in_after(life: Life, event: Event) -> bool:
+    """Whether any device of the user has connected after ``event``, or a login has succeeded, also without callback."""
     return any(
         one.order > event.order if one.client_id == event.client_id else one.moment_us > event.moment_us
-        for one in life.connected
+        for one in life.logged_in
     )
 
 
@@ -70,7 +80,7 @@ def is_of_plan(event: Event) -> bool:
 def refused_as_expired(life: Life) -> bool:
     """Whether the user's newest login was refused because its token had expired."""
     failed = life.failed_logins
-    return bool(failed) and code_of(failed[-1]) == error_codes.TOKEN_EXPIRED and not connected_after(life, failed[-1])
+    return bool(failed) and code_of(failed[-1]) == error_codes.TOKEN_EXPIRED and not logged_in_after(life, failed[-1])
 
 
 def _failed(life: Life, event: Event) -> bool:

@@ -75,8 +75,8 @@ def test_a_device_is_found_by_its_client_and_its_status_taken_from_what_is_known
     assert [found.status_of(one) for one in (PHONE.client_id, b"other", b"?")] == ["offline", "online", "not_logged_in"]
 
 
-def test_the_newest_connection_is_the_first() -> None:
-    assert life(20, EVENTS).connected == [EVENTS[4], EVENTS[1]]
+def test_the_newest_login_is_the_first() -> None:
+    assert life(20, EVENTS).logged_in == [EVENTS[4], EVENTS[1]]
 
 
 def test_refused_calls_are_told_apart_by_what_ended_their_login() -> None:

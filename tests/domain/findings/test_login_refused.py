@@ -160,3 +160,42 @@ def test_an_error_of_login_is_no_call_that_fails() -> None:
     error = PHONE.event(API_ERROR, 0, details={"method": "login", "code": 6_000_103, "message": ""})
     life = Life.of(BEGIN_US + 60 * SECOND_US, "alice", [error])
     assert [one.kind for one in findings.find(life)] == ["login_refused"]
+
+
+@pytest.mark.parametrize("name", ["phone", "laptop"])
+@pytest.mark.parametrize("callback", [True, False])
+def test_a_login_that_succeeded_since_is_the_end_of_it_also_without_its_callback(name: str, *, callback: bool) -> None:
+    phone = Phone("alice", "phone")
+    events = [phone.login(0), refused(1, 6_000_103, phone)]
+    if callback:
+        events.append(phone.says("DISCONNECTED", "LOGIN_INTERRUPTED", 1))
+    other = phone if name == "phone" else Phone("alice", name)
+    events += [other.login(20), refused(21, 0, other)]
+    life = Life.of(BEGIN_US + 60 * SECOND_US, "alice", events)
+    first, second = findings.find(life)
+    assert (first.kind, first.severity) == ("never_logged_in", "warning")
+    assert "no connection has ever been reported" in str(first.summary)
+    assert (second.kind, second.severity) == ("login_refused", "info")
+    again = Life.of(BEGIN_US + 60 * SECOND_US, "alice", [*events, refused(30, 6_000_106, other)])
+    assert [(one.kind, one.severity) for one in findings.find(again)] == [("login_refused", "critical")]
+
+
+def test_a_user_who_was_connected_before_has_not_never_logged_in() -> None:
+    phone = Phone("alice", "phone")
+    events = [phone.says("CONNECTED", "SUCCESS", 0), phone.says("DISCONNECTED", "SUCCESS", 5)]
+    events += [
+        refused(10, 6_000_103, phone),
+        phone.says("DISCONNECTED", "LOGIN_INTERRUPTED", 10),
+        refused(21, 0, phone),
+    ]
+    life = Life.of(BEGIN_US + 60 * SECOND_US, "alice", events)
+    assert [(one.kind, one.severity) for one in findings.find(life)] == [("login_refused", "info")]
+
+
+def test_the_plans_codes_are_not_counted() -> None:
+    attempts = [refused(at, 6_000_103) for at in range(5)]
+    finding = found(60, refused(-90, 6_000_015), *attempts, refused(-70, 6_000_016))
+    assert finding is not None
+    assert str(finding.summary) == "5 logins were refused, the last with 6000103: the token is not valid"
+    assert finding.events == tuple(one.id for one in attempts)
+    assert [str(one)[:7] for one in finding.advice] == ["6000103"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sidecar.domain import findings
-from sidecar.domain.events import API_ERROR, LOGIN_RESULT, Event
+from sidecar.domain.events import API_ERROR, LOGIN_RESULT, TOKEN_RENEWED, Event
 from sidecar.domain.findings import Finding, Life
 from sidecar.domain.findings.plan_limit import PlanLimit
 from sidecar.domain.units import SECOND_US
@@ -15,8 +15,8 @@ PHONE = Phone("alice")
 DAY = 86_400
 
 
-def refused(at: float, code: int) -> Event:
-    return PHONE.event(LOGIN_RESULT, at, details={"code": code, "message": ""})
+def refused(at: float, code: int, phone: Phone = PHONE) -> Event:
+    return phone.event(LOGIN_RESULT, at, details={"code": code, "message": ""})
 
 
 def found(at: float, *events: Event) -> Finding | None:
@@ -51,10 +51,55 @@ def test_only_what_was_refused_is_evidence() -> None:
     assert found(1, PHONE.event("login", 0, details={"code": 6_000_015})) is None
 
 
-def test_after_a_login_it_holds_for_half_an_hour() -> None:
-    later = [refused(0, 6_000_016), PHONE.says("CONNECTED", "SUCCESS", 60), PHONE.says("DISCONNECTED", "SUCCESS", 90)]
-    assert found(1_799, *later) is not None
-    assert found(1_800, *later) is None
+@pytest.mark.parametrize("name", ["alice", "laptop"])
+@pytest.mark.parametrize("then", ["online", "logged out", "no callback"])
+def test_a_later_login_is_the_end_of_it(name: str, then: str) -> None:
+    device = PHONE if name == "alice" else Phone("alice", name)
+    first, later = refused(0, 6_000_016), [device.login(50)]
+    later += [refused(60, 0, device)] if then == "no callback" else [device.says("CONNECTED", "SUCCESS", 60)]
+    if then == "logged out":
+        later += [device.event("logout", 90), device.says("DISCONNECTED", "SUCCESS", 90)]
+    for at in (61, 600, 1_799):
+        finding = found(at, first, *later)
+        assert finding is not None
+        assert (finding.severity, finding.events) == ("info", (first.id,))
+        assert str(finding.summary).endswith("; a login has succeeded since")
+        assert "will not help" not in str(finding.say)
+    assert found(1_800, first, *later) is None
+
+
+@pytest.mark.parametrize("code", [6_000_101, 6_000_103, 6_000_104, 6_000_106, 12])
+@pytest.mark.parametrize("days", [0.1, 20])
+def test_the_newest_refusal_leads(code: int, days: float) -> None:
+    old = refused(-days * DAY, 6_000_016)
+    assert [one.kind for one in findings.find(Life.of(BEGIN_US, "alice", [old]))] == ["plan_limit"]
+    life = Life.of(BEGIN_US + SECOND_US, "alice", [old, refused(0, code)])
+    assert [one.kind for one in findings.find(life)] == ["login_refused"]
+    life = Life.of(BEGIN_US + SECOND_US, "alice", [old, refused(-60, 6_000_016), refused(0, code)])
+    first, second = findings.find(life)
+    assert (first.kind, second.kind, second.severity) == ("login_refused", "plan_limit", "info")
+    assert str(second.summary).endswith("; a later login failed for another reason")
+    life = Life.of(BEGIN_US + 9 * SECOND_US, "alice", [old, refused(0, code), refused(1, 6_000_016)])
+    assert [(one.kind, one.severity) for one in findings.find(life)] == [("plan_limit", "critical")]
+
+
+@pytest.mark.parametrize(
+    ("event_type", "method", "refuses"),
+    [
+        (API_ERROR, "sendMessage", "sendMessage"),
+        (API_ERROR, "queryUsersInfo", "queryUsersInfo"),
+        (API_ERROR, "", "a call"),
+        (API_ERROR, "login", "logins"),
+        (LOGIN_RESULT, None, "logins"),
+        (TOKEN_RENEWED, None, "renewToken"),
+    ],
+)
+def test_it_says_what_was_refused(event_type: str, method: str | None, refuses: str) -> None:
+    online = PHONE.says("CONNECTED", "SUCCESS", -9)
+    call = PHONE.event(event_type, 0, details={"method": method, "code": 6_000_016, "message": ""})
+    finding = found(5, online, call)
+    assert finding is not None
+    assert str(finding.summary) == f"ZIM refuses {refuses}: 6000016: the plan's users of the month are used up"
 
 
 def test_it_is_said_once_and_first() -> None:

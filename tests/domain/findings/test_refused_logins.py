@@ -1,4 +1,4 @@
-"""Which logins failed, each once, and whether the user has connected since."""
+"""Which logins failed, each once, and whether one has succeeded since."""
 
 from __future__ import annotations
 
@@ -46,16 +46,16 @@ def test_a_second_call_of_a_user_who_is_logged_in_is_no_failure() -> None:
     assert failed(*phone.logs_in(0), phone.result(20, 6_000_111)) == []
 
 
-def test_connected_after_goes_by_seq_within_a_client_and_by_the_moment_between_clients() -> None:
+def test_logged_in_after_goes_by_seq_within_a_client_and_by_the_moment_between_clients() -> None:
     phone, laptop = Device(name="a"), Device(name="b")
     before, event, after = phone.says("CONNECTED", "X", 50), phone.result(40, 1), phone.says("CONNECTED", "X", 30)
     other = laptop.says("CONNECTED", "X", 60)
-    assert not refused_logins.connected_after(life(100, [before, event]), event)
-    assert refused_logins.connected_after(life(100, [event, after]), event)
-    assert refused_logins.connected_after(life(100, [event, other]), event)
-    assert not refused_logins.connected_after(life(100, [laptop.says("CONNECTED", "X", 40), event]), event)
-    assert not refused_logins.connected_after(life(100, [event, phone.says("DISCONNECTED", "X", 90)]), event)
-    assert not refused_logins.connected_after(life(100, [event, phone.event("heartbeat", 90)]), event)
+    assert not refused_logins.logged_in_after(life(100, [before, event]), event)
+    assert refused_logins.logged_in_after(life(100, [event, after]), event)
+    assert refused_logins.logged_in_after(life(100, [event, other]), event)
+    assert not refused_logins.logged_in_after(life(100, [laptop.says("CONNECTED", "X", 40), event]), event)
+    assert not refused_logins.logged_in_after(life(100, [event, phone.says("DISCONNECTED", "X", 90)]), event)
+    assert not refused_logins.logged_in_after(life(100, [event, phone.event("heartbeat", 90)]), event)
 
 
 def test_which_refusals_are_the_plans() -> None:
@@ -70,3 +70,13 @@ def test_refused_as_expired() -> None:
     assert not refused_logins.refused_as_expired(life(9, [old, new]))
     assert not refused_logins.refused_as_expired(life(9, [old, *phone.logs_in(2)]))
     assert not refused_logins.refused_as_expired(life(9, []))
+
+
+def test_a_result_is_a_login_that_succeeded_also_without_the_callback() -> None:
+    phone, laptop = Device(), Device(name="laptop")
+    event, done = phone.result(9, 6_000_103), phone.result(10, 0)
+    assert refused_logins.logged_in_after(life(100, [event, done]), event)
+    assert refused_logins.logged_in_after(life(100, [event, laptop.result(10, 0)]), event)
+    assert not refused_logins.logged_in_after(life(100, [event, laptop.result(8, 0)]), event)
+    for other in (phone.result(11, 6_000_106), phone.login(12), phone.renews(13)):
+        assert not refused_logins.logged_in_after(life(100, [event, other]), event)
