@@ -22,6 +22,8 @@ from sidecar.store.values import StoredEvent
 GAP_US: Final = 30 * MINUTE_US
 # One kick each way.
 _KICKS: Final = 2
+# So often the end of a page is looked for that cuts groups in two; after that it has an event a row.
+_CUTS: Final = 4
 
 Kind = Literal["single", "login", "failed_login", "run", "ping_pong"]
 
@@ -84,20 +86,23 @@ def part(stored: Sequence[StoredEvent], causes: Mapping[int, Cause], *, rows: in
         if oldest > groups[count].newest:
             ends = count
         oldest = min(oldest, groups[count].oldest)
-    if ends is not None:
-        groups = groups[:ends]
-    else:
-        after = groups[rows].newest
-        groups = [_newer(group, after) for group in groups[:rows]]
+    groups = groups[:ends] if ends is not None else _cut(stored, groups, causes, rows)
     return Part(groups, min(group.oldest for group in groups))
 
 
-def _newer(group: Group, position: int) -> Group:
-    """The group without its events up to ``position``."""
-    if group.oldest > position:
-        return group
-    kept = tuple(one for one in group.stored if one.position > position)
-    return Group("single" if len(kept) == 1 else group.kind, kept, group.key)
+def _cut(stored: Sequence[StoredEvent], groups: list[Group], causes: Mapping[int, Cause], rows: int) -> list[Group]:
+    """At most ``rows`` groups, folded from the newest events alone.
+
+    What is left of a group that is cut may be of another kind, such as that of a login without its result, or several
+    groups: then the page ends earlier.
+    """
+    kept = sorted(stored, key=lambda one: -one.position)
+    for _try in range(_CUTS):
+        kept = [one for one in kept if one.position > groups[rows].newest]
+        groups = fold(kept, causes)
+        if len(groups) <= rows:
+            return groups
+    return fold(kept[:rows], causes)
 
 
 def _group(kind: Kind, stored: Iterable[StoredEvent], key: Hashable = None) -> Group:

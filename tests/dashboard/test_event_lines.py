@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dashboard.parts import event_lines, fold, timeline
 from dashboard.parts.event_lines import Line, Reader
 from sidecar.domain.events import Event
 from sidecar.store.values import StoredEvent
-from tests.dashboard.test_fold import fails, kicked, logs_in, stored, to_and_fro
+from tests.dashboard.test_fold import LIVES, fails, kicked, lived, logs_in, pages, stored, to_and_fro
 from tests.support.events import BEGIN_US, Phone
 
 
@@ -111,3 +114,37 @@ def test_what_is_raw_on_a_page_is_bounded() -> None:
 def test_without_a_view_nothing_is_raw() -> None:
     (line,) = lines(logs_in(Phone("alice"), 0))
     assert line.raw == ()
+
+
+def page_lines(received: list[StoredEvent], rows: int, read: int) -> list[list[Line]]:
+    """The lines of all pages."""
+    reader = Reader(letters=timeline.letters([], received), causes=timeline.causes_of_kicks(received))
+    return [event_lines.lines(groups, reader) for groups in pages(received, rows, read)]
+
+
+@settings(max_examples=100)
+@given(LIVES, st.integers(0, 6), st.integers(1, 8), st.integers(8, 40), st.randoms(use_true_random=True))
+def test_every_page_has_a_line_for_each_group_whatever_the_order_of_arrival(
+    life: list[tuple[int, int, int]], kicks: int, rows: int, read: int, chance: random.Random
+) -> None:
+    """Random events and a block of kicks to and fro, received in any order."""
+    events = [*lived(life), *to_and_fro(kicks, names=("tablet", "watch"))]
+    chance.shuffle(events)
+    received = stored(events)
+    found = page_lines(received, rows, read)
+    assert all(line.sentence.text for page in found for line in page)
+    assert sum(line.not_raw for page in found for line in page) == len(received)
+
+
+def test_what_a_page_has_of_kicks_to_and_fro_is_said_without_the_kicks() -> None:
+    """The steps of a login were received after its kick, and the page ends between the two."""
+    phone, desk, other = (Phone("bob", name) for name in ("phone", "desk", "other"))
+    events = logs_in(phone, 0)
+    login, *steps = logs_in(desk, 60)
+    events += [login, kicked(phone, 60.1), *steps]
+    login, *steps = logs_in(phone, 120)
+    events += [login, kicked(desk, 120.1), fails(other, 121, "queryUsersInfo"), *steps]
+    found = page_lines(stored(events), rows=1, read=400)
+    said = [line.sentence.text for page in found for line in page]
+    assert said[:4] == ["Login succeeded", "Connected", "Connecting", "queryUsersInfo failed"]
+    assert said[4:] == ["2 devices kicked each other out, 2 times in 1 min", "Logged in, 0.3 s"]

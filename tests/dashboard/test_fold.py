@@ -232,6 +232,28 @@ def test_the_pages_have_each_event_once_and_a_bounded_number_of_lines(
     assert all(len(page) <= rows for page in found)
 
 
+def has_what_its_line_says(group: Group) -> bool:
+    events = [one.event for one in group.stored]
+    if group.kind == "ping_pong":
+        return sum(1 for event in events if event.connection_event == "KICKED_OUT") >= 2
+    if group.kind in {"login", "failed_login"}:
+        return len(events) > 1 and any(event.type == "login" for event in events)
+    return (len(events) > 1) == (group.kind == "run")
+
+
+@settings(max_examples=100)
+@given(LIVES, st.integers(0, 6), st.integers(1, 8), st.randoms(use_true_random=True))
+def test_a_group_that_a_page_cuts_is_of_the_kind_that_is_left(
+    life: list[tuple[int, int, int]], kicks: int, rows: int, chance: random.Random
+) -> None:
+    """Received in any order, so that a page ends in the midst of logins and of kicks to and fro."""
+    events = [*lived(life), *to_and_fro(kicks, names=("tablet", "watch"))]
+    chance.shuffle(events)
+    found = pages(stored(events), rows, 40)
+    assert all(len(page) <= rows for page in found)
+    assert all(has_what_its_line_says(group) for page in found for group in page)
+
+
 def test_a_page_ends_where_no_group_is_cut_in_two() -> None:
     phone = Phone("alice")
     events = [event for at in range(30) for event in logs_in(phone, at * 60)]
