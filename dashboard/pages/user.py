@@ -248,7 +248,7 @@ def evidence_of(
     page_from: Callable[[int], str | None],
     others_of: Callable[[Event], str | None],
 ) -> dict[str, Evidence]:
-    """By the kind of each finding where its newest event is: a line of this page, or of one that begins with it.
+    """By the kind of each finding where its newest event by moment is: on this page, or on one that begins with it.
 
     ``known`` are the events that findings are made from, ``targets`` the lines of this page. ``page_from`` gives the
     address of the page that begins with the event at a position, None where there are no further pages; ``others_of``
@@ -257,13 +257,22 @@ def evidence_of(
     stored = {one.event.id: one for one in known}
     found = {}
     for finding in (*((head.first,) if head.first else ()), *head.more):
-        own = sorted((stored[event] for event in finding.events if event in stored), key=lambda one: -one.position)
-        newest = own[0].position if own else None
-        address = None
-        if newest is not None:
-            page = page_from(newest)
-            address = f"#event-{targets[newest]}" if newest in targets else page and f"{page}#events-title"
+        own = [stored[event] for event in reversed(finding.events) if event in stored]
+        address = _address([one.position for one in own], targets, page_from)
         count = len(finding.events)
         others = next((path for one in own if (path := others_of(one.event))), None)
         found[finding.kind] = Evidence(count, count < EVENTS_NAMED, address, others)
     return found
+
+
+def _address(
+    positions: Sequence[int], targets: Mapping[int, int], page_from: Callable[[int], str | None]
+) -> str | None:
+    """The address of the line of the first of these events, or of the first one that can be shown."""
+    for position in positions:
+        if position in targets:
+            return f"#event-{targets[position]}"
+        page = page_from(position)
+        if page is not None:
+            return f"{page}#sought"
+    return None

@@ -101,3 +101,18 @@ async def test_a_link_shows_the_platforms_and_versions_that_are_none_of_a_sender
     text = await text_of(running, await link(running))
     for word in ("IPhoneOS", "2.27.0", "10.4", "the user was kicked out"):
         assert word in text
+
+
+async def test_a_finding_leads_to_its_newest_evidence_among_the_events_that_are_shown(running: Zimwatch) -> None:
+    def at(seq: int, ago_s: float, **fields: Any) -> dict[str, Any]:
+        occurred = datetime.now(UTC) - timedelta(seconds=ago_s)
+        return event(seq, occurred_at=occurred.isoformat(), **fields)
+
+    failed = {"type": "api_error", "code": 6000105, "message": "timeout"}
+    await running.send([at(1, 1_500, state=2, event=0), at(3, 900, **failed, method="sendMessage")])
+    renewed = {"type": "token_renewed", "code": 0, "token_expires_at": None}
+    await running.send([at(4 + number, 800 - number, **renewed) for number in range(70)])
+    await running.send([at(2, 1_400, **failed, method="queryUsersInfo")])
+    shared = await text_of(running, await link(running))
+    (address,) = re.findall(r'<a href="#(event-\d+)">2 events</a>', shared)
+    assert re.search(rf'<tr id="{address}">(?:(?!</tr>).)*?failed', shared, re.DOTALL)

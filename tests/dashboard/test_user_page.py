@@ -75,15 +75,28 @@ async def test_evidence_on_an_older_page_is_linked_to_the_page_that_begins_with_
     renewed = {"type": "token_renewed", "code": 0, "token_expires_at": None}
     await running.send([*early, *(sent(5 + number, 1_300 - number, **renewed) for number in range(70))])
     _, text = await page(running, ERIN)
-    (query,) = re.findall(r'<a href="(\?begin=\d+)#events-title">3 events</a>', head_of(text))
+    (query,) = re.findall(r'<a href="(\?begin=\d+)#sought">3 events</a>', head_of(text))
     _, older = await page(running, ERIN + query)
-    (first, *_others) = re.findall(
-        r'<tr id="(event-\d+)" data-key="\d+" data-at="\d+" class="sought">.*?</tr>', older, re.DOTALL
-    )
+    line = r'<tr id="(event-\d+)" data-key="\d+" data-at="\d+" class="sought">\s*<td id="sought">'
+    (first,) = re.findall(line, older)
     assert older.index(f'id="{first}"') == older.index('<tr id="event-') + len("<tr ")
     assert re.search(rf'id="{first}".*?sendMessage failed.*?3 times in 2 s', older, re.DOTALL)
     # From there the link leads to the line that is on this page now.
     assert f'<a href="#{first}">3 events</a>' in head_of(older)
+
+
+async def test_evidence_that_is_received_late_does_not_hide_what_happened_last(running: Zimwatch) -> None:
+    # A line of its own each, received after the call that failed last, and before the one that failed first.
+    renewed = {"type": "token_renewed", "code": 0, "token_expires_at": None}
+    await running.send([sent(1, 1_500), failure(3, 900)])
+    await running.send([sent(4 + number, 800 - number, **renewed) for number in range(70)])
+    await running.send([failure(2, 1_400) | {"method": "queryUsersInfo"}])
+    _, text = await page(running, ERIN)
+    assert "queryUsersInfo failed" in text[text.index('id="events-title"') :]
+    (query,) = re.findall(r'<a href="(\?begin=\d+)#sought">2 events</a>', head_of(text))
+    _, older = await page(running, ERIN + query)
+    (line,) = re.findall(r'<td id="sought">.*?</tr>', older, re.DOTALL)
+    assert "sendMessage failed" in line
 
 
 async def test_evidence_within_a_folded_run_is_the_line_of_the_run(running: Zimwatch) -> None:
