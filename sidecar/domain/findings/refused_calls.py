@@ -22,6 +22,7 @@ from sidecar.domain.units import MINUTE_US, SECOND_US
 LOGIN_FOLLOWS_US: Final = MINUTE_US
 _TIMES: Final = Sentence("finding.calls_of_a_kind", "%(call)s %(count)s times (%(code)s)")
 _ONCE: Final = Sentence("finding.call_of_a_kind", "%(call)s once (%(code)s)")
+_AND_MORE: Final = Sentence("finding.calls_and_more", "%(calls)s and %(count)s more")
 _A_CALL: Final = Sentence("finding.a_call", "a call")
 _LONGEST_CALL: Final = 60
 # So many kinds of calls are named.
@@ -131,12 +132,14 @@ def code_of(call: Event) -> Text:
 
 
 def counted(calls: Sequence[Event]) -> Text:
-    """``sendMessage 6 times (6000105: no answer in time), …``: the most frequent ones."""
+    """``sendMessage 6 times (6000105: no answer in time), …``: the most frequent ones, and how many calls remain."""
     kinds = [(str(call.details.get("method")), str(call.details.get("code"))) for call in calls]
     newest = dict(zip(kinds, calls, strict=True))
     # Of kinds that are as frequent, the first in the alphabet: so it does not depend on the order of arrival.
     frequent = sorted(Counter(kinds).items(), key=lambda one: (-one[1], one[0]))
-    return joined([_times(newest[kind], count) for kind, count in frequent[:_NAMED]])
+    named = joined([_times(newest[kind], count) for kind, count in frequent[:_NAMED]])
+    rest = sum(count for _, count in frequent[_NAMED:])
+    return _AND_MORE(calls=named, count=rest) if rest else named
 
 
 def _times(call: Event, count: int) -> Text:

@@ -78,8 +78,14 @@ def test_names_and_codes_are_cut() -> None:
     assert str(call_name(Device().fails(0, method=None))) == "a call"
 
 
-def test_the_three_most_frequent_kinds_are_counted() -> None:
+def test_the_three_most_frequent_kinds_are_counted_and_then_the_other_calls() -> None:
     device = Device()
     calls = [device.fails(at, code=code) for at, code in enumerate([1, 2, 2, 3, 3, 3, 4])]
     assert str(counted(calls[1::-1])) == "sendMessage once (1), sendMessage once (2)"
-    assert str(counted(calls)) == "sendMessage 3 times (3), sendMessage 2 times (2), sendMessage once (1)"
+    named = "sendMessage 3 times (3), sendMessage 2 times (2), sendMessage once (1)"
+    assert str(counted(calls[:6])) == named
+    assert str(counted(calls)) == f"{named} and 1 more"
+    others = [device.fails(7 + at, code=5 + at // 2) for at in range(4)]
+    assert str(counted([*others, *calls])) == (
+        "sendMessage 3 times (3), sendMessage 2 times (2), sendMessage 2 times (5) and 4 more"
+    )
