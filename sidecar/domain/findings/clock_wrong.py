@@ -12,7 +12,7 @@ from sidecar.domain.findings.devices import device_key, is_live, newest_of_devic
 from sidecar.domain.findings.finding import HOLDS_US, Check, Finding
 from sidecar.domain.findings.life import Life
 from sidecar.domain.findings.refused_logins import code_of
-from sidecar.domain.findings.token_time import left_us
+from sidecar.domain.findings.token_time import LONGEST_US, left_us
 from sidecar.domain.moment import CLOCK_WRONG_US, clock_off_us, wrong_by_us
 from sidecar.domain.sdk_words import TOKEN_EXPIRED
 from sidecar.domain.texts import Sentence, Text, duration
@@ -20,14 +20,18 @@ from sidecar.domain.units import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 
 AHEAD: Final = Sentence("finding.clock_wrong.ahead", "The clock of %(device)s is %(off)s ahead")
 BEHIND: Final = Sentence("finding.clock_wrong.behind", "The clock of %(device)s is %(off)s behind")
-AND_TOKEN: Final = Sentence("finding.clock_wrong.token", "%(clock)s: to it the token looks expired or not valid")
+TOKEN_ENDS_EARLY: Final = Sentence("finding.clock_wrong.token", "%(clock)s: to it the token looks expired")
+TOKEN_ENDS_LATE: Final = Sentence(
+    "finding.clock_wrong.token_late", "%(clock)s: to it the token ends later than it does, or lives too long"
+)
 SAY_TOKEN: Final = Sentence(
     "finding.clock_wrong.say_token",
     "The date or time of your device is wrong, and so it cannot stay signed in. Please switch on automatic date and "
     "time in its settings, then sign in again.",
 )
-# Codes of a token whose times do not fit the clock that they are compared with.
-_CODES: Final = frozenset({error_codes.TOKEN_EXPIRED, 6_000_108, 6_000_109})
+# Codes of a token that seems to have less left than this, or more: only a clock that is ahead, or behind, causes them.
+_TOO_SHORT_US: Final[dict[int | None, int]] = {error_codes.TOKEN_EXPIRED: 0, 6_000_108: 30 * SECOND_US}
+_TOO_LONG_US: Final[dict[int | None, int]] = {6_000_109: LONGEST_US}
 # Where the end of the token is not known, a clock that is off by less is not suspected.
 _ENDS_TOKENS_US: Final = 5 * MINUTE_US
 
@@ -44,8 +48,11 @@ class ClockWrong(Check):
     )
     threshold = Sentence(
         "finding.clock_wrong.threshold",
-        "More than 60 s (info). Critical where a token of that device expired more than 60 s before or after its end, "
-        "or was refused for its times, in the last 30 minutes; where its end is not known, from five minutes on.",
+        "More than 60 s (info). Critical where it explains what happened to a token of that device in the last 30 "
+        "minutes, because the token looks so to it: a clock that is ahead explains 6000106, 6000108, and an expiry "
+        "more than 60 s before the token's end; one that is behind explains 6000109, and an expiry more than 60 s "
+        "after the end. Where the end is not known, five minutes ahead explain the former, and five minutes behind "
+        "6000109.",
     )
     lifetime = Sentence(
         "finding.clock_wrong.lifetime", "While the device is live, or its newest event is less than 30 minutes old."
@@ -77,36 +84,49 @@ class ClockWrong(Check):
         ]
         if not wrong:
             return None
-        worst = max(wrong, key=lambda event: (abs(clock_off_us(event)), event.id))
-        off_us = clock_off_us(worst)
+        caused = {event.id: _caused(life, event) for event in wrong}
+        worst = max(wrong, key=lambda event: (bool(caused[event.id]), abs(clock_off_us(event)), event.id))
+        trouble, off_us = caused[worst.id], clock_off_us(worst)
         clock = (AHEAD if off_us > 0 else BEHIND)(device=device_of(worst).text, off=_rounded(abs(off_us)))
-        trouble = [event for event in life.recent if _is_trouble(life, event, worst)]
         evidence = [*trouble, worst]
         if trouble:
-            return cls.found(AND_TOKEN(clock=clock), evidence, say=SAY_TOKEN())
+            summary = TOKEN_ENDS_EARLY if off_us > 0 else TOKEN_ENDS_LATE
+            return cls.found(summary(clock=clock), evidence, say=SAY_TOKEN())
         return cls.found(clock, evidence, severity="info")
 
 
-def _is_trouble(life: Life, event: Event, worst: Event) -> bool:
-    """Whether it is trouble of a token that the clock of the device may have caused."""
-    if device_key(event) != device_key(worst):
-        return False
-    if code_of(event) in _CODES:
-        return True
-    has_ended = event.connection_event == TOKEN_EXPIRED
-    if not has_ended and (event.type != TOKEN_WILL_EXPIRE or left_us(event) > 0):
-        return False
-    ends_us = _token_ends_us(life.of_client[event.client_id], event)
-    if ends_us is None:
-        return abs(clock_off_us(worst)) >= _ENDS_TOKENS_US
-    # A clock that is ahead ends tokens early; one that is behind warns of their end too late.
-    return abs(event.moment_us - ends_us) > CLOCK_WRONG_US
+def _caused(life: Life, newest: Event) -> list[Event]:
+    """The recent trouble of tokens that the clock of a device explains."""
+    device, off_us, after_us = device_key(newest), clock_off_us(newest), life.now_us - HOLDS_US
+    found = []
+    for own in life.of_client.values():
+        ends_us: int | None = None  # by the clock of the server that made the token
+        for event in own:
+            reported = event.details.get("token_expires_at_us")
+            ends_us = reported if isinstance(reported, int) else ends_us
+            if event.moment_us > after_us and device_key(event) == device:
+                token_us = None if ends_us is None else ends_us - event.moment_us
+                found += [event] if _explains(off_us, event, token_us) else []
+    return found
 
 
-def _token_ends_us(own: list[Event], before: Event) -> int | None:
-    """When the token of a client ends, by the clock of the server that made it; None if that is not known."""
-    ends = [event.details.get("token_expires_at_us") for event in own if event.order < before.order]
-    return next((one for one in reversed(ends) if isinstance(one, int)), None)
+def _explains(off_us: int, event: Event, token_us: int | None) -> bool:
+    """Whether a clock that is off explains an event, with so much left of the token; None: that is not known."""
+    code = code_of(event)
+    if code in _TOO_SHORT_US and off_us > 0:
+        least_us = _TOO_SHORT_US[code]
+        return off_us >= _ENDS_TOKENS_US if token_us is None else token_us > least_us >= token_us - off_us
+    if code in _TOO_LONG_US and off_us < 0:
+        most_us = _TOO_LONG_US[code]
+        return off_us <= -_ENDS_TOKENS_US if token_us is None else token_us <= most_us < token_us - off_us
+    warned_late = event.type == TOKEN_WILL_EXPIRE and left_us(event) == 0
+    if not warned_late and event.connection_event != TOKEN_EXPIRED:
+        return False
+    if token_us is None:
+        return off_us >= _ENDS_TOKENS_US
+    # Expired too early, and to a clock that is ahead in time; or too late, and to one that is behind in time.
+    seen_us = token_us - off_us
+    return seen_us <= CLOCK_WRONG_US < token_us if off_us > 0 else token_us < -CLOCK_WRONG_US <= seen_us
 
 
 def _rounded(us: int) -> Text:
