@@ -21,7 +21,10 @@ EARLY: Final = Sentence(
 
 
 class CalledBeforeConnected(Check):
-    """Calls refused with 6000121 while a login was pending, or up to a minute before one."""
+    """Calls refused with 6000121 while a login was pending, or up to a minute before one.
+
+    Before the first login of a process no event names a user: what is refused then is in nobody's log.
+    """
 
     kind = "called_before_connected"
     severity = "warning"
@@ -29,8 +32,9 @@ class CalledBeforeConnected(Check):
     types = frozenset({API_ERROR})
     evidence = Sentence(
         "finding.called_before_connected.evidence",
-        "Calls refused with 6000121 while a login was pending or the state was CONNECTING, or on a device that was not "
-        "logged in and began a login within a minute, as an app does that was opened by a push.",
+        "Calls refused with 6000121 while a login was pending or the state was CONNECTING, or after an "
+        "earlier login of the user on that client had ended and up to a minute before the next. Calls before the first "
+        "login of a process name no user, and are not found.",
     )
     threshold = Sentence(
         "finding.called_before_connected.threshold", "One (info if the device has connected); two or more (warning)."

@@ -16,6 +16,7 @@ from sidecar.domain.alerts.rules.kicked_out import UPDATE_SDK, kick_summary, kic
 from sidecar.domain.alerts.rules.login_ended import LOG_IN_AGAIN
 from sidecar.domain.events import API_ERROR, CONNECTION_STATE_CHANGED, LOGIN, Event
 from sidecar.domain.findings import login_end, sources
+from sidecar.domain.findings.devices import names
 from sidecar.domain.findings.finding import HOLDS_US, Check, Finding
 from sidecar.domain.findings.life import Life
 from sidecar.domain.findings.login_end import Aftermath
@@ -25,8 +26,12 @@ from sidecar.domain.units import MINUTE_US
 
 KICKED_OFTEN: Final = Sentence("finding.kicked_often", "%(what)s; the last of %(count)s kicks within %(span)s")
 BY_UNKNOWN: Final = Sentence("finding.kicked_by_unknown", "%(what)s; which other device logged in is not known")
+RING: Final = Sentence(
+    "finding.kicked.ring", "%(who)s: %(devices)s devices kick each other out, %(count)s times within %(span)s"
+)
 # So many kicks are no change of devices.
 _MANY: Final = 3
+_TWO: Final = 2
 # Devices that have not kicked each other for so long have stopped, and a user has got used to the other device.
 _OVER_US: Final = 10 * MINUTE_US
 # Of the calls that failed because of a kick, the newest are evidence.
@@ -36,6 +41,11 @@ _SAY_TWO: Final = Sentence(
     "finding.kicked.say_two",
     "Two of your devices sign each other out: %(device)s and %(other)s. Please close the app on the one that you do "
     "not need now; %(device)s was signed out last.",
+)
+_SAY_RING: Final = Sentence(
+    "finding.kicked.say_ring",
+    "Your devices sign each other out: %(devices)s. Please keep the app on the one that you need now, and close it on "
+    "the others; %(device)s was signed out last.",
 )
 _SAY_UNNAMED: Final = Sentence(
     "finding.kicked.say_unnamed",
@@ -56,10 +66,25 @@ _SAY_ITSELF: Final = Sentence(
     "You were signed out on %(device)s after its connection had dropped, perhaps by its own old connection; no other "
     "device need be involved. Please sign in again.",
 )
+_SAY_ITSELF_UNNAMED: Final = Sentence(
+    "finding.kicked.say_itself_unnamed",
+    "You were signed out after your connection had dropped, perhaps by your device's own old connection; no other "
+    "device need be involved. Please sign in again.",
+)
 _SAY_AGAIN: Final = Sentence(
     "finding.kicked.say_again",
     "You were signed out on %(device)s because of another sign-in with your account, and have signed in again since. "
     "If it happens again, close the app on your other devices.",
+)
+_SAY_AGAIN_UNNAMED: Final = Sentence(
+    "finding.kicked.say_again_unnamed",
+    "You were signed out because of another sign-in with your account, and have signed in again since. If it happens "
+    "again, close the app on your other devices.",
+)
+_ADVISE_RING: Final = Sentence(
+    "finding.kicked.advise_ring",
+    "Several devices log each other out, most often because the app calls login again when it is kicked out: lead back "
+    "to the login page instead, and let the user keep one and close the others.",
 )
 _SEVERAL_DEVICES: Final = Sentence(
     "finding.kicked.several_devices",
@@ -71,13 +96,20 @@ _SEVERAL_DEVICES: Final = Sentence(
 class _Kicks(msgspec.Struct, frozen=True):
     """The last kicks, at most half an hour from one to the next; ``mutual``: how many of the last went to and fro.
 
-    ``other`` is an event of the other device of the newest one, None if it is not known.
+    ``other`` is an event of the other device of the newest one, None if it is not known. ``between`` has an event of
+    each device that can be told apart of those that kick each other out, in the order of their names.
     """
 
     kicks: Sequence[Event]
     mutual: int
     cause: Cause
     other: Event | None
+    between: Sequence[Event]
+
+    @property
+    def is_ring(self) -> bool:
+        """Whether more than two devices kick each other out."""
+        return self.mutual > 1 and len(self.between) > _TWO
 
     @property
     def last(self) -> Event:
@@ -112,7 +144,7 @@ class KickedByOtherDevice(Check):
         "You were signed out because of another sign-in with your account. Have you signed in on another device? If "
         "so, use that one, or sign in again here. If not, change your password.",
     )
-    advice = (LOG_IN_AGAIN, KICKS_TO_AND_FRO, _SEVERAL_DEVICES, UPDATE_SDK)
+    advice = (LOG_IN_AGAIN, KICKS_TO_AND_FRO, _ADVISE_RING, _SEVERAL_DEVICES, UPDATE_SDK)
     source = sources.MANAGE_LOGIN
 
     @classmethod
@@ -130,7 +162,7 @@ class KickedByOtherDevice(Check):
             _summary(life, found, after),
             evidence,
             is_lasting=after == "cut_off",
-            say=_say(found, after),
+            say=_say_ring(found) if found.is_ring else _say(found, after),
             advice=_advice(found, after),
             severity=_severity(found, after, is_over=is_over),
             since_us=found.kicks[0].moment_us,
@@ -149,7 +181,11 @@ def _last_kicks(life: Life) -> _Kicks | None:
         mutual = 1 if _key(one) == _key(next_) else mutual + 1
     cause = cause_of(last, life.events)
     before = next((one for one in reversed(kicks) if _key(one) != _key(last)), None)
-    return _Kicks(kicks, mutual, cause, cause.login or before)
+    other = cause.login or before
+    taking_part = [*([] if other is None else [other]), *kicks[-mutual:]]
+    between = {(one.platform, one.device_id): one for one in taking_part if device_of(one).is_named}
+    in_order = sorted(between.values(), key=lambda one: (one.platform or "", one.device_id or ""))
+    return _Kicks(kicks, mutual, cause, other, in_order)
 
 
 def _apart(kick: Event, after: Event) -> bool:
@@ -171,6 +207,8 @@ def _severity(found: _Kicks, after: Aftermath, *, is_over: bool) -> Severity:
 def _summary(life: Life, found: _Kicks, after: Aftermath) -> Text:
     who = user_name(life.user_id)
     count, span = len(found.kicks), duration(found.last.moment_us - found.kicks[0].moment_us)
+    if found.is_ring:
+        return RING(who=who, devices=len(found.between), count=count, span=span)
     if found.mutual > 1:
         return PING_PONG(who=who, count=count, span=span)
     summary = kick_summary(life.user_id, found.last, found.cause)
@@ -185,7 +223,7 @@ def _say(found: _Kicks, after: Aftermath) -> Text:
     own = device_of(found.last)
     other = None if found.other is None else device_of(found.other)
     if not own.is_named or (other is not None and not other.is_named):
-        return _SAY_UNNAMED() if found.mutual > 1 else KickedByOtherDevice.say()
+        return _say_unnamed(found, after)
     device = own.text
     if other is not None and other.text == device:
         return _SAY_SAME(device=device)
@@ -198,7 +236,21 @@ def _say(found: _Kicks, after: Aftermath) -> Text:
     return _SAY_ITSELF(device=device) if found.cause.may_be_itself else KickedByOtherDevice.say()
 
 
+def _say_ring(found: _Kicks) -> Text:
+    return _SAY_RING(devices=names(found.between), device=device_of(found.last).text)
+
+
+def _say_unnamed(found: _Kicks, after: Aftermath) -> Text:
+    if found.mutual > 1:
+        return _SAY_UNNAMED()
+    if after == "again":
+        return _SAY_AGAIN_UNNAMED()
+    return _SAY_ITSELF_UNNAMED() if found.other is None and found.cause.may_be_itself else KickedByOtherDevice.say()
+
+
 def _advice(found: _Kicks, after: Aftermath) -> list[Text]:
+    if found.is_ring:
+        return [_ADVISE_RING(), _SEVERAL_DEVICES()]
     if found.mutual > 1:
         return [KICKS_TO_AND_FRO(), _SEVERAL_DEVICES()]
     if not found.cause.may_be_itself:

@@ -18,7 +18,7 @@ from sidecar.domain.status import ONLINE
 from sidecar.domain.texts import Sentence, Text, joined
 from sidecar.domain.units import MINUTE_US, SECOND_US
 
-# A call without a login that is followed by one so soon belongs to it: an app that was opened by a push.
+# A call without a login that is followed by one so soon belongs to it.
 LOGIN_FOLLOWS_US: Final = MINUTE_US
 _TIMES: Final = Sentence("finding.calls_of_a_kind", "%(call)s %(count)s times (%(code)s)")
 _ONCE: Final = Sentence("finding.call_of_a_kind", "%(call)s once (%(code)s)")

@@ -12,6 +12,8 @@ from sidecar.domain.events import API_ERROR, CONNECTION_STATE_CHANGED, TOKEN_REN
 from sidecar.domain.findings import login_end, sources
 from sidecar.domain.findings.finding import Check, Finding
 from sidecar.domain.findings.life import Life
+from sidecar.domain.findings.login_codes import ADVICE
+from sidecar.domain.findings.refused_logins import code_of
 from sidecar.domain.findings.token_endings import TokenEnding, endings
 from sidecar.domain.texts import Sentence, Text, duration
 
@@ -34,6 +36,21 @@ _SAY_SOON: Final = Sentence(
 _SAY_SIGN_IN: Final = Sentence(
     "finding.token.say", "Your session has run out, and the app did not extend it. Please sign in again."
 )
+_TOKEN: Final = Sentence(
+    "finding.token_not_renewed.token",
+    "renewToken was called and failed: look at the token that your server issues for it, and after a failure get a new "
+    "one and pass that on, before the old one ends.",
+)
+_UNREACHED: Final = Sentence(
+    "finding.token_not_renewed.unreached",
+    "renewToken was called and did not reach ZIM: that is the network, and not the token. Call it again while the old "
+    "token lasts, once the callback has reported CONNECTED.",
+)
+# What is wrong with the token, for each code.
+_OF_CODE: Final[dict[int | None, Sentence]] = {
+    code: ADVICE[code] for code in (6_000_101, 6_000_103, error_codes.TOKEN_EXPIRED, 6_000_107, 6_000_108, 6_000_109)
+}
+# Of any other code.
 _CODE: Final = Sentence(
     "finding.token_not_renewed.code",
     "Look up the code of renewToken: after a failure get a new token from your server and pass that on, before the old "
@@ -64,7 +81,7 @@ class TokenNotRenewed(Check):
         "While the user is logged in nowhere because of it; otherwise until the last evidence is 30 minutes old.",
     )
     say = _SAY_SIGN_IN
-    advice = (RENEW_ON_WARNING, _CODE, LOG_IN_AGAIN)
+    advice = (RENEW_ON_WARNING, _TOKEN, *_OF_CODE.values(), _UNREACHED, _CODE, LOG_IN_AGAIN)
     source = sources.TOKENS
 
     @classmethod
@@ -73,7 +90,7 @@ class TokenNotRenewed(Check):
         ending = next((one for one in reversed(endings(life)) if one.could_be_renewed), None)
         if ending is None:
             return None
-        advice = [RENEW_ON_WARNING(), *([_CODE()] if ending.failed else [])]
+        advice = _advice(ending)
         if ending.expired is None:
             calls = life.refused_after(TOKEN_WILL_EXPIRE)
             return cls.found_while_it_holds(
@@ -94,6 +111,16 @@ class TokenNotRenewed(Check):
             advice=[*advice, *login_end.to_log_in(after)],
             severity=login_end.SEVERITIES[after],
         )
+
+
+def _advice(ending: TokenEnding) -> list[Text]:
+    """What to change: let the app try it, or mend what made it fail."""
+    if not ending.failed:
+        return [RENEW_ON_WARNING()]
+    code = code_of(ending.failed[-1])
+    if code in error_codes.NETWORK:
+        return [_UNREACHED()]
+    return [_TOKEN(), _OF_CODE[code]()] if code in _OF_CODE else [_CODE()]
 
 
 def _summary(life: Life, ending: TokenEnding) -> Text:

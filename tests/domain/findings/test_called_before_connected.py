@@ -39,9 +39,10 @@ def test_two_calls_are_counted() -> None:
     assert (finding.severity, str(finding.summary)[:42]) == ("warning", "2 calls came before the login was finished")
 
 
-def test_an_app_that_was_opened_by_a_push_answers_the_call_too_early() -> None:
+def test_a_call_between_two_logins_of_a_client_is_too_early() -> None:
     device = Device()
-    events = [device.fails(0, method="callAccept"), *device.logs_in(3)]
+    earlier = [*device.logs_in(-90), device.event("logout", -60), device.says("DISCONNECTED", "SUCCESS", -60)]
+    events = [*earlier, device.fails(0, method="callAccept"), *device.logs_in(3)]
     finding = early(10, events)
     assert (finding.severity, str(finding.summary)) == (
         "info",

@@ -205,3 +205,50 @@ def test_a_very_long_user_id_is_cut() -> None:
     device = Device("u" * 10_000)
     (finding,) = found(200, [*device.logs_in(0), device.kicked(100)], "u" * 10_000)
     assert len(str(finding.summary)) < 150
+
+
+def in_turn(devices: list[Device], times: int) -> list[Event]:
+    """Each logs in in turn, and kicks out the one before it."""
+    events = devices[0].logs_in(0)
+    for time in range(times):
+        by = devices[(time + 1) % len(devices)]
+        events += [*by.logs_in(100 + time * 60), devices[time % len(devices)].kicked(100.5 + time * 60)]
+    return events
+
+
+@pytest.mark.parametrize(
+    ("count", "named"),
+    [
+        (3, "Web (0), Web (1), Web (2)"),
+        (4, "Web (0), Web (1), Web (2), 1 more"),
+        (8, "Web (0), Web (1), Web (2), 5 more"),
+    ],
+)
+def test_devices_that_kick_each_other_out_in_a_ring_are_counted_and_named(count: int, named: str) -> None:
+    devices = [Device(name=str(number), platform="Web") for number in range(count)]
+    finding = kick(700, in_turn(devices, 8))
+    assert str(finding.summary) == f"carol: {count} devices kick each other out, 8 times within 7 min"
+    assert (finding.severity, "Two" in str(finding.say)) == ("critical", False)
+    assert f"Your devices sign each other out: {named}. Please keep" in str(finding.say)
+    assert "let the user keep one and close the others" in advice(finding)
+    assert "Two devices" not in advice(finding)
+
+
+def test_two_devices_whose_pages_are_reloaded_are_two() -> None:
+    pages = [Device(name=f"page{number}", platform="Web", device_id=f"d{number % 2}") for number in range(6)]
+    finding = kick(700, in_turn(pages, 5))
+    assert "two devices kick each other out" in str(finding.summary)
+    unnamed = [Device(name=f"page{number}", platform=None, device_id=None) for number in range(3)]
+    assert "two devices kick each other out" in str(kick(700, in_turn(unnamed, 8)).summary)
+
+
+@pytest.mark.parametrize("version", [None, "2.28.0"])
+def test_a_device_without_a_name_may_have_kicked_itself_too(version: str | None) -> None:
+    device = Device(platform=None, device_id=None, sdk_version=version)
+    lost, back = device.says("RECONNECTING", "LOGIN_INTERRUPTED", 50), device.says("CONNECTED", "SUCCESS", 70)
+    events = [*device.logs_in(0), lost, back, device.kicked(100)]
+    finding = kick(110, events)
+    assert "no other device need be involved" in str(finding.say)
+    assert "password" not in str(finding.say)
+    again = kick(130, [*events, *device.logs_in(120)])
+    assert (again.severity, "have signed in again since" in str(again.say)) == ("info", True)

@@ -26,6 +26,7 @@ SPEAKS_OF_LOGGING_IN = re.compile(r"log in again|login again|reconnect|\bretry|\
 WAS_READ = {
     "advice.log_in_again",
     "advice.kicks_to_and_fro",
+    "finding.kicked.advise_ring",
     "finding.unstable_network.advice",
     "finding.duplicate_login_calls.advice",
 }

@@ -92,7 +92,7 @@ def test_a_renewal_that_failed_is_named_with_its_code_in_words() -> None:
         "warning",
         "carol: renewToken failed with 6000103: the token is not valid",
     )
-    assert "code of renewToken" in advice(soon)
+    assert "the token that your server issues" in advice(soon)
     assert "log in again" not in advice(soon)
     twice = [*events, device.renews(575, code=6_000_106)]
     assert str(token(576, twice).summary).endswith("6000106: the token has expired")
@@ -131,3 +131,31 @@ def test_a_warning_may_say_anything(second: object) -> None:
     device = Device()
     events = [*device.logs_in(0), device.event("token_will_expire", 10, details={"second": second})]
     assert len(found(100_000, [*events, device.expires(99_999)])) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "advised"),
+    [
+        (6_000_101, ("the token that your server issues", "6000101: ")),
+        (6_000_103, ("the token that your server issues", "6000103: ")),
+        ("6000106", ("the token that your server issues", "6000106: ")),
+        (6_000_108, ("the token that your server issues", "6000108: ")),
+        (6_000_104, ("the network, and not the token",)),
+        (6_000_105, ("the network, and not the token",)),
+        (6_000_121, ("Look up the code",)),
+        (None, ("Look up the code",)),
+    ],
+)
+@pytest.mark.parametrize("has_expired", [True, False])
+def test_an_app_that_called_renew_token_is_not_told_to_call_it(
+    code: object, advised: tuple[str, ...], *, has_expired: bool
+) -> None:
+    device = Device()
+    events = until_the_warning(device)
+    events.append(device.event("token_renewed", 572, details={"code": code, "token_expires_at_us": None}))
+    events += [device.expires(598)] if has_expired else []
+    own = [str(one) for one in token(600, events).advice]
+    assert "onTokenWillExpire" not in "".join(own)
+    assert len(own) == len(advised) + has_expired
+    for text, part in zip(own, advised, strict=False):
+        assert part in text
