@@ -72,7 +72,7 @@ class PlanLimit(Check):
             return None
         if since is not None:
             summary = since(call=_call(newest), code=error_codes.in_words(code))
-            return cls.found(summary, recent, say=SAY_OVER(), severity="info")
+            return cls.found(summary, recent, say=SAY_OVER(), advice=[error_codes.RAISE_PLAN()], severity="info")
         return cls.found(_summary(newest), recent)
 
 

@@ -65,6 +65,8 @@ def test_a_later_login_is_the_end_of_it(name: str, then: str) -> None:
         assert (finding.severity, finding.events) == ("info", (first.id,))
         assert str(finding.summary).endswith("; a login has succeeded since")
         assert "will not help" not in str(finding.say)
+        assert "cannot help" not in str(finding.advice)
+        assert len(finding.advice) == 1
     assert found(1_800, first, *later) is None
 
 
