@@ -37,9 +37,9 @@ async def send(running: Zimwatch, body: list[Any], query: str = "", **headers: s
 
 
 def contents(folder: Path) -> list[str]:
-    """Every row of the database, as SQL."""
+    """Every row of the database, as SQL, but for what the rules note by time alone."""
     with contextlib.closing(sqlite3.connect(folder / "zimwatch.db")) as database:
-        return list(database.iterdump())
+        return [line for line in database.iterdump() if not line.startswith('INSERT INTO "app_hours"')]
 
 
 @pytest.mark.parametrize("name", BATCHES)
