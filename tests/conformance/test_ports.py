@@ -276,6 +276,15 @@ async def test_a_withdrawn_consent_discards_the_queue_and_a_given_one_begins_aga
     assert waiting(queue) == []
 
 
+async def test_a_consent_that_is_withdrawn_at_once_discards_what_earlier_runs_stored(app: App, queue: Path) -> None:
+    await app("bounded", NOWHERE)
+    assert waiting(queue)
+    async with event_server() as server:
+        assert (await app("hasty", server.url))["empty"] is True
+    assert server.accepted == []
+    assert waiting(queue) == []
+
+
 async def test_a_logout_without_a_callback_stops_heartbeats(app: App) -> None:
     looks: list[int] = []
     async with event_server() as server:

@@ -91,6 +91,7 @@ class ZimwatchReporter {
   Map<String, Object?> _last = {}; // of the last callback
   late Duration _heartbeat;
   bool _refusalLogged = false, _disposed = false, _stopped = false;
+  bool _discarded = false; // what was stored before, also where it is not read yet
   int _seq = 0, _inFlight = 0, _batch = _batchEvents, _failures = 0, _dropped = 0;
 
   /// What the disk holds from before counts once it is read.
@@ -99,7 +100,7 @@ class ZimwatchReporter {
 
   /// Records and sends nothing more, and discards the queue: for users who withdraw their consent.
   void stop() {
-    _stopped = true;
+    _stopped = _discarded = true;
     _queue.clear();
     _inFlight = 0;
     _save();
@@ -350,7 +351,7 @@ class ZimwatchReporter {
   Future<void> _load() async {
     try {
       final lines = await _options.queueFile.readAsLines();
-      if (_stopped) return;
+      if (_discarded) return;
       // Before events recorded meanwhile; complete lines only.
       lines.where((line) => line.startsWith('{') && line.endsWith('}')).toList().reversed.forEach(_queue.addFirst);
     } on FileSystemException {

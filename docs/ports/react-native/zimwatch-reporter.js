@@ -75,16 +75,17 @@ function createSender({ endpoint, ingestToken, storage, mostEvents, firstRetryMs
   let unsaved = false;
   let refusalLogged = false;
   let stopped = false;
+  let discarded = false; // what was stored before, also where it is not read yet
 
   async function load() {
     try {
       const lines = ((await storage?.getItem(KEY)) ?? "").split("\n");
-      if (!stopped) queue.unshift(...lines.filter((line) => line.startsWith("{") && line.endsWith("}")));
+      if (!discarded) queue.unshift(...lines.filter((line) => line.startsWith("{") && line.endsWith("}")));
     } catch {
       // An unreadable storage counts as empty.
     }
     loaded = true;
-    if (queue.length > 0 || stopped) save();
+    if (queue.length > 0 || discarded) save();
     schedule(0);
   }
 
@@ -104,7 +105,7 @@ function createSender({ endpoint, ingestToken, storage, mostEvents, firstRetryMs
   }
 
   function stop() {
-    stopped = true;
+    stopped = discarded = true;
     queue.length = inFlight = 0;
     save();
   }

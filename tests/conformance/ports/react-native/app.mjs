@@ -114,6 +114,9 @@ if (scenario === "life") {
   zim.says(2, 0);
   reporter.start();
   zim.logout();
+} else if (scenario === "hasty") {
+  reporter.stop();
+  reporter.start();
 } else if (scenario === "bounded") {
   for (let count = 0; count < 50; count += 1) zim.says(3, 3);
 } else if (scenario === "real") {
