@@ -16,7 +16,7 @@ import msgspec
 from sidecar.canary.canary_status import CanaryStatus, publish
 from sidecar.canary.canary_token import TokenError, TokenSource
 from sidecar.clock import Clock
-from sidecar.domain import sdk_words
+from sidecar.domain import error_codes, sdk_words
 from sidecar.domain.texts import Sentence, Text, verbatim
 from sidecar.domain.token04.layout import expires_at_us
 from sidecar.domain.units import SECOND_US
@@ -31,10 +31,9 @@ from sidecar.sdk import (
     ZimError,
     observe,
 )
-from sidecar.sdk.client.zim_client import ANSWER_TIMEOUT, NETWORK_ERROR, SdkLostError
+from sidecar.sdk.client.zim_client import SdkLostError
 from sidecar.settings import CanarySettings, duration_us
 
-_FROM_THE_NETWORK: Final = frozenset({NETWORK_ERROR, ANSWER_TIMEOUT})
 _ANSWER_FOLLOWS_S: Final = 1.0  # DISCONNECTED may come before the answer that it belongs to
 _LOGOUT_S: Final = 1.0
 DEVICE_ID: Final = "zimwatch-canary"
@@ -203,7 +202,7 @@ class Canary:
             self._update(None, verbatim(error.message))
             return
         self._count(error.code)
-        self._update(False if error.code in _FROM_THE_NETWORK else None, REFUSED(why=error))
+        self._update(False if error.code in error_codes.NETWORK else None, REFUSED(why=error))
 
     def _error(self, error: ErrorInfo) -> None:
         self._count(error.code)

@@ -15,7 +15,12 @@ TOO_OFTEN: Final = frozenset({TOO_FREQUENT, 6_000_005, 6_000_006})
 NO_NETWORK: Final = 6_000_104
 NO_ANSWER: Final = 6_000_105
 NETWORK: Final = frozenset({NO_NETWORK, NO_ANSWER})
+BAD_TOKEN: Final = 6_000_101
+TOKEN_INVALID: Final = 6_000_103
 TOKEN_EXPIRED: Final = 6_000_106
+TOKEN_VERSION: Final = 6_000_107
+TOKEN_LIVES_SHORT: Final = 6_000_108
+TOKEN_LIVES_LONG: Final = 6_000_109
 ALREADY_LOGGED_IN: Final = 6_000_111
 NOT_LOGGED_IN: Final = 6_000_121
 # The users of the app's plan are used up, for the day or the month: another login cannot help.

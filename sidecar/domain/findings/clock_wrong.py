@@ -12,10 +12,11 @@ from sidecar.domain.findings.devices import device_key, is_live, newest_of_devic
 from sidecar.domain.findings.finding import HOLDS_US, Check, Finding
 from sidecar.domain.findings.life import Life
 from sidecar.domain.findings.refused_logins import code_of
-from sidecar.domain.findings.token_time import LONGEST_US, left_us
+from sidecar.domain.findings.token_time import left_us
 from sidecar.domain.moment import CLOCK_WRONG_US, clock_off_us, wrong_by_us
 from sidecar.domain.sdk_words import TOKEN_EXPIRED
 from sidecar.domain.texts import Sentence, Text, duration
+from sidecar.domain.token04.problems import LONGEST_US, SHORTEST_US
 from sidecar.domain.units import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 
 AHEAD: Final = Sentence("finding.clock_wrong.ahead", "The clock of %(device)s is %(off)s ahead")
@@ -30,8 +31,11 @@ SAY_TOKEN: Final = Sentence(
     "time in its settings, then sign in again.",
 )
 # Codes of a token that seems to have less left than this, or more: only a clock that is ahead, or behind, causes them.
-_TOO_SHORT_US: Final[dict[int | None, int]] = {error_codes.TOKEN_EXPIRED: 0, 6_000_108: 30 * SECOND_US}
-_TOO_LONG_US: Final[dict[int | None, int]] = {6_000_109: LONGEST_US}
+_TOO_SHORT_US: Final[dict[int | None, int]] = {
+    error_codes.TOKEN_EXPIRED: 0,
+    error_codes.TOKEN_LIVES_SHORT: SHORTEST_US,
+}
+_TOO_LONG_US: Final[dict[int | None, int]] = {error_codes.TOKEN_LIVES_LONG: LONGEST_US}
 # Where the end of the token is not known, a clock that is off by less is not suspected.
 _ENDS_TOKENS_US: Final = 5 * MINUTE_US
 

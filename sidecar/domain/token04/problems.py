@@ -10,7 +10,15 @@ from typing import Final, Literal, get_args
 
 import msgspec
 
-from sidecar.domain.error_codes import in_words
+from sidecar.domain.error_codes import (
+    BAD_TOKEN,
+    TOKEN_EXPIRED,
+    TOKEN_INVALID,
+    TOKEN_LIVES_LONG,
+    TOKEN_LIVES_SHORT,
+    TOKEN_VERSION,
+    in_words,
+)
 from sidecar.domain.texts import Sentence, Text
 from sidecar.domain.token04.layout import Flaw
 from sidecar.domain.units import DAY_US, MINUTE_US, SECOND_US
@@ -19,13 +27,6 @@ SHORTEST_US: Final = 30 * SECOND_US
 LONGEST_US: Final = 24 * DAY_US
 # A clock that is off by less says nothing.
 CLOCK_OFF_US: Final = MINUTE_US
-
-BAD_TOKEN: Final = 6_000_101
-INVALID: Final = 6_000_103
-EXPIRED: Final = 6_000_106
-VERSION_WRONG: Final = 6_000_107
-LIVES_SHORT: Final = 6_000_108
-LIVES_LONG: Final = 6_000_109
 
 OfTime = Literal["expired", "too_short", "too_long"]
 OfContent = Literal["other_secret", "no_content", "other_app", "no_user", "expiry_differs", "made_in_future"]
@@ -72,69 +73,73 @@ _RIGHT_SECRET: Final = Sentence(
 _CLOCK: Final = Sentence("token04.clock", "Set the clock of the server that makes tokens, by NTP.")
 
 _SAID: Final[dict[Kind, tuple[int | None, Sentence, Sentence]]] = {
-    "empty": (INVALID, Sentence("token04.empty", "There is no token."), _COPY),
+    "empty": (TOKEN_INVALID, Sentence("token04.empty", "There is no token."), _COPY),
     "too_large": (
-        INVALID,
+        TOKEN_INVALID,
         Sentence("token04.too_large", "It is longer than 16,384 characters, which no token of ZIM is."),
         _COPY,
     ),
     "no_token04": (
-        INVALID,
+        TOKEN_INVALID,
         Sentence("token04.no_token04", "It is no token of ZEGOCLOUD's: it does not begin with 04."),
         _COPY,
     ),
     "other_version": (
-        VERSION_WRONG,
+        TOKEN_VERSION,
         Sentence("token04.other_version", "Its version is not 04, which is the one that ZIM takes."),
         _GENERATOR,
     ),
     "kit_token": (
-        INVALID,
+        TOKEN_INVALID,
         Sentence("token04.kit_token", "It is a kit token of ZEGOCLOUD's UI kits: a token, a # and more."),
         Sentence("token04.before_the_hash", "Check what is before the #: that is the token that ZIM gets."),
     ),
     "percent_encoded": (
-        INVALID,
+        TOKEN_INVALID,
         Sentence("token04.percent_encoded", "It is percent-encoded, as in a URL."),
         _ON_ITS_WAY,
     ),
     "blanks": (
-        INVALID,
+        TOKEN_INVALID,
         Sentence("token04.blanks", "It has blanks in it. A form or a URL turns each + of a token into a blank."),
         _ON_ITS_WAY,
     ),
     "url_safe": (
-        INVALID,
+        TOKEN_INVALID,
         Sentence("token04.url_safe", "It is in the base64 of URLs, with - and _ in place of + and /."),
         _GENERATOR,
     ),
-    "not_base64": (INVALID, Sentence("token04.not_base64", "What follows 04 is not base64."), _COPY),
-    "cut_off": (INVALID, Sentence("token04.cut_off", "It is cut off: its end is missing."), _COPY),
-    "bytes_left": (INVALID, Sentence("token04.bytes_left", "More follows its end than a token has."), _COPY),
+    "not_base64": (TOKEN_INVALID, Sentence("token04.not_base64", "What follows 04 is not base64."), _COPY),
+    "cut_off": (TOKEN_INVALID, Sentence("token04.cut_off", "It is cut off: its end is missing."), _COPY),
+    "bytes_left": (TOKEN_INVALID, Sentence("token04.bytes_left", "More follows its end than a token has."), _COPY),
     "mode_unknown": (
-        INVALID,
+        TOKEN_INVALID,
         Sentence("token04.mode_unknown", "Its last byte is no mode that is known: 0 is AES-CBC, 1 is AES-GCM."),
         _GENERATOR,
     ),
     "sizes": (
-        INVALID,
+        TOKEN_INVALID,
         Sentence("token04.sizes", "Its parts have sizes that a token has in neither of the two layouts."),
         _GENERATOR,
     ),
     "milliseconds": (
-        LIVES_LONG,
+        TOKEN_LIVES_LONG,
         Sentence("token04.milliseconds", "Its expiry is in milliseconds, and is read as seconds."),
         _IN_SECONDS,
     ),
-    "no_time": (EXPIRED, Sentence("token04.no_time", "Its expiry is no time of this century or the next."), _GENERATOR),
-    "expired": (EXPIRED, Sentence("token04.expired", "It has expired."), _ANOTHER),
+    "no_time": (
+        TOKEN_EXPIRED,
+        Sentence("token04.no_time", "Its expiry is no time of this century or the next."),
+        _GENERATOR,
+    ),
+    "expired": (TOKEN_EXPIRED, Sentence("token04.expired", "It has expired."), _ANOTHER),
     "too_short": (
-        LIVES_SHORT,
+        TOKEN_LIVES_SHORT,
         Sentence("token04.too_short", "It ends in less than 30 s, which is too short for ZIM."),
         _LIVE_LONGER,
     ),
     "too_long": (
-        LIVES_LONG,
+        TOKEN_LIVES_LONG,
         Sentence("token04.too_long", "It is valid for more than 24 days, which is too long for ZIM."),
         _LIVE_SHORTER,
     ),
@@ -144,7 +149,7 @@ _SAID: Final[dict[Kind, tuple[int | None, Sentence, Sentence]]] = {
         _RIGHT_SECRET,
     ),
     "no_content": (
-        INVALID,
+        TOKEN_INVALID,
         Sentence("token04.no_content", "It was made with the right secret, and its content is not that of a token."),
         _GENERATOR,
     ),
@@ -153,9 +158,9 @@ _SAID: Final[dict[Kind, tuple[int | None, Sentence, Sentence]]] = {
         Sentence("token04.other_app", "Its content names another app: %(named)s."),
         _RIGHT_SECRET,
     ),
-    "no_user": (INVALID, Sentence("token04.no_user", "Its content names no user."), _GENERATOR),
+    "no_user": (TOKEN_INVALID, Sentence("token04.no_user", "Its content names no user."), _GENERATOR),
     "expiry_differs": (
-        INVALID,
+        TOKEN_INVALID,
         Sentence("token04.expiry_differs", "Its content has another expiry than its beginning. It was changed."),
         _GENERATOR,
     ),

@@ -19,15 +19,6 @@ Handler = Callable[[T], None]
 Unsubscribe = Callable[[], None]
 """Removes the handler; idempotent."""
 
-# Error codes of login and network, by the SDK's reference.
-FREQUENCY_LIMIT: Final = 6_000_004
-TOKEN_INVALID: Final = 6_000_103
-NETWORK_ERROR: Final = 6_000_104
-ANSWER_TIMEOUT: Final = 6_000_105
-TOKEN_EXPIRED: Final = 6_000_106
-TOKEN_VERSION: Final = 6_000_107
-ALREADY_LOGGED_IN: Final = 6_000_111
-NOT_LOGGED_IN: Final = 6_000_121
 NO_CODE: Final = -1
 """The code of a failure without one of the SDK."""
 

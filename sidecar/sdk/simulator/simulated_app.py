@@ -12,9 +12,8 @@ from typing import Final
 
 import msgspec
 
-from sidecar.domain import events, sdk_words
+from sidecar.domain import error_codes, events, sdk_words
 from sidecar.domain.units import SECOND_US
-from sidecar.sdk.client import zim_client as zim
 from sidecar.sdk.client.zim_client import (
     Call,
     CallEnded,
@@ -49,7 +48,7 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
     token_lives: float = 86_400.0
     renews: bool = True
     refused: float = 0.0
-    refusal: tuple[int, str] = (zim.TOKEN_EXPIRED, "token expired")
+    refusal: tuple[int, str] = (error_codes.TOKEN_EXPIRED, "token expired")
     gives_up: float | None = None
     calls_every: float | None = None
     unanswered: bool = False

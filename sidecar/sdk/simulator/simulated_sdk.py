@@ -15,10 +15,9 @@ from collections.abc import Callable
 from random import Random
 from typing import Any, Final
 
-from sidecar.domain import sdk_words
+from sidecar.domain import error_codes, sdk_words
 from sidecar.domain.token04.layout import VERSION, expires_at_us
 from sidecar.domain.units import SECOND_US
-from sidecar.sdk.client import zim_client as zim
 from sidecar.sdk.client.zim_client import (
     Call,
     CallEnded,
@@ -138,11 +137,11 @@ class SimulatedSdk:
                 self._end(at_us, sdk_words.SUCCESS)
             self._answer(at_us, call)
         elif not self._logged_in:
-            self._answer(at_us, call, zim.NOT_LOGGED_IN, f"API.{call.method}: Not logged with call.")
+            self._answer(at_us, call, error_codes.NOT_LOGGED_IN, f"API.{call.method}: Not logged with call.")
         elif call.method == "renewToken":
             self._renew(at_us, call)
         elif self.state != sdk_words.CONNECTED or not self.network:
-            self._answer(at_us, call, zim.NETWORK_ERROR, f"{call.method}: Network error.")
+            self._answer(at_us, call, error_codes.NO_NETWORK, f"{call.method}: Network error.")
         elif self.socket_is_silent:
             self._unanswered.append(call)
             self._at("answer_timeout", at_us, ANSWER_TIMEOUT_S)
@@ -167,7 +166,7 @@ class SimulatedSdk:
     def _time_out(self, at_us: int) -> None:
         calls, self._unanswered = self._unanswered, []
         for call in calls:
-            self._answer(at_us, call, zim.ANSWER_TIMEOUT, f"{call.method}: Response timeout.")
+            self._answer(at_us, call, error_codes.NO_ANSWER, f"{call.method}: Response timeout.")
 
     def _at(self, name: str, now_us: int, after_s: float) -> None:
         self._timers[name] = now_us + round(after_s * SECOND_US)
@@ -203,7 +202,7 @@ class SimulatedSdk:
         if expires_us is None:
             self._refuse_token(at_us, call, token)
         elif self._user is not None and self._user != user:
-            self._answer(at_us, call, zim.ALREADY_LOGGED_IN, "User has already logged in.")
+            self._answer(at_us, call, error_codes.ALREADY_LOGGED_IN, "User has already logged in.")
         elif self._logged_in:
             self._answer(at_us, call)
         else:
@@ -215,9 +214,9 @@ class SimulatedSdk:
 
     def _refuse_token(self, at_us: int, call: Call, token: object) -> None:
         if isinstance(token, str) and token[:2].isdigit() and token[:2] != VERSION:
-            self._answer(at_us, call, zim.TOKEN_VERSION, "Token version number is wrong.")
+            self._answer(at_us, call, error_codes.TOKEN_VERSION, "Token version number is wrong.")
         else:
-            self._answer(at_us, call, zim.TOKEN_INVALID, "Token is invalid.")
+            self._answer(at_us, call, error_codes.TOKEN_INVALID, "Token is invalid.")
 
     def _take_token(self, at_us: int, expires_us: int) -> None:
         self._token_expires_us = expires_us
@@ -300,9 +299,9 @@ class SimulatedSdk:
             return
         self._renewed_us = at_us
         if too_soon:
-            self._answer(at_us, call, zim.FREQUENCY_LIMIT, "Trigger SDK internal frequency limit.")
+            self._answer(at_us, call, error_codes.TOO_FREQUENT, "Trigger SDK internal frequency limit.")
         elif self.state != sdk_words.CONNECTED or not self.network:
-            self._answer(at_us, call, zim.NETWORK_ERROR, "/sw/renew_token: Network error.")
+            self._answer(at_us, call, error_codes.NO_NETWORK, "/sw/renew_token: Network error.")
         else:
             self._take_token(at_us, expires_us)
             self._watch_token(at_us)

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sidecar.domain import error_codes
 from sidecar.domain.error_codes import CODES
 from sidecar.domain.token04 import problems
 from sidecar.domain.token04.check import (
@@ -187,5 +188,5 @@ def test_each_kind_of_problem_has_words_and_a_code_that_is_known() -> None:
         assert code is None or code in CODES, kind
         assert text.template, kind
         assert advice.template, kind
-    assert {problems.BAD_TOKEN, problems.INVALID, problems.EXPIRED} < set(CODES)
+    assert {error_codes.BAD_TOKEN, error_codes.TOKEN_INVALID, error_codes.TOKEN_EXPIRED} < set(CODES)
     assert problems.LONGEST_US == 24 * DAY_US
