@@ -9,11 +9,11 @@ from typing import Final
 import msgspec
 
 from sidecar.demo.devices import ANDROID, IPHONE, WEB, WINDOWS, client
-from sidecar.demo.person import STILL, Moments, Person, Plan
+from sidecar.demo.person import STILL, Act, Moments, Person, Plan
+from sidecar.domain import error_codes
 from sidecar.domain.server_view import ServerStatus
 from sidecar.domain.status import OFFLINE, ONLINE
 from sidecar.domain.units import DAY_US, MINUTE_US, MS_US
-from sidecar.sdk.client import zim_client as zim
 from sidecar.sdk.simulator.simulated_app import Behaviour, SimulatedClient, SimulatedUser
 
 REAL_USER: Final = "alice"
@@ -81,7 +81,7 @@ def erin(moments: Moments, rng: Random) -> Person:
 def frank(moments: Moments, rng: Random) -> Person:
     """The app's server makes tokens with a wrong secret: every login is refused."""
     one = _client("frank", WEB, moments, rng)
-    refused = msgspec.structs.replace(STILL, refused=1.0, refusal=(zim.TOKEN_INVALID, "Token is invalid."))
+    refused = msgspec.structs.replace(STILL, refused=1.0, refusal=(error_codes.TOKEN_INVALID, "Token is invalid."))
     plan: Plan = [(moments.ago(minutes=30), _behaves(one, refused))]
     plan += [(moments.ago(minutes=minutes), one.log_in) for minutes in (14, 13.5, 11, 6, 1.5)]
     return _person(one, [*plan, (moments.end_us, _behaves(one, _again(refused)))])
@@ -147,21 +147,13 @@ def peggy(moments: Moments, rng: Random) -> Person:
 def rupert(moments: Moments, rng: Random) -> Person:
     """The app calls login again while it is logging in."""
     one = _client("rupert", WEB, moments, rng)
-    plan: Plan = []
-    for minutes in (26, 8, *_EVERY_TEN_MINUTES):
-        at_us = moments.ago(minutes=minutes)
-        plan += [(at_us - MINUTE_US, one.log_out), (at_us, one.log_in), (at_us + 40 * MS_US, one.log_in_again)]
-    return _person(one, plan)
+    return _person(one, _after_logins(one, moments, (26, 8), 40, one.log_in_again))
 
 
 def sybil(moments: Moments, rng: Random) -> Person:
     """The app sends before the SDK is connected."""
     one = _client("sybil", ANDROID, moments, rng)
-    plan: Plan = []
-    for minutes in (27, 4, *_EVERY_TEN_MINUTES):
-        at_us = moments.ago(minutes=minutes)
-        plan += [(at_us - MINUTE_US, one.log_out), (at_us, one.log_in), (at_us + 30 * MS_US, one.call)]
-    return _person(one, plan)
+    return _person(one, _after_logins(one, moments, (27, 4), 30, one.call))
 
 
 def trent(moments: Moments, rng: Random) -> Person:
@@ -225,6 +217,15 @@ def _again(refused: Behaviour) -> Behaviour:
 
 def _loses(one: SimulatedClient, lasts_s: float) -> Callable[[int], None]:
     return lambda at_us: one.lose_network(at_us, lasts_s)
+
+
+def _after_logins(one: SimulatedClient, moments: Moments, minutes: tuple[int, ...], after_ms: int, act: Act) -> Plan:
+    """Logins so many minutes ago and every ten minutes, with ``act`` so long after each begins."""
+    plan: Plan = []
+    for ago in (*minutes, *_EVERY_TEN_MINUTES):
+        at_us = moments.ago(minutes=ago)
+        plan += [(at_us - MINUTE_US, one.log_out), (at_us, one.log_in), (at_us + after_ms * MS_US, act)]
+    return plan
 
 
 def _outages(one: SimulatedClient, moments: Moments, minutes: tuple[float, ...]) -> Plan:
