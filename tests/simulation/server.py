@@ -78,11 +78,6 @@ class Server:
         await self._stack.aclose()
         self.gone.set()
 
-    def kill(self) -> None:
-        """Ends it between two statements."""
-        if not self.disk.is_dead:
-            self._die()
-
     def _die(self) -> None:
         self.left = self.disk.folder.with_name(f"{self.disk.folder.name}+")
         self.disk.left(self.left)
