@@ -80,9 +80,6 @@ public class App {
             zim.says(2, 0, new JSONObject());
             reporter.start();
             reporter.logout(zim);
-        } else if (scenario.equals("hasty")) {
-            reporter.stop();
-            reporter.start();
         } else if (scenario.equals("bounded")) {
             for (int count = 0; count < 50; count++) zim.says(3, 3, new JSONObject());
         }

@@ -111,9 +111,6 @@ int main(int, char **arguments) {
         sdk.says(2, 0, "");
         reporter->start();
         zimwatch::logout(reporter, &sdk);
-    } else if (scenario == "hasty") {
-        reporter->stop();
-        reporter->start();
     } else if (scenario == "bounded") {
         for (int count = 0; count < 50; ++count) sdk.says(3, 3, "");
     }

@@ -117,11 +117,6 @@ static class App
             reporter.Start();
             logOut();
         }
-        else if (scenario == "hasty")
-        {
-            reporter.Stop();
-            reporter.Start();
-        }
         else if (scenario == "bounded") for (var count = 0; count < 50; count++) zim.Says(3, 3);
         for (var left = options.Endpoint.EndsWith(":9") ? 20 : 3000; left > 0 && reporter.Waiting > 0; left--) Thread.Sleep(10);
         Console.Write("{{\"empty\":{0},\"dropped\":{1},\"handled\":{2}}}", reporter.Waiting == 0 ? "true" : "false", reporter.Dropped, handled);
