@@ -36,6 +36,7 @@ from dashboard.pages import (
 )
 from dashboard.site import InForce, Shown, Site
 from dashboard.text import app_names, language
+from sidecar.access import routing
 from sidecar.domain.apps import Apps
 
 __all__ = ["InForce", "Shown", "Site", "error_page", "middleware", "prepare", "routes"]
@@ -78,11 +79,11 @@ async def prepare() -> None:
 
 def routes(site: Site) -> list[web.AbstractRouteDef]:
     """Every page, the exports and the static files."""
-    views = {path: load for page in PAGES for path, load in page.views(site).items()}
+    views = {path: (load, page.needed) for page in PAGES for path, load in page.views(site).items()}
     return [
         *live.routes(site.store, views, site.server, site.hub),
         *export.routes(site),
         *(route for page in PAGES for route in page.routes(site)),
-        web.get("/language", language.choose),
+        routing.get("/language", language.choose, routing.OPEN),
         *static_files.routes(),
     ]

@@ -13,6 +13,8 @@ from dashboard.pages.users import FilterError, search_of
 from dashboard.parts.export_formats import FORMATS, ExportFormat
 from dashboard.parts.user_columns import export_row
 from dashboard.site import Site
+from sidecar.access import routing
+from sidecar.access.policy import Action
 from sidecar.store.users import as_of, user_list
 
 ROWS: Final = 1_000
@@ -60,6 +62,6 @@ def routes(site: Site) -> list[web.AbstractRouteDef]:
             await response.write_eof()
             return response
 
-        return web.get(f"/{name}", answer)
+        return routing.get(f"/{name}", answer, Action.SEE_USERS)
 
     return [export(format_) for format_ in FORMATS]

@@ -32,6 +32,8 @@ from dashboard.text import language
 from dashboard.text.language import gettext as _
 from dashboard.text.translate import translate
 from sidecar import access
+from sidecar.access import routing
+from sidecar.access.policy import Action
 from sidecar.domain.texts import Text
 from sidecar.settings import ServerSettings
 from sidecar.store import Store
@@ -229,8 +231,10 @@ def _once(part: Part, seen: str | None) -> web.Response:
     return web.Response(text=rooted(part.text), content_type="text/html", headers=headers)
 
 
-def routes(store: Store, pages: dict[str, Loader], server: ServerSettings, hub: Hub) -> list[web.AbstractRouteDef]:
-    """The pages by their paths, and the stream of the live part of each."""
+def routes(
+    store: Store, pages: dict[str, tuple[Loader, Action]], server: ServerSettings, hub: Hub
+) -> list[web.AbstractRouteDef]:
+    """The pages by their paths, each with what it needs, and the stream of the live part of each."""
     live = Live(store)
 
     def page(load: Loader) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
@@ -258,6 +262,9 @@ def routes(store: Store, pages: dict[str, Loader], server: ServerSettings, hub: 
 
     return [
         route
-        for path, load in pages.items()
-        for route in (web.get(path, page(load)), web.get(f"{LIVE}{path}", stream(load), allow_head=False))
+        for path, (load, needed) in pages.items()
+        for route in (
+            routing.get(path, page(load), needed),
+            routing.get(f"{LIVE}{path}", stream(load), needed, allow_head=False),
+        )
     ]

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from dashboard.page_request import Loader
 from sidecar import access
+from sidecar.access.policy import Action
 from sidecar.alerting import AlertReaction
 from sidecar.canary import CanaryStatus
 from sidecar.clock import Clock
@@ -55,7 +56,11 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """The views of a page by path, each of which has a live part; and its other routes, such as forms."""
+    """The views of a page by path, each of which has a live part; and its other routes, such as forms.
 
+    ``needed`` is what the views need; the routes declare it one by one.
+    """
+
+    needed: Action = Action.SEE_USERS
     views: Callable[[Site], dict[str, Loader]] = lambda _site: {}
     routes: Callable[[Site], list[web.AbstractRouteDef]] = lambda _site: []

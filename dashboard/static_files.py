@@ -11,6 +11,7 @@ from typing import Final
 
 from aiohttp import web
 
+from sidecar.access import routing
 from sidecar.web.files import FOR_EVER, File
 
 _TYPES: Final = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
@@ -47,4 +48,7 @@ def routes() -> list[web.AbstractRouteDef]:
         is_exact = request.match_info.get("digest") == file.digest
         return file.response(request, FOR_EVER if is_exact else "no-cache")
 
-    return [web.get("/static/{digest:[0-9a-f]{16}}/{name}", static), web.get("/static/{name}", static)]
+    return [
+        routing.get("/static/{digest:[0-9a-f]{16}}/{name}", static, routing.OPEN),
+        routing.get("/static/{name}", static, routing.OPEN),
+    ]

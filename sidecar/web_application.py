@@ -103,4 +103,5 @@ def build(
         problems=background.problems,
     )
     application.add_routes(dashboard.routes(site))
+    access.routing.check(application.router)
     return application

@@ -26,6 +26,8 @@ from dashboard.text.alert_texts import (
 from dashboard.text.app_names import apps
 from dashboard.text.language import gettext as _
 from sidecar import access
+from sidecar.access import routing
+from sidecar.access.policy import Action
 from sidecar.alerting import AlertReaction, pending
 from sidecar.alerting.pending import Pending
 from sidecar.alerting.silence_form import NotPossibleError, SilenceRequest, create, silence_of
@@ -153,13 +155,13 @@ def _routes(site: Site) -> list[web.AbstractRouteDef]:
         raise web.HTTPSeeOther("/alerts/undelivered")
 
     return [
-        web.post("/alerts/undelivered/{id:[0-9]+}", send_again),
-        web.post("/alerts/{id:[0-9]+}/ack", acknowledge),
-        web.post("/alerts/{id:[0-9]+}/silence", silence_one),
+        routing.post("/alerts/undelivered/{id:[0-9]+}", send_again, Action.CHANNELS),
+        routing.post("/alerts/{id:[0-9]+}/ack", acknowledge, Action.ACKNOWLEDGE),
+        routing.post("/alerts/{id:[0-9]+}/silence", silence_one, Action.SILENCE),
     ]
 
 
-PAGE: Final = Page(views=_views, routes=_routes)
+PAGE: Final = Page(needed=Action.SEE_USERS, views=_views, routes=_routes)
 
 
 async def silence(

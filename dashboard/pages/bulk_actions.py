@@ -12,6 +12,8 @@ from dashboard.pages.alerts import SHOWN, about, silence
 from dashboard.site import Page, Site
 from dashboard.text.alert_texts import DURATIONS
 from sidecar import access
+from sidecar.access import routing
+from sidecar.access.policy import Action
 from sidecar.alerting.silence_form import NotPossibleError
 from sidecar.alerting.tables import alert_log
 from sidecar.domain.alerts.alert import FIRING, Alert
@@ -56,6 +58,7 @@ def _routes(site: Site) -> list[web.AbstractRouteDef]:
         chosen = await chosen_of((await request.post()).getall("alert", []), access.app_of(request))
         who, own, now_us = access.who(request), access.app_of(request), clock()
         if given.get("do") == "silence":
+            access.check_may(access.current(), Action.SILENCE)
             try:
                 for one in chosen:
                     await silence(request, store, reaction, now_us, about=about(one))
@@ -68,7 +71,10 @@ def _routes(site: Site) -> list[web.AbstractRouteDef]:
             )
         raise web.HTTPSeeOther("/alerts?state=firing")
 
-    return [web.get("/alerts/several", preview), web.post("/alerts/several", do)]
+    return [
+        routing.get("/alerts/several", preview, Action.SEE_USERS),
+        routing.post("/alerts/several", do, Action.ACKNOWLEDGE),
+    ]
 
 
 PAGE: Final = Page(routes=_routes)

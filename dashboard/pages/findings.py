@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dashboard.page_request import Loader, PageRequest, View
 from dashboard.site import Page, Site
+from sidecar.access.policy import Action
 from sidecar.domain.findings import CHECKS
 
 
@@ -16,4 +17,4 @@ def _views(_site: Site) -> dict[str, Loader]:
     return {"/findings": findings}
 
 
-PAGE = Page(views=_views)
+PAGE = Page(needed=Action.SEE_COUNTS, views=_views)

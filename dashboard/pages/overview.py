@@ -17,6 +17,7 @@ from dashboard.text.language import gettext as _
 from dashboard.text.language import ngettext
 from dashboard.text.times import lasted
 from dashboard.text.translate import translate
+from sidecar.access.policy import Action
 from sidecar.alerting.tables import alert_log, message_rows, notifications
 from sidecar.alerting.tables.alert_values import AlertFilter
 from sidecar.canary import CanaryStatus
@@ -100,7 +101,7 @@ def _views(site: Site) -> dict[str, Loader]:
     return {"/": overview, "/wall": wall}
 
 
-PAGE: Final = Page(views=_views)
+PAGE: Final = Page(needed=Action.SEE_COUNTS, views=_views)
 
 
 def _jump(hold: Hold) -> str:

@@ -6,6 +6,7 @@ from typing import Final
 
 from dashboard.page_request import Loader, PageRequest, View
 from dashboard.site import Page, Site
+from sidecar.access.policy import Action
 from sidecar.store.log import rejected_events
 
 SHOWN: Final = 100
@@ -26,4 +27,4 @@ def _views(site: Site) -> dict[str, Loader]:
     return {"/rejected": rejected}
 
 
-PAGE: Final = Page(views=_views)
+PAGE: Final = Page(needed=Action.SEE_USERS, views=_views)

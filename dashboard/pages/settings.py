@@ -13,6 +13,8 @@ from dashboard.page_request import Loader, PageRequest, View
 from dashboard.site import InForce, Page, Site
 from dashboard.text.language import gettext as _
 from sidecar import access
+from sidecar.access import routing
+from sidecar.access.policy import Action
 from sidecar.access.proxies import public_request
 from sidecar.alerting.tables import message_rows
 from sidecar.domain.texts import Text
@@ -63,10 +65,10 @@ def _routes(site: Site) -> list[web.AbstractRouteDef]:
         view = await _view(store, clock(), in_force, own_app=None, address=address, tried=tried)
         return whole(view, here="/settings", stream=None, token=form_token(request), trouble=store.problem)
 
-    return [web.post("/settings/try/{receiver}", attempt)]
+    return [routing.post("/settings/try/{receiver}", attempt, Action.CHANNELS)]
 
 
-PAGE: Final = Page(views=_views, routes=_routes)
+PAGE: Final = Page(needed=Action.SETTINGS, views=_views, routes=_routes)
 
 
 async def _view(

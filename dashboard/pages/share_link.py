@@ -14,6 +14,7 @@ from dashboard.pages.user import EVENTS, evidence_of, happened, header
 from dashboard.site import Page, Site
 from dashboard.text.language import gettext as _
 from dashboard.text.status_texts import OS_NAMES, SERVER_TEXTS
+from sidecar.access import routing
 from sidecar.domain import findings, sdk_words
 from sidecar.domain.findings import Finding, Life
 from sidecar.domain.platforms import PLATFORMS
@@ -59,7 +60,7 @@ def _routes(site: Site) -> list[web.AbstractRouteDef]:
         )
         return render("share_link.html", bare=True, here=request.path, **values)
 
-    return [web.get("/hand-off/{link:[A-Za-z0-9._-]+}", shown)]
+    return [routing.get("/hand-off/{link:[A-Za-z0-9._-]+}", shown, routing.OPEN)]
 
 
 PAGE: Final = Page(routes=_routes)

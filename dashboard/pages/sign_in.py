@@ -11,6 +11,7 @@ from dashboard.page import render
 from dashboard.site import Page, Site
 from dashboard.text.translate import translate
 from sidecar import access
+from sidecar.access import routing
 from sidecar.domain.paths import safe_path
 from sidecar.web.forms import read_open_form
 
@@ -41,7 +42,11 @@ def _routes(site: Site) -> list[web.AbstractRouteDef]:
         await authenticator.sign_out(request, response)
         return response
 
-    return [web.get("/sign-in", form), web.post("/sign-in", sign_in), web.post("/sign-out", sign_out)]
+    return [
+        routing.get("/sign-in", form, routing.OPEN),
+        routing.post("/sign-in", sign_in, routing.OPEN),
+        routing.post("/sign-out", sign_out, routing.OPEN),
+    ]
 
 
 PAGE: Final = Page(routes=_routes)

@@ -12,6 +12,8 @@ from dashboard.site import Page, Site
 from dashboard.text.alert_texts import DURATIONS
 from dashboard.text.app_names import apps
 from sidecar import access
+from sidecar.access import routing
+from sidecar.access.policy import Action
 from sidecar.alerting.silence_form import NotPossibleError, SilenceRequest, create, silence_of
 from sidecar.alerting.tables import silence_rows
 from sidecar.domain.alerts.alert import Alert
@@ -71,10 +73,13 @@ def _routes(site: Site) -> list[web.AbstractRouteDef]:
         await store.write(reaction.end_silence, wanted, clock(), own)
         raise web.HTTPSeeOther("/silences")
 
-    return [web.post("/silences", silence), web.post("/silences/{id:[0-9]{1,18}}/end", end)]
+    return [
+        routing.post("/silences", silence, Action.SILENCE),
+        routing.post("/silences/{id:[0-9]{1,18}}/end", end, Action.SILENCE),
+    ]
 
 
-PAGE: Final = Page(views=_views, routes=_routes)
+PAGE: Final = Page(needed=Action.SEE_USERS, views=_views, routes=_routes)
 
 
 async def _values(store: Store, now_us: int, own: int | None) -> dict[str, Any]:

@@ -15,6 +15,8 @@ from dashboard.parts.event_lines import shown_lines
 from dashboard.site import Page, Site
 from dashboard.text.app_names import apps
 from sidecar import access
+from sidecar.access import routing
+from sidecar.access.policy import Action
 from sidecar.domain.token04.check import CBC_IS_DEPRECATED, TokenCheck, check
 from sidecar.domain.token04.problems import WITHOUT_SECRET, problem
 from sidecar.web.forms import form_token, read_form
@@ -62,7 +64,7 @@ def _routes(site: Site) -> list[web.AbstractRouteDef]:
         given = await read_form(request)
         return answer(request, check(given.get("token", ""), clock(), secrets_of(request), apps()))
 
-    return [web.get(PATH, form), web.post(PATH, checked)]
+    return [routing.get(PATH, form, Action.SEE_USERS), routing.post(PATH, checked, Action.SEE_USERS)]
 
 
 PAGE: Final = Page(routes=_routes)

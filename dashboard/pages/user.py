@@ -23,6 +23,7 @@ from dashboard.site import Page, Site
 from dashboard.text.headline import Headline, headline
 from dashboard.text.language import marked
 from dashboard.text.times import iso, lasted
+from sidecar.access.policy import Action
 from sidecar.alerting import user_life
 from sidecar.alerting.tables import alert_log, notifications, storm_rows
 from sidecar.alerting.tables.alert_values import AlertFilter, Notification
@@ -164,7 +165,7 @@ def _views(site: Site) -> dict[str, Loader]:
     return {"/users/{app_id:[0-9]+}/{user_id:[\\s\\S]*}": user}
 
 
-PAGE: Final = Page(views=_views)
+PAGE: Final = Page(needed=Action.SEE_USERS, views=_views)
 
 
 def header(detail: UserDetail | None, newest: Sequence[StoredEvent], found: Sequence[Finding]) -> dict[str, Any]:

@@ -28,6 +28,8 @@ from dashboard.text.language import marked
 from dashboard.text.status_texts import HAPPENED_TEXTS, REASON_TEXTS, STATUS_TEXTS
 from dashboard.text.times import clock_text, from_text
 from dashboard.text.translate import translate
+from sidecar.access import routing
+from sidecar.access.policy import Action
 from sidecar.domain.paths import user_path
 from sidecar.domain.platforms import PLATFORMS
 from sidecar.domain.status import STATUSES
@@ -195,10 +197,10 @@ def _routes(site: Site) -> list[web.AbstractRouteDef]:
         text = fill("suggestions.html", users=found.users if found else [])
         return web.Response(text=text, content_type="text/html", headers={"Cache-Control": "no-store"})
 
-    return [web.get("/users/suggestions", suggestions)]
+    return [routing.get("/users/suggestions", suggestions, Action.SEE_USERS)]
 
 
-PAGE: Final = Page(views=_views, routes=_routes)
+PAGE: Final = Page(needed=Action.SEE_USERS, views=_views, routes=_routes)
 
 
 def columns(page_request: PageRequest) -> list[PageColumn]:

@@ -8,6 +8,8 @@ from aiohttp import web
 
 from dashboard.site import Page, Site
 from sidecar import access
+from sidecar.access import routing
+from sidecar.access.policy import Action
 from sidecar.alerting import watch_form
 from sidecar.alerting.silence_form import NotPossibleError
 from sidecar.alerting.tables import user_watch_rows
@@ -46,7 +48,10 @@ def _routes(site: Site) -> list[web.AbstractRouteDef]:
         ended = await store.write(user_watch_rows.end, wanted, clock(), own)
         raise web.HTTPSeeOther("/alerts" if ended is None else user_path(ended.app_id, ended.user_id))
 
-    return [web.post("/watches", watch), web.post("/watches/{id:[0-9]{1,18}}/end", end)]
+    return [
+        routing.post("/watches", watch, Action.WATCH),
+        routing.post("/watches/{id:[0-9]{1,18}}/end", end, Action.WATCH),
+    ]
 
 
 async def watched(site: Site, app_id: int, user_id: str, own: int | None) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Authentication and authorisation: tokens, browser sessions, and access without a token on a new installation."""
 
-from sidecar.access.authentication import Authenticator
+from sidecar.access import routing
+from sidecar.access.authentication import Authenticator, check_may
 from sidecar.access.cookie import SessionCookie
 from sidecar.access.principal import (
     NAME_CHARACTERS,
@@ -37,8 +38,10 @@ __all__ = [
     "Watch",
     "app_of",
     "begin",
+    "check_may",
     "current",
     "reader_of",
+    "routing",
     "signed",
     "who",
 ]

@@ -13,9 +13,11 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import sqlalchemy as sa
-from aiohttp import web
+from aiohttp import hdrs, web
 
+from sidecar.access import routing
 from sidecar.access.cookie import SessionCookie
+from sidecar.access.policy import PEOPLE, SCOPES, Action, roles_with
 from sidecar.access.principal import LOCAL, Principal, clean_name
 from sidecar.access.proxies import host_of, is_loopback, public_request
 from sidecar.access.refusals import (
@@ -34,19 +36,11 @@ from sidecar.store import Store
 from sidecar.store.access import browser_sessions
 from sidecar.store.values import BrowserSession, Token
 
-# A share link is signed and expires. A callback of ZEGO's server has no token; the call itself checks its signature.
-_OPEN: Final = ("/tap/", "/static/", "/hand-off/", "/v1/callbacks/")
-_OPEN_PAGES: Final = ("/livez", "/readyz", "/sign-in", "/sign-out", "/language")
-# Calls that may have a signature in this header instead of a token, and check it themselves.
-_SIGNED: Final = {"/v1/chatops": "webhook-signature", "/v1/chatops/slack": "X-Slack-Signature"}
 _SAFE: Final = ("GET", "HEAD", "OPTIONS")
-# Forms that change nothing, and whose fields are not fit for an address.
-_READING_FORMS: Final = ("/token",)
 # An open page reconnects by itself, so that a stream is no sign of activity.
 _STREAMS: Final = ("/live/", "/v1/stream")
 # The precision of a session's last activity, so that not every request is a commit.
 _SEEN_EVERY_US: Final = MINUTE_US
-_NEEDED: Final = {"ingest": "ingest", "read": "read or write", "write": "write"}
 
 _NO_TOKEN: Final = Sentence("request.no_token", "a token is needed: Authorization: Bearer <token>")
 _UNKNOWN: Final = Sentence("request.token_unknown", "the token is unknown")
@@ -56,6 +50,8 @@ _SIGNED_OUT: Final = Sentence("sign_in.signed_out", "you are signed out")
 _IDLE: Final = Sentence("sign_in.idle", "you were signed out after a long time of inactivity")
 _SESSION_EXPIRED: Final = Sentence("sign_in.over", "you were signed out: a sign-in is valid for a limited time")
 _OTHER_SCOPE: Final = Sentence("request.other_scope", "the token's scope is %(scope)s; this needs %(needed)s")
+_OTHER_ROLE: Final = Sentence("request.other_role", "your role is %(role)s; this needs %(needed)s")
+_NEEDS_ACCOUNT: Final = Sentence("request.needs_account", "no token may do this; it needs an account: %(needed)s")
 _INVALID: Final = {"unknown": _UNKNOWN, "revoked": _REVOKED, "expired": _EXPIRED}
 
 
@@ -71,19 +67,22 @@ class Authenticator:
         self._throttle = Throttle(clock)
 
     async def authorise(self, request: web.Request) -> Principal | None:
-        """The principal of a permitted request; None where anyone may make it. NotSignedInError or NotAllowedError."""
-        if request.method == "OPTIONS" or request.path.startswith(_OPEN) or request.path in _OPEN_PAGES:
+        """The principal of a permitted request; None where the route needs none. NotSignedInError or NotAllowedError.
+
+        An unknown path needs a principal, whatever it may do: who has none cannot tell it from a known one.
+        """
+        declared = routing.declared_by(request.match_info.route)
+        if request.method == hdrs.METH_OPTIONS or (declared is not None and declared.needed == routing.OPEN):
+            return None
+        if declared is not None and declared.signed_by in request.headers and not self._has_credentials(request):
             return None
         principal = await self.authenticate(request)
-        if principal is None:
-            return None
-        needed = _needed(request)
-        if needed not in principal.may:
-            raise NotAllowedError(_OTHER_SCOPE(scope=principal.scope, needed=_NEEDED[needed]))
+        if declared is not None and declared.needed != routing.OPEN:
+            check_may(principal, declared.needed)
         return principal
 
-    async def authenticate(self, request: web.Request) -> Principal | None:
-        """The principal of a request; None where it is signed instead. NotSignedInError."""
+    async def authenticate(self, request: web.Request) -> Principal:
+        """The principal of a request. NotSignedInError."""
         given = self._given(request)
         if given is not None:
             name, secret = given
@@ -93,8 +92,6 @@ class Authenticator:
             if not request.path.startswith(_STREAMS):
                 await self._seen(session)
             return Principal.of_token(token, name=session.name, session_id=session.id)
-        if _SIGNED.get(request.path, "") in request.headers:
-            return None
         if self.needs_no_token(request):
             return LOCAL
         raise NotSignedInError(_NO_TOKEN(), _challenges(request))
@@ -130,9 +127,7 @@ class Authenticator:
         self._throttle.attempt(public.client)
         token = self._valid_token(password.strip(), BEARER)
         self._throttle.succeeded(public.client)
-        scope = Principal.of_token(token)
-        if "read" not in scope.may:
-            raise NotAllowedError(_OTHER_SCOPE(scope=scope.scope, needed=_NEEDED["read"]))
+        check_may(Principal.of_token(token), Action.SEE_COUNTS)
         cookie, secret, now_us = SessionCookie.of(public), secrets.token_urlsafe(32), self._clock()
         former, begun = cookie.read(request), browser_sessions.New(token.id, clean_name(name), now_us)
 
@@ -204,11 +199,30 @@ class Authenticator:
             return name, secret
         return None
 
+    def _has_credentials(self, request: web.Request) -> bool:
+        return self._given(request) is not None or bool(self._session_secret(request))
+
     def _session_secret(self, request: web.Request) -> str:
         return self._cookie(request).read(request) if _may_be_automatic(request) else ""
 
     def _cookie(self, request: web.Request) -> SessionCookie:
         return SessionCookie.of(public_request(request, self._server))
+
+
+def check_may(principal: Principal | None, action: Action) -> None:
+    """NotAllowedError, with the roles or scopes that may, where the principal may not, or there is none."""
+    if principal is None:
+        raise NotAllowedError(_NO_TOKEN())
+    if principal.may(action):
+        return
+    is_scope = principal.role in SCOPES
+    among = roles_with(action, SCOPES if is_scope else PEOPLE)
+    if is_scope and among:
+        raise NotAllowedError(_OTHER_SCOPE(scope=principal.role, needed=" or ".join(among)))
+    if is_scope:
+        needed = " or ".join(roles_with(action, PEOPLE))
+        raise NotAllowedError(_NEEDS_ACCOUNT(needed=needed))
+    raise NotAllowedError(_OTHER_ROLE(role=principal.role, needed=" or ".join(among)))
 
 
 def is_local(request: web.Request, server: ServerSettings) -> bool:
@@ -226,13 +240,6 @@ def _may_be_automatic(request: web.Request) -> bool:
 def _is_of_a_browser(request: web.Request) -> bool:
     """Browsers send one of these with everything but a GET."""
     return "Origin" in request.headers or "Sec-Fetch-Site" in request.headers
-
-
-def _needed(request: web.Request) -> str:
-    if request.method == "POST" and request.path == "/v1/events":
-        return "ingest"
-    reads = request.method in _SAFE or request.path in _SIGNED or request.path in _READING_FORMS
-    return "read" if reads else "write"
 
 
 def _challenges(request: web.Request) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import Annotated, Final
 import msgspec
 from aiohttp import web
 
+from sidecar.access.policy import POLICY, Action, Role
 from sidecar.access.proxies import public_request
 from sidecar.domain.outside_text import one_line
 from sidecar.settings import ServerSettings
@@ -17,21 +18,17 @@ NAME_CHARACTERS: Final = 100
 Name = Annotated[str, msgspec.Meta(max_length=NAME_CHARACTERS)]
 """A person's name, as a request gives it."""
 LOCAL_NAME: Final = "local"
-# The permissions of each scope.
-_MAY: Final = {
-    "ingest": frozenset({"ingest"}),
-    "read": frozenset({"read"}),
-    "write": frozenset({"read", "write"}),
-}
 
 
 class Principal(msgspec.Struct, frozen=True, kw_only=True):
-    """``proof`` is what authenticated it, such as a token; ``name`` is as given, and proves nothing."""
+    """``apps`` are the only ones that it may see, None for every one.
 
-    may: frozenset[str]
-    app_id: int | None = None
+    ``proof`` is what authenticated it, such as a token; ``name`` is as given, and proves nothing.
+    """
+
+    role: Role
+    apps: frozenset[int] | None = None
     proof: str = ""
-    scope: str = ""
     name: str = ""
     session_id: int | None = None
 
@@ -39,13 +36,21 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     def of_token(cls, token: Token, *, name: str = "", session_id: int | None = None) -> Principal:
         """The principal of this token."""
         return cls(
-            may=_MAY.get(token.scope, frozenset()),
-            app_id=token.app_id,
+            role=Role(token.scope),
+            apps=None if token.app_id is None else frozenset({token.app_id}),
             proof=f"token {token.id}",
-            scope=token.scope,
             name=clean_name(name) if name else "",
             session_id=session_id,
         )
+
+    @property
+    def app_id(self) -> int | None:
+        """The app that it is bound to; None for every one."""
+        return None if self.apps is None else next(iter(self.apps))
+
+    def may(self, action: Action) -> bool:
+        """Whether its role allows the action."""
+        return action in POLICY[self.role]
 
     def called(self, name: str = "") -> str:
         """Its name for the audit: as given now or at sign-in, with the proof, such as ``dana, by token 3``."""
@@ -57,10 +62,10 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
 
 def signed(chat: str, scope: str) -> Principal:
     """The principal of a command that a chat signed, with the scope of the settings."""
-    return Principal(may=_MAY[scope], proof=chat, scope=scope)
+    return Principal(role=Role(scope), proof=chat)
 
 
-LOCAL: Final = Principal(may=frozenset({"ingest", "read", "write"}))
+LOCAL: Final = Principal(role=Role.LOCAL)
 """The principal of requests from this machine while no token exists."""
 PRINCIPAL: web.RequestKey[Principal | None] = web.RequestKey("principal", Principal | None)  # type: ignore[arg-type]
 _current: ContextVar[Principal | None] = ContextVar("principal", default=None)

@@ -8,6 +8,8 @@ import msgspec
 from aiohttp import web
 
 from sidecar import access
+from sidecar.access import routing
+from sidecar.access.policy import Action
 from sidecar.alerting import AlertReaction, pending
 from sidecar.alerting.tables import alert_log, notifications
 from sidecar.alerting.tables.alert_values import AlertFilter
@@ -72,9 +74,9 @@ def routes(store: Store, reaction: AlertReaction, clock: Clock) -> list[web.Abst
         return json_views.response(view(found))
 
     return [
-        web.get("/v1/alerts", alerts),
-        web.get("/v1/alerts/{id:[0-9]+}", alert),
-        web.post("/v1/alerts/{id:[0-9]+}/ack", acknowledge),
+        routing.get("/v1/alerts", alerts, Action.SEE_USERS),
+        routing.get("/v1/alerts/{id:[0-9]+}", alert, Action.SEE_USERS),
+        routing.post("/v1/alerts/{id:[0-9]+}/ack", acknowledge, Action.ACKNOWLEDGE),
     ]
 
 

@@ -11,6 +11,7 @@ import structlog
 from aiohttp import web
 from opentelemetry import metrics
 
+from sidecar.access import routing
 from sidecar.api import json_views
 from sidecar.clock import Clock
 from sidecar.ingest import callback
@@ -85,7 +86,7 @@ def routes(store: Store, settings: Settings, clock: Clock) -> list[web.AbstractR
             raise callback.CallbackRefusedError(_USED_BEFORE)
         return "duplicate"
 
-    return [web.post(PATH, answer)]
+    return [routing.post(PATH, answer, routing.OPEN)]
 
 
 async def _refuse_other_contents(

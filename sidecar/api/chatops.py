@@ -11,6 +11,8 @@ import msgspec
 from aiohttp import web
 
 from sidecar import access
+from sidecar.access import routing
+from sidecar.access.policy import Action
 from sidecar.alerting import AlertReaction
 from sidecar.alerting.chat_commands import Author, ChatCommands
 from sidecar.api import json_views
@@ -51,7 +53,7 @@ def routes(store: Store, reaction: AlertReaction, settings: Settings, clock: Clo
         else:
             raw = await request_body.read(request)
         line = request_body.decode(raw, Line)
-        author = Author(principal.called(line.user or ""), "write" in principal.may, principal.app_id)
+        author = Author(principal.called(line.user or ""), principal.may(Action.ACKNOWLEDGE), principal.app_id)
         return json_views.response({"text": await commands.answer(line.text, author)})
 
     async def slack(request: web.Request) -> web.Response:
@@ -69,7 +71,7 @@ def routes(store: Store, reaction: AlertReaction, settings: Settings, clock: Clo
         principal = access.signed("Slack", alerts.chatops_scope)
         author = Author(
             principal.called(who),
-            "write" in principal.may,
+            principal.may(Action.ACKNOWLEDGE),
             literal=outside_text.slack,
             link=outside_text.slack_link,
         )
@@ -77,4 +79,7 @@ def routes(store: Store, reaction: AlertReaction, settings: Settings, clock: Clo
         block = {"type": "section", "text": {"type": "mrkdwn", "text": shown, "verbatim": True}}
         return json_views.response({"response_type": "ephemeral", "text": shown, "blocks": [block]})
 
-    return [web.post("/v1/chatops", generic), web.post("/v1/chatops/slack", slack)]
+    return [
+        routing.post("/v1/chatops", generic, Action.SEE_USERS, signed_by="webhook-signature"),
+        routing.post("/v1/chatops/slack", slack, Action.SEE_USERS, signed_by="X-Slack-Signature"),
+    ]

@@ -13,6 +13,8 @@ from opentelemetry import metrics
 from opentelemetry.metrics import Observation
 
 from sidecar import access
+from sidecar.access import routing
+from sidecar.access.policy import Action
 from sidecar.api import json_views
 from sidecar.clock import Clock
 from sidecar.domain import rfc3339
@@ -95,8 +97,8 @@ def routes(store: Store, settings: Settings, clock: Clock) -> list[web.AbstractR
         return web.Response(status=204, headers=allowed)
 
     return [
-        web.post("/v1/events", accept),
-        web.options("/v1/events", preflight),
+        routing.post("/v1/events", accept, Action.INGEST),
+        routing.options("/v1/events", preflight, routing.OPEN),
     ]
 
 

@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from aiohttp import web
 
 from sidecar import access
+from sidecar.access import routing
+from sidecar.access.policy import Action
 from sidecar.api import json_views
 from sidecar.domain.texts import Text
 from sidecar.store import Store
@@ -44,7 +46,7 @@ def routes(
         return web.Response(body=text, headers={"Content-Type": content_type})
 
     return [
-        web.get("/livez", alive),
-        web.get("/readyz", ready),
-        web.get("/metrics", metrics),
+        routing.get("/livez", alive, routing.OPEN),
+        routing.get("/readyz", ready, routing.OPEN),
+        routing.get("/metrics", metrics, Action.SEE_COUNTS),
     ]

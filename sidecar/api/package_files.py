@@ -9,6 +9,8 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
+from sidecar.access import routing
+from sidecar.access.policy import Action
 from sidecar.settings import Settings
 from sidecar.web.files import File
 
@@ -36,6 +38,6 @@ def routes(settings: Settings) -> list[web.AbstractRouteDef]:
         return _tap_file(request.path.rpartition("/")[2]).response(request, f"public, max-age={_TAP_AGE_S}")
 
     return [
-        web.get("/openapi.json", openapi),
-        *(web.get(f"/tap/{name}", tap) for name in _TAP_FILES),
+        routing.get("/openapi.json", openapi, Action.SEE_COUNTS),
+        *(routing.get(f"/tap/{name}", tap, routing.OPEN) for name in _TAP_FILES),
     ]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from aiohttp import web
 
 from sidecar import access
+from sidecar.access import routing
+from sidecar.access.policy import Action
 from sidecar.api import json_views
 from sidecar.store import Store
 from sidecar.store.log import rejected_events
@@ -18,4 +20,4 @@ def routes(store: Store) -> list[web.AbstractRouteDef]:
         found = await store.read(rejected_events.newest, limit_of(request), access.app_of(request))
         return json_views.response({"rejected": [json_views.rejected_view(one) for one in found]})
 
-    return [web.get("/v1/rejected", rejected)]
+    return [routing.get("/v1/rejected", rejected, Action.SEE_USERS)]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from aiohttp import web
 
 from sidecar import access
+from sidecar.access import routing
+from sidecar.access.policy import Action
 from sidecar.alerting import AlertReaction, silence_form
 from sidecar.alerting.silence_form import SilenceRequest, silence_of
 from sidecar.alerting.tables import silence_rows
@@ -41,7 +43,7 @@ def routes(store: Store, reaction: AlertReaction, clock: Clock) -> list[web.Abst
         return web.Response(status=204)
 
     return [
-        web.get("/v1/silences", silences),
-        web.post("/v1/silences", create),
-        web.delete("/v1/silences/{id:[0-9]+}", end),
+        routing.get("/v1/silences", silences, Action.SEE_USERS),
+        routing.post("/v1/silences", create, Action.SILENCE),
+        routing.delete("/v1/silences/{id:[0-9]+}", end, Action.SILENCE),
     ]

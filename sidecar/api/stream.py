@@ -18,6 +18,8 @@ from aiohttp import web
 from opentelemetry import metrics
 
 from sidecar import access
+from sidecar.access import routing
+from sidecar.access.policy import Action
 from sidecar.alerting import AlertReaction
 from sidecar.alerting.tables import alert_log
 from sidecar.api import json_views
@@ -224,4 +226,4 @@ def routes(store: Store, reaction: AlertReaction, hub: Hub) -> list[web.Abstract
         since = number(request.headers.get("Last-Event-ID"), "Last-Event-ID")
         return await hub.serve(request, changes, StreamReader(changes, scope, since))
 
-    return [web.get("/v1/stream", stream, allow_head=False)]
+    return [routing.get("/v1/stream", stream, Action.SEE_USERS, allow_head=False)]

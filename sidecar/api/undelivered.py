@@ -5,6 +5,8 @@ from __future__ import annotations
 from aiohttp import web
 
 from sidecar import access
+from sidecar.access import routing
+from sidecar.access.policy import Action
 from sidecar.alerting import AlertReaction
 from sidecar.alerting.tables import message_rows
 from sidecar.api import json_views
@@ -29,6 +31,6 @@ def routes(store: Store, reaction: AlertReaction, clock: Clock) -> list[web.Abst
         return web.Response(status=202)
 
     return [
-        web.get("/v1/alerts/undelivered", undelivered),
-        web.post("/v1/alerts/undelivered/{id:[0-9]+}/send", send_again),
+        routing.get("/v1/alerts/undelivered", undelivered, Action.SEE_USERS),
+        routing.post("/v1/alerts/undelivered/{id:[0-9]+}/send", send_again, Action.CHANNELS),
     ]

@@ -7,6 +7,8 @@ from typing import Any
 from aiohttp import web
 
 from sidecar import access
+from sidecar.access import routing
+from sidecar.access.policy import Action
 from sidecar.alerting.tables import alert_log
 from sidecar.alerting.user_life import user_findings
 from sidecar.api import json_views
@@ -74,7 +76,7 @@ def routes(store: Store, clock: Clock) -> list[web.AbstractRouteDef]:
         return json_views.response(json_views.summary_view(counts, firing))
 
     return [
-        web.get("/v1/users", users),
-        web.get("/v1/users/{app_id}/{user_id:[\\s\\S]+}", user_or_events),
-        web.get("/v1/summary", summary),
+        routing.get("/v1/users", users, Action.SEE_USERS),
+        routing.get("/v1/users/{app_id}/{user_id:[\\s\\S]+}", user_or_events, Action.SEE_USERS),
+        routing.get("/v1/summary", summary, Action.SEE_COUNTS),
     ]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from aiohttp import web
 
 from sidecar import access
+from sidecar.access import routing
+from sidecar.access.policy import Action
 from sidecar.alerting import AlertReaction, watch_form
 from sidecar.alerting.tables import user_watch_rows
 from sidecar.alerting.watch_form import WatchRequest, watch_of
@@ -36,7 +38,7 @@ def routes(store: Store, reaction: AlertReaction, clock: Clock) -> list[web.Abst
         return web.Response(status=204)
 
     return [
-        web.get("/v1/watches", watches),
-        web.post("/v1/watches", create),
-        web.delete("/v1/watches/{id:[0-9]+}", end),
+        routing.get("/v1/watches", watches, Action.SEE_USERS),
+        routing.post("/v1/watches", create, Action.WATCH),
+        routing.delete("/v1/watches/{id:[0-9]+}", end, Action.WATCH),
     ]

@@ -83,7 +83,7 @@ async def running(running: Zimwatch) -> Zimwatch:
 
 
 async def bound(running: Zimwatch, app_id: int | None = OWN) -> dict[str, str]:
-    _, secret = await new_token(running.store, "read", app_id)
+    _, secret = await new_token(running.store, "write", app_id)
     return {"Authorization": f"Bearer {secret}"}
 
 

@@ -233,7 +233,7 @@ async def test_a_share_link_shows_neither_ids_nor_raw_data(running: Zimwatch) ->
 
 
 async def test_the_settings_say_what_is_in_force_and_give_no_secret_away(running: Zimwatch) -> None:
-    _, secret = await new_token(running.store, "read")
+    _, secret = await new_token(running.store, "write")
     mine = {"Authorization": f"Bearer {secret}"}
     async with running.http.get("/settings", headers=mine) as response:
         text = html.unescape(await response.text())
@@ -241,7 +241,7 @@ async def test_the_settings_say_what_is_in_force_and_give_no_secret_away(running
     assert f"curl -O {running.url}/tap/zim-tap.js" in text
     assert secret not in text
     assert secret[:8] in text
-    _, bound = await new_token(running.store, "read", 7)
+    _, bound = await new_token(running.store, "write", 7)
     async with running.http.get("/settings", headers={"Authorization": f"Bearer {bound}"}) as response:
         text = await response.text()
     assert "leases.heartbeat" not in text
