@@ -68,6 +68,8 @@ def _missing() -> dict[str, str]:
         missing["node"] = "Node.js is not installed"
     elif not (ROOT / "sidecar/sdk/node/node_modules").is_dir():
         missing["node"] = "the packages of sidecar/sdk/node are not installed (make test does it where there is npm)"
+    if not (shutil.which("node") and (ROOT / "sidecar/sdk/node/node_modules/oidc-provider").is_dir()):
+        missing["oidc"] = "Node.js or npm's oidc-provider is not installed (make test does it where there is npm)"
     if not (shutil.which("javac") and Path("/usr/share/java/json-android.jar").is_file()):
         missing["java"] = "a JDK or Debian's libandroid-json-org-java is not installed"
     if not (shutil.which("mcs") and shutil.which("mono")):

@@ -3,6 +3,7 @@
 from sidecar.settings.alert_settings import AlertSettings
 from sidecar.settings.convert import MASK, without_password
 from sidecar.settings.load import KEYS, Loaded, environment_name, load, read, value_of
+from sidecar.settings.provider_settings import ForwardAuthSettings, GroupSettings, OidcSettings
 from sidecar.settings.sections import (
     AppsSettings,
     CanarySettings,
@@ -29,10 +30,13 @@ __all__ = [
     "DashboardSettings",
     "DatabaseSettings",
     "ExportSettings",
+    "ForwardAuthSettings",
+    "GroupSettings",
     "IngestSettings",
     "LeaseSettings",
     "Loaded",
     "LogSettings",
+    "OidcSettings",
     "RetentionSettings",
     "ServerSettings",
     "Settings",

@@ -112,6 +112,8 @@ def read(
     problems += settings.server.problems() + settings.apps.problems()
     if not any(key.startswith("canary.") for key in wrong):
         problems += settings.canary.problems()
+    if not any(key.startswith(("oidc.", "forward_auth.", "groups.")) for key in wrong):
+        problems += settings.sign_in_problems()
     return Loaded(settings, sources, frozenset(secret)), problems
 
 

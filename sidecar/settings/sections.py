@@ -14,6 +14,7 @@ from sidecar.domain.apps import Apps
 from sidecar.domain.lease import Leases
 from sidecar.domain.outside_text import one_line
 from sidecar.settings.alert_settings import AlertSettings
+from sidecar.settings.provider_settings import ForwardAuthSettings, GroupSettings, OidcSettings
 from sidecar.settings.value_kinds import (
     AppId,
     AppIds,
@@ -248,6 +249,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     server: ServerSettings = ServerSettings()
     sign_in: SignInSettings = SignInSettings()
+    oidc: OidcSettings = OidcSettings()
+    forward_auth: ForwardAuthSettings = ForwardAuthSettings()
+    groups: GroupSettings = GroupSettings()
     database: DatabaseSettings = DatabaseSettings()
     ingest: IngestSettings = IngestSettings()
     apps: AppsSettings = AppsSettings()
@@ -259,3 +263,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     dashboard: DashboardSettings = DashboardSettings()
     alerts: AlertSettings = AlertSettings()
     logs: LogSettings = LogSettings()
+
+    def sign_in_problems(self) -> list[str]:
+        """What is missing in ``oidc``, ``forward_auth`` and ``groups``, and contradictions."""
+        return [
+            *self.groups.problems(),
+            *self.oidc.problems(self.groups),
+            *self.forward_auth.problems(self.server.trusted_proxies, self.groups),
+        ]

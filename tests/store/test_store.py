@@ -15,8 +15,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-import sidecar.alerting.tables.alert_schema
-import sidecar.store.access.audit_schema  # noqa: F401 - same
+import sidecar.alerting.tables.alert_schema  # noqa: F401 - its tables are in the metadata then
 from sidecar.errors import DatabaseRefusedError, StoreUnavailableError
 from sidecar.store import (
     Store,

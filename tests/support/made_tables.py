@@ -25,8 +25,7 @@ def copied() -> Iterator[None]:
             is_new = not _has_tables(file)
             if is_new and _has_tables(made):
                 made.backup(file)
-                # The audit log begins with a seal by its key.
-                file.execute("UPDATE keys SET value = randomblob(32) WHERE name <> 'audit'")
+                file.execute("UPDATE keys SET value = randomblob(32)")
                 return False
         outdated = migrate(engine, path)
         if is_new:

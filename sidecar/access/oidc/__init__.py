@@ -1,0 +1,17 @@
+"""Signing in by OpenID Connect: the protocol alone. Sessions and routes are of their own rooms."""
+
+from sidecar.access.oidc.client import LookUp, OpenIdConnect, Person
+from sidecar.access.oidc.errors import EndedByProviderError, OidcError, ProviderError
+from sidecar.access.oidc.flow import CALLBACK, PATH, FlowCookie
+
+__all__ = [
+    "CALLBACK",
+    "PATH",
+    "EndedByProviderError",
+    "FlowCookie",
+    "LookUp",
+    "OidcError",
+    "OpenIdConnect",
+    "Person",
+    "ProviderError",
+]
