@@ -22,7 +22,8 @@ from aiohttp import web
 from jsonschema import Draft202012Validator
 from standardwebhooks import WebhookVerificationError
 
-import sidecar.alerting.tables.alert_schema  # noqa: F401 - its tables are in the metadata then
+import sidecar.alerting.tables.alert_schema
+import sidecar.store.access.audit_schema  # noqa: F401 - same
 from sidecar import api, cli
 from sidecar.alerting.receivers import RECEIVER_SETTINGS
 from sidecar.alerting.receivers.webhook import signer

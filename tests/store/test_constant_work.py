@@ -17,7 +17,8 @@ import pytest
 import sqlalchemy as sa
 from aiohttp.test_utils import TestClient, TestServer
 
-import sidecar.alerting.tables.alert_schema  # noqa: F401 - its tables are in the metadata then
+import sidecar.alerting.tables.alert_schema
+import sidecar.store.access.audit_schema  # noqa: F401 - same
 from sidecar import telemetry, web_application
 from sidecar.alerting import alert_metrics, reaction_of
 from sidecar.alerting.alert_reaction import Gathered

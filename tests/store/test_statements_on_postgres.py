@@ -14,7 +14,8 @@ from typing import Final
 import pytest
 import sqlalchemy as sa
 
-import sidecar.alerting.tables.alert_schema  # noqa: F401 - its tables are in the metadata then
+import sidecar.alerting.tables.alert_schema
+import sidecar.store.access.audit_schema  # noqa: F401 - same
 from sidecar.store.care import rebuild
 from sidecar.store.database import Expressions
 from sidecar.store.schema import metadata

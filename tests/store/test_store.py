@@ -15,7 +15,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-import sidecar.alerting.tables.alert_schema  # noqa: F401 - its tables are in the metadata then
+import sidecar.alerting.tables.alert_schema
+import sidecar.store.access.audit_schema  # noqa: F401 - same
 from sidecar.errors import DatabaseRefusedError, StoreUnavailableError
 from sidecar.store import (
     Store,

@@ -20,7 +20,7 @@ from sidecar.domain.events import HEARTBEAT
 from sidecar.domain.lease import Leases
 from sidecar.domain.units import SECOND_US
 from sidecar.store import Store, engines, schema
-from sidecar.store.access import share_links, tokens
+from sidecar.store.access import audit_check, audit_log, share_links, tokens
 from sidecar.store.access.share_links import ShareLink
 from sidecar.store.care.retention import Retention
 from sidecar.store.log import event_log, log_reads, span_outbox
@@ -35,6 +35,7 @@ from sidecar.store.users import (
 )
 from sidecar.store.users.user_query import UserQuery
 from sidecar.store.values import Loss, Rejected
+from tests.support.audited import record_many
 from tests.support.clocks import DAY_S, Machine
 from tests.support.cursors import caught_up
 from tests.support.events import APP_ID, BEGIN_US, Phone
@@ -48,7 +49,7 @@ def execute_everything(folder: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(client_history, "BLOCK_EVENTS", 4)  # so that a short history has many blocks
         patch.setattr(user_counts, "GROUPS_MOST", 3)  # so that some are dropped, and others shared
-        for part in (every_page, _events, _behind, _retention):
+        for part in (every_page, _events, _audit, _behind, _retention):
             (own := folder / part.__name__).mkdir()
             asyncio.run(part(own))
     _rules(folder)
@@ -118,6 +119,17 @@ async def _spans(store: Store) -> None:
     await store.write(span_outbox.acknowledge, first.position, 1, lost)
     await store.write(span_outbox.begin, export_spans=False)
     await store.write(span_outbox.acknowledge, last.position, 1_000)
+
+
+async def _audit(folder: Path) -> None:
+    """Users are looked at and searched for, and one is forgotten."""
+    store = _opened(folder, Machine())
+    await store.append([Phone("alice").says("CONNECTED", "SUCCESS", at=0)])
+    await store.write(record_many, 8)
+    head = await store.read(audit_log.head)
+    await store.read(audit_check.verify, str(head))
+    await store.write(audit_log.forget, APP_ID, "alice")
+    await store.close()
 
 
 async def _behind(folder: Path) -> None:

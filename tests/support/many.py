@@ -20,8 +20,10 @@ from sidecar.domain.sdk_words import EVENTS
 from sidecar.domain.texts import verbatim
 from sidecar.domain.units import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 from sidecar.store import Store
-from sidecar.store.access import browser_sessions, signed_requests
+from sidecar.store.access import audit_log, browser_sessions, signed_requests
+from sidecar.store.access.audit_values import User
 from sidecar.store.values import Rejected
+from tests.support.audited import entry
 from tests.support.clocks import Machine
 from tests.support.events import APP_ID, BEGIN_US, Phone, made_id
 
@@ -246,6 +248,16 @@ async def _signs_in(scene: Scene, numbers: range) -> None:
     await scene.store.write(write)
 
 
+async def _audited(scene: Scene, numbers: range) -> None:
+    """Looks at many users, each with an id that is kept in readable form."""
+    await scene.appends([_of(number).says("CONNECTED", "SUCCESS", at=0) for number in numbers])
+
+    def write(connection: sa.Connection) -> None:
+        audit_log.record(connection, *(entry(number, User(APP_ID, f"user-{number:06}")) for number in numbers))
+
+    await scene.store.write(write)
+
+
 def _moment(number: int) -> Event:
     moment_us = BEGIN_US - (number % 120_000) * MINUTE_US - 1
     return msgspec.structs.replace(_of_alice(number, "login"), moment_us=moment_us)
@@ -319,6 +331,7 @@ EVERY: Final = (
     Many(name="watches", make=_watches, at_most=100, full=100),
     Many(name="signed requests", make=_signed),
     Many(name="sign-ins", make=_signs_in, at_most=100),
+    Many(name="looks", make=_audited),
 )
 
 # Each field of an event as it is sent, and what many values of it are.
@@ -383,5 +396,8 @@ TABLES: Final = {
     "lease_stretches": "few: the newest hundred",
     "pruning_hold": "few: one row",
     "keys": "few: one for each purpose",
+    "audit_log": "looks",
+    "audit_subjects": "looks",
+    "audit_marks": "few: the head and the anchor",
     "api_tokens": "few: the operator creates them",
 }

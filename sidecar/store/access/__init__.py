@@ -1,1 +1,1 @@
-"""Credentials: API tokens, browser sessions, share links, and the signed requests that were already used."""
+"""Credentials: API tokens, browser sessions, share links, the signed requests that were already used; the audit log."""
