@@ -157,3 +157,4 @@ async def test_the_text_for_the_user_is_copied(running: Zimwatch, browser: Brows
         await page.evaluate("labelReturns()")
         await expect(button).to_have_text(label or "")
         assert await page.evaluate("navigator.clipboard.readText()") == said
+        await page.evaluate("shifted = 0")  # a failed call on another device is news, and takes its place
