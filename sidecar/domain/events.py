@@ -27,7 +27,8 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     one that is compared and shown.
     ``connection_state`` and ``connection_event`` are canonical names (see :mod:`sidecar.domain.sdk_words`) and are
     set for ``connection_state_changed`` (a heartbeat sets the state alone). ``details`` holds the type's other
-    fields by their wire names; a time among them is ``token_expires_at_us``.
+    fields by their wire names; a time among them is ``token_expires_at_us``. ``proven``: whether the app's backend
+    vouched for the user; None where that cannot be said: the app has no keys for it, or the event names no user.
     """
 
     id: bytes
@@ -51,6 +52,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     details: dict[str, Any] = {}
     reporter_name: str | None = None
     reporter_version: str | None = None
+    proven: bool | None = None
 
     @property
     def order(self) -> tuple[int, bytes]:

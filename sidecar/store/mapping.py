@@ -109,17 +109,21 @@ def event_row(position: int, event: Event, effect: Effect) -> tuple[Any, ...]:
         effect.starts_trace,
         event.reporter_name,
         event.reporter_version,
+        event.proven,
     )
 
 
 _event_values = itemgetter(*map([column.name for column in schema.events.columns].index, Event.__struct_fields__))
 _DETAILS = Event.__struct_fields__.index("details")
+_PROVEN = Event.__struct_fields__.index("proven")
 
 
 def stored_event(row: Sequence[Any]) -> StoredEvent:
     """The inverse of :func:`event_row`, from a row with all columns of ``events``."""
     values: list[Any] = list(_event_values(row))
     values[_DETAILS] = msgspec.json.decode(values[_DETAILS]) if values[_DETAILS] else {}
+    if values[_PROVEN] is not None:  # flags are integers in SQLite
+        values[_PROVEN] = bool(values[_PROVEN])
     # By position: by keyword it takes several times as long.
     return StoredEvent(row[0], Event(*values))
 

@@ -16,7 +16,7 @@ metadata = sa.MetaData()
 # "ZIMW": SQLite's application_id, which marks a file as Zimwatch's.
 APPLICATION_ID = 0x5A494D57
 # The newest migration: a file at this revision has the tables below.
-REVISION = "0042_audit_log"
+REVISION = "0050_proven"
 # The cursor that exists after a migration that changed projections, until they are rebuilt.
 OUTDATED = "projections"
 # The user key of clients before any login, and of their events.
@@ -63,6 +63,8 @@ events = sa.Table(
     sa.Column("starts_trace", sa.Boolean(create_constraint=False)),
     sa.Column("reporter_name", sa.Text),
     sa.Column("reporter_version", sa.Text),
+    # Whether the app's backend vouched for the user; null where that cannot be said.
+    sa.Column("proven", sa.Boolean(create_constraint=False)),
     # The key of idempotency. The id comes first, so that each of many ids looked up is one range of the index.
     sa.Index("events_by_id", "id", "app_id", unique=True),
 )
