@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from sidecar import telemetry
 from sidecar.access.proxies import is_loopback
+from sidecar.address_guard import AddressGuard
 from sidecar.alerting import alert_checks
+from sidecar.alerting.receivers.receiver import refusals
+from sidecar.ingest.assertion_keys import key_problem
 from sidecar.settings import Settings
 from sidecar.store import engines
 from sidecar.store.access import tokens
@@ -17,11 +20,21 @@ def problems(settings: Settings, environ: Mapping[str, str]) -> list[str]:
     """One sentence for each reason why these settings cannot be served, or cannot work."""
     found = telemetry.problems(environ) if telemetry.exporting(environ) else []
     found += alert_checks.problems(settings)
+    found += _of_assertions(settings)
     if (ambiguous := prefix_problem(settings.server.path)) is not None:
         found.append(ambiguous)
     if not is_loopback(settings.server.host) and not engines.may_have_rows(settings.database.url, tokens.ANY):
         found.append(no_token(settings.server.host))
     return found
+
+
+def _of_assertions(settings: Settings) -> Iterator[str]:
+    guard = AddressGuard(settings.alerts.allowed_hosts)
+    for number, one in enumerate(settings.ingest.assertions):
+        where = f"ingest.assertions[{number}]"
+        if (why := key_problem(one)) is not None:
+            yield f"{where}.{'public_key' if one.secret is None else 'secret'} {why}."
+        yield from refusals(f"{where}.jwks_url", one.jwks_url or "", guard)
 
 
 def no_token(host: str) -> str:

@@ -79,6 +79,7 @@ def build(
             metrics_text=metrics_text,
             is_prepared=is_prepared,
             problems=lambda: background.problems(of_needed=True),
+            http=http,
         )
     )
     site = dashboard.Site(

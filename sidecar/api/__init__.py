@@ -25,6 +25,7 @@ from sidecar.api.health import MetricsText
 from sidecar.api.json_views import event_view, user_view
 from sidecar.clock import Clock
 from sidecar.domain.texts import Text
+from sidecar.http_client import HttpClient
 from sidecar.settings import Settings
 from sidecar.store import Store
 from sidecar.web.changes import Hub
@@ -47,13 +48,14 @@ def routes(
     metrics_text: MetricsText,
     problems: Callable[[], Sequence[Text]] = list,
     is_prepared: Callable[[], bool] = lambda: True,
+    http: Callable[[Sequence[str]], HttpClient] = HttpClient,
 ) -> list[web.AbstractRouteDef]:
     """Every call of the API. ``problems`` lists what keeps this process from working, beside the store.
 
     While it is not ``is_prepared`` it works, but pages are slow.
     """
     return [
-        *events.routes(store, settings, clock),
+        *events.routes(store, settings, clock, http),
         *callbacks.routes(store, settings, clock),
         *rejected.routes(store),
         *users.routes(store, clock),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-import uuid
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -18,8 +18,13 @@ from sidecar.access.policy import Action
 from sidecar.api import json_views
 from sidecar.clock import Clock
 from sidecar.domain import rfc3339
+from sidecar.domain.events import Event
+from sidecar.domain.units import SECOND_US
+from sidecar.http_client import HttpClient
 from sidecar.ingest import wire
 from sidecar.ingest.apps import Apps
+from sidecar.ingest.assertion_keys import FETCH_EVERY_US, KeysAwayError
+from sidecar.ingest.assertions import HEADER, Assertions, InvalidError
 from sidecar.logs import Bounded
 from sidecar.settings import Settings
 from sidecar.store import Store
@@ -45,9 +50,12 @@ _meter.create_observable_counter(
 )
 
 
-def routes(store: Store, settings: Settings, clock: Clock) -> list[web.AbstractRouteDef]:
+def routes(
+    store: Store, settings: Settings, clock: Clock, http: Callable[[Sequence[str]], HttpClient] = HttpClient
+) -> list[web.AbstractRouteDef]:
     """The ingest call and its preflight."""
     apps = Apps(settings, store)
+    assertions = Assertions(settings, clock, http)
     refusals = Bounded(clock)
 
     async def accept(request: web.Request) -> web.Response:
@@ -72,6 +80,10 @@ def routes(store: Store, settings: Settings, clock: Clock) -> list[web.AbstractR
             raise Problem(403, f"the token is bound to app {own}; the batch has events of app {min(others)}")
         # The app of a bound token may see them, whatever app they name.
         rejected = [one if own is None else msgspec.structs.replace(one, app_id=own) for one in decoded.rejected]
+        why = None
+        if assertions.are_on:
+            why = await _prove(decoded, request, assertions, rejected)
+            events = [event for _, event in decoded.events]
         if dry:
             after_s = store.heartbeat_after_s
             answer = await store.read(event_log.would_append, events, store.now().leases, after_s)
@@ -84,14 +96,17 @@ def routes(store: Store, settings: Settings, clock: Clock) -> list[web.AbstractR
                 rejected += refused
             _count(answer.accepted, answer.duplicates, len(rejected))
             _log_rejected(rejected, refusals)
-        return json_views.response(_answer(answer, sorted(rejected, key=lambda one: one.index)))
+        answered = _answer(answer, sorted(rejected, key=lambda one: one.index))
+        if why is not None:
+            answered["assertion_error"] = why
+        return json_views.response(answered)
 
     async def preflight(request: web.Request) -> web.Response:
         """A browser's request before a page on another origin sends (https://fetch.spec.whatwg.org/#http-cors-protocol)."""
         origin.check_sender(request, settings)
         allowed = {
             "Access-Control-Allow-Methods": "POST",
-            "Access-Control-Allow-Headers": "Authorization, Content-Type, Content-Encoding",
+            "Access-Control-Allow-Headers": f"Authorization, Content-Type, Content-Encoding, {HEADER}",
             "Access-Control-Max-Age": "600",
         }
         return web.Response(status=204, headers=allowed)
@@ -102,23 +117,43 @@ def routes(store: Store, settings: Settings, clock: Clock) -> list[web.AbstractR
     ]
 
 
+async def _prove(
+    decoded: wire.Decoded, request: web.Request, assertions: Assertions, rejected: list[Rejected]
+) -> str | None:
+    """Marks the events as proven or not, and moves those that may not be accepted to ``rejected``.
+
+    Why the assertion proves nothing; None where it is valid, or there is none. 503 where its keys cannot be fetched and
+    events that require it would be lost.
+    """
+    text = request.headers.get(HEADER) or decoded.assertion
+    proof, why = None, None
+    if text:
+        try:
+            proof = await assertions.check(text)
+        except KeysAwayError as error:
+            if any(assertions.requires(event.app_id) for _, event in decoded.events):
+                raise Problem(503, str(error), {"Retry-After": str(FETCH_EVERY_US // SECOND_US)}) from None
+            why = str(error)
+        except InvalidError as error:
+            why = str(error)
+    judged = []
+    for index, event in decoded.events:
+        try:
+            judged.append((index, assertions.judge(event, proof, why)))
+        except ValueError as error:
+            rejected.append(wire.rejected_event(event, index, str(error), _body_of(event)))
+    decoded.events = judged
+    return why
+
+
 def _refused(appended: Appended, decoded: wire.Decoded) -> list[Rejected]:
     """Valid events that the store could not append."""
-    refused = []
-    for place, error in appended.refused:
-        index, event = decoded.events[place]
-        body = msgspec.json.encode(json_views.event_view(StoredEvent(0, event))).decode()
-        refused.append(
-            Rejected(
-                received_at_us=event.received_at_us,
-                index=index,
-                event_id=str(uuid.UUID(bytes=event.id)),
-                error=error,
-                body=body.encode()[: wire.REJECTED_BODY_BYTES].decode("utf-8", "ignore"),
-                app_id=event.app_id,
-            )
-        )
-    return refused
+    placed = [(*decoded.events[place], error) for place, error in appended.refused]
+    return [wire.rejected_event(event, index, error, _body_of(event)) for index, event, error in placed]
+
+
+def _body_of(event: Event) -> bytes:
+    return msgspec.json.encode(json_views.event_view(StoredEvent(0, event)))
 
 
 def _answer(appended: Appended, rejected: list[Rejected]) -> dict[str, Any]:

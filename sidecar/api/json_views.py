@@ -184,6 +184,8 @@ def event_view(stored: StoredEvent) -> dict[str, Any]:
     }
     if event.reporter_name is not None or event.reporter_version is not None:
         view["reporter"] = {"name": event.reporter_name, "version": event.reporter_version}
+    if event.proven is not None:
+        view["proven"] = event.proven
     if event.connection_state is not None:
         view["connection_state"] = event.connection_state
         view["connection_event"] = event.connection_event

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import uuid
 from collections.abc import Callable, Iterable, Sized
 from typing import Any, Final, Literal
 
@@ -39,11 +40,12 @@ class TooManyError(ZimwatchError):
         super().__init__(f"a request has at most {EVENTS_MOST} events; send the rest in further requests")
 
 
-class Decoded(msgspec.Struct, frozen=True):
-    """The valid events of a body with their index in it, and the rejected ones."""
+class Decoded(msgspec.Struct):
+    """The valid events of a body with their index in it, the rejected ones, and the assertion before them, if any."""
 
     events: list[tuple[int, Event]]
     rejected: list[Rejected]
+    assertion: str | None = None
 
 
 def decode(
@@ -56,7 +58,8 @@ def decode(
 ) -> Decoded:
     """Decodes a body received at ``now_us``. ``check_app`` raises ValueError for an app whose events are not accepted.
 
-    ``sent_at_us`` is the sender's clock when it sent, if known. BodyError where the body cannot be split into events,
+    ``sent_at_us`` is the sender's clock when it sent, if known. The first element or line may be an assertion instead
+    of an event: ``{"assertion": "…"}``. BodyError where the body cannot be split into events,
     TooManyError where these are more than a request may have.
     """
     body = body.removeprefix(BYTE_ORDER_MARK)
@@ -75,6 +78,9 @@ def decode(
     parts = _lines(body) if kind == "ndjson" else _elements(body)
     decoded = Decoded([], [])
     for index, raw in enumerate(parts):
+        if index == 0 and (assertion := _assertion(raw)) is not None:
+            decoded.assertion = assertion
+            continue
         try:
             event = decode_one(raw, now_us, sent_at_us)
             check_app(event.app_id)
@@ -146,12 +152,42 @@ def _sentence(error: Exception) -> str:
     return text
 
 
+class _First(msgspec.Struct):
+    """What precedes the events where a request cannot have a header of its own (``sendBeacon``)."""
+
+    assertion: str
+    type: Any = None
+
+
+_first: Final = msgspec.json.Decoder(_First)
+
+
+def _assertion(raw: bytes) -> str | None:
+    try:
+        first = _first.decode(raw)
+    except NOT_DECODED:
+        return None
+    return first.assertion if first.type is None else None
+
+
 class _Named(msgspec.Struct):
     id: Any = None
     app_id: Any = None
 
 
 _named: Final = msgspec.json.Decoder(_Named)
+
+
+def rejected_event(event: Event, index: int, error: str, body: bytes) -> Rejected:
+    """A valid event that is not accepted; ``body`` is its JSON."""
+    return Rejected(
+        received_at_us=event.received_at_us,
+        index=index,
+        event_id=str(uuid.UUID(bytes=event.id)),
+        error=error,
+        body=body[:REJECTED_BODY_BYTES].decode("utf-8", "ignore"),
+        app_id=event.app_id,
+    )
 
 
 def _rejected(raw: bytes, index: int, error: Exception, now_us: int) -> Rejected:

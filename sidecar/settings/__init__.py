@@ -1,6 +1,7 @@
 """The settings: their definitions, their sources, and the problems of given values."""
 
 from sidecar.settings.alert_settings import AlertSettings
+from sidecar.settings.assertion_settings import AssertionSettings
 from sidecar.settings.convert import MASK, without_password
 from sidecar.settings.load import KEYS, Loaded, environment_name, load, read, value_of
 from sidecar.settings.provider_settings import ForwardAuthSettings, GroupSettings, OidcSettings
@@ -26,6 +27,7 @@ __all__ = [
     "MASK",
     "AlertSettings",
     "AppsSettings",
+    "AssertionSettings",
     "CanarySettings",
     "DashboardSettings",
     "DatabaseSettings",

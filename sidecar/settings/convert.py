@@ -20,6 +20,7 @@ from sidecar.settings.alert_settings import (
     RouteSettings,
     signing_secret_problem,
 )
+from sidecar.settings.assertion_settings import AssertionSettings
 from sidecar.settings.sections import Settings
 
 MASK: Final = "********"
@@ -28,8 +29,8 @@ WRONG: Final = object()
 
 _URL: Final = re.compile(r"(?<=://)[^\s\"']+")
 RECEIVERS: Final = "alerts.receivers"
-# Settings that are lists of tables: [[alerts.receivers]].
-_TABLES: Final = frozenset({RECEIVERS, "alerts.routes"})
+# Settings that are lists of tables: [[alerts.receivers]]. The type of a receiver is in its table.
+_TABLES: Final = {RECEIVERS: ReceiverSettings, "alerts.routes": RouteSettings, "ingest.assertions": AssertionSettings}
 
 
 class Given(msgspec.Struct, frozen=True):
@@ -196,7 +197,7 @@ def _list_of_tables(key: str, found: Given, problems: list[str], receivers: Rece
     return tuple(
         _receiver(f"{key}[{number}]", one, found.source, problems, receivers)
         if key == RECEIVERS
-        else _table(f"{key}[{number}]", RouteSettings, one, found.source, problems)
+        else _table(f"{key}[{number}]", _TABLES[key], one, found.source, problems)
         for number, one in enumerate(value)
     )
 
@@ -229,7 +230,8 @@ def _table(where: str, struct: Any, given: dict[str, Any], source: str, problems
         if name in hints
     }
     right = {name: value for name, value in values.items() if value is not WRONG}
-    return struct(**(dict.fromkeys(required, "") | right))
+    table = struct(**(dict.fromkeys(required, "") | right))
+    return table.with_files(where, problems) if isinstance(table, AssertionSettings) else table
 
 
 def _value(key: str, hint: Any, found: Given, problems: list[str]) -> object:  # noqa: ANN401 - same

@@ -14,6 +14,7 @@ from sidecar.domain.apps import Apps
 from sidecar.domain.lease import Leases
 from sidecar.domain.outside_text import one_line
 from sidecar.settings.alert_settings import AlertSettings
+from sidecar.settings.assertion_settings import AssertionSettings, problems_of
 from sidecar.settings.provider_settings import ForwardAuthSettings, GroupSettings, OidcSettings
 from sidecar.settings.value_kinds import (
     AppId,
@@ -103,7 +104,7 @@ class IngestSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     With ``max_waiting_bytes`` of bodies in the queue for a commit, or once the oldest has waited for ``max_waiting``,
     requests get 503. ``apps``: the apps whose events are accepted, beside those that tokens and other settings name;
-    while it is empty, the first 100 are learned.
+    while it is empty, the first 100 are learned. ``assertions``: by which key an app's backend vouches for its users.
     """
 
     max_body_bytes: BodyBytes = 1_048_576
@@ -111,6 +112,11 @@ class IngestSettings(msgspec.Struct, frozen=True, kw_only=True):
     apps: AppIds = ()
     max_waiting_bytes: WaitingBytes = 67_108_864
     max_waiting: Duration = "5s"
+    assertions: tuple[AssertionSettings, ...] = ()
+
+    def problems(self) -> list[str]:
+        """Contradictions of the keys of apps."""
+        return list(problems_of(self.assertions))
 
 
 _APP_ID: Final = re.compile(r"0|[1-9][0-9]{0,18}")

@@ -16,6 +16,7 @@ from sidecar.settings import (
     KEYS,
     AlertSettings,
     AppsSettings,
+    AssertionSettings,
     DashboardSettings,
     DatabaseSettings,
     ExportSettings,
@@ -76,6 +77,7 @@ async def zimwatch(
     named: AppsSettings | None = None,
     allowed_origins: tuple[str, ...] = (),
     sign_in: SignInSettings | None = None,
+    assertions: tuple[AssertionSettings, ...] = (),
 ) -> AsyncIterator[Zimwatch]:
     """Runs on ``folder/zimwatch.db``, by the real clocks or those of ``machine``, until the context ends.
 
@@ -87,7 +89,9 @@ async def zimwatch(
         server=msgspec.structs.replace(server or ServerSettings(), port=port),
         sign_in=sign_in or SignInSettings(),
         database=DatabaseSettings(url=f"sqlite:///{folder / 'zimwatch.db'}"),
-        ingest=IngestSettings(max_body_bytes=max_body_bytes, apps=apps, allowed_origins=allowed_origins),
+        ingest=IngestSettings(
+            max_body_bytes=max_body_bytes, apps=apps, allowed_origins=allowed_origins, assertions=assertions
+        ),
         apps=named or AppsSettings(),
         zego=zego or ZegoSettings(),
         dashboard=dashboard or DashboardSettings(),
