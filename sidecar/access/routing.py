@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any, Final, Literal
 from weakref import WeakKeyDictionary
 
-import attr
 import msgspec
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
@@ -31,18 +30,19 @@ class Declared(msgspec.Struct, frozen=True):
 _declared: Final[WeakKeyDictionary[web.AbstractResource, dict[str, Declared]]] = WeakKeyDictionary()
 
 
-@attr.s(auto_attribs=True, frozen=True, repr=False)
-class Route(web.RouteDef):
+class Route(web.AbstractRouteDef):
     """A route and what it needs."""
 
-    declared: Declared
+    def __init__(self, route: web.RouteDef, declared: Declared) -> None:
+        self._route = route
+        self._declared = declared
 
     def register(self, router: web.UrlDispatcher) -> list[web.AbstractRoute]:
         """Adds it to the router."""
-        routes = super().register(router)
+        routes = self._route.register(router)
         for route in routes:
             if route.resource is not None:
-                _declared.setdefault(route.resource, {})[self.method] = self.declared
+                _declared.setdefault(route.resource, {})[self._route.method] = self._declared
         return routes
 
 
@@ -84,4 +84,4 @@ def check(router: web.UrlDispatcher) -> None:
 
 
 def _route(method: str, path: str, handler: Handler, declared: Declared, **options: Any) -> Route:  # noqa: ANN401 - aiohttp's
-    return Route(method, path, handler, options, declared)
+    return Route(web.RouteDef(method, path, handler, options), declared)

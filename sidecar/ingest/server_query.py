@@ -73,6 +73,33 @@ def signed(app_id: int, secret: str, *, nonce: str, timestamp_s: int) -> dict[st
     }
 
 
+async def query(
+    http: HttpClient, url: str, app: tuple[int, str], user_ids: Sequence[str], clock: Clock
+) -> dict[str, ServerStatus]:
+    """The statuses of up to 100 users of an app, which comes with its secret; QueryFailedError.
+
+    Users without an answer are left out.
+    """
+    nonce, now_s = secrets.token_hex(8), clock() // SECOND_US
+    parameters = [("Action", ACTION), *signed(*app, nonce=nonce, timestamp_s=now_s).items()]
+    parameters += [("UserId[]", user_id) for user_id in user_ids]
+    try:
+        response = await http.request("GET", url, params=parameters, most_bytes=_LONGEST_ANSWER)
+    except DeliveryError as error:
+        raise QueryFailedError(f"ZEGO's server cannot be reached: {error}") from None
+    if response.status != 200:  # noqa: PLR2004 - HTTP's OK
+        raise QueryFailedError(f"ZEGO's server answered {response.status}")
+    if not response.is_whole:
+        raise QueryFailedError(f"ZEGO's server answered more than {_LONGEST_ANSWER} bytes")
+    try:
+        answer = msgspec.json.decode(response.body, type=_Answer)
+    except msgspec.MsgspecError as error:
+        raise QueryFailedError(f"ZEGO's server gave an unreadable answer: {error}") from None
+    if answer.code != 0:
+        raise QueryFailedError(f"ZEGO's server refused: {one_line(answer.message[:200])} ({answer.code})")
+    return dict(_statuses(answer, frozenset(user_ids)))
+
+
 class ServerQuery:
     """Queries the unconfirmed users of each app that has a server secret, and records changes."""
 
@@ -115,34 +142,14 @@ class ServerQuery:
                 page = await self._store.read(user_list.list_users, wanted, self._store.now())
                 queried = [row for row in page.users if _USER_ID.fullmatch(row.user_id)]
                 if queried:
-                    answers = await self.query(app_id, own[0], [row.user_id for row in queried])
+                    users = [row.user_id for row in queried]
+                    answers = await query(self._http, self._url, (app_id, own[0]), users, self._clock)
                     changed += await self._record(queried, answers)
                     await self._pause(1 / CALLS_A_SECOND)
                 if page.next_cursor is None:
                     break
                 cursor = page.next_cursor
         return changed
-
-    async def query(self, app_id: int, secret: str, user_ids: Sequence[str]) -> dict[str, ServerStatus]:
-        """The statuses of up to 100 users; users without an answer are left out."""
-        nonce, now_s = secrets.token_hex(8), self._clock() // SECOND_US
-        parameters = [("Action", ACTION), *signed(app_id, secret, nonce=nonce, timestamp_s=now_s).items()]
-        parameters += [("UserId[]", user_id) for user_id in user_ids]
-        try:
-            response = await self._http.request("GET", self._url, params=parameters, most_bytes=_LONGEST_ANSWER)
-        except DeliveryError as error:
-            raise QueryFailedError(f"ZEGO's server cannot be reached: {error}") from None
-        if response.status != 200:  # noqa: PLR2004 - HTTP's OK
-            raise QueryFailedError(f"ZEGO's server answered {response.status}")
-        if not response.is_whole:
-            raise QueryFailedError(f"ZEGO's server answered more than {_LONGEST_ANSWER} bytes")
-        try:
-            answer = msgspec.json.decode(response.body, type=_Answer)
-        except msgspec.MsgspecError as error:
-            raise QueryFailedError(f"ZEGO's server gave an unreadable answer: {error}") from None
-        if answer.code != 0:
-            raise QueryFailedError(f"ZEGO's server refused: {one_line(answer.message[:200])} ({answer.code})")
-        return dict(_statuses(answer, frozenset(user_ids)))
 
     async def _record(self, queried: Sequence[UserRow], answers: Mapping[str, ServerStatus]) -> int:
         """Appends an event for each answer that differs from the known view; repeats would only fill the log."""

@@ -66,6 +66,12 @@ def may_have_rows(url: str, sql: str) -> bool:
     return integrity.may_have_rows(location(url), sql)
 
 
+def newest_receipt_us(url: str) -> int | None:
+    """When the newest event was received, also while it is served; None where there is none, or it cannot be read."""
+    path = location(url)
+    return integrity.newest_receipt_us(path, in_use=database_file.is_served(path))
+
+
 def backup(url: str, target: Path) -> None:
     """Copies the database as of one moment, also while it is served; no file is overwritten."""
     backups.backup(location(url), target)

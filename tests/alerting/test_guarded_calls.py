@@ -25,7 +25,7 @@ from sidecar.canary.canary_token import TokenError, token_source
 from sidecar.clock import now_us
 from sidecar.errors import ZimwatchError
 from sidecar.http_client import DeliveryError, HttpClient
-from sidecar.ingest.server_query import ServerQuery
+from sidecar.ingest.server_query import query
 from sidecar.settings import AlertSettings, CanarySettings
 from sidecar.settings.alert_settings import ReceiverSettings
 
@@ -185,8 +185,7 @@ async def _called(what: str, port: int) -> None:
         await token_source(CanarySettings(app_id=1, user_id="canary", token_url=here), os.environ)()
     elif what == "zego":
         async with HttpClient() as http:
-            unused: Any = None
-            await ServerQuery(unused, http, here, {}, now_us).query(1, "s" * 32, ["alice"])
+            await query(http, here, (1, "s" * 32), ["alice"], now_us)
     elif what == "heartbeat":
         async with HttpClient() as http:
             await http.send(here, method="GET")

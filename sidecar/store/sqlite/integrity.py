@@ -53,6 +53,18 @@ def may_have_rows(path: Path, sql: str) -> bool:
         return True
 
 
+def newest_receipt_us(path: Path, *, in_use: bool) -> int | None:
+    """See :func:`sidecar.store.engines.newest_receipt_us`."""
+    if not path.exists():
+        return None
+    try:
+        with reading(path.absolute(), in_use=in_use) as connection:
+            row = connection.execute("SELECT received_at_us FROM events ORDER BY position DESC LIMIT 1").fetchone()
+    except (sqlite3.Error, OSError):
+        return None
+    return None if row is None else int(row[0])
+
+
 def refuse_unsound(path: Path) -> None:
     """Refuses a damaged file that is not in use. Of a large one only the ends are checked: all would take minutes."""
     if path.stat().st_size <= CHECKED_BYTES:

@@ -1,0 +1,53 @@
+"""Checks the set-up: this machine, what Zimwatch calls, and, where a server runs, how it is reached."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from urllib.parse import urlsplit
+
+from sidecar import checks
+from sidecar.clock import Clock
+from sidecar.doctor import machine, outside, reach
+from sidecar.doctor.result import Result, problem
+from sidecar.http_client import HttpClient
+from sidecar.settings import Settings
+from sidecar.store import engines
+
+__all__ = ["Result", "examine"]
+
+
+async def examine(
+    settings: Settings, environ: Mapping[str, str], *, clock: Clock, steady: Clock
+) -> AsyncIterator[Result]:
+    """Each result as soon as it is known. Changes nothing, but writes and deletes a small file beside the database."""
+    for one in checks.problems(settings, environ):
+        yield problem("settings", one, "Correct the setting; `zimwatch check-config` prints what is in force.")
+    folder = engines.location(settings.database.url).absolute().parent
+    yield await machine.node(environ)
+    yield machine.sqlite_version()
+    for result in machine.database(settings.database.url):
+        yield result
+    yield machine.disk_speed(folder, steady)
+    yield machine.room(folder, settings.retention.max_bytes)
+    yield machine.clock(settings, clock())
+    yield await outside.collector(environ, clock)
+    async for result in outside.channels(settings):
+        yield result
+    async for result in outside.zego(settings, clock):
+        yield result
+    async for result in _reached(settings):
+        yield result
+
+
+async def _reached(settings: Settings) -> AsyncIterator[Result]:
+    server = settings.server
+    own = [name for name in (server.host, urlsplit(server.public_url).hostname or "") if name]
+    async with HttpClient(own) as http:
+        here = await reach.port(server, http)
+        yield here.result
+        if here.url is None:
+            return
+        async for result in reach.public_url(server, http):
+            yield result
+        async for result in reach.tap(settings, server.public_url.rstrip("/") or here.url, http):
+            yield result
