@@ -24,7 +24,7 @@ def routes(site: Site) -> list[web.AbstractRouteDef]:
     """``/users.csv`` and so on, one for each format, with the filters of ``/users``."""
     store, clock = site.store, site.clock
 
-    def export(format_: ExportFormat) -> web.RouteDef:
+    def export(format_: ExportFormat) -> web.AbstractRouteDef:
         name = f"users.{format_.ending}"
 
         async def answer(request: web.Request) -> web.StreamResponse:

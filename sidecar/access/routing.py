@@ -34,15 +34,15 @@ class Route(web.AbstractRouteDef):
     """A route and what it needs."""
 
     def __init__(self, route: web.RouteDef, declared: Declared) -> None:
-        self._route = route
-        self._declared = declared
+        self.route = route
+        self.declared = declared
 
     def register(self, router: web.UrlDispatcher) -> list[web.AbstractRoute]:
         """Adds it to the router."""
-        routes = self._route.register(router)
+        routes = self.route.register(router)
         for route in routes:
             if route.resource is not None:
-                _declared.setdefault(route.resource, {})[self._route.method] = self._declared
+                _declared.setdefault(route.resource, {})[self.route.method] = self.declared
         return routes
 
 

@@ -18,13 +18,12 @@ from typing import Any
 import click
 import pytest
 import sqlalchemy as sa
-from aiohttp import web
 from jsonschema import Draft202012Validator
 from standardwebhooks import WebhookVerificationError
 
 import sidecar.alerting.tables.alert_schema
 import sidecar.store.access.audit_schema  # noqa: F401 - same
-from sidecar import api, cli
+from sidecar import cli
 from sidecar.alerting.receivers import RECEIVER_SETTINGS
 from sidecar.alerting.receivers.webhook import signer
 from sidecar.clock import now_us
@@ -192,31 +191,6 @@ def test_the_documented_check_of_a_signature_takes_ours_and_no_other() -> None:
     for body, at_s in ((b"{} ", now_s), (b"{}", 1614265330)):
         with pytest.raises(WebhookVerificationError):
             taken(body, at_s)
-
-
-def test_every_call_is_in_the_description_and_no_other() -> None:
-    store: Any = None
-    reaction: Any = None
-    hub: Any = None
-    routes = api.routes(store, reaction, Settings(), now_us, hub=hub, metrics_text=_no_metrics)
-    served = {
-        (re.sub(r":[^}]+}", "}", route.path), route.method.lower())
-        for route in routes
-        if isinstance(route, web.RouteDef)
-    }
-    described = {
-        (path, method)
-        for path, calls in json.loads((ROOT / "schemas/openapi.json").read_text())["paths"].items()
-        for method in calls
-    }
-    of_alerts = ("/v1/alerts", "/v1/silences", "/v1/chatops")
-    assert {one for one in served if one[0].startswith(of_alerts)} == {
-        one for one in described if one[0].startswith(of_alerts)
-    }
-
-
-async def _no_metrics(_app_id: int | None) -> tuple[bytes, str]:
-    return b"", ""
 
 
 def test_vendored_scripts_are_what_their_list_says() -> None:
