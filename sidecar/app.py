@@ -278,5 +278,5 @@ def _cannot_listen(host: str, port: int, error: OSError) -> str:
 
 
 def _require_a_token(settings: Settings, store: Store) -> None:
-    if not is_loopback(settings.server.host) and not store.credentials.any_token_ever():
+    if not is_loopback(settings.server.host) and not store.credentials.any_access_ever():
         raise ZimwatchError(no_token(settings.server.host))

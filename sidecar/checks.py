@@ -12,7 +12,7 @@ from sidecar.alerting.receivers.receiver import refusals
 from sidecar.ingest.assertion_keys import key_problem
 from sidecar.settings import Settings
 from sidecar.store import engines
-from sidecar.store.access import tokens
+from sidecar.store.access.credentials import ANY_EVER
 from sidecar.web.prefix import prefix_problem
 
 
@@ -23,7 +23,7 @@ def problems(settings: Settings, environ: Mapping[str, str]) -> list[str]:
     found += _of_assertions(settings)
     if (ambiguous := prefix_problem(settings.server.path)) is not None:
         found.append(ambiguous)
-    if not is_loopback(settings.server.host) and not engines.may_have_rows(settings.database.url, tokens.ANY):
+    if not is_loopback(settings.server.host) and not engines.may_have_rows(settings.database.url, ANY_EVER):
         found.append(no_token(settings.server.host))
     return found
 

@@ -39,7 +39,7 @@ def _routes(site: Site) -> list[web.AbstractRouteDef]:
 
     async def sign_out(request: web.Request) -> web.Response:
         response = web.Response(status=303, headers={"Location": "/sign-in"})
-        await authenticator.sign_out(request, response)
+        await authenticator.sessions.end(request, response)
         return response
 
     return [

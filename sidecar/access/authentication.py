@@ -1,58 +1,42 @@
 """Authenticates requests by a token or by the cookie of a browser session.
 
-Until the first token is created, requests from this machine need neither, unless they show signs of a proxy: a local
-user can read the database file anyway. Once a token was created, access without one never returns.
+Until the first token or account is made, requests from this machine need neither, unless they show signs of a proxy: a
+local user can read the database file anyway. Once one was made, access without one never returns.
 """
 
 from __future__ import annotations
 
 import base64
-import contextlib
-import secrets  # noqa: TID251 - a session's cookie is a secret
 from typing import Final
 from urllib.parse import urlsplit
 
-import sqlalchemy as sa
 from aiohttp import hdrs, web
 
 from sidecar.access import routing
-from sidecar.access.cookie import SessionCookie
 from sidecar.access.policy import PEOPLE, SCOPES, Action, roles_with
-from sidecar.access.principal import LOCAL, Principal, clean_name
+from sidecar.access.principal import LOCAL, Principal
 from sidecar.access.proxies import host_of, is_loopback, public_request
 from sidecar.access.refusals import (
     BASIC,
     BEARER,
+    INVALID_TOKEN,
     NotAllowedError,
     NotSignedInError,
 )
+from sidecar.access.sessions import Sessions
 from sidecar.access.throttle import Throttle
 from sidecar.clock import Clock
 from sidecar.domain.texts import Sentence, Text
-from sidecar.domain.units import MINUTE_US, SECOND_US
-from sidecar.errors import StoreUnavailableError
-from sidecar.settings import ServerSettings, Settings, duration_us
+from sidecar.settings import ServerSettings, Settings
 from sidecar.store import Store
-from sidecar.store.access import browser_sessions
-from sidecar.store.values import BrowserSession, Token
+from sidecar.store.values import Token
 
 _SAFE: Final = ("GET", "HEAD", "OPTIONS")
-# An open page reconnects by itself, so that a stream is no sign of activity.
-_STREAMS: Final = ("/live/", "/v1/stream")
-# The precision of a session's last activity, so that not every request is a commit.
-_SEEN_EVERY_US: Final = MINUTE_US
 
 _NO_TOKEN: Final = Sentence("request.no_token", "a token is needed: Authorization: Bearer <token>")
-_UNKNOWN: Final = Sentence("request.token_unknown", "the token is unknown")
-_REVOKED: Final = Sentence("request.token_revoked", "the token was revoked")
-_EXPIRED: Final = Sentence("request.token_expired", "the token has expired")
-_SIGNED_OUT: Final = Sentence("sign_in.signed_out", "you are signed out")
-_IDLE: Final = Sentence("sign_in.idle", "you were signed out after a long time of inactivity")
-_SESSION_EXPIRED: Final = Sentence("sign_in.over", "you were signed out: a sign-in is valid for a limited time")
 _OTHER_SCOPE: Final = Sentence("request.other_scope", "the token's scope is %(scope)s; this needs %(needed)s")
 _OTHER_ROLE: Final = Sentence("request.other_role", "your role is %(role)s; this needs %(needed)s")
 _NEEDS_ACCOUNT: Final = Sentence("request.needs_account", "no token may do this; it needs an account: %(needed)s")
-_INVALID: Final = {"unknown": _UNKNOWN, "revoked": _REVOKED, "expired": _EXPIRED}
 
 
 class Authenticator:
@@ -61,10 +45,9 @@ class Authenticator:
     def __init__(self, store: Store, settings: Settings, clock: Clock) -> None:
         self._store = store
         self._server = settings.server
-        self._idle_us = duration_us(settings.sign_in.idle)
-        self._lifetime_us = duration_us(settings.sign_in.lifetime)
         self._clock = clock
         self._throttle = Throttle(clock)
+        self.sessions = Sessions(store, settings, clock)
 
     async def authorise(self, request: web.Request) -> Principal | None:
         """The principal of a permitted request; None where the route needs none. NotSignedInError or NotAllowedError.
@@ -87,13 +70,12 @@ class Authenticator:
         if given is not None:
             name, secret = given
             return Principal.of_token(self._valid_token(secret, *_challenges(request)), name=name)
-        if self._store.credentials.any_token_ever() and (secret := self._session_secret(request)):
-            session, token = self._valid_session(secret, *_challenges(request))
-            if not request.path.startswith(_STREAMS):
-                await self._seen(session)
-            return Principal.of_token(token, name=session.name, session_id=session.id)
         if self.needs_no_token(request):
             return LOCAL
+        if secret := self._session_secret(request):
+            session = self.sessions.valid(secret, *_challenges(request))
+            await self.sessions.seen(request, session)
+            return Principal.of_session(session)
         raise NotSignedInError(_NO_TOKEN(), _challenges(request))
 
     async def principal_or_none(self, request: web.Request) -> Principal | None:
@@ -112,15 +94,14 @@ class Authenticator:
         return None
 
     def needs_no_token(self, request: web.Request) -> bool:
-        """Whether the request is from this machine, and no token was ever created."""
-        return not (self._store.credentials.any_token_ever() or self._server.public_url) and is_local(
+        """Whether the request is from this machine, and no token or account was ever made."""
+        return not (self._store.credentials.any_access_ever() or self._server.public_url) and is_local(
             request, self._server
         )
 
     async def sign_in(self, request: web.Request, response: web.Response, name: str, password: str) -> None:
         """Begins a session and sets its cookie on ``response``.
 
-        The secret is always new, and the session of the browser's former cookie ends (session fixation).
         NotSignedInError, NotAllowedError or TooManyAttemptsError.
         """
         public = public_request(request, self._server)
@@ -128,63 +109,18 @@ class Authenticator:
         token = self._valid_token(password.strip(), BEARER)
         self._throttle.succeeded(public.client)
         check_may(Principal.of_token(token), Action.SEE_COUNTS)
-        cookie, secret, now_us = SessionCookie.of(public), secrets.token_urlsafe(32), self._clock()
-        former, begun = cookie.read(request), browser_sessions.New(token.id, clean_name(name), now_us)
-
-        def begin(connection: sa.Connection) -> None:
-            browser_sessions.end(connection, former)
-            browser_sessions.begin(connection, secret, begun, created_after_us=now_us - self._lifetime_us)
-
-        await self._store.write(begin)
-        cookie.put(response, secret, self._lifetime_us // SECOND_US)
-
-    async def sign_out(self, request: web.Request, response: web.Response) -> None:
-        """Ends the browser's session, if it has one."""
-        cookie = self._cookie(request)
-        if secret := cookie.read(request):
-            await self._store.write(browser_sessions.end, secret)
-        cookie.drop(response)
+        await self.sessions.begin(request, response, token, name=name)
 
     def why_signed_out(self, request: web.Request) -> Text | None:
-        """Why the browser's session ended; None where it has none, or a valid one."""
-        secret = self._cookie(request).read(request)
-        if not (secret and self._store.credentials.any_token_ever()):
-            return None
-        try:
-            self._valid_session(secret)
-        except NotSignedInError as error:
-            return error.text
-        return None
+        """Why the browser's session ended; None where it has none or a valid one, or needs none."""
+        return None if self.needs_no_token(request) else self.sessions.why_ended(request)
 
     def _valid_token(self, secret: str, *challenges: str) -> Token:
         token = self._store.credentials.token(secret)
         state = "unknown" if token is None else token.state(self._clock())
         if token is None or state != "good":
-            raise NotSignedInError(_INVALID[state](), challenges, was_tried=True)
+            raise NotSignedInError(INVALID_TOKEN[state](), challenges, was_tried=True)
         return token
-
-    def _valid_session(self, secret: str, *challenges: str) -> tuple[BrowserSession, Token]:
-        found = self._store.credentials.session(secret)
-        if found is None:
-            raise NotSignedInError(_SIGNED_OUT(), challenges)
-        session, token = found
-        if (why := self._end_reason(session, token)) is not None:
-            raise NotSignedInError(why(), challenges)
-        return session, token
-
-    def _end_reason(self, session: BrowserSession, token: Token) -> Sentence | None:
-        now_us = self._clock()
-        if token.state(now_us) != "good":
-            return _INVALID[token.state(now_us)]
-        if now_us >= session.created_at_us + self._lifetime_us:
-            return _SESSION_EXPIRED
-        return _IDLE if now_us >= session.seen_at_us + self._idle_us else None
-
-    async def _seen(self, session: BrowserSession) -> None:
-        now_us = self._clock()
-        if now_us - session.seen_at_us >= _SEEN_EVERY_US:
-            with contextlib.suppress(StoreUnavailableError):  # reading works while the database cannot commit
-                await self._store.write(browser_sessions.seen, session.id, now_us)
 
     def _given(self, request: web.Request) -> tuple[str, str] | None:
         """Name and secret in the Authorization header; None where it has neither."""
@@ -203,10 +139,7 @@ class Authenticator:
         return self._given(request) is not None or bool(self._session_secret(request))
 
     def _session_secret(self, request: web.Request) -> str:
-        return self._cookie(request).read(request) if _may_be_automatic(request) else ""
-
-    def _cookie(self, request: web.Request) -> SessionCookie:
-        return SessionCookie.of(public_request(request, self._server))
+        return self.sessions.secret_of(request) if _may_be_automatic(request) else ""
 
 
 def check_may(principal: Principal | None, action: Action) -> None:

@@ -12,7 +12,7 @@ from sidecar.access.policy import POLICY, Action, Role
 from sidecar.access.proxies import public_request
 from sidecar.domain.outside_text import one_line
 from sidecar.settings import ServerSettings
-from sidecar.store.values import Token
+from sidecar.store.values import Account, BrowserSession, OutsideIdentity, Token
 
 NAME_CHARACTERS: Final = 100
 Name = Annotated[str, msgspec.Meta(max_length=NAME_CHARACTERS)]
@@ -42,6 +42,19 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
             name=clean_name(name) if name else "",
             session_id=session_id,
         )
+
+    @classmethod
+    def of_session(cls, session: BrowserSession) -> Principal:
+        """The principal of a browser that is signed in."""
+        owner = session.owner
+        match owner:
+            case Token():
+                return cls.of_token(owner, name=session.name, session_id=session.id)
+            case Account():
+                proof, name = f"account {owner.name}", ""
+            case OutsideIdentity():
+                proof, name = one_line(f"{owner.subject} at {owner.issuer}"), clean_name(owner.name)
+        return cls(role=Role(owner.role), apps=owner.apps, proof=proof, name=name, session_id=session.id)
 
     @property
     def app_id(self) -> int | None:

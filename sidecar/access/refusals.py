@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from typing import Final
 
-from sidecar.domain.texts import Text
+from sidecar.domain.texts import Sentence, Text
 from sidecar.errors import ZimwatchError
 
 # One header line each, and Basic first: Chromium reads several in one line as one unknown scheme.
 BASIC: Final = 'Basic realm="Zimwatch", charset="UTF-8"'
 BEARER: Final = 'Bearer realm="Zimwatch"'
+
+INVALID_TOKEN: Final = {
+    "unknown": Sentence("request.token_unknown", "the token is unknown"),
+    "revoked": Sentence("request.token_revoked", "the token was revoked"),
+    "expired": Sentence("request.token_expired", "the token has expired"),
+}
+"""Why a token in such a state is refused."""
 
 
 class RefusedError(ZimwatchError):

@@ -16,7 +16,7 @@ metadata = sa.MetaData()
 # "ZIMW": SQLite's application_id, which marks a file as Zimwatch's.
 APPLICATION_ID = 0x5A494D57
 # The newest migration: a file at this revision has the tables below.
-REVISION = "0050_proven"
+REVISION = "0055_accounts"
 # The cursor that exists after a migration that changed projections, until they are rebuilt.
 OUTDATED = "projections"
 # The user key of clients before any login, and of their events.
@@ -369,17 +369,4 @@ api_tokens = sa.Table(
     sa.Column("created_at_us", sa.BigInteger, nullable=False),
     sa.Column("expires_at_us", sa.BigInteger),
     sa.Column("revoked_at_us", sa.BigInteger),
-)
-
-# Browsers that are signed in. A session ends with its token, and after the times in the settings.
-browser_sessions = sa.Table(
-    "browser_sessions",
-    metadata,
-    sa.Column("id", KEY, primary_key=True),
-    sa.Column("secret_sha256", sa.LargeBinary, nullable=False, unique=True),
-    sa.Column("token_id", sa.Integer),
-    sa.Column("name", sa.Text, nullable=False),
-    sa.Column("created_at_us", sa.BigInteger, nullable=False),
-    sa.Column("seen_at_us", sa.BigInteger, nullable=False),
-    sa.Index("browser_sessions_by_token", "token_id", "seen_at_us"),
 )

@@ -211,13 +211,50 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
         return "expired" if self.expires_at_us is not None and self.expires_at_us <= now_us else "good"
 
 
-class BrowserSession(msgspec.Struct, frozen=True, kw_only=True):
-    """A browser that is signed in. ``name`` is as entered at sign-in, unverified; empty if none was."""
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """A person who signs in by name and password. ``apps`` are the only ones that it may see, None for every one."""
 
     id: int
     name: str
+    role: str
+    apps: frozenset[int] | None
+    created_at_us: int
+    password_changed_at_us: int | None  # None until it has a password
+    signed_in_at_us: int | None
+    disabled_at_us: int | None
+    has_totp: bool
+
+
+class OutsideIdentity(msgspec.Struct, frozen=True, kw_only=True):
+    """A person whom an identity provider named, with the role that Zimwatch gives them.
+
+    ``checked_at_us`` is when the provider last confirmed it.
+    """
+
+    issuer: str
+    subject: str
+    name: str
+    role: str
+    apps: frozenset[int] | None
+    checked_at_us: int
+
+
+SessionOwner = Token | Account | OutsideIdentity
+
+
+class BrowserSession(msgspec.Struct, frozen=True, kw_only=True):
+    """A browser that is signed in. ``name`` is as entered at sign-in with a token, unverified; empty if none was.
+
+    ``address`` and ``browser`` (its User-Agent) are those of the sign-in.
+    """
+
+    id: int
+    name: str
+    address: str
+    browser: str
     created_at_us: int
     seen_at_us: int
+    owner: SessionOwner
 
 
 class Storage(msgspec.Struct, frozen=True, kw_only=True):
@@ -239,8 +276,8 @@ class Commit(msgspec.Struct, frozen=True):
     """What a commit changed, published after it: users and ids of alerts, each once.
 
     ``position`` is that of its newest event, 0 without any. ``alerted`` are the users of ``alerts``. ``alert_log``:
-    something else of the alert log changed, as a silence or a failed delivery. ``access``: a token or a browser session
-    changed.
+    something else of the alert log changed, as a silence or a failed delivery. ``access``: a token, an account or a
+    browser session changed.
     """
 
     position: int = 0

@@ -16,7 +16,7 @@ from yarl import URL
 
 from sidecar.access.throttle import ANOTHER_EVERY_US, AT_ONCE
 from sidecar.settings import ServerSettings, SignInSettings
-from sidecar.store.access.browser_sessions import MOST_OF_A_TOKEN
+from sidecar.store.access.browser_sessions import MOST_OF_AN_OWNER
 from tests.support.clocks import Machine
 from tests.support.process import DATABASE
 from tests.support.running import Zimwatch, zimwatch
@@ -318,10 +318,10 @@ async def test_the_form_is_small_and_plain(running: Zimwatch) -> None:
 async def test_a_token_has_a_bounded_number_of_sessions_and_the_newest_stay(running: Zimwatch, tmp_path: Path) -> None:
     _, secret = await new_token(running.store, "read")
     first = cookie_of(await signed_in(running, secret)).split(";")[0]
-    for _ in range(MOST_OF_A_TOKEN):
+    for _ in range(MOST_OF_AN_OWNER):
         newest = cookie_of(await signed_in(running, secret)).split(";")[0]
     with contextlib.closing(sqlite3.connect(tmp_path / DATABASE)) as connection:
-        assert connection.execute("SELECT COUNT(*) FROM browser_sessions").fetchone() == (MOST_OF_A_TOKEN,)
+        assert connection.execute("SELECT COUNT(*) FROM browser_sessions").fetchone() == (MOST_OF_AN_OWNER,)
     assert (await location(running, "/", Cookie=first))[0] == 303
     assert (await location(running, "/", Cookie=newest))[0] == 200
 

@@ -251,7 +251,7 @@ def test_each_has_a_row_in_the_document_with_its_bound() -> None:
         "silences": silence_rows.SILENCES_MOST,
         "old reporters": old_reporters.MOST_OF_AN_APP,
         "watches": user_watch_rows.MOST_OF_AN_APP,
-        "sign-ins": browser_sessions.MOST_OF_A_TOKEN,
+        "sign-ins": browser_sessions.MOST_OF_AN_OWNER,
         "apps": apps.LEARNED_MOST,
     }
     for name, most in constants.items():

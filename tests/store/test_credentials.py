@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
 from sidecar.domain.units import SECOND_US
 from sidecar.store import Store
-from sidecar.store.access import browser_sessions, credentials, tokens
+from sidecar.store.access import accounts, browser_sessions, credentials, tokens
 from sidecar.store.access.browser_sessions import New
-from sidecar.store.values import Commit
+from sidecar.store.values import Account, Commit, OutsideIdentity, SessionOwner
 from tests.support.clocks import Machine
 from tests.support.counted import peeked
 from tests.support.events import APP_ID, Phone
@@ -37,7 +38,12 @@ async def store(tmp_path: Path, machine: Machine) -> AsyncIterator[Store]:
 
 async def session(store: Store, secret: str, now_us: int) -> None:
     token, _ = await new_token(store, "read")
-    await store.write(browser_sessions.begin, secret, New(token.id, "dana", now_us), created_after_us=0)
+    await begun(store, secret, token, now_us)
+
+
+async def begun(store: Store, secret: str, owner: SessionOwner, now_us: int) -> None:
+    new = New(owner=owner, name="dana", created_at_us=now_us)
+    await store.write(browser_sessions.begin, secret, new, created_after_us=0)
 
 
 async def test_a_thousand_requests_with_a_token_or_a_session_cost_as_many_statements_as_one(
@@ -47,7 +53,7 @@ async def test_a_thousand_requests_with_a_token_or_a_session_cost_as_many_statem
     await session(store, "cookie", machine.now_us)
     with peeked(store) as executed:
         for _ in range(REQUESTS):
-            assert store.credentials.any_token_ever()
+            assert store.credentials.any_access_ever()
             assert store.credentials.token(secret)
             assert store.credentials.session("cookie")
     assert len(executed) == 4, executed
@@ -57,19 +63,19 @@ async def test_while_there_is_no_token_a_thousand_requests_cost_two_statements_a
     store: Store, tmp_path: Path, machine: Machine
 ) -> None:
     with peeked(store) as executed:
-        assert not any(store.credentials.any_token_ever() for _ in range(REQUESTS))
+        assert not any(store.credentials.any_access_ever() for _ in range(REQUESTS))
     assert len(executed) == 2, executed
     command_line = opened(tmp_path, attach=True)
     await new_token(command_line, "write")
     await command_line.close()
     machine.passes(A_CHECK_S)
-    assert store.credentials.any_token_ever()
+    assert store.credentials.any_access_ever()
 
 
 async def test_the_first_token_of_this_process_counts_with_its_commit(store: Store) -> None:
-    assert not store.credentials.any_token_ever()
+    assert not store.credentials.any_access_ever()
     await new_token(store, "write")
-    assert store.credentials.any_token_ever()
+    assert store.credentials.any_access_ever()
 
 
 async def test_while_events_are_committed_a_token_costs_statements_by_time_and_not_by_request(
@@ -165,10 +171,10 @@ async def test_a_session_ends_and_is_seen_with_the_commit(store: Store, machine:
     before = store.credentials.session("cookie")
     assert before is not None
     machine.passes(90)
-    await store.write(browser_sessions.seen, before[0].id, machine.now_us)
+    await store.write(browser_sessions.seen, before.id, machine.now_us)
     seen = store.credentials.session("cookie")
     assert seen is not None
-    assert seen[0].seen_at_us == machine.now_us
+    assert seen.seen_at_us == machine.now_us
     await store.write(browser_sessions.end, "cookie")
     assert store.credentials.session("cookie") is None
 
@@ -194,3 +200,83 @@ async def test_subscribers_are_not_woken_by_a_change_of_access(store: Store) -> 
     await new_token(store, "read")
     await store.append([Phone("alice").login(0)])
     assert [bool(commit.users) for commit in commits] == [True]
+
+
+async def new_account(store: Store, name: str = "dana") -> Account:
+    account = await store.write(accounts.create, name, "support", frozenset({7}), 1)
+    assert account is not None
+    return account
+
+
+async def test_a_session_of_an_account_costs_no_statement_and_ends_with_its_role_also_from_another_process(
+    store: Store, tmp_path: Path, machine: Machine
+) -> None:
+    dana = await new_account(store)
+    await begun(store, "cookie", dana, machine.now_us)
+    with peeked(store) as executed:
+        for _ in range(REQUESTS):
+            found = store.credentials.session("cookie")
+    assert found is not None
+    assert found.owner == dana
+    assert len(executed) == 2, executed
+    await store.write(accounts.change, dana.id, role="viewer", apps=None)
+    assert store.credentials.session("cookie") is None
+    await begun(store, "another", dana, machine.now_us)
+    again = store.credentials.session("another")
+    assert again is not None
+    assert again.owner == msgspec.structs.replace(dana, role="viewer", apps=None)
+    command_line = opened(tmp_path, attach=True)
+    await command_line.write(accounts.disable, dana.id, machine.now_us)
+    await command_line.close()
+    machine.passes(A_CHECK_S)
+    assert store.credentials.session("another") is None
+
+
+async def test_an_account_ends_the_access_without_one(store: Store) -> None:
+    assert not store.credentials.any_access_ever()
+    await new_account(store)
+    assert store.credentials.any_access_ever()
+
+
+async def test_a_session_of_an_identity_from_outside_has_what_its_provider_said_last(
+    store: Store, machine: Machine
+) -> None:
+    erin = OutsideIdentity(
+        issuer="https://id.example",
+        subject="8f1",
+        name="Erin",
+        role="viewer",
+        apps=frozenset({1, 22}),
+        checked_at_us=machine.now_us,
+    )
+    new = New(owner=erin, created_at_us=machine.now_us, refresh="opaque")
+    await store.write(browser_sessions.begin, "cookie", new, created_after_us=0)
+    found = store.credentials.session("cookie")
+    assert found is not None
+    assert found.owner == erin
+    assert await store.read(browser_sessions.refresh_of, found.id) == "opaque"
+    promoted = msgspec.structs.replace(erin, name="Erin F.", role="operator", apps=None, checked_at_us=9)
+    await store.write(browser_sessions.confirm, found.id, promoted, "later")
+    found = store.credentials.session("cookie")
+    assert found is not None
+    assert found.owner == promoted
+    assert await store.read(browser_sessions.refresh_of, found.id) == "later"
+    listed = await store.read(browser_sessions.list_of, browser_sessions.owner_key(erin))
+    assert [one.id for one in listed] == [found.id]
+
+
+async def test_the_sessions_of_one_owner_end_together_or_one_by_one_and_no_others(
+    store: Store, machine: Machine
+) -> None:
+    dana, erin = await new_account(store), await new_account(store, "erin")
+    for secret, owner in (("first", dana), ("second", dana), ("third", dana), ("erin's", erin)):
+        await begun(store, secret, owner, machine.now_us)
+    key = browser_sessions.owner_key(dana)
+    newest, *_, oldest = await store.read(browser_sessions.list_of, key)
+    assert await store.write(browser_sessions.end_of, browser_sessions.owner_key(erin), newest.id) == 0
+    assert await store.write(browser_sessions.end_of, key, oldest.id) == 1
+    assert store.credentials.session("first") is None
+    assert store.credentials.session("second") is not None
+    assert await store.write(browser_sessions.end_of, key) == 2
+    assert store.credentials.session("third") is None
+    assert store.credentials.session("erin's") is not None

@@ -54,14 +54,14 @@ async def test_a_token_is_valid_until_it_is_revoked_or_expires_and_its_secret_is
 async def test_a_token_created_by_another_process_works_at_once_and_counts_as_created_for_ever(
     store: Store, tmp_path: Path
 ) -> None:
-    before = store.credentials.any_token_ever()
+    before = store.credentials.any_access_ever()
     command_line = opened(tmp_path, attach=True)
     token, secret = await new_token(command_line, "write")
     await command_line.close()
     assert store.credentials.token(secret) == token
-    during = store.credentials.any_token_ever()
+    during = store.credentials.any_access_ever()
     await revoke(store, token)
-    assert (before, during, store.credentials.any_token_ever()) == (False, True, True)
+    assert (before, during, store.credentials.any_access_ever()) == (False, True, True)
 
 
 async def test_a_store_that_is_only_attached_publishes_nothing_and_appends_nothing(

@@ -26,6 +26,7 @@ from sidecar.store.values import Rejected
 from tests.support.audited import entry
 from tests.support.clocks import Machine
 from tests.support.events import APP_ID, BEGIN_US, Phone, made_id
+from tests.support.tokens import a_token
 
 # How many events are appended at once.
 _AT_ONCE: Final = 2_500
@@ -242,7 +243,7 @@ async def _signs_in(scene: Scene, numbers: range) -> None:
 
     def write(connection: sa.Connection) -> None:
         for number in numbers:
-            new = browser_sessions.New(token_id=1, name="mallory", created_at_us=now_us)
+            new = browser_sessions.New(owner=a_token(), name="mallory", created_at_us=now_us)
             browser_sessions.begin(connection, f"{number}", new, created_after_us=now_us - DAY_US)
 
     await scene.store.write(write)

@@ -8,6 +8,13 @@ from sidecar.store.access import tokens
 from sidecar.store.values import Token
 
 
+def a_token(token_id: int = 1) -> Token:
+    """As it is read; no row has it."""
+    return Token(
+        id=token_id, scope="read", app_id=None, hint="zw_", created_at_us=1, expires_at_us=None, revoked_at_us=None
+    )
+
+
 async def new_token(
     store: Store, scope: str, app_id: int | None = None, expires_at_us: int | None = None
 ) -> tuple[Token, str]:

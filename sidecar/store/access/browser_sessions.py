@@ -1,6 +1,7 @@
 """Sessions of browsers that are signed in, found by the SHA-256 of the cookie's value.
 
-The value is 256 random bits and is never stored, so that a copy of the database signs nobody in.
+The value is 256 random bits and is never stored, so that a copy of the database signs nobody in. A session belongs to
+a token, an account, or an identity from outside, and is read together with it.
 """
 
 from __future__ import annotations
@@ -11,59 +12,130 @@ from typing import Any, Final
 import msgspec
 import sqlalchemy as sa
 
-from sidecar.store import schema
-from sidecar.store.access import tokens
-from sidecar.store.values import BrowserSession, Token
+from sidecar.store.access import account_schema, accounts, app_sets, tokens
+from sidecar.store.values import Account, BrowserSession, OutsideIdentity, SessionOwner, Token
 
-MOST_OF_A_TOKEN: Final = 100
-"""Sessions of one token. One more ends the one without a request for longest."""
+MOST_OF_AN_OWNER: Final = 100
+"""Sessions of one token, account or identity. One more ends the one without a request for longest."""
 
-_session = schema.browser_sessions.c
-_OWN: Final = ("id", "name", "created_at_us", "seen_at_us")
-WITH_THIS_SECRET: Final = (
-    f"SELECT {', '.join(f's.{name}' for name in _OWN)}, {', '.join(f't.{one.name}' for one in tokens.COLUMNS)}"
-    " FROM browser_sessions s JOIN api_tokens t ON t.id = s.token_id WHERE s.secret_sha256 = ?"
+_session = account_schema.browser_sessions.c
+_OWN: Final = ("id", "name", "address", "browser", "created_at_us", "seen_at_us")
+_OUTSIDE: Final = ("issuer", "subject", "role", "apps", "checked_at_us")
+_IS_OF: Final = ("token_id", "account_id")
+_FROM_TOKEN: Final = len(_IS_OF) + len(_OWN) + len(_OUTSIDE)
+_FROM_ACCOUNT: Final = _FROM_TOKEN + len(tokens.COLUMNS)
+_SELECT: Final = (
+    f"SELECT {', '.join(f's.{name}' for name in (*_IS_OF, *_OWN, *_OUTSIDE))},"
+    f" {', '.join(f't.{one.name}' for one in tokens.COLUMNS)},"
+    f" {', '.join(f'a.{one.name}' for one in accounts.COLUMNS)}"
+    " FROM browser_sessions s LEFT JOIN api_tokens t ON t.id = s.token_id LEFT JOIN accounts a ON a.id = s.account_id"
 )
+WITH_THIS_SECRET: Final = f"{_SELECT} WHERE s.secret_sha256 = ?"
 
 
-class New(msgspec.Struct, frozen=True):
-    """A new session."""
+class New(msgspec.Struct, frozen=True, kw_only=True):
+    """A new session. ``refresh`` is what the identity provider's part needs later; it is not read with the session."""
 
-    token_id: int
-    name: str
+    owner: SessionOwner
     created_at_us: int
+    name: str = ""
+    address: str = ""
+    browser: str = ""
+    refresh: str | None = None
+
+
+def owner_key(owner: SessionOwner) -> str:
+    """What the sessions of one owner have in common."""
+    match owner:
+        case Token():
+            return f"token {owner.id}"
+        case Account():
+            return f"account {owner.id}"
+        case OutsideIdentity():
+            return f"outside {owner.issuer} {owner.subject}"
 
 
 def begin(connection: sa.Connection, secret: str, begun: New, *, created_after_us: int) -> None:
     """Stores a new session, and deletes those that were created by ``created_after_us``, which have expired."""
-    connection.execute(sa.delete(schema.browser_sessions).where(_session.created_at_us <= created_after_us))
-    of_token = sa.select(_session.id).where(_session.token_id == begun.token_id)
-    past_most = of_token.order_by(_session.seen_at_us.desc(), _session.id.desc()).offset(MOST_OF_A_TOKEN - 1)
-    connection.execute(sa.delete(schema.browser_sessions).where(_session.id.in_(past_most)))
-    connection.execute(
-        sa.insert(schema.browser_sessions).values(
-            secret_sha256=tokens.hashed(secret),
-            token_id=begun.token_id,
-            name=begun.name,
-            created_at_us=begun.created_at_us,
-            seen_at_us=begun.created_at_us,
-        )
-    )
+    connection.execute(sa.delete(account_schema.browser_sessions).where(_session.created_at_us <= created_after_us))
+    owner, key = begun.owner, owner_key(begun.owner)
+    of_owner = sa.select(_session.id).where(_session.owner == key)
+    past_most = of_owner.order_by(_session.seen_at_us.desc(), _session.id.desc()).offset(MOST_OF_AN_OWNER - 1)
+    connection.execute(sa.delete(account_schema.browser_sessions).where(_session.id.in_(past_most)))
+    values: dict[str, Any] = {
+        "secret_sha256": tokens.hashed(secret),
+        "owner": key,
+        "token_id": owner.id if isinstance(owner, Token) else None,
+        "account_id": owner.id if isinstance(owner, Account) else None,
+        "refresh": begun.refresh,
+        "name": begun.name,
+        "address": begun.address,
+        "browser": begun.browser,
+        "created_at_us": begun.created_at_us,
+        "seen_at_us": begun.created_at_us,
+    }
+    if isinstance(owner, OutsideIdentity):
+        values |= _of_identity(owner)
+    connection.execute(sa.insert(account_schema.browser_sessions).values(values))
     tokens.announce(connection)
 
 
-def session_of(row: Sequence[Any]) -> tuple[BrowserSession, Token]:
-    """A row of ``WITH_THIS_SECRET`` as the session and its token."""
-    return BrowserSession(**dict(zip(_OWN, row, strict=False))), tokens.token_of(row[len(_OWN) :])
+def session_of(row: Sequence[Any]) -> BrowserSession:
+    """A row of ``WITH_THIS_SECRET``."""
+    token_id, account_id, *rest = row
+    own = dict(zip(_OWN, rest, strict=False))
+    return BrowserSession(**own, owner=_owner_of(row, token_id, account_id))
+
+
+def list_of(connection: sa.Connection, owner: str) -> list[BrowserSession]:
+    """The sessions of one owner, by its key, the last seen first; also those that have expired."""
+    sql = f"{_SELECT} WHERE s.owner = ? ORDER BY s.seen_at_us DESC, s.id DESC"
+    return [session_of(row) for row in connection.exec_driver_sql(sql, (owner,))]
 
 
 def seen(connection: sa.Connection, session_id: int, now_us: int) -> None:
     """Records a request of the session."""
-    connection.execute(sa.update(schema.browser_sessions).where(_session.id == session_id).values(seen_at_us=now_us))
+    connection.execute(sa.update(account_schema.browser_sessions).where(_session.id == session_id).values(seen_at_us=now_us))
+    tokens.announce(connection)
+
+
+def refresh_of(connection: sa.Connection, session_id: int) -> str | None:
+    """What the identity provider's part kept with the session; None where it has ended, or nothing was kept."""
+    found: str | None = connection.execute(sa.select(_session.refresh).where(_session.id == session_id)).scalar()
+    return found
+
+
+def confirm(connection: sa.Connection, session_id: int, identity: OutsideIdentity, refresh: str | None) -> None:
+    """Stores what the identity provider says now of the identity of a session."""
+    change = sa.update(account_schema.browser_sessions).where(_session.id == session_id)
+    connection.execute(change.values(**_of_identity(identity), refresh=refresh))
     tokens.announce(connection)
 
 
 def end(connection: sa.Connection, secret: str) -> None:
     """Deletes the session, because its browser has signed out."""
-    connection.execute(sa.delete(schema.browser_sessions).where(_session.secret_sha256 == tokens.hashed(secret)))
+    connection.execute(sa.delete(account_schema.browser_sessions).where(_session.secret_sha256 == tokens.hashed(secret)))
     tokens.announce(connection)
+
+
+def end_of(connection: sa.Connection, owner: str, session_id: int | None = None) -> int:
+    """Deletes the sessions of one owner, by its key, or only one of them. Returns how many there were."""
+    gone = sa.delete(account_schema.browser_sessions).where(_session.owner == owner)
+    done = connection.execute(gone if session_id is None else gone.where(_session.id == session_id))
+    tokens.announce(connection)
+    return done.rowcount
+
+
+def _of_identity(identity: OutsideIdentity) -> dict[str, Any]:
+    values = {name: getattr(identity, name) for name in _OUTSIDE}
+    return values | {"apps": app_sets.stored(identity.apps), "name": identity.name}
+
+
+def _owner_of(row: Sequence[Any], token_id: int | None, account_id: int | None) -> SessionOwner:
+    if token_id is not None:
+        return tokens.token_of(row[_FROM_TOKEN:_FROM_ACCOUNT])
+    if account_id is not None:
+        return accounts.account_of(row[_FROM_ACCOUNT:])
+    outside = dict(zip(_OUTSIDE, row[len(_IS_OF) + len(_OWN) : _FROM_TOKEN], strict=True))
+    name = row[len(_IS_OF) + _OWN.index("name")]
+    return OutsideIdentity(**outside | {"apps": app_sets.read(outside["apps"])}, name=name)

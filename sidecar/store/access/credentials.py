@@ -1,8 +1,8 @@
 """Finds the token or the browser session of a request: in memory, or else by its index, on the caller's thread.
 
-What is in memory was committed. It is dropped in the commit that changes any token or session, if that is announced
-here, and otherwise within :data:`OLDEST_US`. Unknown secrets are not kept: each is looked up in the database, so that
-a new token works at once and a guess takes no memory.
+What is in memory was committed. It is dropped in the commit that changes any token, account or session, if that is
+announced here, and otherwise within :data:`OLDEST_US`. Unknown secrets are not kept: each is looked up in the database,
+so that a new token works at once and a guess takes no memory.
 """
 
 from __future__ import annotations
@@ -22,15 +22,17 @@ MOST: Final = 10_000
 """Tokens, and as many sessions, in memory, under 1 KB each. Past that they are looked up and kept again."""
 OLDEST_US: Final = SECOND_US // 4
 """How often the database is checked for commits of other processes while there are requests."""
+ANY_EVER: Final = "SELECT 1 FROM api_tokens UNION ALL SELECT 1 FROM accounts LIMIT 1"
+"""Has a row once a token or an account was made; rows are never deleted."""
 
 
 class _Held(msgspec.Struct):
     """What was read since the last change. It is replaced as a whole, so that a row read before is not kept after."""
 
     tokens: dict[bytes, Token] = {}
-    sessions: dict[bytes, tuple[BrowserSession, Token]] = {}
+    sessions: dict[bytes, BrowserSession] = {}
     apps: dict[int, int | None] | None = None
-    without_tokens: bool = False
+    nobody: bool = False
 
 
 class Credentials:
@@ -56,8 +58,8 @@ class Credentials:
             self._any_ever = True  # also where another process created it, and no check has noticed that yet
         return found
 
-    def session(self, secret: str) -> tuple[BrowserSession, Token] | None:
-        """The session with this secret and its token, also if expired or revoked; None where there is none."""
+    def session(self, secret: str) -> BrowserSession | None:
+        """The session with this secret and its owner, also if one of them has ended; None where there is none."""
         held, key = self._current(), tokens.hashed(secret)
         found = held.sessions.get(key)
         if found is None and (row := self._row(browser_sessions.WITH_THIS_SECRET, key)) is not None:
@@ -65,11 +67,11 @@ class Credentials:
             _keep(held.sessions, key, found)
         return found
 
-    def any_token_ever(self) -> bool:
-        """Whether a token was ever created. From then on every request needs one: rows are never deleted."""
-        if not self._any_ever and not (held := self._current()).without_tokens:
-            self._any_ever = self._row(tokens.ANY) is not None
-            held.without_tokens = not self._any_ever
+    def any_access_ever(self) -> bool:
+        """Whether a token or an account was ever made. From then on every request needs one."""
+        if not self._any_ever and not (held := self._current()).nobody:
+            self._any_ever = self._row(ANY_EVER) is not None
+            held.nobody = not self._any_ever
         return self._any_ever
 
     def apps(self) -> frozenset[int]:

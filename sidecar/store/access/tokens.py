@@ -27,8 +27,6 @@ COLUMNS = (
 )
 _NAMES = ", ".join(column.name for column in COLUMNS)
 WITH_THIS_SECRET: Final = f"SELECT {_NAMES} FROM api_tokens WHERE secret_sha256 = ?"
-ANY: Final = "SELECT 1 FROM api_tokens LIMIT 1"
-"""Has a row once a token was created; rows are never deleted."""
 APPS: Final = (
     "SELECT app_id, MAX(expires_at_us), COUNT(*) - COUNT(expires_at_us) FROM api_tokens"
     " WHERE app_id IS NOT NULL AND revoked_at_us IS NULL GROUP BY app_id"
@@ -69,7 +67,7 @@ def revoke(connection: sa.Connection, token_id: int, now_us: int) -> bool:
 
 
 def announce(connection: sa.Connection) -> None:
-    """Has what is kept in memory of tokens and sessions dropped, on every node, with the commit."""
+    """Has what is kept in memory of tokens, accounts and sessions dropped, on every node, with the commit."""
     database.of(connection).announce(connection, CHANGED)
 
 

@@ -1,0 +1,123 @@
+"""Accounts of people: names, roles, apps and passwords. Rows are never deleted, so that no name gets a second owner.
+
+A change of the role, the apps, the password or the state of an account ends its sessions in the same transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from sidecar.store.access import account_schema, app_sets, tokens
+from sidecar.store.values import Account
+
+_ADMIN: Final = "admin"
+
+_account = account_schema.accounts.c
+COLUMNS: Final = (
+    _account.id,
+    _account.name,
+    _account.role,
+    _account.apps,
+    _account.created_at_us,
+    _account.password_changed_at_us,
+    _account.signed_in_at_us,
+    _account.disabled_at_us,
+    _account.totp_secret,
+)
+_NAMES: Final = tuple(column.name for column in COLUMNS)
+
+
+def create(connection: sa.Connection, name: str, role: str, apps: frozenset[int] | None, now_us: int) -> Account | None:
+    """A new account without a password; None where there is one of this name."""
+    if named(connection, name) is not None:
+        return None
+    values = {"name": name, "role": role, "apps": app_sets.stored(apps), "created_at_us": now_us}
+    row = connection.execute(sa.insert(account_schema.accounts).values(values).returning(*COLUMNS)).one()
+    tokens.announce(connection)
+    return account_of(row)
+
+
+def list_all(connection: sa.Connection) -> list[Account]:
+    """All accounts by name; also disabled ones."""
+    return [account_of(row) for row in connection.execute(sa.select(*COLUMNS).order_by(_account.name))]
+
+
+def named(connection: sa.Connection, name: str) -> Account | None:
+    """The account of this name, in its normal form; None where there is none."""
+    row = connection.execute(sa.select(*COLUMNS).where(_account.name == name)).one_or_none()
+    return None if row is None else account_of(row)
+
+
+def of_id(connection: sa.Connection, account_id: int) -> Account | None:
+    """The account; None where there is none."""
+    row = connection.execute(sa.select(*COLUMNS).where(_account.id == account_id)).one_or_none()
+    return None if row is None else account_of(row)
+
+
+def change(connection: sa.Connection, account_id: int, *, role: str, apps: frozenset[int] | None) -> None:
+    """Gives the account another role and other apps, and ends its sessions."""
+    _update(connection, account_id, role=role, apps=app_sets.stored(apps))
+    _end_sessions(connection, account_id)
+
+
+def disable(connection: sa.Connection, account_id: int, now_us: int) -> None:
+    """Disables the account, and ends its sessions and its link."""
+    _update(connection, account_id, disabled_at_us=now_us)
+    connection.execute(sa.delete(account_schema.account_links).where(account_schema.account_links.c.account_id == account_id))
+    _end_sessions(connection, account_id)
+
+
+def enable(connection: sa.Connection, account_id: int) -> None:
+    """Lets the account sign in again."""
+    _update(connection, account_id, disabled_at_us=None)
+
+
+def password_hash(connection: sa.Connection, account_id: int) -> str | None:
+    """The hash of its password; None where it has none yet."""
+    found: str | None = connection.execute(sa.select(_account.password_hash).where(_account.id == account_id)).scalar()
+    return found
+
+
+def set_password(connection: sa.Connection, account_id: int, hashed: str, now_us: int) -> None:
+    """Gives the account another password; ends its sessions and its link."""
+    _update(connection, account_id, password_hash=hashed, password_changed_at_us=now_us)
+    connection.execute(sa.delete(account_schema.account_links).where(account_schema.account_links.c.account_id == account_id))
+    _end_sessions(connection, account_id)
+
+
+def rehash(connection: sa.Connection, account_id: int, former: str, hashed: str) -> None:
+    """Stores another hash of the same password, unless the password was changed meanwhile."""
+    is_same = (_account.id == account_id) & (_account.password_hash == former)
+    connection.execute(sa.update(account_schema.accounts).where(is_same).values(password_hash=hashed))
+
+
+def signed_in(connection: sa.Connection, account_id: int, now_us: int) -> None:
+    """Records a sign-in."""
+    _update(connection, account_id, signed_in_at_us=now_us)
+
+
+def is_last_admin(connection: sa.Connection, account_id: int) -> bool:
+    """Whether the account is the only administrator of every app that may sign in."""
+    is_admin = (_account.role == _ADMIN) & _account.disabled_at_us.is_(None) & _account.apps.is_(None)
+    admins = connection.execute(sa.select(_account.id).where(is_admin).limit(2)).scalars().all()
+    return list(admins) == [account_id]
+
+
+def account_of(row: Sequence[Any]) -> Account:
+    """A row of ``COLUMNS`` as an account."""
+    values = dict(zip(_NAMES, row, strict=True))
+    has_totp = values.pop("totp_secret") is not None
+    return Account(**values | {"apps": app_sets.read(values["apps"])}, has_totp=has_totp)
+
+
+def _update(connection: sa.Connection, account_id: int, **values: Any) -> None:  # noqa: ANN401 - columns
+    connection.execute(sa.update(account_schema.accounts).where(_account.id == account_id).values(values))
+    tokens.announce(connection)
+
+
+def _end_sessions(connection: sa.Connection, account_id: int) -> None:
+    session = account_schema.browser_sessions.c
+    connection.execute(sa.delete(account_schema.browser_sessions).where(session.owner == f"account {account_id}"))
