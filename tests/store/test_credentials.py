@@ -13,7 +13,8 @@ from sidecar.domain.units import SECOND_US
 from sidecar.store import Store
 from sidecar.store.access import accounts, browser_sessions, credentials, tokens
 from sidecar.store.access.browser_sessions import New
-from sidecar.store.values import Account, Commit, OutsideIdentity, SessionOwner
+from sidecar.store.values import Commit, SessionOwner
+from tests.support.accounts import ERIN, new_account
 from tests.support.clocks import Machine
 from tests.support.counted import peeked
 from tests.support.events import APP_ID, Phone
@@ -202,16 +203,10 @@ async def test_subscribers_are_not_woken_by_a_change_of_access(store: Store) -> 
     assert [bool(commit.users) for commit in commits] == [True]
 
 
-async def new_account(store: Store, name: str = "dana") -> Account:
-    account = await store.write(accounts.create, name, "support", frozenset({7}), 1)
-    assert account is not None
-    return account
-
-
 async def test_a_session_of_an_account_costs_no_statement_and_ends_with_its_role_also_from_another_process(
     store: Store, tmp_path: Path, machine: Machine
 ) -> None:
-    dana = await new_account(store)
+    dana = await new_account(store, apps=frozenset({7}))
     await begun(store, "cookie", dana, machine.now_us)
     with peeked(store) as executed:
         for _ in range(REQUESTS):
@@ -241,27 +236,19 @@ async def test_an_account_ends_the_access_without_one(store: Store) -> None:
 async def test_a_session_of_an_identity_from_outside_has_what_its_provider_said_last(
     store: Store, machine: Machine
 ) -> None:
-    erin = OutsideIdentity(
-        issuer="https://id.example",
-        subject="8f1",
-        name="Erin",
-        role="viewer",
-        apps=frozenset({1, 22}),
-        checked_at_us=machine.now_us,
-    )
-    new = New(owner=erin, created_at_us=machine.now_us, refresh="opaque")
+    new = New(owner=ERIN, created_at_us=machine.now_us, refresh="opaque")
     await store.write(browser_sessions.begin, "cookie", new, created_after_us=0)
     found = store.credentials.session("cookie")
     assert found is not None
-    assert found.owner == erin
+    assert found.owner == ERIN
     assert await store.read(browser_sessions.refresh_of, found.id) == "opaque"
-    promoted = msgspec.structs.replace(erin, name="Erin F.", role="operator", apps=None, checked_at_us=9)
+    promoted = msgspec.structs.replace(ERIN, name="Erin F.", role="operator", apps=None, checked_at_us=9)
     await store.write(browser_sessions.confirm, found.id, promoted, "later")
     found = store.credentials.session("cookie")
     assert found is not None
     assert found.owner == promoted
     assert await store.read(browser_sessions.refresh_of, found.id) == "later"
-    listed = await store.read(browser_sessions.list_of, browser_sessions.owner_key(erin))
+    listed = await store.read(browser_sessions.list_of, browser_sessions.owner_key(ERIN))
     assert [one.id for one in listed] == [found.id]
 
 

@@ -35,6 +35,7 @@ from sidecar.store.users import (
 )
 from sidecar.store.users.user_query import UserQuery
 from sidecar.store.values import Loss, Rejected
+from tests.support.accounts import every_statement_of_accounts
 from tests.support.audited import record_many
 from tests.support.clocks import DAY_S, Machine
 from tests.support.cursors import caught_up
@@ -49,7 +50,7 @@ def execute_everything(folder: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(client_history, "BLOCK_EVENTS", 4)  # so that a short history has many blocks
         patch.setattr(user_counts, "GROUPS_MOST", 3)  # so that some are dropped, and others shared
-        for part in (every_page, _events, _audit, _behind, _retention):
+        for part in (every_page, _events, _accounts, _audit, _behind, _retention):
             (own := folder / part.__name__).mkdir()
             asyncio.run(part(own))
     _rules(folder)
@@ -119,6 +120,13 @@ async def _spans(store: Store) -> None:
     await store.write(span_outbox.acknowledge, first.position, 1, lost)
     await store.write(span_outbox.begin, export_spans=False)
     await store.write(span_outbox.acknowledge, last.position, 1_000)
+
+
+async def _accounts(folder: Path) -> None:
+    """An account and sessions of each kind, and all that is done to them."""
+    store = _opened(folder, Machine())
+    await every_statement_of_accounts(store)
+    await store.close()
 
 
 async def _audit(folder: Path) -> None:

@@ -10,12 +10,13 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from sidecar.store.access import account_schema, app_sets, tokens
+from sidecar.store.access import app_sets, tokens
+from sidecar.store.access.account_schema import account_links, accounts, browser_sessions
 from sidecar.store.values import Account
 
 _ADMIN: Final = "admin"
 
-_account = account_schema.accounts.c
+_account = accounts.c
 COLUMNS: Final = (
     _account.id,
     _account.name,
@@ -35,7 +36,7 @@ def create(connection: sa.Connection, name: str, role: str, apps: frozenset[int]
     if named(connection, name) is not None:
         return None
     values = {"name": name, "role": role, "apps": app_sets.stored(apps), "created_at_us": now_us}
-    row = connection.execute(sa.insert(account_schema.accounts).values(values).returning(*COLUMNS)).one()
+    row = connection.execute(sa.insert(accounts).values(values).returning(*COLUMNS)).one()
     tokens.announce(connection)
     return account_of(row)
 
@@ -66,7 +67,7 @@ def change(connection: sa.Connection, account_id: int, *, role: str, apps: froze
 def disable(connection: sa.Connection, account_id: int, now_us: int) -> None:
     """Disables the account, and ends its sessions and its link."""
     _update(connection, account_id, disabled_at_us=now_us)
-    connection.execute(sa.delete(account_schema.account_links).where(account_schema.account_links.c.account_id == account_id))
+    connection.execute(sa.delete(account_links).where(account_links.c.account_id == account_id))
     _end_sessions(connection, account_id)
 
 
@@ -84,14 +85,14 @@ def password_hash(connection: sa.Connection, account_id: int) -> str | None:
 def set_password(connection: sa.Connection, account_id: int, hashed: str, now_us: int) -> None:
     """Gives the account another password; ends its sessions and its link."""
     _update(connection, account_id, password_hash=hashed, password_changed_at_us=now_us)
-    connection.execute(sa.delete(account_schema.account_links).where(account_schema.account_links.c.account_id == account_id))
+    connection.execute(sa.delete(account_links).where(account_links.c.account_id == account_id))
     _end_sessions(connection, account_id)
 
 
 def rehash(connection: sa.Connection, account_id: int, former: str, hashed: str) -> None:
     """Stores another hash of the same password, unless the password was changed meanwhile."""
     is_same = (_account.id == account_id) & (_account.password_hash == former)
-    connection.execute(sa.update(account_schema.accounts).where(is_same).values(password_hash=hashed))
+    connection.execute(sa.update(accounts).where(is_same).values(password_hash=hashed))
 
 
 def signed_in(connection: sa.Connection, account_id: int, now_us: int) -> None:
@@ -114,10 +115,10 @@ def account_of(row: Sequence[Any]) -> Account:
 
 
 def _update(connection: sa.Connection, account_id: int, **values: Any) -> None:  # noqa: ANN401 - columns
-    connection.execute(sa.update(account_schema.accounts).where(_account.id == account_id).values(values))
+    connection.execute(sa.update(accounts).where(_account.id == account_id).values(values))
     tokens.announce(connection)
 
 
 def _end_sessions(connection: sa.Connection, account_id: int) -> None:
-    session = account_schema.browser_sessions.c
-    connection.execute(sa.delete(account_schema.browser_sessions).where(session.owner == f"account {account_id}"))
+    session = browser_sessions.c
+    connection.execute(sa.delete(browser_sessions).where(session.owner == f"account {account_id}"))

@@ -12,13 +12,14 @@ from typing import Any, Final
 import msgspec
 import sqlalchemy as sa
 
-from sidecar.store.access import account_schema, accounts, app_sets, tokens
+from sidecar.store.access import accounts, app_sets, tokens
+from sidecar.store.access.account_schema import browser_sessions as table
 from sidecar.store.values import Account, BrowserSession, OutsideIdentity, SessionOwner, Token
 
 MOST_OF_AN_OWNER: Final = 100
 """Sessions of one token, account or identity. One more ends the one without a request for longest."""
 
-_session = account_schema.browser_sessions.c
+_session = table.c
 _OWN: Final = ("id", "name", "address", "browser", "created_at_us", "seen_at_us")
 _OUTSIDE: Final = ("issuer", "subject", "role", "apps", "checked_at_us")
 _IS_OF: Final = ("token_id", "account_id")
@@ -57,11 +58,11 @@ def owner_key(owner: SessionOwner) -> str:
 
 def begin(connection: sa.Connection, secret: str, begun: New, *, created_after_us: int) -> None:
     """Stores a new session, and deletes those that were created by ``created_after_us``, which have expired."""
-    connection.execute(sa.delete(account_schema.browser_sessions).where(_session.created_at_us <= created_after_us))
+    connection.execute(sa.delete(table).where(_session.created_at_us <= created_after_us))
     owner, key = begun.owner, owner_key(begun.owner)
     of_owner = sa.select(_session.id).where(_session.owner == key)
     past_most = of_owner.order_by(_session.seen_at_us.desc(), _session.id.desc()).offset(MOST_OF_AN_OWNER - 1)
-    connection.execute(sa.delete(account_schema.browser_sessions).where(_session.id.in_(past_most)))
+    connection.execute(sa.delete(table).where(_session.id.in_(past_most)))
     values: dict[str, Any] = {
         "secret_sha256": tokens.hashed(secret),
         "owner": key,
@@ -76,7 +77,7 @@ def begin(connection: sa.Connection, secret: str, begun: New, *, created_after_u
     }
     if isinstance(owner, OutsideIdentity):
         values |= _of_identity(owner)
-    connection.execute(sa.insert(account_schema.browser_sessions).values(values))
+    connection.execute(sa.insert(table).values(values))
     tokens.announce(connection)
 
 
@@ -95,7 +96,7 @@ def list_of(connection: sa.Connection, owner: str) -> list[BrowserSession]:
 
 def seen(connection: sa.Connection, session_id: int, now_us: int) -> None:
     """Records a request of the session."""
-    connection.execute(sa.update(account_schema.browser_sessions).where(_session.id == session_id).values(seen_at_us=now_us))
+    connection.execute(sa.update(table).where(_session.id == session_id).values(seen_at_us=now_us))
     tokens.announce(connection)
 
 
@@ -107,20 +108,20 @@ def refresh_of(connection: sa.Connection, session_id: int) -> str | None:
 
 def confirm(connection: sa.Connection, session_id: int, identity: OutsideIdentity, refresh: str | None) -> None:
     """Stores what the identity provider says now of the identity of a session."""
-    change = sa.update(account_schema.browser_sessions).where(_session.id == session_id)
+    change = sa.update(table).where(_session.id == session_id)
     connection.execute(change.values(**_of_identity(identity), refresh=refresh))
     tokens.announce(connection)
 
 
 def end(connection: sa.Connection, secret: str) -> None:
     """Deletes the session, because its browser has signed out."""
-    connection.execute(sa.delete(account_schema.browser_sessions).where(_session.secret_sha256 == tokens.hashed(secret)))
+    connection.execute(sa.delete(table).where(_session.secret_sha256 == tokens.hashed(secret)))
     tokens.announce(connection)
 
 
 def end_of(connection: sa.Connection, owner: str, session_id: int | None = None) -> int:
     """Deletes the sessions of one owner, by its key, or only one of them. Returns how many there were."""
-    gone = sa.delete(account_schema.browser_sessions).where(_session.owner == owner)
+    gone = sa.delete(table).where(_session.owner == owner)
     done = connection.execute(gone if session_id is None else gone.where(_session.id == session_id))
     tokens.announce(connection)
     return done.rowcount

@@ -1,0 +1,51 @@
+"""Accounts, made and changed in the store that a test has open."""
+
+from __future__ import annotations
+
+import msgspec
+
+from sidecar.store import Store
+from sidecar.store.access import accounts, browser_sessions
+from sidecar.store.access.browser_sessions import New
+from sidecar.store.values import Account, OutsideIdentity
+
+ERIN = OutsideIdentity(
+    issuer="https://id.example", subject="8f1", name="Erin", role="viewer", apps=frozenset({1, 22}), checked_at_us=1
+)
+"""An identity from outside."""
+
+
+async def new_account(
+    store: Store, name: str = "dana", role: str = "support", apps: frozenset[int] | None = None
+) -> Account:
+    """An account without a password."""
+    account = await store.write(accounts.create, name, role, apps, 1)
+    assert account is not None, name
+    return account
+
+
+async def every_statement_of_accounts(store: Store) -> None:
+    """Executes every statement about accounts and their sessions."""
+    dana = await new_account(store)
+    key = browser_sessions.owner_key(dana)
+    await store.write(accounts.set_password, dana.id, "hash", 2)
+    await store.write(accounts.rehash, dana.id, "hash", "another")
+    await store.read(accounts.password_hash, dana.id)
+    await store.read(accounts.of_id, dana.id)
+    await store.read(accounts.list_all)
+    await store.read(accounts.is_last_admin, dana.id)
+    await store.write(accounts.signed_in, dana.id, 3)
+    for secret in ("first", "second"):
+        new = New(owner=dana, created_at_us=3)
+        await store.write(browser_sessions.begin, secret, new, created_after_us=0)
+    (first, *_) = await store.read(browser_sessions.list_of, key)
+    await store.write(browser_sessions.end_of, key, first.id)
+    await store.write(browser_sessions.end_of, key)
+    await store.write(accounts.change, dana.id, role="viewer", apps=frozenset({7}))
+    await store.write(accounts.disable, dana.id, 4)
+    await store.write(accounts.enable, dana.id)
+    await store.write(browser_sessions.begin, "third", New(owner=ERIN, created_at_us=4), created_after_us=0)
+    found = store.credentials.session("third")
+    assert found is not None
+    await store.write(browser_sessions.confirm, found.id, msgspec.structs.replace(ERIN, role="support"), "opaque")
+    await store.read(browser_sessions.refresh_of, found.id)
