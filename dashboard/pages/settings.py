@@ -75,7 +75,11 @@ async def _view(
     store: Store, now_us: int, in_force: InForce, *, own_app: int | None, address: str, tried: Tried | None = None
 ) -> View:
     after_s = store.heartbeat_after_s
-    kept = [token for token in await store.read(tokens.list_all) if own_app in {None, token.app_id}]
+    kept = [
+        token
+        for token in await store.read(tokens.listed, now_us)
+        if own_app is None or token.apps == frozenset({own_app})
+    ]
     # A token bound to one app sees neither other apps nor the machine.
     sees_all = own_app is None
     return View(

@@ -26,6 +26,7 @@ from sidecar.access.refusals import (
 from sidecar.access.sessions import Sessions
 from sidecar.access.throttle import Throttle
 from sidecar.clock import Clock
+from sidecar.domain import api_token
 from sidecar.domain.texts import Sentence, Text
 from sidecar.settings import ServerSettings, Settings
 from sidecar.store import Store
@@ -34,6 +35,7 @@ from sidecar.store.values import Token
 _SAFE: Final = ("GET", "HEAD", "OPTIONS")
 
 _NO_TOKEN: Final = Sentence("request.no_token", "a token is needed: Authorization: Bearer <token>")
+_MISTYPED: Final = Sentence("request.token_mistyped", "the token is mistyped: its checksum is wrong; copy it again")
 _OTHER_SCOPE: Final = Sentence("request.other_scope", "the token's scope is %(scope)s; this needs %(needed)s")
 _OTHER_ROLE: Final = Sentence("request.other_role", "your role is %(role)s; this needs %(needed)s")
 _NEEDS_ACCOUNT: Final = Sentence("request.needs_account", "no token may do this; it needs an account: %(needed)s")
@@ -116,10 +118,13 @@ class Authenticator:
         return None if self.needs_no_token(request) else self.sessions.why_ended(request)
 
     def _valid_token(self, secret: str, *challenges: str) -> Token:
+        if api_token.is_mistyped(secret):
+            raise NotSignedInError(_MISTYPED(), challenges, was_tried=True)
         token = self._store.credentials.token(secret)
         state = "unknown" if token is None else token.state(self._clock())
         if token is None or state != "good":
             raise NotSignedInError(INVALID_TOKEN[state](), challenges, was_tried=True)
+        self._store.credentials.used(token)
         return token
 
     def _given(self, request: web.Request) -> tuple[str, str] | None:

@@ -89,6 +89,17 @@ POLICY: Final[Mapping[Role, frozenset[Action]]] = MappingProxyType(
     }
 )
 
+_OF_OPERATORS: Final = (Role.INGEST, Role.READ, Role.WRITE)
+GRANTS: Final[Mapping[Role, tuple[Role, ...]]] = MappingProxyType(
+    {
+        Role.OPERATOR: _OF_OPERATORS,
+        Role.WRITE: _OF_OPERATORS,
+        Role.ADMIN: SCOPES,
+        Role.LOCAL: SCOPES,
+    }
+)
+"""The scopes of tokens that one may make. A token of scope forward is believed about times, so it needs an admin."""
+
 
 def roles_with(action: Action, among: tuple[Role, ...]) -> tuple[Role, ...]:
     """Those of the roles that may do it, in their order."""

@@ -31,14 +31,16 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     proof: str = ""
     name: str = ""
     session_id: int | None = None
+    token: Token | None = None
 
     @classmethod
     def of_token(cls, token: Token, *, name: str = "", session_id: int | None = None) -> Principal:
         """The principal of this token."""
         return cls(
             role=Role(token.scope),
-            apps=None if token.app_id is None else frozenset({token.app_id}),
+            apps=token.apps,
             proof=f"token {token.id}",
+            token=token,
             name=clean_name(name) if name else "",
             session_id=session_id,
         )

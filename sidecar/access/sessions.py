@@ -98,6 +98,8 @@ class Sessions:
             raise NotSignedInError(_SIGNED_OUT(), challenges)
         if (why := self._end_reason(session)) is not None:
             raise NotSignedInError(why(), challenges)
+        if isinstance(session.owner, Token):
+            self._store.credentials.used(session.owner)
         return session
 
     def why_ended(self, request: web.Request) -> Text | None:

@@ -37,6 +37,16 @@ class Duration(click.ParamType[int]):
             self.fail(str(error), param, ctx)
 
 
+class DurationText(click.ParamType[str]):
+    """``90d``, checked."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ANN401, D102
+        Duration().convert(value, param, ctx)
+        return str(value)
+
+
 def settings_options(command: Command) -> Command:
     """Adds the options of the settings file and the database."""
     for option in (

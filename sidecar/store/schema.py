@@ -16,7 +16,7 @@ metadata = sa.MetaData()
 # "ZIMW": SQLite's application_id, which marks a file as Zimwatch's.
 APPLICATION_ID = 0x5A494D57
 # The newest migration: a file at this revision has the tables below.
-REVISION = "0055_accounts"
+REVISION = "0052_scoped_tokens"
 # The cursor that exists after a migration that changed projections, until they are rebuilt.
 OUTDATED = "projections"
 # The user key of clients before any login, and of their events.
@@ -365,8 +365,14 @@ api_tokens = sa.Table(
     sa.Column("secret_sha256", sa.LargeBinary, nullable=False, unique=True),
     sa.Column("hint", sa.Text, nullable=False),
     sa.Column("scope", sa.Text, nullable=False),
-    sa.Column("app_id", sa.BigInteger),
     sa.Column("created_at_us", sa.BigInteger, nullable=False),
     sa.Column("expires_at_us", sa.BigInteger),
     sa.Column("revoked_at_us", sa.BigInteger),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("apps", sa.Text),
+    sa.Column("origins", sa.Text, nullable=False),
+    sa.Column("made_by", sa.Text, nullable=False),
+    sa.Column("made_by_token", sa.BigInteger),
+    sa.Column("last_used_at_us", sa.BigInteger),
+    sa.Column("replaced_by", sa.BigInteger),
 )

@@ -164,6 +164,7 @@ class Store:
             return
         self._is_closed = True
         if self._writer is not None:
+            await self.record_uses(at_once=True)
             await self._heartbeats.stop()
             with contextlib.suppress(StoreUnavailableError):  # then leases lose only the time since the last mark
                 await self.notice_clock(closing=True)
@@ -257,6 +258,7 @@ class Store:
         commits are not delayed. It also notices that the machine's clock was set, and records regularly that Zimwatch
         runs, so that the time in which it did not is not counted as a client's silence.
         """
+        await self.record_uses()
         self._upkeep = self._upkeep or self._database.hold_duty(UPKEEP)
         if self._upkeep is None:
             return
@@ -269,6 +271,14 @@ class Store:
         for changes in await self.read(_began_to_disagree, before, now):
             await self._writing.do(partial(_published, changes))
         await self.prune()
+
+    async def record_uses(self, *, at_once: bool = False) -> None:
+        """Records when tokens were used last, with whatever is committed next. What fails is kept for the next time."""
+        if uses := self.credentials.unwritten_uses(at_once=at_once):
+            try:
+                await self.write(tokens.mark_used, uses)
+            except StoreUnavailableError:
+                self.credentials.keep_unwritten(uses)
 
     async def prune(self, *, despite_jump: bool = False) -> int:
         """Deletes what is past its retention; returns the number of rows.

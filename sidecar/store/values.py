@@ -194,15 +194,21 @@ class Backlog(msgspec.Struct, frozen=True):
 
 
 class Token(msgspec.Struct, frozen=True, kw_only=True):
-    """An API token without its secret."""
+    """An API token without its secret. ``last_used_at_us`` is as last recorded, an hour late at most."""
 
     id: int
-    scope: str  # ingest | read | write
-    app_id: int | None  # None: every app
+    scope: str  # ingest | read | write | forward
+    name: str = ""
+    apps: frozenset[int] | None  # None: every app
+    origins: tuple[str, ...] = ()  # of pages that may send with it; empty: as the settings say
     hint: str  # the secret's first characters, to recognise it by
     created_at_us: int
+    made_by: str = ""
+    made_by_token: int | None = None
     expires_at_us: int | None
     revoked_at_us: int | None
+    last_used_at_us: int | None = None
+    replaced_by: int | None = None  # the id of its successor
 
     def state(self, now_us: int) -> Literal["good", "expired", "revoked"]:
         """Whether it is accepted."""

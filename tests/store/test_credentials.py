@@ -13,6 +13,7 @@ from sidecar.domain.units import SECOND_US
 from sidecar.store import Store
 from sidecar.store.access import accounts, browser_sessions, credentials, tokens
 from sidecar.store.access.browser_sessions import New
+from sidecar.store.access.tokens import NewToken
 from sidecar.store.values import Commit, SessionOwner
 from tests.support.accounts import ERIN, new_account
 from tests.support.clocks import Machine
@@ -123,7 +124,7 @@ async def test_nothing_of_a_transaction_that_was_undone_is_seen(store: Store) ->
     undone = []
 
     def fail(connection: sa.Connection) -> None:
-        undone.append(tokens.create(connection, "write", None, None, 1)[1])
+        undone.append(tokens.create(connection, NewToken(scope="write"), 1)[1])
         tokens.revoke(connection, token.id, 1)
         assert store.credentials.token(kept) == token, "a request meanwhile"
         raise LookupError

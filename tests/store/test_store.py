@@ -25,6 +25,7 @@ from sidecar.store import (
     schema,
 )
 from sidecar.store.access import tokens
+from sidecar.store.access.tokens import NewToken
 from sidecar.store.sqlite import backups, connections, integrity, search
 from sidecar.store.users import (
     user_reads,
@@ -68,7 +69,7 @@ async def test_a_store_that_is_only_attached_publishes_nothing_and_appends_nothi
     store: Store, tmp_path: Path
 ) -> None:
     def work(connection: sa.Connection) -> Publishing[None]:
-        tokens.create(connection, "read", None, None, LATER_US)
+        tokens.create(connection, NewToken(scope="read"), LATER_US)
         return Publishing(None, Commit(alert_log=True))
 
     attached = opened(tmp_path, attach=True)
@@ -77,7 +78,7 @@ async def test_a_store_that_is_only_attached_publishes_nothing_and_appends_nothi
     with pytest.raises(DatabaseRefusedError, match="only attached"):
         await attached.append([Phone("alice").login(0)])
     await attached.close()
-    assert (await store.read(tokens.list_all), await store.read(log_positions.newest_position)) == ([], 0)
+    assert (await store.read(tokens.listed, LATER_US), await store.read(log_positions.newest_position)) == ([], 0)
 
 
 async def test_a_second_process_is_refused_with_the_first_ones_pid(store: Store, tmp_path: Path) -> None:

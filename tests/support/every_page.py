@@ -159,5 +159,6 @@ async def _signed_in(running: Zimwatch, machine: Machine) -> None:
             async with browser.request(method, path, data={"password": secret}) as answer:
                 assert answer.status == 200, (path, await answer.text())
             machine.passes(600)
-    await running.store.read(tokens.list_all)
-    await revoke(running.store, token)
+    await running.store.read(tokens.listed, machine.now_us)
+    new, _ = await running.store.write(tokens.rotate, token.id, overlap_us=0, now_us=machine.now_us)
+    await revoke(running.store, new)

@@ -7,14 +7,14 @@ so that a new token works at once and a guess takes no memory.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from sidecar.clock import Clock
-from sidecar.domain.units import SECOND_US
-from sidecar.store.access import browser_sessions, tokens
+from sidecar.domain.units import HOUR_US, MINUTE_US, SECOND_US
+from sidecar.store.access import app_sets, browser_sessions, tokens
 from sidecar.store.database import Database
 from sidecar.store.values import BrowserSession, Commit, Token
 
@@ -24,6 +24,10 @@ OLDEST_US: Final = SECOND_US // 4
 """How often the database is checked for commits of other processes while there are requests."""
 ANY_EVER: Final = "SELECT 1 FROM api_tokens UNION ALL SELECT 1 FROM accounts LIMIT 1"
 """Has a row once a token or an account was made; rows are never deleted."""
+USED_EVERY_US: Final = HOUR_US
+"""The precision of a token's last use: so often at most it is recorded."""
+WRITTEN_EVERY_US: Final = MINUTE_US
+"""Uses of all tokens are written in one commit, so often at most."""
 
 
 class _Held(msgspec.Struct):
@@ -31,7 +35,7 @@ class _Held(msgspec.Struct):
 
     tokens: dict[bytes, Token] = {}
     sessions: dict[bytes, BrowserSession] = {}
-    apps: dict[int, int | None] | None = None
+    apps: list[tuple[frozenset[int], int | None]] | None = None
     nobody: bool = False
 
 
@@ -46,6 +50,10 @@ class Credentials:
         self._held = _Held()
         self._checked_us: int | None = None
         self._unannounced = 0
+        # By the id of a token: when its last use was noted, and what of that is not written yet.
+        self._noted_us: dict[int, int] = {}
+        self._unwritten_us: dict[int, int] = {}
+        self._written_us: int | None = None
         database.listen(self._follow)
 
     def token(self, secret: str) -> Token | None:
@@ -78,10 +86,37 @@ class Credentials:
         """The apps that valid tokens are bound to."""
         held, now_us = self._current(), self._clock()
         if held.apps is None:
-            held.apps = {
-                app: None if unending else end_us for app, end_us, unending in self._database.peek(tokens.APPS)
-            }
-        return frozenset(app_id for app_id, end_us in held.apps.items() if end_us is None or end_us > now_us)
+            held.apps = [
+                (app_sets.read(apps) or frozenset(), None if unending else end_us)
+                for apps, end_us, unending in self._database.peek(tokens.APPS)
+            ]
+        valid = (apps for apps, end_us in held.apps if end_us is None or end_us > now_us)
+        return frozenset().union(*valid)
+
+    def used(self, token: Token) -> None:
+        """Notes a request of the token, unless one was noted within :data:`USED_EVERY_US`; nothing is written yet."""
+        now_us = self._clock()
+        before_us = max(self._noted_us.get(token.id, 0), token.last_used_at_us or 0)
+        if abs(now_us - before_us) >= USED_EVERY_US:  # further ahead where the clock was set back
+            if len(self._noted_us) >= MOST:
+                self._noted_us.clear()
+            self._noted_us[token.id] = self._unwritten_us[token.id] = now_us
+
+    def unwritten_uses(self, *, at_once: bool = False) -> dict[int, int]:
+        """When tokens, by id, were used that were noted since the last call.
+
+        Empty within :data:`WRITTEN_EVERY_US` of a call that was not, unless ``at_once``.
+        """
+        now_us = self._steady()
+        is_due = self._written_us is None or now_us - self._written_us >= WRITTEN_EVERY_US
+        if not self._unwritten_us or not (is_due or at_once):
+            return {}
+        uses, self._unwritten_us, self._written_us = self._unwritten_us, {}, now_us
+        return uses
+
+    def keep_unwritten(self, uses: Mapping[int, int]) -> None:
+        """Takes back uses that could not be written."""
+        self._unwritten_us = {**uses, **self._unwritten_us}
 
     def _current(self) -> _Held:
         now_us = self._steady()
