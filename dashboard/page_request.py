@@ -16,6 +16,7 @@ from dashboard.text.moments import moment_of
 from dashboard.text.times import iso
 from sidecar import access
 from sidecar.access.proxies import public_request
+from sidecar.domain.app_ids import AppIds
 from sidecar.settings import ServerSettings
 from sidecar.web.params import check_app, is_number
 
@@ -47,7 +48,7 @@ FIELDS: Final = frozenset(
 
 
 class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """``path`` is percent-encoded, as sent; ``own_app`` is the app that the token is bound to, None for all.
+    """``path`` is percent-encoded, as sent; ``own_apps`` are the apps that the reader may see.
 
     ``site`` is the address of the dashboard as the browser knows it, without a slash at its end.
     """
@@ -55,7 +56,7 @@ class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     query: tuple[tuple[str, str], ...]
     query_string: str
-    own_app: int | None
+    own_apps: AppIds
     language: str
     site: str
 
@@ -70,7 +71,7 @@ class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
             path=request.rel_url.raw_path.removeprefix(LIVE) or "/",
             query=query,
             query_string=query_string,
-            own_app=access.app_of(request),
+            own_apps=access.apps_of(request),
             language=language.wanted(request),
             site=public_request(request, server).url,
         )
@@ -91,12 +92,12 @@ class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
     def target(self) -> tuple[int, str]:
         """The app and the user of the path, which is split before it is decoded: a user id may have slashes (%2F).
 
-        HTTP 404 where the app is no number, 403 where the token is bound to another one.
+        HTTP 404 where the app is no number, 403 where the reader may not see it.
         """
         app, user_id = self.path.split("/", 3)[2:]
         if not is_number(app):
             raise web.HTTPNotFound(text=_("There is no such app."))
-        check_app(self.own_app, int(app))
+        check_app(self.own_apps, int(app))
         return int(app), unquote(user_id, errors="replace") or dict(self.query).get("id", "")
 
 

@@ -33,8 +33,10 @@ from sidecar.alerting.pending import Pending
 from sidecar.alerting.silence_form import NotPossibleError, SilenceRequest, create, silence_of
 from sidecar.alerting.tables import alert_log, message_rows, notifications, storm_rows, user_watch_rows
 from sidecar.alerting.tables.alert_values import AlertFilter
+from sidecar.domain import app_ids
 from sidecar.domain.alerts.alert import FIRING, RESOLVED, Alert
 from sidecar.domain.alerts.rules import is_storm
+from sidecar.domain.app_ids import AppIds
 from sidecar.store import Store
 from sidecar.web.forms import form_token, read_form
 from sidecar.web.params import check_every_app, is_number
@@ -75,9 +77,9 @@ def _views(site: Site) -> dict[str, Loader]:
             "now_us": clock(),
             "given": given,
             "problem": None if known else _("There is no such state, kind or group."),
-            "counts": await store.read(alert_log.counts, page_request.own_app),
-            "dead": [] if page_request.own_app is not None else await store.read(message_rows.dead, SHOWN),
-            "watches": await store.read(user_watch_rows.lasting, clock(), page_request.own_app),
+            "counts": await store.read(alert_log.counts, page_request.own_apps),
+            "dead": [] if page_request.own_apps is not None else await store.read(message_rows.dead, SHOWN),
+            "watches": await store.read(user_watch_rows.lasting, clock(), page_request.own_apps),
             "groups": [],
             "choosable": False,
             "older": None,
@@ -89,7 +91,7 @@ def _views(site: Site) -> dict[str, Loader]:
             state=given["state"] or None,
             kind=given["kind"] or None,
             user_id=given["q"] or None,
-            app_id=page_request.own_app,
+            apps=page_request.own_apps,
             cursor=int(cursor) if is_number(cursor) else None,
             limit=SHOWN if given["group"] else ROWS,
         )
@@ -105,12 +107,12 @@ def _views(site: Site) -> dict[str, Loader]:
         return View(name="alerts.html", values=values)
 
     async def alert(page_request: PageRequest) -> View:
-        found = await _found(store, page_request.path.rsplit("/", 1)[-1], page_request.own_app)
-        values = await alert_values(store, found, page_request.own_app, clock(), page_request.get("cursor"))
+        found = await _found(store, page_request.path.rsplit("/", 1)[-1], page_request.own_apps)
+        values = await alert_values(store, found, page_request.own_apps, clock(), page_request.get("cursor"))
         return View(name="alert.html", values=values)
 
     async def undelivered(page_request: PageRequest) -> View:
-        check_every_app(page_request.own_app)
+        check_every_app(page_request.own_apps)
         found = await store.read(message_rows.dead, SHOWN)
         about = [one.alert_id for one in found if one.alert_id is not None]
         about_alert = {alert.id: alert for alert in await store.read(alert_log.several, about)}
@@ -126,21 +128,21 @@ def _routes(site: Site) -> list[web.AbstractRouteDef]:
 
     async def acknowledge(request: web.Request) -> web.Response:
         await read_form(request)
-        found = await _found(store, request.match_info["id"], access.app_of(request))
-        who, own = access.who(request), access.app_of(request)
+        found = await _found(store, request.match_info["id"], access.apps_of(request))
+        who, own = access.who(request), access.apps_of(request)
         await store.write(reaction.acknowledge, found.id, who, clock(), own)
         raise web.HTTPSeeOther(f"/alerts/{found.id}")
 
     async def silence_one(request: web.Request) -> web.Response:
         given = await read_form(request)
-        found = await _found(store, request.match_info["id"], access.app_of(request))
+        found = await _found(store, request.match_info["id"], access.apps_of(request))
         matchers = about(found)
         if given.get("what") == "user":
             matchers = {name: value for name, value in matchers.items() if name in {"app_id", "user_id"}}
         try:
             await silence(request, store, reaction, clock(), about=matchers)
         except NotPossibleError as error:
-            values = await alert_values(store, found, access.app_of(request), clock()) | {"problem": error.text}
+            values = await alert_values(store, found, access.apps_of(request), clock()) | {"problem": error.text}
             view = View(name="alert.html", status=400, values=values)
             return whole(
                 view, here=f"/alerts/{found.id}", stream=None, token=form_token(request), trouble=store.problem
@@ -149,7 +151,7 @@ def _routes(site: Site) -> list[web.AbstractRouteDef]:
 
     async def send_again(request: web.Request) -> web.Response:
         await read_form(request)
-        check_every_app(access.app_of(request))
+        check_every_app(access.apps_of(request))
         wanted = _id(request.match_info["id"])
         await store.write(reaction.send_again, wanted, clock())
         raise web.HTTPSeeOther("/alerts/undelivered")
@@ -175,11 +177,11 @@ async def silence(
     """Creates the silence of a form; NotPossibleError says what is wrong with it."""
     given = await read_form(request)
     form = SilenceRequest(matchers=dict(about), reason=given.get("reason", ""), duration=given.get("duration", ""))
-    wanted = silence_of(form, access.who(request), now_us, access.app_of(request))
+    wanted = silence_of(form, access.who(request), now_us, access.apps_of(request))
     await create(store, reaction.silence, wanted)
 
 
-async def alert_values(store: Store, found: Alert, own: int | None, now_us: int, cursor: str = "") -> dict[str, Any]:
+async def alert_values(store: Store, found: Alert, own: AppIds, now_us: int, cursor: str = "") -> dict[str, Any]:
     """The values of an alert's page; of a storm with the users on its record whose ids come after ``cursor``."""
     users = await store.read(storm_rows.members, found, ROWS + 1, after=cursor) if is_storm(found) else []
     return {
@@ -196,10 +198,10 @@ async def alert_values(store: Store, found: Alert, own: int | None, now_us: int,
     }
 
 
-async def _found(store: Store, text: str, own: int | None) -> Alert:
+async def _found(store: Store, text: str, own: AppIds) -> Alert:
     """The alert with this id; HTTP 404 if there is none, or it belongs to another app."""
     found = await store.read(alert_log.one, _id(text))
-    if found is None or own not in {None, found.subject.app_id}:
+    if found is None or not app_ids.has(own, found.subject.app_id):
         raise web.HTTPNotFound(text=_("There is no such alert."))
     return found
 

@@ -16,7 +16,9 @@ from sidecar.access import routing
 from sidecar.access.policy import Action
 from sidecar.alerting.silence_form import NotPossibleError
 from sidecar.alerting.tables import alert_log
+from sidecar.domain import app_ids
 from sidecar.domain.alerts.alert import FIRING, Alert
+from sidecar.domain.app_ids import AppIds
 from sidecar.domain.texts import Text
 from sidecar.store.values import Publishing
 from sidecar.web.forms import form_token, read_form
@@ -43,20 +45,20 @@ def _routes(site: Site) -> list[web.AbstractRouteDef]:
             form_token=form_token(request),
         )
 
-    async def chosen_of(texts: Sequence[Any], own: int | None) -> list[Alert]:
-        """The selected alerts that still fire and belong to the token's app."""
+    async def chosen_of(texts: Sequence[Any], own: AppIds) -> list[Alert]:
+        """The selected alerts that still fire and belong to the reader's apps."""
         ids = [int(text) for text in texts if isinstance(text, str) and is_number(text)][:SHOWN]
         found = await store.read(alert_log.several, ids)
-        return [one for one in found if one.state == FIRING and own in {None, one.subject.app_id}]
+        return [one for one in found if one.state == FIRING and app_ids.has(own, one.subject.app_id)]
 
     async def preview(request: web.Request) -> web.Response:
-        chosen = await chosen_of(request.query.getall("alert", []), access.app_of(request))
+        chosen = await chosen_of(request.query.getall("alert", []), access.apps_of(request))
         return await shown(request, chosen, request.query.get("do", ""))
 
     async def do(request: web.Request) -> web.Response:
         given = await read_form(request)
-        chosen = await chosen_of((await request.post()).getall("alert", []), access.app_of(request))
-        who, own, now_us = access.who(request), access.app_of(request), clock()
+        chosen = await chosen_of((await request.post()).getall("alert", []), access.apps_of(request))
+        who, own, now_us = access.who(request), access.apps_of(request), clock()
         if given.get("do") == "silence":
             access.check_may(access.current(), Action.SILENCE)
             try:

@@ -21,6 +21,8 @@ from sidecar.access.policy import Action
 from sidecar.alerting.tables import alert_log, message_rows, notifications
 from sidecar.alerting.tables.alert_values import AlertFilter
 from sidecar.canary import CanaryStatus
+from sidecar.domain import app_ids
+from sidecar.domain.app_ids import AppIds
 from sidecar.domain.texts import Text
 from sidecar.domain.units import DAY_US, MINUTE_US
 from sidecar.store import Store
@@ -60,42 +62,40 @@ def _views(site: Site) -> dict[str, Loader]:
     store, clock = site.store, site.clock
 
     async def overview(page_request: PageRequest) -> View:
-        now_us, app_id = clock(), page_request.own_app
-        newest = await store.read(
-            user_list.list_users_with_clients, UserQuery(app_id=app_id, limit=_NEWEST), store.now()
-        )
+        now_us, apps = clock(), page_request.own_apps
+        newest = await store.read(user_list.list_users_with_clients, UserQuery(apps=apps, limit=_NEWEST), store.now())
         values = {
             "tab": "overview",
             "found": newest.users,
-            "rejected": await store.read(rejected_events.count_since, now_us - _REJECTED_US, app_id),
+            "rejected": await store.read(rejected_events.count_since, now_us - _REJECTED_US, apps),
             "rejected_most": rejected_events.COUNTED_MOST,
-            "losses": await store.read(span_outbox.newest_losses, _LOSSES) if app_id is None else [],
+            "losses": await store.read(span_outbox.newest_losses, _LOSSES) if apps is None else [],
             "address": page_request.site,
             # A stable id for the example, so that the page does not change.
             "example_id": uuid.uuid5(uuid.NAMESPACE_URL, page_request.site),
         }
-        return View(name="overview.html", values=await _common(now_us, app_id, _URGENT) | values)
+        return View(name="overview.html", values=await _common(now_us, apps, _URGENT) | values)
 
     async def wall(page_request: PageRequest) -> View:
-        values = await _common(clock(), page_request.own_app, _URGENT_ON_WALL)
+        values = await _common(clock(), page_request.own_apps, _URGENT_ON_WALL)
         if values["canary"] is not None:
             values["signs"].append(_canary(values["canary"]))
         return View(name="wall.html", values=values | {"tab": "", "wall": True, "bare": True})
 
-    async def _common(now_us: int, app_id: int | None, urgent: int) -> dict[str, Any]:
+    async def _common(now_us: int, apps: AppIds, urgent: int) -> dict[str, Any]:
         """What both pages show; ``urgent`` is how many alerts are listed."""
         canary = site.canary()
         buckets = await store.read(
-            per_minute.buckets, app_id, begin_us=now_us - chart.SPAN_US, end_us=now_us, step_minutes=chart.STEP_MINUTES
+            per_minute.buckets, apps, begin_us=now_us - chart.SPAN_US, end_us=now_us, step_minutes=chart.STEP_MINUTES
         )
         return {
             "now_us": now_us,
-            "canary": canary if canary is not None and app_id in {None, canary.app_id} else None,
-            "summary": await store.read(user_reads.summary, app_id),
+            "canary": canary if canary is not None and app_ids.has(apps, canary.app_id) else None,
+            "summary": await store.read(user_reads.summary, apps),
             "day": chart.day(buckets, now_us),
-            "signs": await signs(store, now_us, site.problems(), app_id=app_id),
-            "firing": await store.read(alert_log.counts, app_id),
-            "urgent": await store.read(alert_log.most_urgent, AlertFilter(app_id=app_id, limit=urgent)),
+            "signs": await signs(store, now_us, site.problems(), apps=apps),
+            "firing": await store.read(alert_log.counts, apps),
+            "urgent": await store.read(alert_log.most_urgent, AlertFilter(apps=apps, limit=urgent)),
         }
 
     return {"/": overview, "/wall": wall}
@@ -111,19 +111,19 @@ def _jump(hold: Hold) -> str:
     return f"{jump} {rest}" % values
 
 
-async def signs(store: Store, now_us: int, problems: Sequence[Text] = (), *, app_id: int | None = None) -> list[Sign]:
-    """Health of ingest, database and exports; for readers of one app, only ingest and database."""
+async def signs(store: Store, now_us: int, problems: Sequence[Text] = (), *, apps: AppIds = None) -> list[Sign]:
+    """Health of ingest, database and exports; for readers of some apps, only ingest and database."""
     found = []
-    newest = await store.read(log_reads.newest_event, app_id)
+    newest = await store.read(log_reads.newest_event, apps)
     if newest is None:
-        found.append(Sign(_("Events"), _("None yet.") if app_id is None else _("None lately."), well=True))
+        found.append(Sign(_("Events"), _("None yet.") if apps is None else _("None lately."), well=True))
     else:
         late_us = newest.event.received_at_us - newest.event.moment_us
         text = _("delay %(time)s") % {"time": lasted(late_us)}
         found.append(Sign(_("Events"), text, well=True, newest_us=newest.event.received_at_us))
     problem = store.problem
     found.append(Sign(_("Database"), translate(problem) if problem else _("ok"), well=problem is None))
-    if app_id is not None:
+    if apps is not None:
         return found
     hold = await store.read(pruning_hold.current, store.now())
     if hold is not None:

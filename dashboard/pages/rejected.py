@@ -20,7 +20,7 @@ def _views(site: Site) -> dict[str, Loader]:
         values = {
             "tab": "overview",
             "now_us": clock(),
-            "rejected": await store.read(rejected_events.newest, SHOWN, page_request.own_app),
+            "rejected": await store.read(rejected_events.newest, SHOWN, page_request.own_apps),
         }
         return View(name="rejected.html", values=values, is_live=False)
 

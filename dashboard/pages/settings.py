@@ -17,6 +17,8 @@ from sidecar.access import routing
 from sidecar.access.policy import Action
 from sidecar.access.proxies import public_request
 from sidecar.alerting.tables import message_rows
+from sidecar.domain import app_ids
+from sidecar.domain.app_ids import AppIds
 from sidecar.domain.texts import Text
 from sidecar.domain.units import SECOND_US
 from sidecar.http_client import DeliveryError
@@ -43,7 +45,7 @@ def _views(site: Site) -> dict[str, Loader]:
     store, clock, in_force = site.store, site.clock, site.in_force
 
     async def settings(page_request: PageRequest) -> View:
-        return await _view(store, clock(), in_force, own_app=page_request.own_app, address=page_request.site)
+        return await _view(store, clock(), in_force, own_apps=page_request.own_apps, address=page_request.site)
 
     return {"/settings": settings}
 
@@ -54,7 +56,7 @@ def _routes(site: Site) -> list[web.AbstractRouteDef]:
 
     async def attempt(request: web.Request) -> web.Response:
         await read_form(request)
-        check_every_app(access.app_of(request))
+        check_every_app(access.apps_of(request))
         name, address = request.match_info["receiver"], public_request(request, site.server).url
         try:
             tried = Tried(name, None, await in_force.try_receiver(name, address))
@@ -62,7 +64,7 @@ def _routes(site: Site) -> list[web.AbstractRouteDef]:
             raise web.HTTPNotFound(text=_("There is no such receiver in the settings.")) from None
         except DeliveryError as error:
             tried = Tried(name, error.text, {})
-        view = await _view(store, clock(), in_force, own_app=None, address=address, tried=tried)
+        view = await _view(store, clock(), in_force, own_apps=None, address=address, tried=tried)
         return whole(view, here="/settings", stream=None, token=form_token(request), trouble=store.problem)
 
     return [routing.post("/settings/try/{receiver}", attempt, Action.CHANNELS)]
@@ -72,16 +74,12 @@ PAGE: Final = Page(needed=Action.SETTINGS, views=_views, routes=_routes)
 
 
 async def _view(
-    store: Store, now_us: int, in_force: InForce, *, own_app: int | None, address: str, tried: Tried | None = None
+    store: Store, now_us: int, in_force: InForce, *, own_apps: AppIds, address: str, tried: Tried | None = None
 ) -> View:
     after_s = store.heartbeat_after_s
-    kept = [
-        token
-        for token in await store.read(tokens.listed, now_us)
-        if own_app is None or token.apps == frozenset({own_app})
-    ]
-    # A token bound to one app sees neither other apps nor the machine.
-    sees_all = own_app is None
+    kept = [token for token in await store.read(tokens.listed, now_us) if app_ids.has_all(own_apps, token.apps)]
+    # Those who are limited to some apps see neither other apps nor the machine.
+    sees_all = own_apps is None
     return View(
         name="settings.html",
         is_live=False,
@@ -98,7 +96,7 @@ async def _view(
             "storage": await store.read(size_of, now_us) if sees_all else None,
             "tokens": [(token, token.state(now_us)) for token in kept],
             "size": size,
-            "old_reporters": await store.read(old_reporters.since_yesterday, now_us, own_app),
+            "old_reporters": await store.read(old_reporters.since_yesterday, now_us, own_apps),
             "tried": tried,
         },
     )

@@ -17,6 +17,7 @@ from sidecar.access.policy import Action
 from sidecar.alerting.silence_form import NotPossibleError, SilenceRequest, create, silence_of
 from sidecar.alerting.tables import silence_rows
 from sidecar.domain.alerts.alert import Alert
+from sidecar.domain.app_ids import AppIds
 from sidecar.domain.texts import Text
 from sidecar.store import Store
 from sidecar.web.forms import form_token, read_form
@@ -29,7 +30,7 @@ def _views(site: Site) -> dict[str, Loader]:
     store, clock = site.store, site.clock
 
     async def silences(page_request: PageRequest) -> View:
-        return View(name="silences.html", values=await _values(store, clock(), page_request.own_app))
+        return View(name="silences.html", values=await _values(store, clock(), page_request.own_apps))
 
     return {"/silences": silences}
 
@@ -41,14 +42,14 @@ def _routes(site: Site) -> list[web.AbstractRouteDef]:
     async def shown(
         request: web.Request, given: dict[str, str], problem: Text | None = None, hidden: list[Alert] | None = None
     ) -> web.Response:
-        values = await _values(store, clock(), access.app_of(request))
+        values = await _values(store, clock(), access.apps_of(request))
         values |= {"given": dict.fromkeys(_FIELDS, "") | given, "problem": problem, "hidden": hidden}
         view = View(name="silences.html", status=400 if problem else 200, values=values)
         return whole(view, here="/silences", stream=None, token=form_token(request), trouble=store.problem)
 
     async def silence(request: web.Request) -> web.Response:
         given = await read_form(request)
-        who, own, now_us = access.who(request), access.app_of(request), clock()
+        who, own, now_us = access.who(request), access.apps_of(request), clock()
         matchers: dict[str, Any] = {
             name: given[name].strip() for name in ("kind", "user_id", "app_id") if given.get(name, "").strip()
         }
@@ -69,7 +70,7 @@ def _routes(site: Site) -> list[web.AbstractRouteDef]:
 
     async def end(request: web.Request) -> web.Response:
         await read_form(request)
-        wanted, own = int(request.match_info["id"]), access.app_of(request)
+        wanted, own = int(request.match_info["id"]), access.apps_of(request)
         await store.write(reaction.end_silence, wanted, clock(), own)
         raise web.HTTPSeeOther("/silences")
 
@@ -82,7 +83,7 @@ def _routes(site: Site) -> list[web.AbstractRouteDef]:
 PAGE: Final = Page(needed=Action.SEE_USERS, views=_views, routes=_routes)
 
 
-async def _values(store: Store, now_us: int, own: int | None) -> dict[str, Any]:
+async def _values(store: Store, now_us: int, own: AppIds) -> dict[str, Any]:
     found = await store.read(silence_rows.listed, own)
     return {
         "tab": "silences",

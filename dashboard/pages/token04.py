@@ -17,6 +17,7 @@ from dashboard.text.app_names import apps
 from sidecar import access
 from sidecar.access import routing
 from sidecar.access.policy import Action
+from sidecar.domain import app_ids
 from sidecar.domain.token04.check import CBC_IS_DEPRECATED, TokenCheck, check
 from sidecar.domain.token04.problems import WITHOUT_SECRET, problem
 from sidecar.web.forms import form_token, read_form
@@ -34,8 +35,8 @@ def _routes(site: Site) -> list[web.AbstractRouteDef]:
 
     def secrets_of(request: web.Request) -> dict[int, tuple[str, ...]]:
         """Those of the apps that the reader may see."""
-        own = access.app_of(request)
-        return {app_id: secrets for app_id, secrets in site.server_secrets.items() if own in {None, app_id}}
+        own = access.apps_of(request)
+        return {app_id: secrets for app_id, secrets in site.server_secrets.items() if app_ids.has(own, app_id)}
 
     def answer(request: web.Request, found: TokenCheck | None) -> web.Response:
         shown = found or _NONE

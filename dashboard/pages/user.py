@@ -29,6 +29,7 @@ from sidecar.alerting.tables import alert_log, notifications, storm_rows
 from sidecar.alerting.tables.alert_values import AlertFilter, Notification
 from sidecar.domain import findings, sdk_words
 from sidecar.domain.alerts.alert import Alert
+from sidecar.domain.app_ids import AppIds
 from sidecar.domain.events import Event
 from sidecar.domain.findings import Finding
 from sidecar.domain.findings.finding import EVENTS_NAMED
@@ -75,9 +76,9 @@ def _views(site: Site) -> dict[str, Loader]:
     """``/users/{app_id}/{user_id}``."""
     store, clock = site.store, site.clock
 
-    async def _alerts(app_id: int, user_id: str, own: int | None) -> list[tuple[Alert, list[Notification]]]:
+    async def _alerts(app_id: int, user_id: str, own: AppIds) -> list[tuple[Alert, list[Notification]]]:
         """The newest alerts about the user, and storms that it is a part of, with their notifications."""
-        wanted = AlertFilter(app_id=app_id, user_id=user_id, limit=ALERTS)
+        wanted = AlertFilter(apps=frozenset({app_id}), user_id=user_id, limit=ALERTS)
         found = (await store.read(alert_log.page, wanted)).alerts
         found += await store.read(storm_rows.of_user, app_id, user_id, wanted.limit)
         found = sorted(found, key=lambda one: one.id, reverse=True)[: wanted.limit]
@@ -120,7 +121,7 @@ def _views(site: Site) -> dict[str, Loader]:
                 user_reads.timeline, app_id, user_id, before=before, limit=EVENTS, beginning_with=first
             )
         watching = (
-            {"watches": []} if as_of_us is not None else await watched(site, app_id, user_id, page_request.own_app)
+            {"watches": []} if as_of_us is not None else await watched(site, app_id, user_id, page_request.own_apps)
         )
         share_link = await _share_link(page_request, app_id, user_id, now_us)
         status = header(detail, newest, found)
@@ -150,7 +151,7 @@ def _views(site: Site) -> dict[str, Loader]:
                     others_path,
                 ),
                 "windows": {name: _with(page_request, window=name) for name in timeline.WINDOWS},
-                "alerts": await _alerts(app_id, user_id, page_request.own_app) if as_of_us is None else [],
+                "alerts": await _alerts(app_id, user_id, page_request.own_apps) if as_of_us is None else [],
                 "share_link": share_link,
                 "older": _with(page_request, before=str(shown["before"])) if shown["before"] else None,
                 "back": {text: _with(page_request, as_of=name, hand_off="") for name, text in BACK.items()},

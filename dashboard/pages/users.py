@@ -30,6 +30,7 @@ from dashboard.text.times import clock_text, from_text
 from dashboard.text.translate import translate
 from sidecar.access import routing
 from sidecar.access.policy import Action
+from sidecar.domain import app_ids
 from sidecar.domain.paths import user_path
 from sidecar.domain.platforms import PLATFORMS
 from sidecar.domain.status import STATUSES
@@ -41,7 +42,7 @@ from sidecar.store.users.user_query import IDS_MOST, MATCHES, ORDERS, Match, Ord
 from sidecar.store.values import Total
 from sidecar.web.happened import FIELDS as HAPPENED_FIELDS
 from sidecar.web.happened import happened
-from sidecar.web.params import FLAGS, is_number
+from sidecar.web.params import FLAGS, is_number, other_app
 from sidecar.web.problem import Problem
 
 ROWS: Final = 50
@@ -159,7 +160,7 @@ def _views(site: Site) -> dict[str, Loader]:
         else:
             found = await store.read(as_of.users_as_of, wanted, as_of_us, store.now())
             counts = await store.read(
-                per_minute.buckets, wanted.app_id, begin_us=as_of_us, end_us=as_of_us, step_minutes=1
+                per_minute.buckets, wanted.apps, begin_us=as_of_us, end_us=as_of_us, step_minutes=1
             )
             then = counts[0] if counts else None
             values |= {"as_of_us": as_of_us, "now_us": as_of_us, "then": then}
@@ -192,7 +193,7 @@ def _routes(site: Site) -> list[web.AbstractRouteDef]:
             wanted = search_of(page_request, site.clock())
         except FilterError:
             raise web.HTTPBadRequest from None
-        wanted = UserQuery(q=wanted.q, match="prefix", app_id=wanted.app_id, order="user_id", limit=SUGGESTED)
+        wanted = UserQuery(q=wanted.q, match="prefix", apps=wanted.apps, order="user_id", limit=SUGGESTED)
         found = await site.store.read(user_list.list_users, wanted, site.store.now()) if wanted.q else None
         text = fill("suggestions.html", users=found.users if found else [])
         return web.Response(text=text, content_type="text/html", headers={"Cache-Control": "no-store"})
@@ -229,8 +230,9 @@ def search_of(page_request: PageRequest, now_us: int) -> UserQuery:
             _("“%(value)s” is neither an AppID, which is a whole number, nor the name of an app.") % {"value": app[:40]}
         )
     app_id = int(app) if app else None
-    if page_request.own_app is not None and app_id not in {None, page_request.own_app}:
-        raise FilterError(_("The token is bound to app %(app)s.") % {"app": apps().in_full(page_request.own_app)})
+    own = page_request.own_apps
+    if own is not None and app_id is not None and app_id not in own:
+        raise FilterError(sentence(translate(other_app(own))))
     ids = pasted.ids(page_request.get("ids"))
     if len(ids) > IDS_MOST:
         problem = _("%(count)s ids are given; at most %(most)s are allowed.")
@@ -239,7 +241,7 @@ def search_of(page_request: PageRequest, now_us: int) -> UserQuery:
         q=page_request.get("q") or None,
         match=match,
         ids=ids,
-        app_id=page_request.own_app if page_request.own_app is not None else app_id,
+        apps=app_ids.within(own, app_id),
         status=status,
         reason=page_request.get("reason") or None,
         happened=what,
@@ -274,7 +276,7 @@ def _one_of(page_request: PageRequest, name: str, known: Any) -> Any:  # noqa: A
 
 def _total_of_minute(wanted: UserQuery, then: Bucket | None) -> Total | None:
     """How many users there were, if the counts of the minute tell."""
-    counted = UserQuery(app_id=wanted.app_id, status=wanted.status)
+    counted = UserQuery(apps=wanted.apps, status=wanted.status)
     asked = msgspec.structs.replace(wanted, order=counted.order, cursor=None, limit=counted.limit)
     if then is None or asked != counted:
         return None

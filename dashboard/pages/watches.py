@@ -14,6 +14,7 @@ from sidecar.alerting import watch_form
 from sidecar.alerting.silence_form import NotPossibleError
 from sidecar.alerting.tables import user_watch_rows
 from sidecar.alerting.watch_form import WatchRequest, watch_of
+from sidecar.domain.app_ids import AppIds
 from sidecar.domain.paths import user_path
 from sidecar.web.forms import read_form
 from sidecar.web.params import is_number
@@ -36,7 +37,7 @@ def _routes(site: Site) -> list[web.AbstractRouteDef]:
         )
         receivers = tuple(reaction.policy.receivers)
         try:
-            made = watch_of(wanted, access.who(request), clock(), receivers, access.app_of(request))
+            made = watch_of(wanted, access.who(request), clock(), receivers, access.apps_of(request))
             await watch_form.create(store, made)
         except NotPossibleError as error:
             raise Problem(400, error.text) from None
@@ -44,7 +45,7 @@ def _routes(site: Site) -> list[web.AbstractRouteDef]:
 
     async def end(request: web.Request) -> web.Response:
         await read_form(request)
-        wanted, own = int(request.match_info["id"]), access.app_of(request)
+        wanted, own = int(request.match_info["id"]), access.apps_of(request)
         ended = await store.write(user_watch_rows.end, wanted, clock(), own)
         raise web.HTTPSeeOther("/alerts" if ended is None else user_path(ended.app_id, ended.user_id))
 
@@ -54,8 +55,8 @@ def _routes(site: Site) -> list[web.AbstractRouteDef]:
     ]
 
 
-async def watched(site: Site, app_id: int, user_id: str, own: int | None) -> dict[str, Any]:
-    """Who watches a user, and the receivers that a watch may name, which are none with the rights of one app."""
+async def watched(site: Site, app_id: int, user_id: str, own: AppIds) -> dict[str, Any]:
+    """Who watches a user, and the receivers that a watch may name, which are none with access to some apps."""
     watches = await site.store.read(user_watch_rows.of_user, app_id, user_id, site.clock())
     names = tuple(site.reaction.policy.receivers)
     return {"watches": watches, "receivers": names if own is None else (), "notifies_nobody": own is None and not names}

@@ -34,7 +34,7 @@ async def page_of_only_hit(store: Store, page_request: PageRequest, wanted: User
         return None
     text = wanted.q or ""
     for user_id, at_us in ((text, None), *ids_and_moments(text, page_request.get(_MOMENT), now_us)):
-        exact = UserQuery(q=user_id, match="exact", app_id=wanted.app_id, limit=2)
+        exact = UserQuery(q=user_id, match="exact", apps=wanted.apps, limit=2)
         hits = (await store.read(user_list.list_users, exact, store.now())).users
         if len(hits) == 1:
             path = user_path(hits[0].app_id, hits[0].user_id)

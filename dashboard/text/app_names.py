@@ -20,5 +20,5 @@ def set_apps(apps: Apps) -> None:
 def apps() -> Apps:
     """The names of the apps that the principal may see, and the addresses of their users in the back office."""
     principal = access.current()
-    own = None if principal is None else principal.app_id
-    return _apps.get() if own is None else _apps.get().of_app(own)
+    own = None if principal is None else principal.apps
+    return _apps.get() if own is None else _apps.get().of(own)

@@ -1,4 +1,4 @@
-"""The principal of a request: its permissions, the app that it is bound to, and its name for the audit."""
+"""The principal of a request: its permissions, the apps that it may see, and its name for the audit."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from aiohttp import web
 
 from sidecar.access.policy import POLICY, Action, Role
 from sidecar.access.proxies import public_request
+from sidecar.domain.app_ids import AppIds
 from sidecar.domain.outside_text import one_line
 from sidecar.settings import ServerSettings
 from sidecar.store.values import Account, BrowserSession, OutsideIdentity, Token
@@ -21,13 +22,13 @@ LOCAL_NAME: Final = "local"
 
 
 class Principal(msgspec.Struct, frozen=True, kw_only=True):
-    """``apps`` are the only ones that it may see, None for every one.
+    """``apps`` are the only ones that it may see.
 
     ``proof`` is what authenticated it, such as a token; ``name`` is as given, and proves nothing.
     """
 
     role: Role
-    apps: frozenset[int] | None = None
+    apps: AppIds = None
     proof: str = ""
     name: str = ""
     session_id: int | None = None
@@ -57,11 +58,6 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
             case OutsideIdentity():
                 proof, name = one_line(f"{owner.subject} at {owner.issuer}"), clean_name(owner.name)
         return cls(role=Role(owner.role), apps=owner.apps, proof=proof, name=name, session_id=session.id)
-
-    @property
-    def app_id(self) -> int | None:
-        """The app that it is bound to; None for every one."""
-        return None if self.apps is None else next(iter(self.apps))
 
     def may(self, action: Action) -> bool:
         """Whether its role allows the action."""
@@ -97,10 +93,10 @@ def begin(request: web.Request, principal: Principal | None) -> None:
     _current.set(principal)
 
 
-def app_of(request: web.Request) -> int | None:
-    """The app that the principal is bound to; None for every app."""
+def apps_of(request: web.Request) -> AppIds:
+    """The apps that the principal may see."""
     principal = request.get(PRINCIPAL)
-    return principal.app_id if principal else None
+    return principal.apps if principal else None
 
 
 def who(request: web.Request, name: str | None = None) -> str:

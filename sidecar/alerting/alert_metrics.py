@@ -8,19 +8,20 @@ import sqlalchemy as sa
 
 from sidecar.alerting.tables import alert_log, notifications
 from sidecar.domain.alerts.rules import KINDS
+from sidecar.domain.app_ids import AppIds
 from sidecar.store.values import StoreGauge
 
 
-def _firing(connection: sa.Connection, _now_us: int, app_id: int | None) -> dict[str, float]:
-    firing = alert_log.counts(connection, app_id)
+def _firing(connection: sa.Connection, _now_us: int, apps: AppIds) -> dict[str, float]:
+    firing = alert_log.counts(connection, apps)
     return {kind: firing.get(kind, 0) for kind in KINDS}
 
 
-def _pending(connection: sa.Connection, _now_us: int, _app_id: int | None) -> dict[str, float]:
+def _pending(connection: sa.Connection, _now_us: int, _apps: AppIds) -> dict[str, float]:
     return {"": notifications.count_to_send(connection)}
 
 
-def _dead(connection: sa.Connection, _now_us: int, _app_id: int | None) -> dict[str, float]:
+def _dead(connection: sa.Connection, _now_us: int, _apps: AppIds) -> dict[str, float]:
     return {"": notifications.count_dead(connection)}
 
 

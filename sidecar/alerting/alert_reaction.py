@@ -30,6 +30,7 @@ from sidecar.alerting.tables import (
 )
 from sidecar.alerting.tables.alert_values import Message
 from sidecar.alerting.unit_of_work import UnitOfWork
+from sidecar.domain import app_ids
 from sidecar.domain.alerts import alert as states
 from sidecar.domain.alerts.alert import Alert
 from sidecar.domain.alerts.message_plan import (
@@ -48,6 +49,7 @@ from sidecar.domain.alerts.rules.app_silent import AppSilent
 from sidecar.domain.alerts.rules.client_lost import ClientLost
 from sidecar.domain.alerts.rules.export_stalled import ExportStalled
 from sidecar.domain.alerts.rules.token_expiring import FORECAST, TokenExpiring
+from sidecar.domain.app_ids import AppIds
 from sidecar.domain.events import Event
 from sidecar.domain.kick import Cause
 from sidecar.domain.sdk_words import KICKED_OUT
@@ -246,11 +248,11 @@ class AlertReaction:
     # People.
 
     def acknowledge(
-        self, connection: sa.Connection, alert_id: int, who: str, now_us: int, app_id: int | None = None
+        self, connection: sa.Connection, alert_id: int, who: str, now_us: int, apps: AppIds = None
     ) -> Publishing[Alert | None]:
-        """The alert, acknowledged if it fires; None where there is none (that a token of ``app_id`` may see)."""
+        """The alert, acknowledged if it fires; None where there is none of these apps."""
         alert = alert_log.one(connection, alert_id)
-        if alert is None or app_id not in {None, alert.subject.app_id}:
+        if alert is None or not app_ids.has(apps, alert.subject.app_id):
             return Publishing(None, None)
         unit = self._unit(connection, now_us)
         if alert.state == states.FIRING:
@@ -265,10 +267,10 @@ class AlertReaction:
         return Publishing(silence_rows.add(connection, wanted), Commit(alert_log=True))
 
     def end_silence(
-        self, connection: sa.Connection, silence_id: int, now_us: int, app_id: int | None = None
+        self, connection: sa.Connection, silence_id: int, now_us: int, apps: AppIds = None
     ) -> Publishing[bool]:
         """Ends a silence now, and notifies of what it hid and still fires; whether there was one."""
-        if silence_rows.one(connection, silence_id, app_id) is None:
+        if silence_rows.one(connection, silence_id, apps) is None:
             return Publishing(False, None)
         done = silence_rows.end(connection, silence_id, now_us)
         unit = self._unit(connection, now_us)

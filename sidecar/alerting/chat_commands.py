@@ -18,6 +18,7 @@ from sidecar.alerting.user_life import user_findings
 from sidecar.alerting.watch_form import WatchRequest, watch_of
 from sidecar.clock import Clock
 from sidecar.domain.alerts.naming import device_of
+from sidecar.domain.app_ids import AppIds
 from sidecar.domain.findings import Finding
 from sidecar.domain.kick import cause_of
 from sidecar.domain.lease import Now
@@ -53,7 +54,7 @@ class Author(msgspec.Struct, frozen=True):
 
     name: str
     may_write: bool
-    app_id: int | None = None
+    apps: AppIds = None
     literal: Literal = one_line
     link: Literal = one_line
 
@@ -142,7 +143,7 @@ class ChatCommands:
     async def _acknowledge(self, author: Author, alert: str) -> str:
         now_us = self._clock()
         wanted = int(alert)
-        found = await self._store.write(self._reaction.acknowledge, wanted, author.name, now_us, author.app_id)
+        found = await self._store.write(self._reaction.acknowledge, wanted, author.name, now_us, author.apps)
         if found is None:
             return f"There is no alert {wanted}."
         if found.acknowledged_by is None:
@@ -153,7 +154,7 @@ class ChatCommands:
     async def _silence(self, author: Author, user: str, duration: str, reason: str) -> str:
         now_us = self._clock()
         request = SilenceRequest(matchers={"user_id": user}, reason=reason, duration=duration)
-        wanted = silence_of(request, author.name, now_us, author.app_id)
+        wanted = silence_of(request, author.name, now_us, author.apps)
         hidden = await self._store.read(silence_rows.alerts_hidden_by, wanted)
         made = await silence_form.create(self._store, self._reaction.silence, wanted)
         until = moment(made.ends_at_us).strftime("%Y-%m-%d %H:%M UTC")
@@ -166,7 +167,7 @@ class ChatCommands:
         made = []
         for row in await self._named(user, author):
             request = WatchRequest(app_id=row.app_id, user_id=row.user_id, duration=duration)
-            wanted = watch_of(request, author.name, now_us, receivers, author.app_id)
+            wanted = watch_of(request, author.name, now_us, receivers, author.apps)
             made.append(await watch_form.create(self._store, wanted))
         about = author.literal(user)
         if not made:
@@ -180,14 +181,14 @@ class ChatCommands:
         ended = 0
         for row in await self._named(user, author):
             for watch in await self._store.read(user_watch_rows.of_user, row.app_id, row.user_id, now_us):
-                ended += await self._store.write(user_watch_rows.end, watch.id, now_us, author.app_id) is not None
+                ended += await self._store.write(user_watch_rows.end, watch.id, now_us, author.apps) is not None
         about = author.literal(user)
         return f"{about} is not watched any more." if ended else f"{about} is not watched."
 
     async def _top_kicked(self, author: Author) -> str:
         since_us = self._clock() - DAY_US
         kicked = Happened(kind="kicked_out", begin_us=since_us)
-        found = await self._store.read(happenings.most_often, kicked, author.app_id, _TOP)
+        found = await self._store.read(happenings.most_often, kicked, author.apps, _TOP)
         if not found:
             return "Nobody was kicked out in the last 24 hours."
         return "Kicked out most in the last 24 hours:\n" + "\n".join(
@@ -197,7 +198,7 @@ class ChatCommands:
     async def _named(self, user: str, author: Author) -> list[UserRow]:
         """The users with exactly this id, of every app that the author may see."""
         found = await self._store.read(
-            user_list.list_users, UserQuery(q=user, match="exact", app_id=author.app_id), self._store.now()
+            user_list.list_users, UserQuery(q=user, match="exact", apps=author.apps), self._store.now()
         )
         return found.users[:5]
 

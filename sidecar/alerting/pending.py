@@ -59,7 +59,7 @@ def page(connection: sa.Connection, reaction: AlertReaction, wanted: AlertFilter
 
     found: list[Pending] = []
     following = None
-    of_a_part = wanted.app_id is None and wanted.user_id is None and wanted.cursor is None
+    of_a_part = wanted.apps is None and wanted.user_id is None and wanted.cursor is None
     if of_a_part and is_wanted(ExportStalled.kind):
         found += _parts(reaction, now_us)
     if is_wanted(OfflineTooLong.kind):

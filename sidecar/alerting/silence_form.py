@@ -10,8 +10,10 @@ import msgspec
 import sqlalchemy as sa
 
 from sidecar.alerting.tables import silence_rows
+from sidecar.domain import app_ids
 from sidecar.domain.alerts.matched_values import values_instead
-from sidecar.domain.alerts.routing import MATCHED, Silence
+from sidecar.domain.alerts.routing import MATCHED, Silence, matches
+from sidecar.domain.app_ids import AppIds
 from sidecar.domain.texts import Sentence
 from sidecar.domain.units import DAY_US, SECOND_US
 from sidecar.errors import ZimwatchError
@@ -43,6 +45,7 @@ NO_MATCHERS: Final = Sentence("silence.no_matchers", "matchers is empty: such a 
 TOO_MANY: Final = Sentence(
     "silence.too_many", "%(most)s silences have not ended, which is the limit: end those that are no longer needed"
 )
+NO_APP: Final = Sentence("silence.no_app", "matchers.app_id: %(given)s is none of your apps: %(own)s")
 NO_OFFSET: Final = Sentence("silence.no_offset", "%(name)s needs an offset from UTC, such as 2026-11-24T12:00:00Z")
 
 
@@ -61,9 +64,14 @@ class SilenceRequest(msgspec.Struct, forbid_unknown_fields=True):
     duration: str | None = None
 
 
-def silence_of(given: SilenceRequest, who: str, now_us: int, app_id: int | None = None) -> Silence:
-    """The requested silence, without an id; NotPossibleError names what is wrong with it."""
+def silence_of(given: SilenceRequest, who: str, now_us: int, own: AppIds = None) -> Silence:
+    """The requested silence, without an id; NotPossibleError names what is wrong with it.
+
+    It hides alerts of the apps that the request is limited to only, which are ``own``.
+    """
     matchers = _matchers(given)
+    if own is not None:
+        matchers["app_id"] = _own_apps(matchers.get("app_id", ("*",)), own)
     if not given.reason.strip():
         raise NotPossibleError(NO_REASON())
     starts_us = now_us if given.starts_at is None else _us(given.starts_at, "starts_at")
@@ -82,7 +90,6 @@ def silence_of(given: SilenceRequest, who: str, now_us: int, app_id: int | None 
         author=who,
         reason=given.reason.strip()[:1_000],
         created_at_us=now_us,
-        app_id=app_id,
     )
 
 
@@ -125,6 +132,14 @@ def _matchers(given: SilenceRequest) -> dict[str, tuple[str, ...]]:
     if (count := sum(map(len, matchers.values()))) > VALUES_MOST:
         raise NotPossibleError(TOO_MANY_VALUES(count=count, most=VALUES_MOST))
     return matchers
+
+
+def _own_apps(wanted: tuple[str, ...], own: frozenset[int]) -> tuple[str, ...]:
+    """Those of the apps that are wanted, whose values may have ``*``."""
+    found = tuple(one for one in map(str, sorted(own)) if matches({"app_id": wanted}, {"app_id": one}))
+    if not found:
+        raise NotPossibleError(NO_APP(given=", ".join(wanted), own=app_ids.listed(own)))
+    return found
 
 
 def _us(moment: datetime, name: str) -> int:

@@ -10,7 +10,9 @@ import msgspec
 
 from sidecar.alerting.silence_form import NotPossibleError, end_of
 from sidecar.alerting.tables import user_watch_rows
+from sidecar.domain import app_ids
 from sidecar.domain.alerts.user_watches import UserWatch
+from sidecar.domain.app_ids import AppIds
 from sidecar.domain.texts import Sentence
 from sidecar.domain.units import DAY_US
 from sidecar.store import Store
@@ -23,9 +25,9 @@ NO_END: Final = Sentence("watch.no_end", "ends_at or duration is missing: a watc
 OVER: Final = Sentence("watch.over", "the watch would have ended already")
 TOO_LONG: Final = Sentence("watch.too_long", "a watch ends within 30 days")
 NO_USER: Final = Sentence("watch.no_user", "user_id is empty: a watch is of one user")
-NO_APP: Final = Sentence("watch.no_app", "app_id %(given)s is another app than the token's, %(own)s")
+NO_APP: Final = Sentence("watch.no_app", "app_id %(given)s is not one of your apps: %(own)s")
 NOT_OF_ONE_APP: Final = Sentence(
-    "watch.not_of_one_app", "receiver: with the rights of one app none can be chosen, because all apps share them"
+    "watch.not_of_one_app", "receiver: with access to some apps none can be chosen, because all apps share them"
 )
 NO_RECEIVER: Final = Sentence("watch.no_receiver", "receiver %(given)s is unknown; it is one of: %(known)s")
 NO_RECEIVERS: Final = Sentence("watch.no_receivers", "receiver %(given)s is unknown: the settings have no receivers")
@@ -46,15 +48,13 @@ class WatchRequest(msgspec.Struct, forbid_unknown_fields=True):
     duration: str | None = None
 
 
-def watch_of(
-    given: WatchRequest, who: str, now_us: int, receivers: Collection[str], own: int | None = None
-) -> UserWatch:
+def watch_of(given: WatchRequest, who: str, now_us: int, receivers: Collection[str], own: AppIds = None) -> UserWatch:
     """The requested watch, without an id; NotPossibleError names what is wrong with it.
 
-    ``own`` is the app that the request is bound to.
+    ``own`` are the apps that the request is limited to.
     """
-    if own not in {None, given.app_id}:
-        raise NotPossibleError(NO_APP(given=given.app_id, own=own))
+    if own is not None and given.app_id not in own:
+        raise NotPossibleError(NO_APP(given=given.app_id, own=app_ids.listed(own)))
     if not given.user_id:
         raise NotPossibleError(NO_USER())
     receiver = given.receiver or None

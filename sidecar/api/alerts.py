@@ -15,6 +15,7 @@ from sidecar.alerting.tables import alert_log, notifications
 from sidecar.alerting.tables.alert_values import AlertFilter
 from sidecar.api import json_views
 from sidecar.clock import Clock
+from sidecar.domain import app_ids
 from sidecar.domain.alerts.alert import SEVERITIES, Alert
 from sidecar.domain.alerts.rules import KINDS
 from sidecar.store import Store
@@ -44,7 +45,7 @@ def routes(store: Store, reaction: AlertReaction, clock: Clock) -> list[web.Abst
             for name, known in (("state", STATES), ("kind", tuple(KINDS)), ("severity", SEVERITIES))
         }
         wanted = AlertFilter(
-            app_id=app_filter(request),
+            apps=app_filter(request),
             user_id=query.get("user_id") or None,
             cursor=number(query.get("cursor"), "cursor"),
             limit=limit_of(request),
@@ -58,16 +59,16 @@ def routes(store: Store, reaction: AlertReaction, clock: Clock) -> list[web.Abst
 
     async def alert(request: web.Request) -> web.Response:
         found = await store.read(alert_log.one, id_in_path(request))
-        if found is None or access.app_of(request) not in {None, found.subject.app_id}:
+        if found is None or not app_ids.has(access.apps_of(request), found.subject.app_id):
             raise Problem(404, "no such alert")
         lines = await store.read(alert_log.lines, found.id)
-        sent = await store.read(notifications.of_alert, found.id, access.app_of(request))
+        sent = await store.read(notifications.of_alert, found.id, access.apps_of(request))
         return json_views.response(view(found) | json_views.history_view(lines, sent))
 
     async def acknowledge(request: web.Request) -> web.Response:
         raw = await request_body.read(request)
         given = request_body.decode(raw, Acknowledgement) if raw.strip() else Acknowledgement()
-        who, own, wanted = access.who(request, given.author), access.app_of(request), id_in_path(request)
+        who, own, wanted = access.who(request, given.author), access.apps_of(request), id_in_path(request)
         found = await store.write(reaction.acknowledge, wanted, who, clock(), own)
         if found is None:
             raise Problem(404, "no such alert")

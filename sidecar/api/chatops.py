@@ -53,7 +53,7 @@ def routes(store: Store, reaction: AlertReaction, settings: Settings, clock: Clo
         else:
             raw = await request_body.read(request)
         line = request_body.decode(raw, Line)
-        author = Author(principal.called(line.user or ""), principal.may(Action.ACKNOWLEDGE), principal.app_id)
+        author = Author(principal.called(line.user or ""), principal.may(Action.ACKNOWLEDGE), principal.apps)
         return json_views.response({"text": await commands.answer(line.text, author)})
 
     async def slack(request: web.Request) -> web.Response:

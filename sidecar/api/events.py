@@ -17,7 +17,8 @@ from sidecar.access import routing
 from sidecar.access.policy import Action
 from sidecar.api import json_views
 from sidecar.clock import Clock
-from sidecar.domain import rfc3339
+from sidecar.domain import app_ids, rfc3339
+from sidecar.domain.app_ids import AppIds
 from sidecar.domain.events import Event
 from sidecar.domain.units import SECOND_US
 from sidecar.http_client import HttpClient
@@ -69,17 +70,17 @@ def routes(
             raise Problem(400, f"dry_run must be one of {', '.join(FLAGS)}")
         sent_at_us = _sent_at_us(request.query.get("sent_at"))
         raw = await request_body.read(request, settings.ingest.max_body_bytes)
-        own = access.app_of(request)
+        own = access.apps_of(request)
         admission = await apps.admission()
-        # The app of a bound token is allowed; that the events are of this app is checked below.
+        # The apps of a bound token are allowed; that the events are of these is checked below.
         check_app = admission.check if own is None else lambda _: None
         shape: Literal["json", "ndjson"] = "ndjson" if kind == "ndjson" else "json"
         decoded = wire.decode(raw, shape, clock(), sent_at_us=sent_at_us, check_app=check_app)
         events = [event for _, event in decoded.events]
-        if own is not None and (others := {event.app_id for event in events} - {own}):
-            raise Problem(403, f"the token is bound to app {own}; the batch has events of app {min(others)}")
-        # The app of a bound token may see them, whatever app they name.
-        rejected = [one if own is None else msgspec.structs.replace(one, app_id=own) for one in decoded.rejected]
+        if own is not None and (others := {event.app_id for event in events} - own):
+            allowed = app_ids.listed(own) or "none"
+            raise Problem(403, f"the token is for these apps: {allowed}; the batch has events of app {min(others)}")
+        rejected = [_of_apps(one, own) for one in decoded.rejected]
         why = None
         if assertions.are_on:
             why = await _prove(decoded, request, assertions, rejected)
@@ -144,6 +145,13 @@ async def _prove(
             rejected.append(wire.rejected_event(event, index, str(error), _body_of(event)))
     decoded.events = judged
     return why
+
+
+def _of_apps(rejected: Rejected, own: AppIds) -> Rejected:
+    """The rejected event: any text may name an app, so it is of an app that its token is for, or of none."""
+    if own is None or rejected.app_id in own:
+        return rejected
+    return msgspec.structs.replace(rejected, app_id=min(own) if len(own) == 1 else None)
 
 
 def _refused(appended: Appended, decoded: wire.Decoded) -> list[Rejected]:

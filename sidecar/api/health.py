@@ -10,14 +10,15 @@ from sidecar import access
 from sidecar.access import routing
 from sidecar.access.policy import Action
 from sidecar.api import json_views
+from sidecar.domain.app_ids import AppIds
 from sidecar.domain.texts import Text
 from sidecar.store import Store
 
 _CANNOT_COMMIT = "events cannot be committed; see the log or the overview for the cause"
 _BACKGROUND_FAILED = "a background task failed and is being restarted; see the log or the overview for the cause"
 _STARTING = "events are accepted; pages are being prepared"
-MetricsText = Callable[[int | None], Awaitable[tuple[bytes, str]]]
-"""The metrics as text, of one app or of all, and their content type."""
+MetricsText = Callable[[AppIds], Awaitable[tuple[bytes, str]]]
+"""The metrics of these apps as text, and their content type."""
 
 
 def routes(
@@ -42,7 +43,7 @@ def routes(
         return json_views.response({"status": "ok"})
 
     async def metrics(request: web.Request) -> web.Response:
-        text, content_type = await metrics_text(access.app_of(request))
+        text, content_type = await metrics_text(access.apps_of(request))
         return web.Response(body=text, headers={"Content-Type": content_type})
 
     return [

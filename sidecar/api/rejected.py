@@ -17,7 +17,7 @@ def routes(store: Store) -> list[web.AbstractRouteDef]:
     """The one call."""
 
     async def rejected(request: web.Request) -> web.Response:
-        found = await store.read(rejected_events.newest, limit_of(request), access.app_of(request))
+        found = await store.read(rejected_events.newest, limit_of(request), access.apps_of(request))
         return json_views.response({"rejected": [json_views.rejected_view(one) for one in found]})
 
     return [routing.get("/v1/rejected", rejected, Action.SEE_USERS)]

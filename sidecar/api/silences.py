@@ -22,13 +22,13 @@ def routes(store: Store, reaction: AlertReaction, clock: Clock) -> list[web.Abst
     """The calls about silences."""
 
     async def silences(request: web.Request) -> web.Response:
-        found = await store.read(silence_rows.listed, access.app_of(request))
+        found = await store.read(silence_rows.listed, access.apps_of(request))
         return json_views.response({"silences": [json_views.silence_view(one, clock()) for one in found]})
 
     async def create(request: web.Request) -> web.Response:
         now_us = clock()
         given = request_body.decode(await request_body.read(request), SilenceRequest)
-        wanted = silence_of(given, access.who(request, given.author), now_us, access.app_of(request))
+        wanted = silence_of(given, access.who(request, given.author), now_us, access.apps_of(request))
         hidden = await store.read(silence_rows.alerts_hidden_by, wanted)
         hides = [json_views.alert_view(alert, reaction.policy.base) for alert in hidden]
         if request.query.get("dry_run") in {"1", "true"}:
@@ -38,7 +38,7 @@ def routes(store: Store, reaction: AlertReaction, clock: Clock) -> list[web.Abst
         return json_views.response(json_views.silence_view(created, now_us) | {"hides": hides}, 201)
 
     async def end(request: web.Request) -> web.Response:
-        if not await store.write(reaction.end_silence, id_in_path(request), clock(), access.app_of(request)):
+        if not await store.write(reaction.end_silence, id_in_path(request), clock(), access.apps_of(request)):
             raise Problem(404, "no such silence, or it has ended already")
         return web.Response(status=204)
 

@@ -17,7 +17,6 @@ import structlog
 from aiohttp import web
 from opentelemetry import metrics
 
-from sidecar import access
 from sidecar.access import routing
 from sidecar.access.policy import Action
 from sidecar.alerting import AlertReaction
@@ -42,7 +41,7 @@ from sidecar.store.users import user_reads
 from sidecar.store.values import Commit
 from sidecar.web.changes import Hub, Reader, Source
 from sidecar.web.event_stream import EventStream, Payload
-from sidecar.web.params import number
+from sidecar.web.params import app_filter, number
 
 TICK_S: Final = 0.25
 # A reader that missed more changes than this starts from a fresh read instead.
@@ -220,9 +219,7 @@ def routes(store: Store, reaction: AlertReaction, hub: Hub) -> list[web.Abstract
     changes = Changes(store, reaction)
 
     async def stream(request: web.Request) -> web.StreamResponse:
-        own = access.app_of(request)
-        wanted = number(request.query.get("app_id"), "app_id")
-        scope = own if own is not None else wanted, request.query.get("user_id")
+        scope = app_filter(request), request.query.get("user_id")
         since = number(request.headers.get("Last-Event-ID"), "Last-Event-ID")
         return await hub.serve(request, changes, StreamReader(changes, scope, since))
 

@@ -9,19 +9,21 @@ import msgspec
 
 from sidecar.alerting.tables import alert_log
 from sidecar.api import json_views
+from sidecar.domain import app_ids
 from sidecar.domain.alerts.alert import Alert
+from sidecar.domain.app_ids import AppIds
 from sidecar.store import Store
 from sidecar.store.users import user_reads
 from sidecar.store.values import UserRow
 
 Who = tuple[int, str]
-Scope = tuple[int | None, str | None]
-"""An app, and one user of it; None is every one."""
+Scope = tuple[AppIds, str | None]
+"""Apps, and one user of them; None is every one."""
 
 
 def concerns(scope: Scope, alert: Alert) -> bool:
     """Whether the alert is in the scope."""
-    return scope[0] in {None, alert.subject.app_id} and scope[1] in {None, alert.subject.user_id}
+    return app_ids.has(scope[0], alert.subject.app_id) and scope[1] in {None, alert.subject.user_id}
 
 
 def by_scope(scopes: Iterable[Scope], changed: Collection[Who]) -> dict[Scope, list[Who]]:
@@ -33,20 +35,22 @@ def by_scope(scopes: Iterable[Scope], changed: Collection[Who]) -> dict[Scope, l
         by_user.setdefault(who[1], []).append(who)
     found = {}
     for scope in scopes:
-        app_id, user_id = scope
-        if user_id is None:
-            found[scope] = list(changed) if app_id is None else by_app.get(app_id, [])
+        apps, user_id = scope
+        if user_id is not None:
+            found[scope] = [who for who in by_user.get(user_id, ()) if app_ids.has(apps, who[0])]
+        elif apps is None:
+            found[scope] = list(changed)
         else:
-            found[scope] = [who for who in by_user.get(user_id, ()) if app_id in {None, who[0]}]
+            found[scope] = [who for app_id in sorted(apps) for who in by_app.get(app_id, ())]
     return found
 
 
 def lost_of(scope: Scope, lost: Counter[int]) -> int:
     """How many of the changes that were only counted, by app, are in the scope."""
-    app_id, user_id = scope
+    apps, user_id = scope
     if user_id is not None:
         return 0
-    return lost.total() if app_id is None else lost[app_id]
+    return lost.total() if apps is None else sum(lost[app_id] for app_id in apps)
 
 
 def message(name: str, position: int, value: object) -> bytes:
@@ -60,10 +64,10 @@ def user_messages(scope: Scope, rows: list[UserRow]) -> bytes:
     return b"".join(messages[who] for who in by_scope([scope], messages)[scope])
 
 
-async def summary(store: Store, app_id: int | None, position: int, untold: int = 0) -> bytes:
+async def summary(store: Store, apps: AppIds, position: int, untold: int = 0) -> bytes:
     """The counts, with the number of changed users that were left out, if any."""
-    counts = await store.read(user_reads.summary, app_id)
-    firing = await store.read(alert_log.counts, app_id)
+    counts = await store.read(user_reads.summary, apps)
+    firing = await store.read(alert_log.counts, apps)
     view = json_views.summary_view(counts, firing)
     return message("summary", position, {**view, "untold": untold} if untold else view)
 
@@ -74,13 +78,13 @@ class Summaries:
     def __init__(self, store: Store, position: int) -> None:
         self._store = store
         self._position = position
-        self._read: dict[tuple[int | None, int], bytes] = {}
+        self._read: dict[tuple[AppIds, int], bytes] = {}
 
-    async def summary(self, app_id: int | None, untold: int) -> bytes:
+    async def summary(self, apps: AppIds, untold: int) -> bytes:
         """As :func:`summary`."""
-        key = app_id, untold
+        key = apps, untold
         if key not in self._read:
-            self._read[key] = await summary(self._store, app_id, self._position, untold)
+            self._read[key] = await summary(self._store, apps, self._position, untold)
         return self._read[key]
 
 

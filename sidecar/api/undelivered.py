@@ -20,12 +20,12 @@ def routes(store: Store, reaction: AlertReaction, clock: Clock) -> list[web.Abst
     """The calls about undelivered messages, which may concern several apps: not for a token that is bound to one."""
 
     async def undelivered(request: web.Request) -> web.Response:
-        check_every_app(access.app_of(request))
+        check_every_app(access.apps_of(request))
         found = await store.read(message_rows.dead, limit_of(request))
         return json_views.response({"messages": [json_views.message_view(one) for one in found]})
 
     async def send_again(request: web.Request) -> web.Response:
-        check_every_app(access.app_of(request))
+        check_every_app(access.apps_of(request))
         if not await store.write(reaction.send_again, id_in_path(request), clock()):
             raise Problem(404, "no such undelivered message, or its receiver was removed from the settings")
         return web.Response(status=202)

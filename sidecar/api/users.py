@@ -38,7 +38,7 @@ def routes(store: Store, clock: Clock) -> list[web.AbstractRouteDef]:
         wanted = UserQuery(
             status=status,
             q=query.get("q") or None,
-            app_id=app_filter(request),
+            apps=app_filter(request),
             happened=what,
             reason=query.get("reason") or None,
             unconfirmed=flag(query.get("unconfirmed"), "unconfirmed"),
@@ -52,7 +52,7 @@ def routes(store: Store, clock: Clock) -> list[web.AbstractRouteDef]:
 
     async def user_or_events(request: web.Request) -> web.Response:
         app_id, user_id, events = user_in_path(request)
-        check_app(access.app_of(request), app_id)
+        check_app(access.apps_of(request), app_id)
         detail = await store.read(user_reads.user, app_id, user_id, store.now())
         if detail is None:
             raise Problem(404, "unknown user: never seen, so not logged in")
@@ -70,7 +70,7 @@ def routes(store: Store, clock: Clock) -> list[web.AbstractRouteDef]:
         )
 
     async def summary(request: web.Request) -> web.Response:
-        own = access.app_of(request)
+        own = access.apps_of(request)
         counts = await store.read(user_reads.summary, own)
         firing = await store.read(alert_log.counts, own)
         return json_views.response(json_views.summary_view(counts, firing))

@@ -22,17 +22,17 @@ def routes(store: Store, reaction: AlertReaction, clock: Clock) -> list[web.Abst
     """The calls about watches."""
 
     async def watches(request: web.Request) -> web.Response:
-        found = await store.read(user_watch_rows.lasting, clock(), access.app_of(request))
+        found = await store.read(user_watch_rows.lasting, clock(), access.apps_of(request))
         return json_views.response({"watches": [json_views.watch_view(one) for one in found]})
 
     async def create(request: web.Request) -> web.Response:
         given = request_body.decode(await request_body.read(request), WatchRequest)
-        who, own = access.who(request, given.author), access.app_of(request)
+        who, own = access.who(request, given.author), access.apps_of(request)
         wanted = watch_of(given, who, clock(), tuple(reaction.policy.receivers), own)
         return json_views.response(json_views.watch_view(await watch_form.create(store, wanted)), 201)
 
     async def end(request: web.Request) -> web.Response:
-        ended = await store.write(user_watch_rows.end, id_in_path(request), clock(), access.app_of(request))
+        ended = await store.write(user_watch_rows.end, id_in_path(request), clock(), access.apps_of(request))
         if ended is None:
             raise Problem(404, "no such watch, or it has ended already")
         return web.Response(status=204)

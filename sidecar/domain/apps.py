@@ -20,9 +20,9 @@ class Apps(msgspec.Struct, frozen=True):
     names: Mapping[int, str] = {}
     user_url_template: str | None = None
 
-    def of_app(self, app_id: int) -> Apps:
-        """Only the name of one app, for those who may see no other."""
-        return Apps({one: name for one, name in self.names.items() if one == app_id}, self.user_url_template)
+    def of(self, app_ids: frozenset[int]) -> Apps:
+        """Only the names of these apps, for those who may see no other."""
+        return Apps({one: name for one, name in self.names.items() if one in app_ids}, self.user_url_template)
 
     def name(self, app_id: int | None) -> str | None:
         """The name of an app; None where it has none."""

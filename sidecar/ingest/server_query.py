@@ -138,7 +138,7 @@ class ServerQuery:
         for app_id, own in self._secrets.items():
             cursor: str | None = None
             while True:
-                wanted = UserQuery(app_id=app_id, unconfirmed=True, cursor=cursor, limit=USERS_A_CALL)
+                wanted = UserQuery(apps=frozenset({app_id}), unconfirmed=True, cursor=cursor, limit=USERS_A_CALL)
                 page = await self._store.read(user_list.list_users, wanted, self._store.now())
                 queried = [row for row in page.users if _USER_ID.fullmatch(row.user_id)]
                 if queried:

@@ -8,6 +8,7 @@ from typing import Generic, Literal, TypeVar
 import msgspec
 import sqlalchemy as sa
 
+from sidecar.domain.app_ids import AppIds
 from sidecar.domain.events import Event
 from sidecar.domain.server_view import Disagreement, ServerView
 from sidecar.domain.session import Session
@@ -326,14 +327,14 @@ class Publishing(msgspec.Struct, Generic[T], frozen=True):
 
 
 class StoreGauge(msgspec.Struct, frozen=True):
-    """A metric read from the database: its values by ``label``, of one app or of all.
+    """A metric read from the database: its values by ``label``, of these apps.
 
-    Without a label there is one value, under "". ``is_of_apps``: readers bound to an app may see that app's values.
+    Without a label there is one value, under "". ``is_of_apps``: readers limited to some apps may see it.
     """
 
     name: str
     description: str
-    read: Callable[[sa.Connection, int, int | None], Mapping[str, float]]  # now in microseconds, app id
+    read: Callable[[sa.Connection, int, AppIds], Mapping[str, float]]  # now in microseconds
     label: str = ""
     unit: str = ""
     is_of_apps: bool = False

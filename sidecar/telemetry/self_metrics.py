@@ -17,6 +17,7 @@ from opentelemetry.sdk.resources import Resource
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Gauge, generate_latest
 
 from sidecar.clock import Clock
+from sidecar.domain.app_ids import AppIds
 from sidecar.domain.status import NOT_LOGGED_IN, OFFLINE, ONLINE
 from sidecar.domain.units import SECOND_US
 from sidecar.store import Store
@@ -34,8 +35,8 @@ _failed = _meter.create_counter("zimwatch.span.export.failures", description="Fa
 _read: Final[dict[str, Sequence[Observation]]] = {}
 
 
-def _users(connection: sa.Connection, _now_us: int, app_id: int | None) -> dict[str, float]:
-    summary = user_reads.summary(connection, app_id)
+def _users(connection: sa.Connection, _now_us: int, apps: AppIds) -> dict[str, float]:
+    summary = user_reads.summary(connection, apps)
     return {
         ONLINE: summary.online - summary.unconfirmed_online,
         OFFLINE: summary.offline - summary.unconfirmed_offline,
@@ -44,11 +45,11 @@ def _users(connection: sa.Connection, _now_us: int, app_id: int | None) -> dict[
     }
 
 
-def _pending(connection: sa.Connection, _now_us: int, _app_id: int | None) -> dict[str, float]:
+def _pending(connection: sa.Connection, _now_us: int, _apps: AppIds) -> dict[str, float]:
     return {"": span_outbox.count_pending(connection)}
 
 
-def _age(connection: sa.Connection, now_us: int, _app_id: int | None) -> dict[str, float]:
+def _age(connection: sa.Connection, now_us: int, _apps: AppIds) -> dict[str, float]:
     oldest_us = span_outbox.backlog(connection).oldest_us
     return {"": 0 if oldest_us is None else max(0, now_us - oldest_us) / SECOND_US}
 
@@ -90,20 +91,20 @@ class Metrics:
         """Counts a failed attempt to export."""
         _failed.add(1)
 
-    async def text(self, app_id: int | None = None) -> tuple[bytes, str]:
-        """All metrics in Prometheus's text format, and the content type; with ``app_id`` only gauges of that app."""
+    async def text(self, apps: AppIds = None) -> tuple[bytes, str]:
+        """All metrics in Prometheus's text format, and the content type; of some apps only their gauges."""
         now_us = self._clock()
-        if app_id is not None:
-            return generate_latest(await self._of_app(now_us, app_id)), CONTENT_TYPE_LATEST
+        if apps is not None:
+            return generate_latest(await self._of_apps(now_us, apps)), CONTENT_TYPE_LATEST
         for gauge, values in await self._store.read(_values, self._gauges, now_us):
             _read[gauge.name] = [Observation(value, _labels(gauge, name)) for name, value in values.items()]
         return generate_latest(REGISTRY), CONTENT_TYPE_LATEST
 
-    async def _of_app(self, now_us: int, app_id: int) -> CollectorRegistry:
-        """The gauges of one app, under the same names."""
+    async def _of_apps(self, now_us: int, apps: frozenset[int]) -> CollectorRegistry:
+        """The gauges of these apps together, under the same names."""
         registry = CollectorRegistry()
         gauges = [one for one in self._gauges if one.is_of_apps]
-        for gauge, values in await self._store.read(_values, gauges, now_us, app_id):
+        for gauge, values in await self._store.read(_values, gauges, now_us, apps):
             shown = Gauge(gauge.name.replace(".", "_"), gauge.description, [gauge.label], registry=registry)
             for name, value in values.items():
                 shown.labels(name).set(value)
@@ -111,10 +112,10 @@ class Metrics:
 
 
 def _values(
-    connection: sa.Connection, gauges: Sequence[StoreGauge], now_us: int, app_id: int | None = None
+    connection: sa.Connection, gauges: Sequence[StoreGauge], now_us: int, apps: AppIds = None
 ) -> list[tuple[StoreGauge, Mapping[str, float]]]:
     """The values of all these gauges at one moment."""
-    return [(gauge, gauge.read(connection, now_us, app_id)) for gauge in gauges]
+    return [(gauge, gauge.read(connection, now_us, apps)) for gauge in gauges]
 
 
 def _latest(name: str) -> Callable[[CallbackOptions], Sequence[Observation]]:

@@ -8,7 +8,9 @@ from urllib.parse import unquote
 from aiohttp import web
 
 from sidecar import access
-from sidecar.domain.texts import Sentence
+from sidecar.domain import app_ids
+from sidecar.domain.app_ids import AppIds
+from sidecar.domain.texts import Sentence, Text
 from sidecar.web.problem import Problem
 
 FLAGS: Final = {"0": False, "1": True, "false": False, "true": True}
@@ -17,8 +19,9 @@ LIMIT_MOST: Final = 500
 _NUMBER_END: Final = 2**63
 _DIGITS_MOST: Final = len(str(_NUMBER_END))
 
-_ONE_APP: Final = Sentence("request.bound_to_app", "the token is bound to app %(app)s")
-_NOT_EVERY_APP: Final = Sentence("request.not_every_app", "the token is bound to one app; this concerns all of them")
+_OTHER_APP: Final = Sentence("request.other_app", "your access is limited to these apps: %(apps)s")
+_NO_APP: Final = Sentence("request.no_app", "your access is limited to some apps, and none is left")
+_NOT_EVERY_APP: Final = Sentence("request.not_every_app", "your access is limited to some apps; this concerns all")
 
 
 def is_number(text: str) -> bool:
@@ -86,21 +89,26 @@ def user_in_path(request: web.Request) -> tuple[int, str, bool]:
     return app_id, user_id, events
 
 
-def app_filter(request: web.Request) -> int | None:
-    """The app to show: the token's, else that of the query; None for every app. 403 where the two differ."""
-    own, wanted = access.app_of(request), number(request.query.get("app_id"), "app_id")
+def app_filter(request: web.Request) -> AppIds:
+    """The apps to show: those of the principal, or the one that the query names. 403 where it may not see that one."""
+    own, wanted = access.apps_of(request), number(request.query.get("app_id"), "app_id")
     if wanted is not None:
         check_app(own, wanted)
-    return own if own is not None else wanted
+    return app_ids.within(own, wanted)
 
 
-def check_app(own: int | None, app_id: int) -> None:
-    """403 where the token is bound to another app than ``app_id``."""
-    if own not in {None, app_id}:
-        raise Problem(403, _ONE_APP(app=own))
+def check_app(own: AppIds, app_id: int) -> None:
+    """403 where ``app_id`` is not one of the principal's apps."""
+    if own is not None and app_id not in own:
+        raise Problem(403, other_app(own))
 
 
-def check_every_app(own: int | None) -> None:
-    """403 where the token is bound to one app, and the request concerns every one."""
+def other_app(own: frozenset[int]) -> Text:
+    """That an app is not one of the principal's."""
+    return _OTHER_APP(apps=app_ids.listed(own)) if own else _NO_APP()
+
+
+def check_every_app(own: AppIds) -> None:
+    """403 where the principal is limited to some apps, and the request concerns every one."""
     if own is not None:
         raise Problem(403, _NOT_EVERY_APP())

@@ -140,7 +140,7 @@ async def test_an_alert_of_the_app_shows_its_notifications_and_no_state_of_chann
 
 
 async def test_the_newest_event_is_the_apps_own_and_is_looked_for_among_so_many(running: Zimwatch) -> None:
-    newest = await running.store.read(log_reads.newest_event, OWN)
+    newest = await running.store.read(log_reads.newest_event, frozenset({OWN}))
     assert newest is not None
     assert newest.event.user_id == "alice"
     headers = await bound(running)
@@ -149,7 +149,7 @@ async def test_the_newest_event_is_the_apps_own_and_is_looked_for_among_so_many(
     _, ingest = await new_token(running.store, "ingest", OTHER)
     events = [fresh_event(app_id=OTHER, user_id="mallory") for _ in range(NEWEST_OF_ALL)]
     assert (await running.send(events, Authorization=f"Bearer {ingest}"))[0] == 200
-    assert await running.store.read(log_reads.newest_event, OWN) is None
+    assert await running.store.read(log_reads.newest_event, frozenset({OWN})) is None
     async with running.http.get("/", headers=headers) as response:
         assert "None lately." in await response.text()
 

@@ -20,6 +20,7 @@ from sidecar.alerting.alert_reaction import (
 )
 from sidecar.alerting.tables import alert_log, rule_reads
 from sidecar.alerting.tables.alert_values import AlertFilter
+from sidecar.domain import app_ids
 from sidecar.domain.alerts.alert import Alert
 from sidecar.domain.alerts.thresholds import Thresholds
 from sidecar.domain.lease import Leases, LeaseTime
@@ -208,14 +209,14 @@ def test_pages_of_each_filter_have_each_alert_once_however_few_are_looked_at(
     story.is_counted()
     with story.database.connect() as connection:
         every = alert_log.page(connection, AlertFilter(limit=1_000)).alerts
-        for state, kind, user_id, severity, app_id in itertools.product(
+        for state, kind, user_id, severity, apps in itertools.product(
             (None, "firing", "resolved", "acknowledged"),
             (None, "kicked_out", "token_expired"),
             (None, "user-3", "user-4"),
             (None, "critical", "warning"),
-            (None, APP_ID, APP_ID + 1),
+            (None, frozenset({APP_ID, APP_ID + 1}), frozenset({APP_ID + 1})),
         ):
-            wanted = AlertFilter(state=state, kind=kind, user_id=user_id, severity=severity, app_id=app_id, limit=2)
+            wanted = AlertFilter(state=state, kind=kind, user_id=user_id, severity=severity, apps=apps, limit=2)
             found: list[Alert] = []
             while True:
                 page = alert_log.page(connection, wanted)
@@ -231,7 +232,7 @@ def test_pages_of_each_filter_have_each_alert_once_however_few_are_looked_at(
                 and kind in {None, one.kind}
                 and user_id in {None, one.subject.user_id}
                 and severity in {None, one.severity}
-                and app_id in {None, one.subject.app_id}
+                and app_ids.has(apps, one.subject.app_id)
             ]
     story.close()
 
@@ -246,8 +247,8 @@ def test_pages_of_an_app_have_each_pending_user_once_however_few_are_looked_at(
         story.at(0).event(phone.says("CONNECTED", "SUCCESS", 0))
         story.at(1).event(phone.says("RECONNECTING", "LOGIN_INTERRUPTED", 1))
     story.live(until=2)
-    for app_id in (1, 3, 4):
-        wanted, names = AlertFilter(app_id=app_id, limit=2), []
+    for apps in ({1}, {3}, {4}, {1, 3}, {2, 3, 4}):
+        wanted, names = AlertFilter(apps=frozenset(apps), limit=2), []
         with story.database.connect() as connection:
             while True:
                 page = pending.page(connection, story.reaction, wanted, us(2))
@@ -255,5 +256,5 @@ def test_pages_of_an_app_have_each_pending_user_once_however_few_are_looked_at(
                 if page.next_cursor is None:
                     break
                 wanted = msgspec.structs.replace(wanted, cursor=page.next_cursor)
-        assert names == [f"user-{number:02}" for number in reversed(range(20)) if 1 + number % 3 == app_id]
+        assert names == [f"user-{number:02}" for number in reversed(range(20)) if 1 + number % 3 in apps]
     story.close()

@@ -88,7 +88,7 @@ def test_pages_and_filters(tmp_path: Path) -> None:
     assert names == ["user-4", "user-3", "user-2", "user-1", "user-0"]
     assert listed(story, 20, user_id="user-3") == [("user-3", 291)]
     assert listed(story, 20, kind="export_stalled") == listed(story, 20, severity="critical") == []
-    assert listed(story, 20, app_id=APP_ID + 1) == []
+    assert listed(story, 20, apps=frozenset({APP_ID + 1})) == []
     story.close()
 
 

@@ -16,6 +16,7 @@ import schemathesis
 from sidecar import alerting, api
 from sidecar.access import Authenticator
 from sidecar.clock import now_us
+from sidecar.domain.app_ids import AppIds
 from sidecar.domain.events import HEARTBEAT
 from sidecar.errors import StoreUnavailableError
 from sidecar.ingest.wire_events import TYPES
@@ -84,7 +85,7 @@ def test_its_event_is_the_one_of_the_wire() -> None:
 async def test_it_has_every_route_of_the_api_and_no_other(tmp_path: Path) -> None:
     store = Store.open(f"sqlite:///{tmp_path / DATABASE}", clock=now_us)
 
-    async def no_metrics(_app_id: int | None) -> tuple[bytes, str]:
+    async def no_metrics(_apps: AppIds) -> tuple[bytes, str]:
         return b"", ""
 
     settings = Settings()

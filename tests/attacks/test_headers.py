@@ -9,6 +9,7 @@ import pytest
 
 from sidecar import alerting, web_application
 from sidecar.clock import now_us
+from sidecar.domain.app_ids import AppIds
 from sidecar.settings import AlertSettings, Settings, ZegoSettings
 from tests.support import header_bytes, raw
 from tests.support.running import Zimwatch
@@ -110,7 +111,7 @@ PARTS = (b"9" * 5_000, b"9" * 19, b"1/%ff", b"%ff", b"%00", b"%ed%a0%80", b"..",
 _PARAMETER = re.compile(rb"\{[a-z_]+\}")
 
 
-async def no_metrics(_app_id: int | None) -> tuple[bytes, str]:
+async def no_metrics(_apps: AppIds) -> tuple[bytes, str]:
     return b"", ""
 
 

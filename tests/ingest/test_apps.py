@@ -136,7 +136,13 @@ async def test_pages_over_many_groups_give_everybody_once(tmp_path: Path, order:
                 for name in ("Web", "Android", "iPod")
             ]
         )
-        for wanted, expected in (({}, 90), ({"platform": "Web"}, 30), ({"platform": "iPod"}, 30), ({"app_id": 4}, 3)):
+        for wanted, expected in (
+            ({}, 90),
+            ({"platform": "Web"}, 30),
+            ({"platform": "iPod"}, 30),
+            ({"apps": frozenset({4})}, 3),
+            ({"apps": frozenset({4, 9, 77})}, 6),
+        ):
             found, cursor = [], None
             for _ in range(200):
                 page = await store.read(

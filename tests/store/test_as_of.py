@@ -50,8 +50,10 @@ async def test_a_minute_has_its_last_users_and_the_sum_of_its_events(store: Stor
     counts = [(b.online, b.offline, b.not_logged_in, b.kicked_out, b.token_expired, b.logins) for b in day]
     # A minute without a commit has the users of the one before.
     assert counts == [(1, 0, 1, 1, 0, 1), *[(1, 0, 1, 0, 0, 0)] * 4, (0, 0, 2, 0, 1, 0), (0, 0, 2, 0, 0, 0)]
-    own = await store.read(per_minute.buckets, 7, begin_us=BEGIN_US, end_us=BEGIN_US + MINUTE_US, step_minutes=1)
-    assert [(b.online, b.kicked_out) for b in own] == [(1, 0), (1, 0)]
+    span = {"begin_us": BEGIN_US, "end_us": BEGIN_US + 6 * MINUTE_US, "step_minutes": 1}
+    own = await store.read(per_minute.buckets, frozenset({7}), **span)
+    assert [(b.online, b.kicked_out) for b in own] == [(1, 0)] * 5 + [(0, 0)] * 2
+    assert await store.read(per_minute.buckets, frozenset({7, 8, APP_ID}), **span) == day
 
 
 async def test_wider_buckets_have_the_last_users_also_those_from_before(store: Store) -> None:
@@ -62,7 +64,12 @@ async def test_wider_buckets_have_the_last_users_also_those_from_before(store: S
         per_minute.buckets, None, begin_us=BEGIN_US + 1_800 * SECOND_US, end_us=BEGIN_US + HOUR_US, step_minutes=10
     )
     assert [(b.online, b.offline) for b in day] == [(1, 0), (1, 0), (1, 0), (0, 1)]
-    assert await store.read(per_minute.buckets, 8, begin_us=BEGIN_US, end_us=BEGIN_US + HOUR_US, step_minutes=10) == []
+    assert (
+        await store.read(
+            per_minute.buckets, frozenset({8}), begin_us=BEGIN_US, end_us=BEGIN_US + HOUR_US, step_minutes=10
+        )
+        == []
+    )
 
 
 async def test_an_event_sent_twice_is_counted_once(store: Store) -> None:

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sidecar.domain.app_ids import AppIds
 from sidecar.domain.events import API_ERROR, LOGIN_RESULT, Event
 from sidecar.domain.happenings import KINDS, happening
 from sidecar.domain.units import DAY_US, HOUR_US, SECOND_US
@@ -42,7 +43,7 @@ def kicked(user: str, at: float, *, device: str = "phone", app_id: int = APP_ID,
 
 
 async def page(store: Store, cursor: str | None = None, limit: int = 50, **wanted: Any) -> tuple[list[str], str | None]:
-    named = {name: wanted.pop(name) for name in ("app_id", "status", "q", "match", "ids", "reason") if name in wanted}
+    named = {name: wanted.pop(name) for name in ("apps", "status", "q", "match", "ids", "reason") if name in wanted}
     happened = Happened(**({"kind": "kicked_out"} | wanted))
     query = UserQuery(happened=happened, cursor=cursor, limit=limit, **named)
     found = await store.read(user_list.list_users, query, store.now())
@@ -58,8 +59,8 @@ async def names(store: Store, **wanted: Any) -> list[str]:
     return found
 
 
-async def total(store: Store, app_id: int | None = None, **wanted: Any) -> Total | None:
-    query = UserQuery(happened=Happened(**({"kind": "kicked_out"} | wanted)), app_id=app_id)
+async def total(store: Store, apps: AppIds = None, **wanted: Any) -> Total | None:
+    query = UserQuery(happened=Happened(**({"kind": "kicked_out"} | wanted)), apps=apps)
     return await store.read(user_list.count_users, query)
 
 
@@ -129,14 +130,17 @@ async def test_a_list_has_the_device_that_it_happened_on_and_the_status_of_now(s
     assert await names(store, sdk_version="2.28.0") == ["carol", "bob", "alice"]
     assert await names(store, sdk_version="2.28.0", begin_us=us(2)) == ["carol", "bob"]
     assert await names(store, platform="Android", app_version="") == ["alice"]
-    assert await names(store, app_id=7) == ["carol"]
+    assert await names(store, apps=frozenset({7})) == ["carol"]
+    assert await names(store, apps=frozenset({7, APP_ID})) == ["alice", "carol", "bob"]
+    assert await names(store, apps=frozenset()) == []
     assert await names(store, status="online") == ["bob"]
     assert await names(store, q="ar") == ["carol"]
     assert await names(store, q="ca", match="prefix") == ["carol"]
     assert await names(store, q="bob", match="exact") == ["bob"]
     assert await names(store, ids=("bob", "dave", "alice"), begin_us=us(2)) == ["bob", "alice"]
     assert await total(store, sdk_version="2.28.0") == Total(3, 3)
-    assert await total(store, app_id=7) == Total(1, 1)
+    assert await total(store, frozenset({7})) == Total(1, 1)
+    assert await total(store, frozenset({7, APP_ID})) == await total(store)
     found = await store.read(
         user_list.list_users, UserQuery(happened=Happened(kind="kicked_out"), status="not_logged_in"), store.now()
     )
@@ -287,12 +291,12 @@ async def test_the_users_to_whom_it_happened_most_often_come_first(
     kicks = [("alice", 0), ("bob", 10), ("bob", 90), ("carol", 20), ("carol", 21), ("carol", 22), ("bob", -9_000)]
     await store.append([*(kicked(*one) for one in kicks), kicked("carol", 1, app_id=7)])
 
-    async def most(limit: int, app_id: int | None = None) -> list[tuple[Any, int]]:
+    async def most(limit: int, apps: AppIds = None) -> list[tuple[Any, int]]:
         lately = Happened(kind="kicked_out", begin_us=us(-60))
-        return await store.read(happenings.most_often, lately, app_id, limit)
+        return await store.read(happenings.most_often, lately, apps, limit)
 
     assert await most(2) == [((APP_ID, "carol"), 3), ((APP_ID, "bob"), 2)]
-    assert await most(9, 7) == [((7, "carol"), 1)]
+    assert await most(9, frozenset({7})) == [((7, "carol"), 1)]
     monkeypatch.setattr(happenings, "COUNTED_MOST", 1)
     assert await most(9) == [((APP_ID, "bob"), 2)]
 
@@ -306,7 +310,7 @@ async def test_users_are_counted_by_their_groups(store: Store) -> None:
 
     assert await count() == Total(3)
     assert await count(status="not_logged_in") == Total(2)
-    assert await count(app_id=7, platform="Win", reason="KICKED_OUT") == Total(1)
+    assert await count(apps=frozenset({7}), platform="Win", reason="KICKED_OUT") == Total(1)
     assert await count(platform="Linux") == Total(0)
     assert await count(platform="Fridge") is None
     assert await count(q="a") is None

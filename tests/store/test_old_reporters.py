@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import pytest
 
+from sidecar.domain.app_ids import AppIds
 from sidecar.domain.events import LOGIN, SERVER_USER_ACTION, Event
 from sidecar.store import Store
 from sidecar.store.users import as_of, old_reporters, user_reads
@@ -32,8 +33,8 @@ def connected(user_id: str | None, device: str = "phone", at: float = 0, app_id:
     return Phone(user_id, device, app_id).says("CONNECTED", "SUCCESS", at, **fields)
 
 
-async def found(store: Store, at: float = 0, app_id: int | None = None) -> list[OldReporter]:
-    return await store.read(old_reporters.since_yesterday, BEGIN_US + int(at * 1_000_000), app_id)
+async def found(store: Store, at: float = 0, apps: AppIds = None) -> list[OldReporter]:
+    return await store.read(old_reporters.since_yesterday, BEGIN_US + int(at * 1_000_000), apps)
 
 
 async def test_each_device_is_counted_once_and_only_if_its_reporter_is_old(store: Store) -> None:
@@ -43,7 +44,7 @@ async def test_each_device_is_counted_once_and_only_if_its_reporter_is_old(store
     await store.append([connected("carol"), connected(None, **OLD), Phone("dave").event(SERVER_USER_ACTION, 0)])
     await store.append([connected("erin", app_id=7, reporter_name="zimwatch-ios", reporter_version="0.0.8")])
     assert await found(store) == [OldReporter("zim-tap", "0.0.9", 2), OldReporter("zimwatch-ios", "0.0.8", 1)]
-    assert await found(store, app_id=7) == [OldReporter("zimwatch-ios", "0.0.8", 1)]
+    assert await found(store, apps=frozenset({7})) == [OldReporter("zimwatch-ios", "0.0.8", 1)]
 
 
 async def test_days_before_yesterday_are_not_counted_and_not_kept(store: Store) -> None:

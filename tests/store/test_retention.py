@@ -184,16 +184,20 @@ async def test_the_minutes_of_charts_are_deleted_after_ninety_days_also_of_a_qui
     quiet = Phone("alice", app_id=7)
     await store.append([quiet.says("CONNECTED", "SUCCESS", at=0), Phone("bob").says("CONNECTED", "SUCCESS", at=0)])
 
-    async def minutes(app_id: int | None) -> int:
+    async def minutes(*app_ids: int) -> int:
         buckets = await store.read(
-            per_minute.buckets, app_id, begin_us=BEGIN_US, end_us=clock.now_us, step_minutes=1_440
+            per_minute.buckets,
+            frozenset(app_ids) or None,
+            begin_us=BEGIN_US,
+            end_us=clock.now_us,
+            step_minutes=1_440,
         )
         return len(buckets)
 
     clock.now_us = BEGIN_US + 89 * DAY_US
     await store.prune()
-    assert [await minutes(app_id) for app_id in (7, APP_ID, None)] == [90, 90, 90]
+    assert [await minutes(*apps) for apps in ((7,), (APP_ID,), (7, APP_ID), ())] == [90] * 4
     clock.now_us = BEGIN_US + 91 * DAY_US
     await store.prune()
-    assert [await minutes(app_id) for app_id in (7, APP_ID, None)] == [0, 0, 0]
+    assert [await minutes(*apps) for apps in ((7,), (APP_ID,), (7, APP_ID), ())] == [0] * 4
     await store.close()

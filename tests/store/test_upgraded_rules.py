@@ -88,7 +88,7 @@ FIRING = [
 async def test_what_fired_fires_still_and_nothing_begins_that_had_its_alert(later: Later) -> None:
     assert await later.firing() == FIRING
     assert await later.store.read(alert_log.counts) == Counter(kind for kind, _, _ in FIRING)
-    assert sum((await later.store.read(alert_log.counts, APP_ID)).values()) == len(FIRING)
+    assert sum((await later.store.read(alert_log.counts, frozenset({APP_ID}))).values()) == len(FIRING)
     await later.at(STOPPED + 1)
     assert await later.firing() == FIRING
     bob = (await later.alerts(user_id="bob"))[0]

@@ -46,7 +46,7 @@ async def test_users_are_found_by_each_filter_newest_change_first(store: Store) 
     assert await names(cursor=page.next_cursor) == ["alice"]
     summary = await store.read(user_reads.summary)
     assert (summary.online, summary.offline, summary.not_logged_in) == (1, 1, 1)
-    assert (await store.read(user_reads.summary, 7)).not_logged_in == 1
+    assert (await store.read(user_reads.summary, frozenset({7}))).not_logged_in == 1
     assert [user.user_id for user in await store.read(user_reads.users_changed_since, 1, 10, store.now())] == [
         "bob",
         "ca%rol",

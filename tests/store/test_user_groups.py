@@ -67,14 +67,18 @@ async def test_users_in_shared_groups_are_found_by_every_filter(
     for platform in (*PLATFORMS, "*", "iPod"):
         for reason in (None, *REASONS):
             queries += [
-                {"platform": platform, "reason": reason, "status": status, "app_id": app_id, "order": order}
-                for status, app_id, order in ((None, None, "newest"), ("online", 2, "oldest"), (None, 3, "id"))
+                {"platform": platform, "reason": reason, "status": status, "apps": apps, "order": order}
+                for status, apps, order in (
+                    (None, None, "newest"),
+                    ("online", frozenset({2}), "oldest"),
+                    (None, frozenset({1, 3}), "id"),
+                )
             ]
         queries += [{"platform": platform, "q": part} for part in ("user-1", "5")]
     for query in queries:
         assert await found(shared, **query) == await found(usual, **query), query
-    for app_id in (None, 1, 2):
-        assert await shared.read(user_reads.summary, app_id) == await usual.read(user_reads.summary, app_id)
+    for apps in (None, frozenset({1}), frozenset({1, 2})):
+        assert await shared.read(user_reads.summary, apps) == await usual.read(user_reads.summary, apps)
     await usual.close()
     await shared.close()
 

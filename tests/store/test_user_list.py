@@ -77,8 +77,10 @@ async def found(store: Store, **wanted: Any) -> list[str]:
         ({"ids": ("carol", "alice"), "status": "online"}, ["alice"]),
         ({"status": "offline"}, ["bob"]),
         ({"reason": "KICKED_OUT"}, ["carol"]),
-        ({"app_id": 7}, ["Carola"]),
-        ({"app_id": 7, "q": "carol", "match": "exact"}, []),
+        ({"apps": frozenset({7})}, ["Carola"]),
+        ({"apps": frozenset({7, 8, APP_ID}), "status": "online"}, ["100%_off", "Carola", "alice"]),
+        ({"apps": frozenset()}, []),
+        ({"apps": frozenset({7}), "q": "carol", "match": "exact"}, []),
         ({"platform": "Android"}, ["Carola"]),
         ({"sdk_version": "2.28.0"}, ["Carola"]),
         ({"app_version": "4.2"}, ["Carola"]),
@@ -201,19 +203,19 @@ async def test_an_invalid_cursor_is_ignored(store: Store, order: user_query.Orde
 
 
 async def test_a_user_comes_with_what_is_known_of_the_device(store: Store) -> None:
-    (carola,) = (await store.read(user_list.list_users_with_clients, UserQuery(app_id=7), store.now())).users
+    (carola,) = (await store.read(user_list.list_users_with_clients, UserQuery(apps=frozenset({7})), store.now())).users
     assert (carola.sdk_version, carola.app_version, carola.live_clients) == ("2.28.0", "4.2", 1)
     assert await store.read(user_list.app_ids) == [7, APP_ID]
 
 
 @pytest.fixture
 async def crowd(tmp_path: Path) -> AsyncIterator[Store]:
-    """Three hundred users of two apps in every status, some of them silent for long, in random order."""
+    """Three hundred users of three apps in every status, some of them silent for long, in random order."""
     chance = random.Random(5)  # noqa: S311 - the same every time
     store = Store.open(f"sqlite:///{tmp_path / 'crowd.db'}", clock=lambda: NOW_US)
     events = []
     for number in range(300):
-        phone = Phone(f"{chance.choice(('user', 'User', 'guest'))}-{number:03}", app_id=chance.choice((APP_ID, 7)))
+        phone = Phone(f"{chance.choice(('user', 'User', 'guest'))}-{number:03}", app_id=chance.choice((APP_ID, 7, 8)))
         if chance.random() < 0.3:
             events.append(phone.login(number, token_expires_at_us=NOW_US + chance.randrange(900) * SECOND_US))
         state, reason = chance.choice(
@@ -246,9 +248,9 @@ def fits(wanted: dict[str, Any], one: ListedUser, clients: set[tuple[str | None,
     q = wanted.get("q", "") if begins else wanted.get("q", "").lower()
     return (
         (user.user_id.startswith(q) if begins else q in user.user_id.lower())
+        and user.app_id in wanted.get("apps", {user.app_id})
         and all(
-            wanted.get(name) in {None, getattr(user, name)}
-            for name in ("status", "app_id", "reason", "platform", "unconfirmed")
+            wanted.get(name) in {None, getattr(user, name)} for name in ("status", "reason", "platform", "unconfirmed")
         )
         and (user.since_us or 0) >= wanted.get("changed_after_us", 0)
         and (
@@ -288,7 +290,7 @@ async def test_every_access_path_finds_what_a_scan_finds(
                 "q": ("user", "1", "12", "ser-0", "GUEST-2", "zz"),
                 "match": ("contains", "prefix"),
                 "status": ("online", "offline"),
-                "app_id": (APP_ID, 7),
+                "apps": (frozenset({7}), frozenset({7, 8}), frozenset({7, APP_ID, 9}), frozenset({9}), frozenset()),
                 "reason": ("KICKED_OUT", "SUCCESS"),
                 "platform": ("Web", "Toaster"),
                 "unconfirmed": (True, False),

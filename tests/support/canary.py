@@ -11,6 +11,7 @@ from aiohttp import web
 from sidecar import alerting, web_application
 from sidecar.canary import CanaryStatus
 from sidecar.clock import now_us
+from sidecar.domain.app_ids import AppIds
 from sidecar.settings import Settings
 from sidecar.store import Store
 from sidecar.web.server import Runner
@@ -21,7 +22,7 @@ async def overview_with(status: CanaryStatus, folder: Path) -> AsyncIterator[str
     """The overview's address."""
     store = Store.open(f"sqlite:///{folder / 'zimwatch.db'}", clock=now_us)
 
-    async def no_metrics(_app_id: int | None) -> tuple[bytes, str]:
+    async def no_metrics(_apps: AppIds) -> tuple[bytes, str]:
         return b"", ""
 
     built = web_application.build(

@@ -98,8 +98,8 @@ async def _events(folder: Path) -> None:
     await store.read(app_hours.activity, store.now(), 0, 1)
     old = Phone("erin").says("CONNECTED", "SUCCESS", 1, reporter_name="zim-tap", reporter_version="0.0.1")
     await store.append([old])
-    for app_id in (None, APP_ID):
-        await store.read(old_reporters.since_yesterday, BEGIN_US, app_id)
+    for apps in (None, frozenset({APP_ID})):
+        await store.read(old_reporters.since_yesterday, BEGIN_US, apps)
     await store.write(app_hours.clock_set, BEGIN_US - DAY_S * SECOND_US)
     await store.rebuild()
     await store.close()

@@ -16,6 +16,7 @@ from yarl import URL
 
 from sidecar import alerting, web_application
 from sidecar.clock import now_us
+from sidecar.domain.app_ids import AppIds
 from sidecar.errors import ZimwatchError
 from sidecar.settings import AlertSettings, ServerSettings, Settings
 from sidecar.web.prefix import OWN_NAMES
@@ -171,7 +172,7 @@ async def test_no_path_of_zimwatch_may_begin_the_public_url(tmp_path: Path) -> N
     assert names - {""} == OWN_NAMES
 
 
-async def no_metrics(_app_id: int | None) -> tuple[bytes, str]:
+async def no_metrics(_apps: AppIds) -> tuple[bytes, str]:
     return b"", ""
 
 

@@ -25,7 +25,9 @@ from sidecar.domain.alerts.alert import (
     Subject,
 )
 from sidecar.domain.alerts.firing import Entry, UserId
+from sidecar.domain.app_ids import AppIds
 from sidecar.store import mapping
+from sidecar.store.conditions import in_apps
 
 _LENGTHS = (1, 4, 16, 40, 80, 160, 240, mapping.CHUNK)
 _COLUMNS = tuple(column.name for column in alerts.columns)
@@ -223,8 +225,10 @@ def _filters(wanted: AlertFilter) -> tuple[list[Any], list[Any]]:
         state.append(column.state == wanted.state)
     if wanted.state == "acknowledged":
         state.append(sa.text("acknowledged_at_us IS NOT NULL"))
-    names = ("user_id", "kind", "severity", "app_id")
+    names = ("user_id", "kind", "severity")
     equal = {name: column[name] == value for name in names if (value := getattr(wanted, name)) is not None}
+    if wanted.apps is not None:
+        equal["app_id"] = column.app_id.in_(wanted.apps)
     if "user_id" in equal:
         indexed, by_state = "user_id", False
     elif wanted.state == "acknowledged":
@@ -260,17 +264,17 @@ def changed_after(connection: sa.Connection, position: int, limit: int) -> list[
     return [alert_of(row) for row in connection.exec_driver_sql(sql, (_RECENT, since_us, limit))]
 
 
-def counts(connection: sa.Connection, app_id: int | None = None) -> dict[str, int]:
-    """The number of firing alerts by kind, of one app or of all."""
-    of_app = "" if app_id is None else " AND app_id = ?"
-    sql = f"SELECT kind, SUM(firing) FROM alert_counts WHERE firing > 0{of_app} GROUP BY kind"
-    return {row[0]: int(row[1]) for row in connection.exec_driver_sql(sql, () if app_id is None else (app_id,))}
+def counts(connection: sa.Connection, apps: AppIds = None) -> dict[str, int]:
+    """The number of firing alerts by kind, of these apps."""
+    own = in_apps(apps)
+    sql = f"SELECT kind, SUM(firing) FROM alert_counts WHERE firing > 0 AND {own.sql} GROUP BY kind"
+    return {row[0]: int(row[1]) for row in connection.exec_driver_sql(sql, own.values)}
 
 
 def most_urgent(connection: sa.Connection, wanted: AlertFilter) -> list[Alert]:
     """The firing alerts of a filter in the order of :func:`urgency`, of the newest ``limit`` of each kind."""
     by_kind = wanted.kind is None and wanted.user_id is None
-    kinds = counts(connection, wanted.app_id) if by_kind else [wanted.kind]
+    kinds = counts(connection, wanted.apps) if by_kind else [wanted.kind]
     found = [
         alert
         for kind in kinds

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from sidecar.domain.alerts.alert import Alert
+from sidecar.domain.app_ids import AppIds
 from sidecar.domain.texts import Text
 
 
@@ -19,7 +20,7 @@ class AlertFilter(msgspec.Struct, frozen=True, kw_only=True):
     state: str | None = None
     kind: str | None = None
     severity: str | None = None
-    app_id: int | None = None
+    apps: AppIds = None
     user_id: str | None = None
     cursor: int | None = None
     limit: int = 50

@@ -18,6 +18,7 @@ from sidecar.alerting.tables.alert_values import Message, Notification
 from sidecar.domain import texts
 from sidecar.domain.alerts.alert import FIRING
 from sidecar.domain.alerts.message_plan import ABOUT_FIRING, Waiting
+from sidecar.domain.app_ids import AppIds
 from sidecar.domain.texts import Sentence
 from sidecar.store import mapping
 
@@ -207,8 +208,8 @@ def _count(connection: sa.Connection, rows: str) -> int:
     return int(connection.exec_driver_sql(sql).scalar_one())
 
 
-def of_alert(connection: sa.Connection, alert_id: int, app_id: int | None = None) -> list[Notification]:
-    """The notifications of an alert, oldest first. With ``app_id``, without what a reader of one app may not see."""
+def of_alert(connection: sa.Connection, alert_id: int, apps: AppIds = None) -> list[Notification]:
+    """The notifications of an alert, oldest first; without what a reader may not see who is limited to ``apps``."""
     columns = mapping.columns(alert_messages, of="m")
     sql = (
         f"SELECT n.receiver, n.what, n.state, n.reason, {columns} FROM alert_notifications n"
@@ -220,15 +221,15 @@ def of_alert(connection: sa.Connection, alert_id: int, app_id: int | None = None
             what=row[1],
             state=row[2],
             suppressed_by=row[3],
-            message=None if row[4] is None else _for_app(message_rows.message_of(row[4:]), app_id),
+            message=None if row[4] is None else _for_apps(message_rows.message_of(row[4:]), apps),
         )
         for row in connection.exec_driver_sql(sql, (alert_id,))
     ]
 
 
-def _for_app(message: Message, app_id: int | None) -> Message:
+def _for_apps(message: Message, apps: AppIds) -> Message:
     """A digest has alerts of other apps, and errors and proofs have details of the receiver."""
-    if app_id is None:
+    if apps is None:
         return message
     body = {"alert": {"summary": ""}}
     attempts = min(message.attempts, 1)

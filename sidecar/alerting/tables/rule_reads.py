@@ -56,9 +56,9 @@ def offline_since(
 
     Without users whose alert fires already: an event of another device can make the moment a later one.
 
-    ``wanted`` may name an app and a user; its cursor is the key of the last user of the page before. Returns one more
-    than its limit. Of one app it looks at :data:`LOOKED_AT_MOST` users, and also returns the key of the last of them if
-    there are more.
+    ``wanted`` may name apps and a user; its cursor is the key of the last user of the page before. Returns one more
+    than its limit. Of some apps it looks at :data:`LOOKED_AT_MOST` users, and also returns the key of the last of them
+    if there are more.
     """
     watched = f"({_WATCHED_WITH_ID})" if wanted.user_id is not None else "offline_watch"
     looked_at = f"SELECT w.* FROM {watched} AS w WHERE w.state = 'waiting' AND w.since_us > :since_us"
@@ -68,9 +68,9 @@ def offline_since(
             " FROM user_status u LEFT JOIN offline_watch w USING (app_id, user_id) WHERE u.user_key = :cursor)"
         )
     order = "ORDER BY w.since_us DESC, w.app_id DESC, w.user_id DESC"
-    values = msgspec.structs.asdict(wanted) | {"since_us": since_us}
+    values = msgspec.structs.asdict(wanted) | {"since_us": since_us, "apps": sorted(wanted.apps or ())}
     last = None
-    if wanted.app_id is not None:
+    if wanted.apps is not None:
         looked_at += f" {order} LIMIT {LOOKED_AT_MOST}"
         of_last = (
             f"SELECT user_key FROM ({looked_at}) AS w JOIN user_status u USING (app_id, user_id)"
@@ -83,9 +83,12 @@ def offline_since(
         " AND NOT EXISTS (SELECT 1 FROM alerts a WHERE a.app_id = u.app_id AND a.user_id = u.user_id"
         f" AND a.kind = '{OfflineTooLong.kind}' AND a.state = '{FIRING}')"
     )
-    if wanted.app_id is not None:
-        sql += " AND w.app_id = :app_id"
-    rows = connection.execute(sa.text(f"{sql} {order} LIMIT :limit + 1"), values)
+    if wanted.apps is not None:
+        sql += " AND w.app_id IN :apps"
+    found = sa.text(f"{sql} {order} LIMIT :limit + 1")
+    if wanted.apps is not None:
+        found = found.bindparams(sa.bindparam("apps", expanding=True))
+    rows = connection.execute(found, values)
     return [(row[0], (row[1], row[2]), row[3]) for row in rows], last
 
 

@@ -13,31 +13,33 @@ from sidecar.alerting.tables.alert_log import IS_FIRING, alert_of, by_ids
 from sidecar.alerting.tables.alert_schema import alert_silences, alerts
 from sidecar.domain.alerts.alert import Alert
 from sidecar.domain.alerts.routing import Silence, Silences
+from sidecar.domain.app_ids import AppIds
 
 # Each silence that has not ended is compared with each alert that opens.
 SILENCES_MOST: Final = 500
 ENDED_LISTED: Final = 200
+ENDED_LOOKED_AT: Final = 2_000
 _ROWS: Final = sa.select(*(column for column in alert_silences.columns if column.name != "is_over")).order_by(
     alert_silences.c.id.desc()
 )
 
 
-def listed(connection: sa.Connection, app_id: int | None = None) -> list[Silence]:
+def listed(connection: sa.Connection, apps: AppIds = None) -> list[Silence]:
     """The silences that have not ended, and the newest :data:`ENDED_LISTED` of the others; each newest first.
 
-    With ``app_id`` those created with a token of that app.
+    Those that hide alerts of these apps alone; of ended ones, among the newest :data:`ENDED_LOOKED_AT`.
     """
-    query = _ROWS if app_id is None else _ROWS.where(alert_silences.c.app_id == app_id)
-    running = connection.execute(query.where(sa.text("NOT is_over"))).all()
-    over = connection.execute(query.where(sa.text("is_over")).limit(ENDED_LISTED)).all()
-    return [_silence_of(row) for row in sorted((*running, *over), key=attrgetter("id"), reverse=True)]
+    running = connection.execute(_ROWS.where(sa.text("NOT is_over"))).all()
+    over = connection.execute(_ROWS.where(sa.text("is_over")).limit(ENDED_LISTED if apps is None else ENDED_LOOKED_AT))
+    own = [[one for one in map(_silence_of, rows) if one.is_within(apps)] for rows in (running, over)]
+    return sorted((*own[0], *own[1][:ENDED_LISTED]), key=attrgetter("id"), reverse=True)
 
 
-def one(connection: sa.Connection, silence_id: int, app_id: int | None = None) -> Silence | None:
-    """The silence with this id; with ``app_id``, if it was created with a token of that app."""
-    query = _ROWS.where(alert_silences.c.id == silence_id)
-    row = connection.execute(query if app_id is None else query.where(alert_silences.c.app_id == app_id)).first()
-    return None if row is None else _silence_of(row)
+def one(connection: sa.Connection, silence_id: int, apps: AppIds = None) -> Silence | None:
+    """The silence with this id, if it hides alerts of these apps alone."""
+    row = connection.execute(_ROWS.where(alert_silences.c.id == silence_id)).first()
+    found = None if row is None else _silence_of(row)
+    return found if found is not None and found.is_within(apps) else None
 
 
 def has_room(connection: sa.Connection) -> bool:

@@ -9,8 +9,11 @@ import msgspec
 import sqlalchemy as sa
 
 from sidecar.alerting.tables.alert_schema import user_watches
+from sidecar.domain import app_ids
 from sidecar.domain.alerts.user_watches import UserWatch
+from sidecar.domain.app_ids import AppIds
 from sidecar.store import mapping
+from sidecar.store.conditions import in_apps
 from sidecar.store.values import Commit, Publishing
 
 # All are read in each transaction that opens an alert about a user.
@@ -20,11 +23,11 @@ _NAMES: Final = tuple(column.name for column in user_watches.columns)
 _COLUMNS: Final = mapping.columns(user_watches)
 
 
-def lasting(connection: sa.Connection, now_us: int, app_id: int | None = None) -> list[UserWatch]:
-    """The watches that have not ended, of one app or of all, newest first."""
-    of_app, values = ("", (now_us,)) if app_id is None else (" AND app_id = ?", (now_us, app_id))
-    sql = f"SELECT {_COLUMNS} FROM user_watches WHERE until_us > ?{of_app} ORDER BY id DESC"
-    return [_watch_of(row) for row in connection.exec_driver_sql(sql, values)]
+def lasting(connection: sa.Connection, now_us: int, apps: AppIds = None) -> list[UserWatch]:
+    """The watches that have not ended, of these apps, newest first."""
+    own = in_apps(apps)
+    sql = f"SELECT {_COLUMNS} FROM user_watches WHERE until_us > ? AND {own.sql} ORDER BY id DESC"
+    return [_watch_of(row) for row in connection.exec_driver_sql(sql, (now_us, *own.values))]
 
 
 def of_user(connection: sa.Connection, app_id: int, user_id: str, now_us: int) -> list[UserWatch]:
@@ -53,14 +56,12 @@ def add(connection: sa.Connection, wanted: UserWatch) -> Publishing[UserWatch | 
     return Publishing(msgspec.structs.replace(wanted, id=added), _shown(wanted))
 
 
-def end(
-    connection: sa.Connection, watch_id: int, now_us: int, app_id: int | None = None
-) -> Publishing[UserWatch | None]:
-    """Ends a watch now; the watch, None where there is none (that a token of ``app_id`` may end)."""
+def end(connection: sa.Connection, watch_id: int, now_us: int, apps: AppIds = None) -> Publishing[UserWatch | None]:
+    """Ends a watch now; the watch, None where there is none of these apps."""
     sql = f"SELECT {_COLUMNS} FROM user_watches WHERE id = ? AND until_us > ?"
     row = connection.exec_driver_sql(sql, (watch_id, now_us)).first()
     watch = None if row is None else _watch_of(row)
-    if watch is None or app_id not in {None, watch.app_id}:
+    if watch is None or not app_ids.has(apps, watch.app_id):
         return Publishing(None, None)
     connection.exec_driver_sql("DELETE FROM user_watches WHERE id = ?", (watch_id,))
     return Publishing(watch, _shown(watch))

@@ -11,6 +11,7 @@ import msgspec
 
 from sidecar.domain.alerts.alert import Alert
 from sidecar.domain.alerts.user_watches import WATCHED_BY
+from sidecar.domain.app_ids import AppIds
 
 Matchers = Mapping[str, tuple[str, ...]]
 """Name of a label (or kind, severity, app_id, user_id) → the values it may have; ``*`` is any text."""
@@ -69,7 +70,12 @@ class Silence(msgspec.Struct, frozen=True, kw_only=True):
     author: str
     reason: str
     created_at_us: int = 0
-    app_id: int | None = None  # of the token it was created with: it hides that app's alerts only
+    app_id: int | None = None  # it hides the alerts of that app only
+
+    def is_within(self, apps: AppIds) -> bool:
+        """Whether all that it may ever hide is of these apps."""
+        named = (str(self.app_id),) if self.app_id is not None else self.matchers.get("app_id", ("*",))
+        return apps is None or set(named) <= {str(app_id) for app_id in apps}
 
     def hides(self, alert: Alert, now_us: int) -> bool:
         """Whether it is in force and matches."""

@@ -7,7 +7,9 @@ from typing import Final
 
 import sqlalchemy as sa
 
+from sidecar.domain.app_ids import AppIds
 from sidecar.store import mapping, schema
+from sidecar.store.conditions import in_apps
 from sidecar.store.log_positions import position_as_of
 from sidecar.store.values import StoredEvent
 
@@ -29,13 +31,14 @@ def events_since(connection: sa.Connection, since_us: int) -> Iterator[list[Stor
         position = stored[-1].position
 
 
-def newest_event(connection: sa.Connection, app_id: int | None = None) -> StoredEvent | None:
-    """The newest event; of one app, if it is among the newest :data:`NEWEST_OF_ALL` of all."""
+def newest_event(connection: sa.Connection, apps: AppIds = None) -> StoredEvent | None:
+    """The newest event; of some apps, if it is among the newest :data:`NEWEST_OF_ALL` of all."""
     where = ""
     values: tuple[int, ...] = ()
-    if app_id is not None:
-        where = "WHERE position > (SELECT MAX(position) FROM events) - ? AND app_id = ?"
-        values = (NEWEST_OF_ALL, app_id)
+    if apps is not None:
+        own = in_apps(apps)
+        where = f"WHERE position > (SELECT MAX(position) FROM events) - ? AND {own.sql}"
+        values = (NEWEST_OF_ALL, *own.values)
     sql = f"SELECT {mapping.columns(schema.events)} FROM events {where} ORDER BY position DESC LIMIT 1"
     row = connection.exec_driver_sql(sql, values).first()
     return None if row is None else mapping.stored_event(row)

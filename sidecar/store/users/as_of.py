@@ -65,7 +65,7 @@ def users_as_of(connection: sa.Connection, query: UserQuery, as_of_us: int, now:
     """
     most = query.page_size
     position = position_as_of(connection, as_of_us)
-    by_id = UserQuery(q=query.q, match=query.match, ids=query.ids, app_id=query.app_id, order="id", cursor=query.cursor)
+    by_id = UserQuery(q=query.q, match=query.match, ids=query.ids, apps=query.apps, order="id", cursor=query.cursor)
     users: list[ListedUser] = []
     last: str | None = None
     unknown: list[str] = []

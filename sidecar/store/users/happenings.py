@@ -14,12 +14,14 @@ from typing import Annotated, Any, Final, NamedTuple
 import msgspec
 import sqlalchemy as sa
 
+from sidecar.domain.app_ids import AppIds
 from sidecar.domain.events import Event
 from sidecar.domain.happenings import KINDS, Kind, happening
 from sidecar.domain.units import MINUTE_US
 from sidecar.store import mapping, schema
+from sidecar.store.conditions import EVERY, Condition, in_apps
 from sidecar.store.users.merge import merged
-from sidecar.store.users.user_walk import EVERY, Condition, rows_of
+from sidecar.store.users.user_walk import rows_of
 from sidecar.store.users.users_by_id import APPS
 from sidecar.store.values import Occurrence, Total, UserId
 
@@ -92,14 +94,14 @@ def delete_old(connection: sa.Connection, before_us: int, limit: int) -> int:
 
 
 def walk(
-    connection: sa.Connection, happened: Happened, app_id: int | None, after: Place | None
+    connection: sa.Connection, happened: Happened, apps: AppIds, after: Place | None
 ) -> Iterator[tuple[Place, int, int]]:
     """The users in steps, the one to whom it happened last first, behind ``after``.
 
     A step is a place, the user's key, and 0 where it is not to be listed there: the row is of another device, or the
     user's place is a later one.
     """
-    last_us, user_key = after or (_end_us(happened), -1)
+    own, (last_us, user_key) = in_apps(apps), after or (_end_us(happened), -1)
     matching = _matching(happened, "h")
     later = _matching(happened, "n") & Condition("n.last_us < ?", (_end_us(happened),))
     listed = (
@@ -110,7 +112,7 @@ def walk(
     bounds = (happened.kind, happened.begin_us, last_us, last_us, user_key)
     heads = (
         f"SELECT (SELECT MAX(last_us) FROM happenings h WHERE h.app_id = apps.app_id AND {range_}), app_id"
-        f" FROM ({APPS} AND app_id = COALESCE(?, app_id)) AS apps"
+        f" FROM ({APPS} AND {own.sql}) AS apps"
     )
     driver: Any = connection.connection.driver_connection
 
@@ -122,7 +124,7 @@ def walk(
         found = driver.execute(sql, (*matching.values, *later.values, app, *bounds))
         return ((Place(at_us, key), key, is_listed) for at_us, key, is_listed in found)
 
-    found = driver.execute(heads, (*bounds, app_id))
+    found = driver.execute(heads, (*bounds, *own.values))
     return merged(
         [((-head, -schema.LARGEST), app) for head, app in found if head is not None],
         opened,
@@ -153,33 +155,31 @@ def occurrences(connection: sa.Connection, happened: Happened, user_keys: Collec
     return found
 
 
-def most_often(
-    connection: sa.Connection, happened: Happened, app_id: int | None, limit: int
-) -> list[tuple[UserId, int]]:
+def most_often(connection: sa.Connection, happened: Happened, apps: AppIds, limit: int) -> list[tuple[UserId, int]]:
     """The users to whom it happened most often, and how often; of the newest :data:`COUNTED_MOST` rows."""
-    newest = islice(walk(connection, happened, app_id, None), COUNTED_MOST)
+    newest = islice(walk(connection, happened, apps, None), COUNTED_MOST)
     times = occurrences(connection, happened, [key for _, key, is_listed in newest if is_listed])
     most = sorted(times, key=lambda key: (-times[key].times, -times[key].last_us, key))[:limit]
     rows = rows_of(connection, most)
     return [((row.app_id, row.user_id), times[row.user_key].times) for row in rows]
 
 
-def total(connection: sa.Connection, happened: Happened, app_id: int | None) -> Total:
-    """How many users and events there are, of one app or of all.
+def total(connection: sa.Connection, happened: Happened, apps: AppIds) -> Total:
+    """How many users and events there are, of these apps.
 
     At least, where more than :data:`COUNTED_MOST` rows had to be read; for one device :data:`LOOKED_AT_MOST`.
     """
-    matching = _matching(happened, "h")
+    own, matching = in_apps(apps), _matching(happened, "h")
     is_of_any_device = all(getattr(happened, name) is None for name in _DEVICE)
     most = COUNTED_MOST if is_of_any_device else LOOKED_AT_MOST
     sql = (
         "SELECT COUNT(*), COUNT(DISTINCT CASE WHEN matches THEN user_key END),"
         " COALESCE(SUM(CASE WHEN matches THEN times END), 0)"
         f" FROM (SELECT h.user_key, h.times, {matching.sql} AS matches"
-        f" FROM ({APPS} AND app_id = COALESCE(?, app_id)) AS apps CROSS JOIN happenings h"
+        f" FROM ({APPS} AND {own.sql}) AS apps CROSS JOIN happenings h"
         " WHERE h.app_id = apps.app_id AND h.kind = ? AND h.last_us >= ? AND h.last_us < ? LIMIT ?) AS counted"
     )
-    values = (*matching.values, app_id, happened.kind, happened.begin_us, _end_us(happened), most)
+    values = (*matching.values, *own.values, happened.kind, happened.begin_us, _end_us(happened), most)
     rows, users, events = connection.exec_driver_sql(sql, values).one()
     return Total(users, int(events), is_least=rows == most)
 

@@ -13,8 +13,10 @@ from typing import Final
 import msgspec
 import sqlalchemy as sa
 
+from sidecar.domain.app_ids import AppIds
 from sidecar.domain.reporters import is_outdated
 from sidecar.domain.units import DAY_US
+from sidecar.store.conditions import in_apps
 from sidecar.store.values import Applied
 
 # That of the tap that is served here, and of the ports.
@@ -61,12 +63,12 @@ def follow(connection: sa.Connection, applied: Sequence[Applied]) -> None:
     connection.exec_driver_sql(_ADD, rows)
 
 
-def since_yesterday(connection: sa.Connection, now_us: int, app_id: int | None = None) -> list[OldReporter]:
-    """The old reporters, of one app or of all, those of the most devices first."""
-    of_app, values = ("", ()) if app_id is None else (" AND app_id = ?", (app_id,))
+def since_yesterday(connection: sa.Connection, now_us: int, apps: AppIds = None) -> list[OldReporter]:
+    """The old reporters, of these apps, those of the most devices first."""
+    own = in_apps(apps)
     sql = (
-        f"SELECT name, version, SUM(devices) AS total FROM old_reporters WHERE day >= ?{of_app}"
+        f"SELECT name, version, SUM(devices) AS total FROM old_reporters WHERE day >= ? AND {own.sql}"
         f" GROUP BY name, version ORDER BY total DESC, name, version LIMIT {_SHOWN}"
     )
-    found = connection.exec_driver_sql(sql, (now_us // DAY_US - 1, *values))
+    found = connection.exec_driver_sql(sql, (now_us // DAY_US - 1, *own.values))
     return [OldReporter(row[0], row[1], int(row[2])) for row in found]

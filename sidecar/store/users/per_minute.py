@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 import sqlalchemy as sa
 
+from sidecar.domain.app_ids import AppIds
 from sidecar.domain.happenings import Kind, happening
 from sidecar.domain.status import STATUSES
 from sidecar.domain.units import MINUTE_US
@@ -40,6 +41,13 @@ class Bucket(msgspec.Struct, frozen=True, kw_only=True):
     kicked_out: int = 0
     token_expired: int = 0
     logins: int = 0
+
+    def __add__(self, other: Bucket) -> Bucket:
+        counts = {name: getattr(self, name) + getattr(other, name) for name in _COUNTS}
+        return Bucket(begin_us=self.begin_us, **counts)
+
+
+_COUNTS: Final = tuple(name for name in Bucket.__struct_fields__ if name != "begin_us")
 
 
 class Minutes:
@@ -97,11 +105,20 @@ def delete_old(connection: sa.Connection, now_us: int) -> int:
     return connection.exec_driver_sql(sql, (now_us // MINUTE_US - KEPT_MINUTES,)).rowcount
 
 
-def buckets(
-    connection: sa.Connection, app_id: int | None, *, begin_us: int, end_us: int, step_minutes: int
-) -> list[Bucket]:
+def buckets(connection: sa.Connection, apps: AppIds, *, begin_us: int, end_us: int, step_minutes: int) -> list[Bucket]:
     """Buckets of ``step_minutes`` from ``begin_us`` to ``end_us``, without those before the first minute counted."""
-    scope = EVERY_APP if app_id is None else (False, app_id)
+    scopes: list[Scope] = [EVERY_APP] if apps is None else [(False, app_id) for app_id in sorted(apps)]
+    together: dict[int, Bucket] = {}
+    for scope in scopes:
+        for one in _of_scope(connection, scope, begin_us=begin_us, end_us=end_us, step_minutes=step_minutes):
+            found = together.get(one.begin_us)
+            together[one.begin_us] = one if found is None else found + one
+    return [together[begin] for begin in sorted(together)]
+
+
+def _of_scope(
+    connection: sa.Connection, scope: Scope, *, begin_us: int, end_us: int, step_minutes: int
+) -> list[Bucket]:
     first, last = begin_us // MINUTE_US // step_minutes, end_us // MINUTE_US // step_minutes
     before = connection.exec_driver_sql(
         "SELECT online, offline, not_logged_in FROM rollups WHERE every_app = ? AND app_id = ? AND minute < ?"

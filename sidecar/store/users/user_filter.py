@@ -7,18 +7,20 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from sidecar.domain import app_ids
 from sidecar.domain.lease import LeaseTime
 from sidecar.store import database, mapping
+from sidecar.store.conditions import EVERY, Condition
 from sidecar.store.users import client_rows, user_reads
 from sidecar.store.users.user_query import UserQuery
-from sidecar.store.users.user_walk import EVERY, Condition, GroupFilter, in_groups
+from sidecar.store.users.user_walk import GroupFilter, in_groups
 
 
 def row_filter(
     connection: sa.Connection, query: UserQuery, time: LeaseTime, differing: set[int]
 ) -> Callable[[Any], bool]:
     """Tells whether a row of ``user_status`` matches. ``differing``: see :func:`user_reads.differing`."""
-    equal = [(name, getattr(query, name)) for name in ("status", "app_id", "reason", "platform")]
+    equal = [(name, getattr(query, name)) for name in ("status", "reason", "platform")]
     equal = [(name, value) for name, value in equal if value is not None]
     part = database.folded(query.part)
     versions = [(name, getattr(query, name)) for name in ("sdk_version", "app_version")]
@@ -26,7 +28,8 @@ def row_filter(
 
     def matches(row: Any) -> bool:  # noqa: ANN401 - a row of user_status
         return (
-            all(getattr(row, name) == value for name, value in equal)
+            app_ids.has(query.apps, row.app_id)
+            and all(getattr(row, name) == value for name, value in equal)
             and (not part or part in database.folded(row.user_id))
             and row.user_id.startswith(query.prefix)
             and (query.changed_after_us is None or (row.since_us or 0) >= query.changed_after_us)
@@ -64,9 +67,9 @@ def sql_filter(connection: sa.Connection, query: UserQuery, time: LeaseTime) -> 
 def ungrouped_filter(
     connection: sa.Connection, query: UserQuery, time: LeaseTime, *, by_app: bool = False
 ) -> Condition:
-    """As :func:`sql_filter`, for a walk that does not go by groups; ``by_app``: it keeps to the query's app."""
+    """As :func:`sql_filter`, for a walk that does not go by groups; ``by_app``: it keeps to the query's apps."""
     condition = sql_filter(connection, query, time)
-    if (groups := query.groups) != GroupFilter(app_id=query.app_id if by_app else None):
+    if (groups := query.groups) != GroupFilter(apps=query.apps if by_app else None):
         condition &= in_groups(groups)
     if query.part:
         condition &= id_has(connection, query.part)

@@ -50,9 +50,9 @@ def count_users(connection: sa.Connection, query: UserQuery) -> Total | None:
     if query.happened is None:
         users, is_least = user_walk.count(connection, query.groups)
         return Total(users, is_least=is_least) if users or not is_least else None
-    if query.groups != user_walk.GroupFilter(app_id=query.app_id):
+    if query.groups != user_walk.GroupFilter(apps=query.apps):
         return None
-    return happenings.total(connection, query.happened, query.app_id)
+    return happenings.total(connection, query.happened, query.apps)
 
 
 def total_of(page: UserPage[Any], query: UserQuery, before: int = 0) -> Total:
@@ -97,7 +97,7 @@ def _page(connection: sa.Connection, query: UserQuery, now: Now) -> UserPage[Any
 
 def _page_of_ids(connection: sa.Connection, query: UserQuery, matches: Callable[[Any], bool]) -> UserPage[Any]:
     ids = query.exact_ids
-    looked_up = users_with_ids(connection, ids, query.app_id, read_cursor(query.cursor, Place) or BEGIN)
+    looked_up = users_with_ids(connection, ids, query.apps, read_cursor(query.cursor, Place) or BEGIN)
     known = iter(_known(connection, query, [(place, key) for place, key in looked_up.users if key is not None]))
     found = _matching(connection, known, matches, query.page_size)
     last = looked_up.next_place if found.last is None else found.last
@@ -156,7 +156,7 @@ def _every_key(connection: sa.Connection, query: UserQuery, time: LeaseTime) -> 
 def _every_key_of_ids(connection: sa.Connection, query: UserQuery) -> Iterator[tuple[Any, int | None]]:
     after: Place | None = read_cursor(query.cursor, Place) or BEGIN
     while after is not None:
-        found = users_with_ids(connection, query.exact_ids, query.app_id, after)
+        found = users_with_ids(connection, query.exact_ids, query.apps, after)
         yield from found.users
         after = found.next_place
 

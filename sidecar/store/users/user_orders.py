@@ -14,11 +14,11 @@ import sqlalchemy as sa
 
 from sidecar.domain.lease import LeaseTime
 from sidecar.store import database, schema
+from sidecar.store.conditions import Condition, in_apps
 from sidecar.store.users import happenings, user_walk
 from sidecar.store.users.merge import merged
 from sidecar.store.users.user_filter import id_has, sql_filter, ungrouped_filter
 from sidecar.store.users.user_query import UserQuery
-from sidecar.store.users.user_walk import Condition
 from sidecar.store.users.users_by_id import APPS
 
 # Of a search by a part of an id: how many users are walked before the index of ids is used, which finds too many of a
@@ -41,7 +41,7 @@ _TokenPlace = tuple[_Number, _Number | None, _Number]
 def in_order(connection: sa.Connection, query: UserQuery, time: LeaseTime, differing: set[int]) -> Iterator[Step]:
     """Users in the query's order. ``differing``: see :func:`user_reads.differing`."""
     if query.happened is not None:
-        return happenings.walk(connection, query.happened, query.app_id, read_cursor(query.cursor, happenings.Place))
+        return happenings.walk(connection, query.happened, query.apps, read_cursor(query.cursor, happenings.Place))
     if query.order == "token":
         return _by_token(connection, query, time)
     if query.order == "user_id":
@@ -160,9 +160,9 @@ def _apps_with(connection: sa.Connection, query: UserQuery, first: str = "") -> 
     prefix = query.prefix
     below, end = (" AND user_id < ?", (prefix + _LAST_CHARACTER,)) if prefix else ("", ())
     least = f"SELECT MIN(user_id) FROM user_status u WHERE u.app_id = apps.app_id AND user_id >= ?{below}"
-    apps = f"{APPS} AND app_id = COALESCE(?, app_id)"
-    sql = f"SELECT ({least}), app_id FROM ({apps}) AS apps"
-    values = (max(first, prefix), *end, query.app_id)
+    own = in_apps(query.apps)
+    sql = f"SELECT ({least}), app_id FROM ({APPS} AND {own.sql}) AS apps"
+    values = (max(first, prefix), *end, *own.values)
     return [(row[0], row[1]) for row in connection.exec_driver_sql(sql, values) if row[0] is not None]
 
 

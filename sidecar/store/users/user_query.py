@@ -6,6 +6,7 @@ from typing import Final, Generic, Literal, TypeVar
 
 import msgspec
 
+from sidecar.domain.app_ids import AppIds
 from sidecar.domain.status import Status
 from sidecar.store.users.happenings import Happened
 from sidecar.store.users.user_walk import GroupFilter
@@ -33,7 +34,7 @@ class UserQuery(msgspec.Struct, frozen=True, kw_only=True):
     q: str | None = None
     match: Match = "contains"
     ids: tuple[str, ...] = ()
-    app_id: int | None = None
+    apps: AppIds = None
     status: Status | None = None
     reason: str | None = None
     platform: str | None = None
@@ -94,7 +95,7 @@ class UserQuery(msgspec.Struct, frozen=True, kw_only=True):
         """The part of the query that groups answer."""
         return GroupFilter(
             status=self.status,
-            app_id=self.app_id,
+            apps=self.apps,
             platform=self.platform,
             reason=self.reason,
             unconfirmed=self.unconfirmed,

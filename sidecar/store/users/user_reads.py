@@ -9,12 +9,14 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from sidecar.domain.app_ids import AppIds
 from sidecar.domain.lease import LeaseTime, Now
 from sidecar.domain.login_state import LoginState
 from sidecar.domain.server_view import disagreement
 from sidecar.domain.session import Session
 from sidecar.domain.status import NOT_LOGGED_IN, OFFLINE, ONLINE
 from sidecar.store import mapping, schema
+from sidecar.store.conditions import in_apps
 from sidecar.store.mapping import Client
 from sidecar.store.users import client_rows, leases, server_views, user_walk
 from sidecar.store.users.user_walk import GroupFilter
@@ -193,12 +195,12 @@ def _chain(before: int | None, beginning_with: int | None = None) -> str:
     )
 
 
-def summary(connection: sa.Connection, app_id: int | None = None) -> Summary:
-    """The counts of users by status, of one app or of all."""
-    of_app = "" if app_id is None else "WHERE app_id = ?"
-    sql = f"SELECT status, unconfirmed, SUM(users) FROM user_groups {of_app} GROUP BY status, unconfirmed"
+def summary(connection: sa.Connection, apps: AppIds = None) -> Summary:
+    """The counts of users by status, of these apps."""
+    own = in_apps(apps)
+    sql = f"SELECT status, unconfirmed, SUM(users) FROM user_groups WHERE {own.sql} GROUP BY status, unconfirmed"
     counts: Counter[str] = Counter()
-    for status, unconfirmed, users in connection.exec_driver_sql(sql, () if app_id is None else (app_id,)):
+    for status, unconfirmed, users in connection.exec_driver_sql(sql, own.values):
         counts[status] += int(users)
         counts[f"unconfirmed_{status}"] += int(users) if unconfirmed else 0
     return Summary(

@@ -13,27 +13,19 @@ from typing import Any, Final
 import msgspec
 import sqlalchemy as sa
 
+from sidecar.domain.app_ids import AppIds
 from sidecar.domain.status import Status
 from sidecar.store import mapping, schema
+from sidecar.store.conditions import EVERY, Condition, in_apps
 from sidecar.store.users.merge import merged
 from sidecar.store.users.user_counts import GROUP_PLATFORMS, GROUP_REASONS, OTHER, SHARED
-
-
-class Condition(msgspec.Struct, frozen=True):
-    """An expression of SQL over a row of ``user_status``, with its values."""
-
-    sql: str = "TRUE"
-    values: tuple[Any, ...] = ()
-
-    def __and__(self, other: Condition) -> Condition:
-        return Condition(f"({self.sql}) AND ({other.sql})", (*self.values, *other.values))
 
 
 class GroupFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which groups of users; None is "any"."""
 
     status: Status | None = None
-    app_id: int | None = None
+    apps: AppIds = None
     platform: str | None = None
     reason: str | None = None
     unconfirmed: bool | None = None
@@ -42,7 +34,6 @@ class GroupFilter(msgspec.Struct, frozen=True, kw_only=True):
 Step = tuple[int, int, int]
 """The position of a user's last change, the user's key, and 1 if a condition holds."""
 
-EVERY: Final = Condition()
 _NAMES: Final = tuple(column.name for column in schema.user_status.columns)
 COLUMNS: Final = ", ".join(_NAMES)
 
@@ -147,9 +138,12 @@ def _marks(values: Sequence[Any]) -> str:
 
 def _matching(groups: GroupFilter) -> tuple[Condition, Condition, Condition]:
     """A condition on groups, and two on users: for values that share a group with others, and for shared groups."""
-    equal = {"status": groups.status, "app_id": groups.app_id, "unconfirmed": groups.unconfirmed}
-    given = {name: value for name, value in equal.items() if value is not None}
-    matching = Condition("users > 0" + "".join(f" AND {name} = ?" for name in given), tuple(given.values()))
+    matching = Condition("users > 0")
+    for name, equal in (("status", groups.status), ("unconfirmed", groups.unconfirmed)):
+        if equal is not None:
+            matching &= Condition(f"{name} = ?", (equal,))
+    if groups.apps is not None:
+        matching &= in_apps(groups.apps)
     also = in_shared = EVERY
     for name, value, known in (
         ("platform", groups.platform, GROUP_PLATFORMS),

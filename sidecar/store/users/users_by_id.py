@@ -8,7 +8,9 @@ from typing import Any, Final
 import msgspec
 import sqlalchemy as sa
 
+from sidecar.domain.app_ids import AppIds
 from sidecar.store import mapping
+from sidecar.store.conditions import in_apps
 from sidecar.store.values import UserId
 
 # How many pairs of app and id one page looks up: some tenths of a second in an index.
@@ -49,23 +51,23 @@ def rows_of_users(
         yield from connection.exec_driver_sql(sql, tuple(part for user in some for part in user)).all()
 
 
-def users_with_ids(connection: sa.Connection, ids: Sequence[str], app_id: int | None, after: Place) -> IdMatches:
-    """The users with these ids, in one app or in all, after a place."""
-    apps = 1
-    if app_id is None:
-        apps = max(1, connection.exec_driver_sql(f"SELECT COUNT(*) FROM ({APPS}) AS apps").scalar_one())
+def users_with_ids(connection: sa.Connection, ids: Sequence[str], apps: AppIds, after: Place) -> IdMatches:
+    """The users with these ids in these apps, after a place."""
+    own = in_apps(apps)
+    among = f"{APPS} AND {own.sql}"
+    count = connection.exec_driver_sql(f"SELECT COUNT(*) FROM ({among}) AS apps", own.values).scalar_one()
     first = after[0]
-    end = min(len(ids), first + max(1, LOOKED_UP_MOST // apps))
+    end = min(len(ids), first + max(1, LOOKED_UP_MOST // max(1, count)))
     wanted = [(number, ids[number]) for number in range(first, end)]
     found: dict[int, list[tuple[Place, int | None]]] = {number: [] for number, _ in wanted}
     if wanted:
         sql = (
             f"WITH wanted (number, user_id) AS (VALUES {', '.join(['(?, ?)'] * len(wanted))})"
             " SELECT number, apps.app_id, user_key FROM wanted"
-            f" CROSS JOIN ({APPS} AND app_id = COALESCE(?, app_id)) AS apps CROSS JOIN user_status u"
+            f" CROSS JOIN ({among}) AS apps CROSS JOIN user_status u"
             " WHERE u.app_id = apps.app_id AND u.user_id = wanted.user_id ORDER BY number, apps.app_id"
         )
-        values = (*(part for pair in wanted for part in pair), app_id)
+        values = (*(part for pair in wanted for part in pair), *own.values)
         for number, app, user_key in connection.exec_driver_sql(sql, values):
             found[number].append(((number, app), user_key))
     users = [user for number, own in found.items() for user in own or [((number, _UNKNOWN), None)] if user[0] > after]
