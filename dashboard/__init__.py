@@ -6,6 +6,7 @@ To add a page: a module in ``pages`` that declares a ``PAGE``, named in ``PAGES`
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from aiohttp import web
@@ -58,14 +59,14 @@ PAGES: Final = (
 )
 
 
-def middleware(path: str, apps: Apps) -> Middleware:
+def middleware(path: str, apps: Callable[[], Apps]) -> Middleware:
     """Sets the language of each request, the ``path`` that the dashboard is reached under, and what apps are called."""
 
     @web.middleware
     async def prepare(request: web.Request, handler: Handler) -> web.StreamResponse:
         language.set_language(language.wanted(request))
         root.set_root(path)
-        app_names.set_apps(apps)
+        app_names.set_apps(apps())
         return await handler(request)
 
     return prepare

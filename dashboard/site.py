@@ -29,8 +29,8 @@ TryReceiver = Callable[[str, str], Awaitable[Mapping[str, Any]]]
 class InForce(msgspec.Struct, frozen=True):
     """The settings, the receivers by name and type, and how to send one a test message."""
 
-    shown: Shown
-    receivers: Sequence[tuple[str, str]]
+    shown: Callable[[], Shown]
+    receivers: Callable[[], Sequence[tuple[str, str]]]
     try_receiver: TryReceiver
 
 

@@ -19,7 +19,7 @@ import structlog
 from aiohttp import web
 
 import dashboard
-from sidecar import alerting, memory, telemetry, web_application
+from sidecar import alerting, logs, memory, telemetry, web_application
 from sidecar.access.proxies import is_loopback
 from sidecar.alerting import alert_metrics
 from sidecar.canary import canary_beside
@@ -29,7 +29,8 @@ from sidecar.domain.units import SECOND_US
 from sidecar.errors import StoreUnavailableError, ZimwatchError
 from sidecar.http_client import HttpClient
 from sidecar.ingest.server_query import ServerQuery
-from sidecar.lifecycle import Background, Task, stop_signal
+from sidecar.lifecycle import Background, Task, at_hangup, restartable, stop_signal
+from sidecar.reload import Reload
 from sidecar.settings import Settings, duration_us, secrets_by_app
 from sidecar.store import Limits, Retention, Store
 from sidecar.system import listening, processes
@@ -78,16 +79,22 @@ class Running(msgspec.Struct, frozen=True):
 
 @contextlib.asynccontextmanager
 async def running(
-    settings: Settings, environ: Mapping[str, str], *, system: System | None = None, in_force: dashboard.Shown = ()
+    settings: Settings, environ: Mapping[str, str], *, system: System | None = None, reload: Reload | None = None
 ) -> AsyncIterator[Running]:
-    """Serves for as long as the context is open. ZimwatchError where it cannot, with nothing left open."""
+    """Serves for as long as the context is open. ZimwatchError where it cannot, with nothing left open.
+
+    ``reload`` has these settings, and reads them again.
+    """
     export_spans = telemetry.exporting(environ)
     if export_spans:
         telemetry.refuse_unusable(environ)
     telemetry.start(environ)
     system = system or System()
     reaction = alerting.reaction_of(settings, system.chance)
-    store = open_store(settings, system, reaction, export_spans=export_spans)
+    retention, alert_retention = Retention.of(settings), alerting.AlertRetention.of(settings)
+    store = open_store(
+        settings, system, reaction, retention=retention, alert_retention=alert_retention, export_spans=export_spans
+    )
     background = Background()
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(store.close)
@@ -125,14 +132,29 @@ async def running(
             background=background,
             threads=system.threads,
             http=system.http,
-            in_force=in_force,
+            reload=reload,
             is_prepared=pages.done,
         )
         url = await stack.enter_async_context(_serving(application, settings, system))
         reaction.serve_at(url)
-        await stack.enter_async_context(
-            alerting_beside(settings, system, store, reaction, background, exports_spans=export_spans)
+        alerts = await stack.enter_async_context(
+            restartable(
+                lambda: alerting_beside(settings, system, store, reaction, background, exports_spans=export_spans)
+            )
         )
+        if reload is not None:
+
+            async def follow(changed: frozenset[str]) -> None:
+                sections = {key.partition(".")[0] for key in changed}
+                if "logs" in sections:
+                    logs.configure(settings.logs)
+                retention.follow(settings)
+                alert_retention.follow(settings)
+                if sections & {"alerts", "apps"}:
+                    async with alerts.paused():
+                        await alerting.follow_settings(settings, store, reaction, system.clock)
+
+            reload.follow(follow)
         stack.callback(store.hurry)
         await pages
         log.info("serving", url=url, database=settings.database.url, exports_spans=export_spans)
@@ -146,18 +168,28 @@ async def until_stopped(
     environ: Mapping[str, str],
     started: Callable[[Running], None],
     *,
-    in_force: dashboard.Shown = (),
+    reload: Reload | None = None,
 ) -> None:
-    """Serves until SIGTERM or SIGINT; ``started`` is called once it answers requests."""
+    """Serves until SIGTERM or SIGINT; ``started`` is called once it answers requests. SIGHUP is a reload."""
     stop = stop_signal()
-    async with running(settings, environ, in_force=in_force) as served:
+    async with running(settings, environ, reload=reload) as served:
+        if reload is not None:
+            at_hangup(reload.run_logged)
         # What is loaded by now stays: a collection would go through it for some 40 ms, in which no request is answered.
         gc.freeze()
         started(served)
         await stop.wait()
 
 
-def open_store(settings: Settings, system: System, reaction: alerting.AlertReaction, *, export_spans: bool) -> Store:
+def open_store(
+    settings: Settings,
+    system: System,
+    reaction: alerting.AlertReaction,
+    *,
+    retention: Retention | None = None,
+    alert_retention: alerting.AlertRetention | None = None,
+    export_spans: bool,
+) -> Store:
     """The store of the settings, followed by the alert rules."""
     return Store.open(
         settings.database.url,
@@ -168,8 +200,8 @@ def open_store(settings: Settings, system: System, reaction: alerting.AlertReact
         leases=settings.leases.leases(),
         export_spans=export_spans,
         limits=Limits.of(settings),
-        retention=Retention.of(settings),
-        expiring=[alerting.AlertRetention.of(settings)],
+        retention=retention or Retention.of(settings),
+        expiring=[alert_retention or alerting.AlertRetention.of(settings)],
         followers=[reaction],
     )
 

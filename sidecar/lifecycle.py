@@ -10,6 +10,7 @@ import contextlib
 import gc
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
 from typing import Final, TypeVar
 
 import msgspec
@@ -146,7 +147,8 @@ def _set_healthy(kept: Task) -> None:
 
 def run(main: Coroutine[object, object, T]) -> T:
     """Runs ``main`` to its end in a new event loop, uvloop's where that is installed."""
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # from the start, and for every child: settings are not read again
+    if hasattr(signal, "SIGHUP"):  # Windows has none
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # from the start: it is for those who call at_hangup
     gc.set_threshold(*GC_THRESHOLDS)
     new_event_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
     with contextlib.suppress(ImportError):  # it has no build for Windows
@@ -171,3 +173,53 @@ def stop_signal() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, begin)
     return stop
+
+
+def at_hangup(work: Callable[[], Coroutine[object, object, None]]) -> None:
+    """Runs ``work`` at each SIGHUP, in the running event loop; never where the system has no such signal."""
+    if not hasattr(signal, "SIGHUP"):
+        return
+    running: set[asyncio.Task[None]] = set()
+
+    def begin() -> None:
+        task = asyncio.create_task(work(), name="at a hangup")
+        running.add(task)
+        task.add_done_callback(running.discard)
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, begin)
+
+
+class Restartable:
+    """Something that runs as a context, and can be ended and begun again while that is open."""
+
+    def __init__(self, start: Callable[[], AbstractAsyncContextManager[None]]) -> None:
+        self._start = start
+        self._stack = contextlib.AsyncExitStack()
+
+    async def begin(self) -> None:
+        """Begins it."""
+        await self._stack.enter_async_context(self._start())
+
+    async def end(self) -> None:
+        """Ends it, if it runs."""
+        await self._stack.aclose()
+
+    @contextlib.asynccontextmanager
+    async def paused(self) -> AsyncIterator[None]:
+        """Ends it, and begins it again when this context is closed, also after an error."""
+        await self.end()
+        try:
+            yield
+        finally:
+            await self.begin()
+
+
+@contextlib.asynccontextmanager
+async def restartable(start: Callable[[], AbstractAsyncContextManager[None]]) -> AsyncIterator[Restartable]:
+    """Runs what ``start`` gives for as long as the context is open."""
+    restarted = Restartable(start)
+    await restarted.begin()
+    try:
+        yield restarted
+    finally:
+        await restarted.end()

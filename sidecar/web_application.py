@@ -14,6 +14,7 @@ from sidecar.clock import Clock
 from sidecar.errors import ZimwatchError
 from sidecar.http_client import HttpClient
 from sidecar.lifecycle import Background
+from sidecar.reload import Reload
 from sidecar.settings import Settings, secrets_by_app
 from sidecar.store import Store
 from sidecar.system.threads import THREADS, Threads
@@ -37,13 +38,13 @@ def build(
     background: Background | None = None,
     threads: Threads = THREADS,
     http: Callable[[Sequence[str]], HttpClient] = HttpClient,
-    in_force: dashboard.Shown = (),
+    reload: Reload | None = None,
     is_prepared: Callable[[], bool] = lambda: True,
 ) -> web.Application:
     """The web application over an open store; starts nothing.
 
     ``canary`` gives the canary's status, ``is_prepared`` whether pages can be shown at once.
-    ``in_force`` is what a page may show of the settings: key, value and source. ZimwatchError where the path of
+    ``reload`` has the settings in force, and reads them again. ZimwatchError where the path of
     ``server.public_url`` is one of the application's own.
     """
     path = settings.server.path
@@ -53,11 +54,11 @@ def build(
     authenticator = access.Authenticator(store, settings, clock)
     hub = Hub(store, authenticator)
     pool, closing_pool = compression.pool_of(threads)
-    log = RequestLog(settings.logs.requests_a_minute)
+    log = RequestLog(settings.logs)
     application = web.Application(
         middlewares=[
             compression.compressing(pool),
-            dashboard.middleware(path, settings.apps.apps()),
+            dashboard.middleware(path, lambda: reaction.policy.apps),
             *middlewares(authenticator, settings, log, dashboard.error_page),
         ],
         client_max_size=SMALL_BYTES,
@@ -80,6 +81,7 @@ def build(
             is_prepared=is_prepared,
             problems=lambda: background.problems(of_needed=True),
             http=http,
+            reload=reload,
         )
     )
     site = dashboard.Site(
@@ -92,8 +94,8 @@ def build(
         user_view=api.user_view,
         event_view=api.event_view,
         in_force=dashboard.InForce(
-            in_force,
-            [(one.name, one.type_name) for one in settings.alerts.receivers],
+            lambda: () if reload is None else tuple(reload.shown()),
+            lambda: [(one.name, one.type_name) for one in settings.alerts.receivers],
             lambda name, base: send_test_message(
                 settings.alerts, name, settings.server.public_url.rstrip("/") or base, clock(), http
             ),

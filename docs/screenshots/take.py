@@ -26,6 +26,7 @@ from sidecar.demo.devices import APP_ID, APP_NAMES
 from sidecar.domain.alerts.alert import FIRING
 from sidecar.domain.alerts.rules.kicked_out import KickedOut
 from sidecar.domain.units import MINUTE_US, SECOND_US
+from sidecar.reload import Reload
 from sidecar.settings import KEYS, AlertSettings, AppsSettings, DatabaseSettings, Loaded, ServerSettings, Settings
 from sidecar.settings.alert_settings import RouteSettings
 from sidecar.store import Store
@@ -116,8 +117,8 @@ def _settings(database: Path) -> Settings:
 
 
 def _served(settings: Settings, clock: history.Clock) -> AbstractAsyncContextManager[app.Running]:
-    in_force = tuple(Loaded(settings, dict.fromkeys(KEYS, "default")).shown())
-    return app.running(settings, {}, system=app.System(clock=clock, steady=clock, files=THROW_AWAY), in_force=in_force)
+    reload = Reload(Loaded(settings, dict.fromkeys(KEYS, "default")))
+    return app.running(settings, {}, system=app.System(clock=clock, steady=clock, files=THROW_AWAY), reload=reload)
 
 
 async def main() -> None:

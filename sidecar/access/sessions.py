@@ -45,9 +45,16 @@ class Sessions:
     def __init__(self, store: Store, settings: Settings, clock: Clock) -> None:
         self._store = store
         self._server = settings.server
-        self._idle_us = duration_us(settings.sign_in.idle)
-        self._lifetime_us = duration_us(settings.sign_in.lifetime)
+        self._sign_in = settings.sign_in
         self._clock = clock
+
+    @property
+    def _idle_us(self) -> int:
+        return duration_us(self._sign_in.idle)
+
+    @property
+    def _lifetime_us(self) -> int:
+        return duration_us(self._sign_in.lifetime)
 
     async def begin(
         self,

@@ -23,7 +23,16 @@ from sidecar.settings import Settings, duration_us, wait_us
 from sidecar.store import Store
 from sidecar.system.chance import CHANCE
 
-__all__ = ["AlertReaction", "AlertRetention", "Policy", "begin", "policy_of", "reaction_of", "running"]
+__all__ = [
+    "AlertReaction",
+    "AlertRetention",
+    "Policy",
+    "begin",
+    "follow_settings",
+    "policy_of",
+    "reaction_of",
+    "running",
+]
 
 # How long messages that are being sent when Zimwatch stops may take.
 FINISH_S: Final = 2.0
@@ -60,7 +69,14 @@ def reaction_of(settings: Settings, chance: Random = CHANCE) -> AlertReaction:
 
 async def begin(settings: Settings, store: Store, reaction: AlertReaction, clock: Clock) -> None:
     """Brings what the rules watch and the notification outbox in line with the settings: before anything is served."""
+    store.when_clock_is_set(reaction.clock_set)
     await store.write(reaction.begin, clock())
+    await store.write(notifications.abandon, [one.name for one in settings.alerts.receivers], clock())
+
+
+async def follow_settings(settings: Settings, store: Store, reaction: AlertReaction, clock: Clock) -> None:
+    """The same for settings that have changed. What is :func:`running` is to be ended before, and begun again after."""
+    await store.write(reaction.take_policy, policy_of(settings), clock())
     await store.write(notifications.abandon, [one.name for one in settings.alerts.receivers], clock())
 
 
@@ -86,7 +102,6 @@ async def running(
             Dispatcher(name, one, store, reaction, clock, give_up_after_us=give_up_after_us, chance=chance)
             for name, one in receivers.items()
         ]
-        store.when_clock_is_set(reaction.clock_set)
         ticker = Ticker(store, reaction, dispatchers, clock, exports_spans=exports_spans)
         tasks = [Task(name="alert rules", run=ticker.run)]
         if alerts.heartbeat_url:

@@ -90,6 +90,11 @@ class AlertReaction:
         watchlist_rows.begin(connection, switches_of(limits), now_us - longest_us)
         due_alerts.lapses_seen_us(connection, limits, now_us)
 
+    def take_policy(self, connection: sa.Connection, policy: Policy, now_us: int) -> None:
+        """Follows other settings from now on; as at a start."""
+        self.policy = policy if policy.base else msgspec.structs.replace(policy, base=self.policy.base)
+        self.begin(connection, now_us)
+
     # The follower.
 
     name = "rules"

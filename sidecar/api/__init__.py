@@ -8,6 +8,7 @@ from aiohttp import web
 
 from sidecar.alerting import AlertReaction
 from sidecar.api import (
+    admin,
     alerts,
     callbacks,
     chatops,
@@ -26,6 +27,7 @@ from sidecar.api.json_views import event_view, user_view
 from sidecar.clock import Clock
 from sidecar.domain.texts import Text
 from sidecar.http_client import HttpClient
+from sidecar.reload import Reload
 from sidecar.settings import Settings
 from sidecar.store import Store
 from sidecar.web.changes import Hub
@@ -49,6 +51,7 @@ def routes(
     problems: Callable[[], Sequence[Text]] = list,
     is_prepared: Callable[[], bool] = lambda: True,
     http: Callable[[Sequence[str]], HttpClient] = HttpClient,
+    reload: Reload | None = None,
 ) -> list[web.AbstractRouteDef]:
     """Every call of the API. ``problems`` lists what keeps this process from working, beside the store.
 
@@ -67,4 +70,5 @@ def routes(
         *stream.routes(store, reaction, hub),
         *health.routes(store, metrics_text, problems, is_prepared),
         *package_files.routes(settings),
+        *admin.routes(reload),
     ]

@@ -44,11 +44,10 @@ def _create_series() -> None:
 def routes(store: Store, settings: Settings, clock: Clock) -> list[web.AbstractRouteDef]:
     """The callback of ZEGO's server."""
     _create_series()
-    secrets = secrets_by_app(settings.zego.callback_secrets)
-    window_us = duration_us(settings.zego.callback_window)
+    zego = settings.zego
 
     async def answer(request: web.Request) -> web.Response:
-        if not secrets:
+        if not zego.callback_secrets:
             raise Problem(404, "callbacks are not accepted: zego.callback_secrets is not set")
         try:
             result = await receive(request)
@@ -67,7 +66,8 @@ def routes(store: Store, settings: Settings, clock: Clock) -> list[web.AbstractR
         raw = await request_body.read(request, may_be_packed=False)
         now_us = clock()
         given = callback.read(raw)
-        app_id = callback.check(given, secrets, now_us=now_us, window_us=window_us)
+        window_us = duration_us(zego.callback_window)
+        app_id = callback.check(given, secrets_by_app(zego.callback_secrets), now_us=now_us, window_us=window_us)
         await _refuse_other_contents(
             store, given, app_id, now_us=now_us, valid_until_us=now_us + window_us + callback.AHEAD_US
         )

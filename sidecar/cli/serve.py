@@ -9,6 +9,7 @@ import click
 
 from sidecar import app, lifecycle, logs
 from sidecar.cli.options import load_to_serve, server_options, settings_options
+from sidecar.reload import Reload
 from sidecar.settings import MASK, without_password
 from sidecar.store import engines
 
@@ -25,7 +26,7 @@ def serve(config: Path | None, database_url: str | None, host: str | None, port:
             loaded.settings,
             os.environ,
             lambda served: click.echo(f"Zimwatch is at {served.url}/"),
-            in_force=tuple(loaded.shown()),
+            reload=Reload(loaded, lambda: load_to_serve(config, database_url, host=host, port=port)),
         )
     )
 

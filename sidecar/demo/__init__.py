@@ -18,6 +18,7 @@ from sidecar.demo import fleet, history, personas, real_sdk
 from sidecar.demo.day import day
 from sidecar.demo.devices import APP_ID, APP_NAMES
 from sidecar.demo.person import Person
+from sidecar.reload import Reload
 from sidecar.sdk import SdkUnavailableError
 from sidecar.settings import DatabaseSettings, Loaded, load
 from sidecar.system.files import THROW_AWAY
@@ -45,7 +46,7 @@ async def live(loaded: Loaded, *, users: int, seed: int, with_sdk: bool, environ
         made = day(users - with_sdk, end_us=now_us(), seed=seed, without=[personas.REAL_USER] if with_sdk else [])
         await history.write(made, own.settings)
         system = app.System(files=THROW_AWAY)
-        async with app.running(own.settings, environ, system=system, in_force=tuple(own.shown())) as served:
+        async with app.running(own.settings, environ, system=system, reload=Reload(own)) as served:
             say(f"The dashboard is at {served.url}/ (Ctrl-C ends the demo and deletes its database)")
             people = made.people
             work = [asyncio.create_task(fleet.live(people, f"{served.url}/v1/events", clock=now_us), name="fleet")]

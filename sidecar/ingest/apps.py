@@ -20,19 +20,33 @@ class Apps:
     """The apps of one server. Apps that have users at the first request count as learned."""
 
     def __init__(self, settings: Settings, store: Store) -> None:
-        zego, canary = settings.zego, settings.canary.app_id
-        self.are_listed = bool(settings.ingest.apps)
-        self.named = frozenset(
-            {
-                *settings.ingest.apps,
-                *secrets_by_app(zego.callback_secrets),
-                *secrets_by_app(zego.server_secrets),
-                *(() if canary is None else (canary,)),
-            }
-        )
+        self._settings = settings
+        self._named_by: tuple[tuple[object, ...], frozenset[int]] = ((), frozenset())
         self.learned: set[int] = set()
         self.store = store
         self._is_read = False
+
+    @property
+    def are_listed(self) -> bool:
+        """Whether apps outside of the settings and tokens are refused."""
+        return bool(self._settings.ingest.apps)
+
+    @property
+    def named(self) -> frozenset[int]:
+        """The apps of the settings; made again when these have changed."""
+        zego, canary = self._settings.zego, self._settings.canary.app_id
+        listed = (self._settings.ingest.apps, zego.callback_secrets)
+        if self._named_by[0] != listed:
+            named = frozenset(
+                {
+                    *self._settings.ingest.apps,
+                    *secrets_by_app(zego.callback_secrets),
+                    *secrets_by_app(zego.server_secrets),
+                    *(() if canary is None else (canary,)),
+                }
+            )
+            self._named_by = (listed, named)
+        return self._named_by[1]
 
     async def admission(self) -> Admission:
         """The admission for one request whose token, if any, is bound to no app."""

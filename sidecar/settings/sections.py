@@ -34,6 +34,7 @@ from sidecar.settings.value_kinds import (
     Hosts,
     HttpUrl,
     Level,
+    Live,
     Networks,
     Origins,
     Port,
@@ -59,8 +60,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     host: Host = "127.0.0.1"
     port: Port = 8790
     public_url: PublicUrl = ""
-    allowed_hosts: Hosts = ()
-    trusted_proxies: Networks = ()
+    allowed_hosts: Live[Hosts] = ()
+    trusted_proxies: Live[Networks] = ()
     max_connections: Connections = 2_000
     max_connections_per_client: Connections = 256
     header_timeout: Duration = "10s"
@@ -89,8 +90,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
 class SignInSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How long a browser stays signed in: without a request, and at most."""
 
-    idle: Duration = "12h"
-    lifetime: Duration = "7d"
+    idle: Live[Duration] = "12h"
+    lifetime: Live[Duration] = "7d"
 
 
 class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,12 +108,12 @@ class IngestSettings(msgspec.Struct, frozen=True, kw_only=True):
     while it is empty, the first 100 are learned. ``assertions``: by which key an app's backend vouches for its users.
     """
 
-    max_body_bytes: BodyBytes = 1_048_576
-    allowed_origins: Origins = ()
-    apps: AppIds = ()
+    max_body_bytes: Live[BodyBytes] = 1_048_576
+    allowed_origins: Live[Origins] = ()
+    apps: Live[AppIds] = ()
     max_waiting_bytes: WaitingBytes = 67_108_864
     max_waiting: Duration = "5s"
-    assertions: tuple[AssertionSettings, ...] = ()
+    assertions: Live[tuple[AssertionSettings, ...]] = ()
 
     def problems(self) -> list[str]:
         """Contradictions of the keys of apps."""
@@ -180,8 +181,8 @@ class LeaseSettings(msgspec.Struct, frozen=True, kw_only=True):
 class ZegoSettings(msgspec.Struct, frozen=True, kw_only=True):
     """ZEGO's server: its callbacks, and the queries to it. A secret names its app."""
 
-    callback_secrets: AppSecrets = ()
-    callback_window: Duration = "5m"
+    callback_secrets: Live[AppSecrets] = ()
+    callback_window: Live[Duration] = "5m"
     server_secrets: AppSecrets = ()
     server_url: HttpUrl = "https://zim-api.zego.im/"
     query_every: Duration = "1m"
@@ -230,7 +231,7 @@ class RetentionSettings(msgspec.Struct, frozen=True, kw_only=True):
 class ExportSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How long a span is offered to a collector that does not accept it."""
 
-    max_age: Duration = "7d"
+    max_age: Live[Duration] = "7d"
 
 
 class DashboardSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -251,24 +252,27 @@ class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """All settings, but those of OpenTelemetry, which are its own environment variables."""
+    """All settings, but those of OpenTelemetry, which are its own environment variables.
+
+    Those marked as ``Live``, or in a section that is, may change while Zimwatch runs: see :mod:`sidecar.settings.live`.
+    """
 
     server: ServerSettings = ServerSettings()
     sign_in: SignInSettings = SignInSettings()
     oidc: OidcSettings = OidcSettings()
     forward_auth: ForwardAuthSettings = ForwardAuthSettings()
-    groups: GroupSettings = GroupSettings()
+    groups: Live[GroupSettings] = GroupSettings()
     database: DatabaseSettings = DatabaseSettings()
     ingest: IngestSettings = IngestSettings()
-    apps: AppsSettings = AppsSettings()
+    apps: Live[AppsSettings] = AppsSettings()
     leases: LeaseSettings = LeaseSettings()
     zego: ZegoSettings = ZegoSettings()
     canary: CanarySettings = CanarySettings()
-    retention: RetentionSettings = RetentionSettings()
+    retention: Live[RetentionSettings] = RetentionSettings()
     export: ExportSettings = ExportSettings()
     dashboard: DashboardSettings = DashboardSettings()
-    alerts: AlertSettings = AlertSettings()
-    logs: LogSettings = LogSettings()
+    alerts: Live[AlertSettings] = AlertSettings()
+    logs: Live[LogSettings] = LogSettings()
 
     def sign_in_problems(self) -> list[str]:
         """What is missing in ``oidc``, ``forward_auth`` and ``groups``, and contradictions."""

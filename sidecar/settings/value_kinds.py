@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, TypeVar
 
 from msgspec import Meta
 
@@ -12,6 +12,10 @@ from sidecar.domain.units import DAY_US, HOUR_US, MINUTE_US, MS_US, SECOND_US
 _UNIT_US: Final = {"ms": MS_US, "s": SECOND_US, "m": MINUTE_US, "h": HOUR_US, "d": DAY_US}
 _DURATION: Final = re.compile(r"([1-9][0-9]{0,6})(ms|s|m|h|d)")
 _NONE: Final = "0s"
+
+T = TypeVar("T")
+Live = Annotated[T, Meta(extra={"live": True})]
+"""A setting, or a section, that may change while Zimwatch runs: it is read each time that it is used."""
 
 Port = Annotated[int, Meta(ge=0, le=65_535, description="a port from 0 (any free one) to 65535")]
 Host = Annotated[str, Meta(pattern=r"^[^\s/]+\Z", description="a host name or an IP address to listen on")]

@@ -39,11 +39,22 @@ _FAILED = Sentence("request.failed", "internal error; see the log of Zimwatch fo
 
 
 class Problem(ZimwatchError):  # noqa: N818 - RFC 9457's own word
-    """An error for the caller: its status, a sentence, and the headers that the status requires."""
+    """An error for the caller: its status, a sentence, and the headers that the status requires.
 
-    def __init__(self, status: int, detail: str | Text, headers: Mapping[str, str] | None = None) -> None:
+    ``more`` are further members of the problem document.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        detail: str | Text,
+        headers: Mapping[str, str] | None = None,
+        *,
+        more: Mapping[str, object] | None = None,
+    ) -> None:
         super().__init__(detail)
         self.status = status
+        self.more = more or {}
         self.headers = CIMultiDict(headers or {})
 
 
@@ -51,6 +62,7 @@ def response(problem: Problem) -> web.Response:
     """A problem document."""
     status = problem.status
     body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": str(problem)}
+    body |= problem.more
     return web.Response(
         body=msgspec.json.encode(body), status=status, headers=problem.headers, content_type="application/problem+json"
     )

@@ -14,6 +14,8 @@ from typing import Final
 import msgspec
 import structlog
 
+from sidecar.settings import LogSettings
+
 WINDOW_S: Final = 60.0
 _ERROR: Final = 400
 _NAME: Final = "zimwatch.request"
@@ -32,10 +34,10 @@ class _Window(msgspec.Struct):
 
 
 class RequestLog:
-    """Writes the lines. ``most`` are written one by one within :data:`WINDOW_S`. Used in the event loop."""
+    """Writes the lines: within :data:`WINDOW_S` as many as the settings have, one by one. Used in the event loop."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, settings: LogSettings) -> None:
+        self._settings = settings
         self._windows: dict[str | int, _Window] = {}
 
     def note(self, level: int, *, method: str, route: str, status: int, duration_ms: float) -> None:
@@ -52,7 +54,7 @@ class RequestLog:
                 context=contextvars.Context(),  # it is of no request
             )
             window = self._windows[about] = _Window(level, timer)
-        if window.written < self._most:
+        if window.written < self._settings.requests_a_minute:
             window.written += 1
             _log.log(level, "request", method=method, route=route, status=status, duration_ms=duration_ms)
         else:

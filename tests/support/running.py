@@ -12,6 +12,7 @@ import aiohttp
 import msgspec
 
 from sidecar import app
+from sidecar.reload import Reload
 from sidecar.settings import (
     KEYS,
     AlertSettings,
@@ -100,12 +101,12 @@ async def zimwatch(
         retention=RetentionSettings(events=FOR_YEARS, alerts=FOR_YEARS, rejected=FOR_YEARS),
         export=ExportSettings(max_age=FOR_YEARS),
     )
-    in_force = tuple(Loaded(settings, dict.fromkeys(KEYS, "default")).shown())
+    reload = Reload(Loaded(settings, dict.fromkeys(KEYS, "default")))
     system = app.System(start=start)
     if machine is not None:
         system = msgspec.structs.replace(system, clock=machine.clock, steady=machine.steady)
     async with (
-        app.running(settings, environ or {}, system=system, in_force=in_force) as served,
+        app.running(settings, environ or {}, system=system, reload=reload) as served,
         aiohttp.ClientSession(served.url, auto_decompress=True) as http,
     ):
         yield Zimwatch(served.url, served.store, http)

@@ -53,7 +53,7 @@ def on_virtual_time(main: Coroutine[Any, Any, None]) -> None:
 
 def test_a_sum_has_the_ids_of_no_request(lines: Callable[[], Any]) -> None:
     async def main() -> None:
-        log = RequestLog(MOST)
+        log = RequestLog(LogSettings(requests_a_minute=MOST))
         span = trace.NonRecordingSpan(trace.SpanContext(1, 1, is_remote=False))
         with trace.use_span(span):
             for _ in range(MOST + 1):
@@ -66,7 +66,7 @@ def test_a_sum_has_the_ids_of_no_request(lines: Callable[[], Any]) -> None:
 
 def test_requests_past_the_limit_are_summed_up_a_minute_after_the_first(lines: Callable[[], Any]) -> None:
     async def main() -> None:
-        log = RequestLog(MOST)
+        log = RequestLog(LogSettings(requests_a_minute=MOST))
         for number in range(FLOOD):
             noted(log, "/v1/users", duration_ms=float(number))
         noted(log, "/v1/alerts")
@@ -83,7 +83,7 @@ def test_requests_past_the_limit_are_summed_up_a_minute_after_the_first(lines: C
 
 def test_refusals_count_for_their_status_whatever_their_route(lines: Callable[[], Any]) -> None:
     async def main() -> None:
-        log = RequestLog(MOST)
+        log = RequestLog(LogSettings(requests_a_minute=MOST))
         for number in range(FLOOD):
             noted(log, f"/route/{number % 50}", 401)
             noted(log, f"/route/{number % 50}", 429)
@@ -97,7 +97,7 @@ def test_refusals_count_for_their_status_whatever_their_route(lines: Callable[[]
 
 def test_every_request_is_in_a_line_or_in_a_sum(lines: Callable[[], Any]) -> None:
     async def main() -> None:
-        log = RequestLog(MOST)
+        log = RequestLog(LogSettings(requests_a_minute=MOST))
         for number in range(FLOOD):
             noted(log, "/v1/users", 200 if number % 3 else 503)
             await asyncio.sleep(0.5)
@@ -111,7 +111,7 @@ def test_every_request_is_in_a_line_or_in_a_sum(lines: Callable[[], Any]) -> Non
 
 def test_a_limit_of_zero_leaves_the_sums_alone(lines: Callable[[], Any]) -> None:
     async def main() -> None:
-        log = RequestLog(0)
+        log = RequestLog(LogSettings(requests_a_minute=0))
         noted(log, "/v1/users")
         log.close()
 
@@ -121,7 +121,7 @@ def test_a_limit_of_zero_leaves_the_sums_alone(lines: Callable[[], Any]) -> None
 
 def test_what_is_below_the_level_is_not_even_counted(lines: Callable[[], Any]) -> None:
     async def main() -> None:
-        log = RequestLog(MOST)
+        log = RequestLog(LogSettings(requests_a_minute=MOST))
         for _ in range(FLOOD):
             log.note(logging.DEBUG, method="GET", route="/livez", status=200, duration_ms=1.0)
         log.close()

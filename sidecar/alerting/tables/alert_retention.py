@@ -41,6 +41,11 @@ class AlertRetention:
         kept_us = duration_us(settings.retention.alerts)
         return cls(kept_us=kept_us, rules_us=settings.alerts.thresholds().looks_back_us)
 
+    def follow(self, settings: Settings) -> None:
+        """The same for settings that have changed; from the next pass on."""
+        self.kept_us = duration_us(settings.retention.alerts)
+        self.rules_us = settings.alerts.thresholds().looks_back_us
+
     @property
     def has_more(self) -> bool:
         """Whether a pass is under way."""

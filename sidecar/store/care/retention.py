@@ -36,8 +36,8 @@ _GONE: Final = "its event is no longer in the log"
 _TOO_OLD: Final = "it was pending for longer than export.max_age"
 
 
-class Retention(msgspec.Struct, frozen=True, kw_only=True):
-    """How long and how much is kept. ``pending_us`` is how long a span may wait for the collector."""
+class Retention(msgspec.Struct, kw_only=True):
+    """How long and how much is kept, as of now. ``pending_us`` is how long a span may wait for the collector."""
 
     events_us: int = 30 * DAY_US
     max_bytes: int = 10 * 1_073_741_824
@@ -54,6 +54,12 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True):
             rejected_us=duration_us(kept.rejected),
             pending_us=duration_us(settings.export.max_age),
         )
+
+    def follow(self, settings: Settings) -> None:
+        """The same for settings that have changed; from the next slice on."""
+        new = self.of(settings)
+        self.events_us, self.max_bytes = new.events_us, new.max_bytes
+        self.rejected_us, self.pending_us = new.rejected_us, new.pending_us
 
 
 class Expiring(Protocol):
