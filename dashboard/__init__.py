@@ -24,6 +24,7 @@ from dashboard.pages import (
     alerts,
     bulk_actions,
     findings,
+    oidc,
     overview,
     rejected,
     settings,
@@ -55,6 +56,7 @@ PAGES: Final = (
     rejected.PAGE,
     share_link.PAGE,
     sign_in.PAGE,
+    oidc.PAGE,
     token04.PAGE,
 )
 

@@ -310,5 +310,6 @@ def _cannot_listen(host: str, port: int, error: OSError) -> str:
 
 
 def _require_a_token(settings: Settings, store: Store) -> None:
-    if not is_loopback(settings.server.host) and not store.credentials.any_access_ever():
+    may_sign_in = settings.oidc.is_on or settings.forward_auth.enabled or store.credentials.any_access_ever()
+    if not is_loopback(settings.server.host) and not may_sign_in:
         raise ZimwatchError(no_token(settings.server.host))

@@ -23,7 +23,10 @@ def problems(settings: Settings, environ: Mapping[str, str]) -> list[str]:
     found += _of_assertions(settings)
     if (ambiguous := prefix_problem(settings.server.path)) is not None:
         found.append(ambiguous)
-    if not is_loopback(settings.server.host) and not engines.may_have_rows(settings.database.url, ANY_EVER):
+    may_sign_in = (
+        settings.oidc.is_on or settings.forward_auth.enabled or engines.may_have_rows(settings.database.url, ANY_EVER)
+    )
+    if not is_loopback(settings.server.host) and not may_sign_in:
         found.append(no_token(settings.server.host))
     return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from aiohttp import web
 
@@ -53,6 +53,7 @@ def build(
     background = background or Background()
     authenticator = access.Authenticator(store, settings, clock)
     hub = Hub(store, authenticator)
+    oidc = authenticator.oidc
     pool, closing_pool = compression.pool_of(threads)
     log = RequestLog(settings.logs)
     application = web.Application(
@@ -65,6 +66,16 @@ def build(
     )
     application.cleanup_ctx.append(closing_pool)
     application.on_response_prepare.append(completing(settings))
+
+    async def provider_calls(_application: web.Application) -> AsyncIterator[None]:
+        if oidc is None:
+            yield
+            return
+        async with http(settings.alerts.allowed_hosts) as oidc.client.http:
+            yield
+            await oidc.close()
+
+    application.cleanup_ctx.append(provider_calls)
 
     async def sum_up(_application: web.Application) -> None:
         log.close()

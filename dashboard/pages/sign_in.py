@@ -12,6 +12,7 @@ from dashboard.site import Page, Site
 from dashboard.text.translate import translate
 from sidecar import access
 from sidecar.access import routing
+from sidecar.access.oidc import PATH
 from sidecar.domain.paths import safe_path
 from sidecar.web.forms import read_open_form
 
@@ -25,7 +26,7 @@ def _routes(site: Site) -> list[web.AbstractRouteDef]:
     authenticator = site.authenticator
 
     async def form(request: web.Request) -> web.Response:
-        return await _page(authenticator, request, safe_path(request.query.get("next", "")))
+        return await sign_in_page(authenticator, request, safe_path(request.query.get("next", "")))
 
     async def sign_in(request: web.Request) -> web.Response:
         given = await read_open_form(request)
@@ -34,11 +35,15 @@ def _routes(site: Site) -> list[web.AbstractRouteDef]:
         try:
             await authenticator.sign_in(request, response, name, given.get("password", ""))
         except access.RefusedError as error:
-            return await _page(authenticator, request, following, problem=error, name=name)
+            return await sign_in_page(authenticator, request, following, problem=error, name=name)
         return response
 
     async def sign_out(request: web.Request) -> web.Response:
         response = web.Response(status=303, headers={"Location": "/sign-in"})
+        oidc = authenticator.oidc
+        if oidc is not None and (leads_on := await oidc.leave(request)) is not None:
+            # A page, not a redirect: browsers hold what follows a form to the form-action of its page.
+            response = render("signed_out.html", leads_on=leads_on, provider=oidc.client.settings.button)
         await authenticator.sessions.end(request, response)
         return response
 
@@ -52,7 +57,7 @@ def _routes(site: Site) -> list[web.AbstractRouteDef]:
 PAGE: Final = Page(routes=_routes)
 
 
-async def _page(
+async def sign_in_page(
     authenticator: access.Authenticator,
     request: web.Request,
     following: str,
@@ -60,12 +65,16 @@ async def _page(
     problem: access.RefusedError | None = None,
     name: str = "",
 ) -> web.Response:
+    """The page with the form; ``following`` is the page that it leads to."""
+    oidc = authenticator.oidc
     response = render(
         "sign_in.html",
         problem.status if problem else 200,
         tab="",
         here="/sign-in?" + urlencode({"next": following}),
         following=following,
+        provider=oidc.client.settings.button if oidc else None,
+        provider_path=f"{PATH}?{urlencode({'next': following})}",
         problem=translate(problem.text) if problem else None,
         ended=authenticator.why_signed_out(request) if problem is None else None,
         known=await authenticator.principal_or_none(request),

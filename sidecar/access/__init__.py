@@ -3,6 +3,7 @@
 from sidecar.access import routing
 from sidecar.access.authentication import Authenticator, check_may
 from sidecar.access.cookie import SessionCookie
+from sidecar.access.oidc_sign_in import OidcSignIn
 from sidecar.access.principal import (
     NAME_CHARACTERS,
     PRINCIPAL,
@@ -31,6 +32,7 @@ __all__ = [
     "Name",
     "NotAllowedError",
     "NotSignedInError",
+    "OidcSignIn",
     "Principal",
     "RefusedError",
     "SessionCookie",

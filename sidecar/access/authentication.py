@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 from aiohttp import hdrs, web
 
 from sidecar.access import routing
+from sidecar.access.forward_auth import ForwardAuth
+from sidecar.access.oidc_sign_in import OidcSignIn
 from sidecar.access.policy import PEOPLE, SCOPES, Action, roles_with
 from sidecar.access.principal import LOCAL, Principal
 from sidecar.access.proxies import host_of, is_loopback, public_request
@@ -22,6 +24,7 @@ from sidecar.access.refusals import (
     INVALID_TOKEN,
     NotAllowedError,
     NotSignedInError,
+    RefusedError,
 )
 from sidecar.access.sessions import Sessions
 from sidecar.access.throttle import Throttle
@@ -50,6 +53,11 @@ class Authenticator:
         self._clock = clock
         self._throttle = Throttle(clock)
         self.sessions = Sessions(store, settings, clock)
+        self.oidc = OidcSignIn(store, settings, clock, self.sessions, self._throttle) if settings.oidc.is_on else None
+        self._forward_auth = ForwardAuth(settings)
+        self._is_open_at_first = not (
+            settings.server.public_url or settings.oidc.is_on or settings.forward_auth.enabled
+        )
 
     async def authorise(self, request: web.Request) -> Principal | None:
         """The principal of a permitted request; None where the route needs none. NotSignedInError or NotAllowedError.
@@ -69,6 +77,10 @@ class Authenticator:
     async def authenticate(self, request: web.Request) -> Principal:
         """The principal of a request. NotSignedInError."""
         given = self._given(request)
+        # Credentials that are not known here are those of the proxy, where it has signed somebody in.
+        is_known = given is not None and self._store.credentials.token(given[1]) is not None
+        if not is_known and (forwarded := self._forwarded(request)) is not None:
+            return forwarded
         if given is not None:
             name, secret = given
             return Principal.of_token(self._valid_token(secret, *_challenges(request)), name=name)
@@ -76,6 +88,8 @@ class Authenticator:
             return LOCAL
         if secret := self._session_secret(request):
             session = self.sessions.valid(secret, *_challenges(request))
+            if self.oidc is not None and await self.oidc.look_up_if_due(session, secret):
+                session = self.sessions.valid(secret, *_challenges(request))
             await self.sessions.seen(request, session)
             return Principal.of_session(session)
         raise NotSignedInError(_NO_TOKEN(), _challenges(request))
@@ -84,7 +98,7 @@ class Authenticator:
         """As :meth:`authenticate`; None instead of an error."""
         try:
             return await self.authenticate(request)
-        except NotSignedInError:
+        except RefusedError:
             return None
 
     async def reason_to_end(self, request: web.Request) -> Text | None:
@@ -96,10 +110,9 @@ class Authenticator:
         return None
 
     def needs_no_token(self, request: web.Request) -> bool:
-        """Whether the request is from this machine, and no token or account was ever made."""
-        return not (self._store.credentials.any_access_ever() or self._server.public_url) and is_local(
-            request, self._server
-        )
+        """Whether the request is from this machine, and nobody was ever given another way to sign in."""
+        is_open = self._is_open_at_first and not self._store.credentials.any_access_ever()
+        return is_open and is_local(request, self._server)
 
     async def sign_in(self, request: web.Request, response: web.Response, name: str, password: str) -> None:
         """Begins a session and sets its cookie on ``response``.
@@ -132,13 +145,17 @@ class Authenticator:
         kind, _, value = request.headers.get("Authorization", "").partition(" ")
         if kind.lower() == "bearer":
             return "", value.strip()
-        if kind.lower() == "basic" and (_may_be_automatic(request) or not _is_of_a_browser(request)):
+        if kind.lower() == "basic" and _counts_by_itself(request):
             try:
                 name, _, secret = base64.b64decode(value, validate=True).decode().partition(":")
             except ValueError:
                 return "", ""
             return name, secret
         return None
+
+    def _forwarded(self, request: web.Request) -> Principal | None:
+        """The person whom a trusted proxy has signed in; None where there is none."""
+        return self._forward_auth.principal(request) if _counts_by_itself(request) else None
 
     def _has_credentials(self, request: web.Request) -> bool:
         return self._given(request) is not None or bool(self._session_secret(request))
@@ -173,6 +190,11 @@ def is_local(request: web.Request, server: ServerSettings) -> bool:
 def _may_be_automatic(request: web.Request) -> bool:
     """Whether credentials that a browser adds by itself count: to read, and for pages, whose forms have a token."""
     return request.method in _SAFE or not request.path.startswith("/v1/")
+
+
+def _counts_by_itself(request: web.Request) -> bool:
+    """The same, and for programs, which send what they send on purpose."""
+    return _may_be_automatic(request) or not _is_of_a_browser(request)
 
 
 def _is_of_a_browser(request: web.Request) -> bool:

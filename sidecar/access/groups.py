@@ -7,9 +7,12 @@ from typing import Final
 
 import msgspec
 
+from sidecar.access.policy import PEOPLE
+from sidecar.domain.texts import Sentence
 from sidecar.settings import GroupSettings
 
-_WEAKEST_FIRST: Final = ("viewer", "support", "operator", "admin")
+NO_ROLE: Final = Sentence("groups.no_role", "none of your groups has a role here; an administrator can change that")
+_WEAKEST_FIRST: Final = tuple(role.value for role in PEOPLE)
 
 
 class Grant(msgspec.Struct, frozen=True):
@@ -17,11 +20,6 @@ class Grant(msgspec.Struct, frozen=True):
 
     role: str
     apps: frozenset[int] | None
-
-
-def known(settings: GroupSettings, groups: Iterable[str]) -> tuple[str, ...]:
-    """Those of the groups that have a role, each once and in order; all that is kept of a person's groups."""
-    return tuple(sorted({group for group in groups if group in settings.roles}))
 
 
 def granted(settings: GroupSettings, groups: Iterable[str]) -> Grant | None:

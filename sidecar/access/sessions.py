@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets  # noqa: TID251 - a session's cookie is a secret
+from collections.abc import Callable
 from typing import Final
 
 import sqlalchemy as sa
@@ -25,7 +26,7 @@ from sidecar.settings import Settings, duration_us
 from sidecar.store import Store
 from sidecar.store.access import browser_sessions
 from sidecar.store.access.browser_sessions import New
-from sidecar.store.values import Account, BrowserSession, SessionOwner, Token
+from sidecar.store.values import Account, BrowserSession, OutsideIdentity, SessionOwner, Token
 
 # An open page reconnects by itself, so that a stream is no sign of activity.
 _STREAMS: Final = ("/live/", "/v1/stream")
@@ -46,6 +47,7 @@ class Sessions:
         self._store = store
         self._server = settings.server
         self._sign_in = settings.sign_in
+        self._issuer = settings.oidc.issuer
         self._clock = clock
 
     @property
@@ -63,9 +65,9 @@ class Sessions:
         owner: SessionOwner,
         *,
         name: str = "",
-        refresh: str | None = None,
+        refresh: Callable[[str], str] | None = None,
     ) -> None:
-        """Begins a session and sets its cookie on ``response``.
+        """Begins a session and sets its cookie on ``response``. ``refresh`` makes what is kept, of the cookie's value.
 
         The secret is always new, and the session of the browser's former cookie ends (session fixation).
         """
@@ -78,7 +80,7 @@ class Sessions:
             name=clean_name(name),
             address=str(public.client or ""),
             browser=one_line(request.headers.get(hdrs.USER_AGENT, ""))[:_BROWSER_CHARACTERS],
-            refresh=refresh,
+            refresh=refresh(secret) if refresh else None,
         )
 
         def write(connection: sa.Connection) -> None:
@@ -104,7 +106,7 @@ class Sessions:
         if session is None:
             raise NotSignedInError(_SIGNED_OUT(), challenges)
         if (why := self._end_reason(session)) is not None:
-            raise NotSignedInError(why(), challenges)
+            raise NotSignedInError(why, challenges)
         if isinstance(session.owner, Token):
             self._store.credentials.used(session.owner)
         return session
@@ -132,15 +134,19 @@ class Sessions:
         """Whether it has ended, though it is still stored."""
         return self._end_reason(session) is not None
 
-    def _end_reason(self, session: BrowserSession) -> Sentence | None:
+    def _end_reason(self, session: BrowserSession) -> Text | None:
         now_us, owner = self._clock(), session.owner
+        if session.ended is not None:
+            return session.ended
         if isinstance(owner, Token) and (state := owner.state(now_us)) != "good":
-            return INVALID_TOKEN[state]
+            return INVALID_TOKEN[state]()
         if isinstance(owner, Account) and owner.disabled_at_us is not None:
-            return _DISABLED
+            return _DISABLED()
+        if isinstance(owner, OutsideIdentity) and owner.issuer != self._issuer:
+            return _SIGNED_OUT()
         if now_us >= session.created_at_us + self._lifetime_us:
-            return _EXPIRED
-        return _IDLE if now_us >= session.seen_at_us + self._idle_us else None
+            return _EXPIRED()
+        return _IDLE() if now_us >= session.seen_at_us + self._idle_us else None
 
     def _cookie(self, request: web.Request) -> SessionCookie:
         return SessionCookie.of(public_request(request, self._server))

@@ -13,6 +13,7 @@ from sidecar.domain.events import Event
 from sidecar.domain.server_view import Disagreement, ServerView
 from sidecar.domain.session import Session
 from sidecar.domain.status import Status
+from sidecar.domain.texts import Text
 
 UserId = tuple[int, str]
 """App and user id."""
@@ -252,7 +253,7 @@ SessionOwner = Token | Account | OutsideIdentity
 class BrowserSession(msgspec.Struct, frozen=True, kw_only=True):
     """A browser that is signed in. ``name`` is as entered at sign-in with a token, unverified; empty if none was.
 
-    ``address`` and ``browser`` (its User-Agent) are those of the sign-in.
+    ``address`` and ``browser`` (its User-Agent) are those of the sign-in. ``ended`` is why it was ended early.
     """
 
     id: int
@@ -262,6 +263,7 @@ class BrowserSession(msgspec.Struct, frozen=True, kw_only=True):
     created_at_us: int
     seen_at_us: int
     owner: SessionOwner
+    ended: Text | None = None
 
 
 class Storage(msgspec.Struct, frozen=True, kw_only=True):

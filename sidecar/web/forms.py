@@ -55,7 +55,8 @@ def _xor(mask: bytes, value: bytes) -> bytes:
 def _token_of(request: web.Request) -> bytes:
     principal = request.get(access.PRINCIPAL)
     session = principal.session_id if principal else None
-    credentials = request.headers.get("Authorization", "") if session is None else f"session {session}"
+    proof = principal.proof if principal else ""
+    credentials = f"{proof} {request.headers.get('Authorization', '')}" if session is None else f"session {session}"
     return hmac.new(_KEY, credentials.encode(errors="replace"), hashlib.sha256).digest()
 
 

@@ -22,7 +22,8 @@ http {{
   access_log off; gzip on;
   client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
   uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
-  server {{ listen 127.0.0.1:{port}{tls}; location {at}/ {{ proxy_pass http://127.0.0.1:{upstream}{to}; {more} }} }}
+  server {{ listen 127.0.0.1:{port}{tls}; location {at}/ {{ proxy_pass http://127.0.0.1:{upstream}{to}; {more} }}
+  {beside} }}
 }}
 """
 _HAPROXY: Final = """
@@ -69,11 +70,13 @@ async def proxy(
     path: str = "",
     prefix: str = KEEPS,
     more: str = "",
+    beside: str = "",
     certificate: Path | None = None,
 ) -> AsyncIterator[str]:
     """Its address, ``path`` at the end. Below ``path`` it passes on to ``upstream``, and strips it or keeps it.
 
-    ``more`` are lines of its configuration. nginx speaks TLS with a ``certificate``, a file that holds its key too.
+    ``more`` are lines of its configuration, ``beside`` those of nginx outside of the location. nginx speaks TLS with a
+    ``certificate``, a file that holds its key too.
     RuntimeError if it does not listen.
     """
     folder = folder / name
@@ -81,7 +84,7 @@ async def proxy(
     to = path if prefix == KEEPS else ""
     configuration, command = {"nginx": _nginx, "haproxy": _haproxy, "apache2": _apache}[name](folder)
     file = folder / "proxy.conf"
-    values = {"folder": folder, "port": port, "upstream": upstream, "at": path, "more": more}
+    values = {"folder": folder, "port": port, "upstream": upstream, "at": path, "more": more, "beside": beside}
     values |= {"to": f"{to}/" if name == "nginx" and path and prefix != KEEPS else to if name != "nginx" else ""}
     values["tls"] = f" ssl; ssl_certificate {certificate}; ssl_certificate_key {certificate}" if certificate else ""
     values["strip"] = f"http-request replace-path {path}(/)?(.*) /\\2" if prefix != KEEPS else ""

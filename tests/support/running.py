@@ -21,9 +21,12 @@ from sidecar.settings import (
     DashboardSettings,
     DatabaseSettings,
     ExportSettings,
+    ForwardAuthSettings,
+    GroupSettings,
     IngestSettings,
     LeaseSettings,
     Loaded,
+    OidcSettings,
     RetentionSettings,
     ServerSettings,
     Settings,
@@ -79,6 +82,9 @@ async def zimwatch(
     allowed_origins: tuple[str, ...] = (),
     sign_in: SignInSettings | None = None,
     assertions: tuple[AssertionSettings, ...] = (),
+    oidc: OidcSettings | None = None,
+    forward_auth: ForwardAuthSettings | None = None,
+    groups: GroupSettings | None = None,
 ) -> AsyncIterator[Zimwatch]:
     """Runs on ``folder/zimwatch.db``, by the real clocks or those of ``machine``, until the context ends.
 
@@ -89,6 +95,9 @@ async def zimwatch(
     settings = Settings(
         server=msgspec.structs.replace(server or ServerSettings(), port=port),
         sign_in=sign_in or SignInSettings(),
+        oidc=oidc or OidcSettings(),
+        forward_auth=forward_auth or ForwardAuthSettings(),
+        groups=groups or GroupSettings(),
         database=DatabaseSettings(url=f"sqlite:///{folder / 'zimwatch.db'}"),
         ingest=IngestSettings(
             max_body_bytes=max_body_bytes, apps=apps, allowed_origins=allowed_origins, assertions=assertions

@@ -2,10 +2,11 @@
 
 from sidecar.access.oidc.client import LookUp, OpenIdConnect, Person
 from sidecar.access.oidc.errors import EndedByProviderError, OidcError, ProviderError
-from sidecar.access.oidc.flow import CALLBACK, PATH, FlowCookie
+from sidecar.access.oidc.flow import CALLBACK, LASTS_S, PATH, FlowCookie
 
 __all__ = [
     "CALLBACK",
+    "LASTS_S",
     "PATH",
     "EndedByProviderError",
     "FlowCookie",

@@ -109,7 +109,7 @@ class Documents:
             if isinstance(url := getattr(found, name), str)
         }
         for name, endpoint in called.items():
-            if not _may_lead_to(self._issuer, endpoint):
+            if not may_lead_to(self._issuer, endpoint):
                 raise _unusable("discovery document", f"its {name} is no address that the issuer may lead to")
         return found
 
@@ -162,7 +162,7 @@ def _key(given: dict[str, Any]) -> Key | None:
         return None
 
 
-def _may_lead_to(issuer: str, endpoint: str) -> bool:
+def may_lead_to(issuer: str, endpoint: str) -> bool:
     """No weaker than the issuer: a document fetched over TLS leads to TLS, and one of elsewhere not to this machine."""
     try:
         own, other = urlsplit(issuer), urlsplit(endpoint)

@@ -20,7 +20,6 @@ DENIED: Final = Sentence("oidc.denied", "the provider did not sign you in: %(err
 CODE_REFUSED: Final = Sentence("oidc.code_refused", "the provider refused its own code: %(error)s")
 UNREACHABLE: Final = Sentence("oidc.unreachable", "the provider for sign-in cannot be reached: %(why)s")
 UNUSABLE: Final = Sentence("oidc.unusable", "the provider's %(document)s cannot be used: %(why)s")
-NO_ROLE: Final = Sentence("oidc.no_role", "none of your groups has a role here; an administrator can change that")
 
 TOKEN_UNREADABLE: Final = Sentence("oidc.token_unreadable", "the ID token cannot be read")
 TOKEN_ALGORITHM: Final = Sentence("oidc.token_algorithm", "the ID token is not signed by an accepted algorithm")

@@ -41,12 +41,12 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
             refresh_token=tokens.refresh_token or self.refresh_token,
         )
 
-    def sealed(self, secret: str, now_us: int) -> bytes:
+    def sealed(self, secret: str, now_us: int) -> str:
         """The stored form, for the session whose cookie has this value."""
-        return _cipher(secret).encrypt_at_time(msgspec.msgpack.encode(self), now_us // SECOND_US)
+        return _cipher(secret).encrypt_at_time(msgspec.msgpack.encode(self), now_us // SECOND_US).decode()
 
 
-def unsealed(stored: bytes, secret: str) -> Proof | None:
+def unsealed(stored: str, secret: str) -> Proof | None:
     """The inverse of :meth:`Proof.sealed`; None for what this secret does not open, or another version stored."""
     try:
         return msgspec.msgpack.decode(_cipher(secret).decrypt(stored), type=Proof)

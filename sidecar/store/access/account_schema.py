@@ -54,6 +54,8 @@ browser_sessions = sa.Table(
     sa.Column("apps", sa.Text),
     sa.Column("refresh", sa.Text),
     sa.Column("checked_at_us", sa.BigInteger),
+    # Why it was ended, as a stored text; NULL while it was not.
+    sa.Column("ended", sa.Text),
     sa.Column("name", sa.Text, nullable=False),
     sa.Column("address", sa.Text, nullable=False),
     sa.Column("browser", sa.Text, nullable=False),

@@ -12,6 +12,8 @@ from typing import Any, Final
 import msgspec
 import sqlalchemy as sa
 
+from sidecar.domain import texts
+from sidecar.domain.texts import Text
 from sidecar.store.access import accounts, app_sets, tokens
 from sidecar.store.access.account_schema import browser_sessions as table
 from sidecar.store.values import Account, BrowserSession, OutsideIdentity, SessionOwner, Token
@@ -20,7 +22,7 @@ MOST_OF_AN_OWNER: Final = 100
 """Sessions of one token, account or identity. One more ends the one without a request for longest."""
 
 _session = table.c
-_OWN: Final = ("id", "name", "address", "browser", "created_at_us", "seen_at_us")
+_OWN: Final = ("id", "name", "address", "browser", "created_at_us", "seen_at_us", "ended")
 _OUTSIDE: Final = ("issuer", "subject", "role", "apps", "checked_at_us")
 _IS_OF: Final = ("token_id", "account_id")
 _FROM_TOKEN: Final = len(_IS_OF) + len(_OWN) + len(_OUTSIDE)
@@ -85,7 +87,8 @@ def session_of(row: Sequence[Any]) -> BrowserSession:
     """A row of ``WITH_THIS_SECRET``."""
     token_id, account_id, *rest = row
     own = dict(zip(_OWN, rest, strict=False))
-    return BrowserSession(**own, owner=_owner_of(row, token_id, account_id))
+    ended = None if own["ended"] is None else texts.load(own["ended"])
+    return BrowserSession(**own | {"ended": ended}, owner=_owner_of(row, token_id, account_id))
 
 
 def list_of(connection: sa.Connection, owner: str) -> list[BrowserSession]:
@@ -106,10 +109,25 @@ def refresh_of(connection: sa.Connection, session_id: int) -> str | None:
     return found
 
 
+def claim_check(connection: sa.Connection, session_id: int, checked_at_us: int, now_us: int) -> bool:
+    """Whether the caller is the one that looks the identity up now: nobody has since ``checked_at_us``."""
+    due = (_session.id == session_id, _session.checked_at_us == checked_at_us, _session.ended.is_(None))
+    done = connection.execute(sa.update(table).where(*due).values(checked_at_us=now_us))
+    tokens.announce(connection)
+    return done.rowcount == 1
+
+
 def confirm(connection: sa.Connection, session_id: int, identity: OutsideIdentity, refresh: str | None) -> None:
     """Stores what the identity provider says now of the identity of a session."""
     change = sa.update(table).where(_session.id == session_id)
     connection.execute(change.values(**_of_identity(identity), refresh=refresh))
+    tokens.announce(connection)
+
+
+def end_because(connection: sa.Connection, session_id: int, why: Text) -> None:
+    """Ends the session, and keeps the reason for its browser. What was kept for the identity provider is deleted."""
+    change = sa.update(table).where(_session.id == session_id)
+    connection.execute(change.values(ended=texts.dump(why), refresh=None))
     tokens.announce(connection)
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import hashlib
+import hmac
 import itertools
+import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 from urllib.parse import unquote_plus, urlencode
@@ -27,16 +30,50 @@ def new_key() -> ECKey:
     return ECKey.generate_key("P-256", parameters={"use": "sig", "alg": "ES256"}, auto_kid=True)
 
 
+def unsigned(claims: Claims) -> str:
+    """By the algorithm ``none``, which libraries refuse to sign with."""
+    return f"{_signed_part({'alg': 'none'}, claims)}."
+
+
+def signed_with_secret(secret: bytes, kid: str | None) -> Sign:
+    """By HS256 with any secret: libraries refuse one that is a public key."""
+
+    def sign(claims: Claims) -> str:
+        signed = _signed_part({"alg": "HS256", "kid": kid}, claims)
+        return f"{signed}.{_base64url(hmac.digest(secret, signed.encode(), 'sha256'))}"
+
+    return sign
+
+
+def _signed_part(header: dict[str, Any], claims: Claims) -> str:
+    return ".".join(_base64url(json.dumps(one).encode()) for one in (header, claims))
+
+
+def _base64url(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
 def signed_with(key: Any, alg: str = "ES256", **header: Any) -> Sign:
     """Signs by this key, under its own id unless the header has another."""
     return lambda claims: jwt.encode({"alg": alg, "kid": key.kid} | header, claims, key, algorithms=[alg])
 
 
 class HostileProvider:
-    """``asked`` counts the requests to each endpoint. What a test may change comes first."""
+    """``asked`` counts the requests to each endpoint."""
 
     def __init__(self, machine: Machine) -> None:
+        self.is_honest_again()
+        self.issuer = ""
+        self._machine = machine
+        self._numbers = itertools.count()
+        self._begun: dict[str, dict[str, str]] = {}
+        self._refresh_token = ""
+
+    def is_honest_again(self) -> None:
+        """As at its beginning, with a new key."""
         self.person: dict[str, Any] = {"sub": "dana", "name": "Dana", "groups": ["sre"]}
+        self.person_in_userinfo: dict[str, Any] | None = None
+        self.groups_in_userinfo = True
         self.metadata: dict[str, Any] = {}
         self.response: dict[str, str | None] = {}
         self.claims: dict[str, Any] = {}
@@ -44,16 +81,13 @@ class HostileProvider:
         self.key = new_key()
         self.keys: Any = None
         self.sign: Sign | None = None
-        self.groups_in_userinfo = True
         self.codes_last = False
         self.status = 200
-
-        self.issuer = ""
+        self.waits: asyncio.Event | None = None
         self.asked: dict[str, int] = {}
-        self._machine = machine
-        self._numbers = itertools.count()
-        self._begun: dict[str, dict[str, str]] = {}
-        self._refresh_token = ""
+
+    def now_s(self) -> int:
+        return self._machine.clock() // SECOND_US
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -80,6 +114,8 @@ class HostileProvider:
     @web.middleware
     async def _counted(self, request: web.Request, handler: Any) -> web.StreamResponse:
         self.asked[request.path] = self.asked.get(request.path, 0) + 1
+        if self.waits is not None:
+            await self.waits.wait()
         if self.status != 200:
             return web.json_response({"error": "server_error"}, status=self.status)
         response: web.StreamResponse = await handler(request)
@@ -121,12 +157,12 @@ class HostileProvider:
         if not self.codes_last:
             del self._begun[str(given["code"])]
         digest = hashlib.sha256(str(given["code_verifier"]).encode()).digest()
-        assert base64.urlsafe_b64encode(digest).rstrip(b"=").decode() == begun["code_challenge"]
+        assert _base64url(digest) == begun["code_challenge"]
         assert given["redirect_uri"] == begun["redirect_uri"]
         return web.json_response(self._answer({"nonce": begun["nonce"]}))
 
     def _answer(self, of_flow: dict[str, Any]) -> dict[str, Any]:
-        now_s = self._machine.clock() // SECOND_US
+        now_s = self.now_s()
         claims = {
             "iss": self.issuer,
             "aud": CLIENT_ID,
@@ -150,7 +186,8 @@ class HostileProvider:
         if self.person.get("gone"):
             return web.json_response({"error": "invalid_token"}, status=401)
         hidden = set() if self.groups_in_userinfo else {"groups"}
-        return web.json_response({name: value for name, value in self.person.items() if name not in hidden})
+        told = self.person_in_userinfo or self.person
+        return web.json_response({name: value for name, value in told.items() if name not in hidden})
 
     async def _keys(self, _request: web.Request) -> web.Response:
         return web.json_response(self.keys or KeySet([self.key]).as_dict(private=False))

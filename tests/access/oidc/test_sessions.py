@@ -1,0 +1,237 @@
+"""Sessions of people whom a provider signed in: their role, how it is looked up again, and how they end."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from yarl import URL
+
+from sidecar.access import oidc_sign_in
+from sidecar.store.access.account_schema import browser_sessions
+from tests.access.oidc.conftest import World
+from tests.support.clocks import Machine
+from tests.support.oidc.hostile import HostileProvider
+from tests.support.running import Zimwatch
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+BEGIN = "/sign-in/oidc?next=%2Fwall"
+
+
+async def sign_in(running: Zimwatch) -> None:
+    async with running.http.get(BEGIN) as response:
+        assert (response.status, response.url.path) == (200, "/wall"), await response.text()
+
+
+async def opens(running: Zimwatch, path: str = "/wall") -> int:
+    async with running.http.get(path, allow_redirects=False) as response:
+        return response.status
+
+
+async def reason(running: Zimwatch) -> str:
+    """What the sign-in page says of the session's end."""
+    async with running.http.get("/wall") as response:
+        assert response.url.path == "/sign-in"
+        page = await response.text()
+    return page.partition('role="status">')[2].partition("<")[0]
+
+
+async def stored(running: Zimwatch) -> list[dict[str, Any]]:
+    rows = await running.store.read(lambda connection: connection.execute(browser_sessions.select()).all())
+    return [dict(row._mapping) for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("groups", "opened"),
+    [
+        (["wall"], {"/wall": 200, "/users": 403, "/settings": 403}),
+        (["wall", "support"], {"/wall": 200, "/users": 200, "/settings": 403}),
+        ("sre", {"/users": 200, "/settings": 200}),
+        ({"sre": {"some": "object"}, "all": {}}, {"/settings": 200}),
+    ],
+)
+async def test_groups_give_a_role(
+    running: Zimwatch, provider: HostileProvider, groups: object, opened: dict[str, int]
+) -> None:
+    provider.person["groups"] = groups
+    await sign_in(running)
+    assert {path: await opens(running, path) for path in opened} == opened
+
+
+async def test_changed_groups_are_noticed_within_a_minute_and_asked_for_no_more_often(
+    running: Zimwatch, provider: HostileProvider, machine: Machine
+) -> None:
+    await sign_in(running)
+    provider.person["groups"] = ["wall"]
+    machine.passes(59)
+    assert await opens(running, "/settings") == 200
+    assert provider.asked["/userinfo"] == 1
+    machine.passes(1)
+    assert [await opens(running, "/settings") for _ in range(5)] == [403] * 5
+    assert provider.asked["/userinfo"] == 2
+    assert "/token" not in provider.asked or provider.asked["/token"] == 1
+
+
+async def test_many_requests_at_once_look_the_groups_up_once(
+    running: Zimwatch, provider: HostileProvider, machine: Machine
+) -> None:
+    await sign_in(running)
+    machine.passes(400)  # the access token has expired too
+    assert await asyncio.gather(*(opens(running) for _ in range(8))) == [200] * 8
+    assert (provider.asked["/token"], provider.asked["/userinfo"]) == (2, 2)
+
+
+async def test_who_lost_all_groups_is_signed_out_with_a_sentence(
+    running: Zimwatch, provider: HostileProvider, machine: Machine
+) -> None:
+    await sign_in(running)
+    provider.person["groups"] = ["cleaners"]
+    machine.passes(60)
+    assert "none of your groups has a role here any more" in await reason(running)
+    assert "none of your groups has a role here any more" in await reason(running)
+    provider.person["groups"] = ["sre"]
+    machine.passes(600)
+    assert await opens(running) == 303
+    assert (await stored(running))[-1]["refresh"] is None
+
+
+@pytest.mark.parametrize("groups", [None, [], {}, "", 7])
+async def test_a_claim_that_is_gone_or_empty_is_no_group(
+    running: Zimwatch, provider: HostileProvider, machine: Machine, groups: object
+) -> None:
+    await sign_in(running)
+    provider.person = {"sub": "dana"} | ({} if groups is None else {"groups": groups})
+    machine.passes(60)
+    assert "none of your groups" in await reason(running)
+
+
+async def test_without_the_provider_a_session_lives_until_its_idle_end(
+    running: Zimwatch, provider: HostileProvider, machine: Machine
+) -> None:
+    await sign_in(running)
+    provider.status = 503
+    for _ in range(4):
+        machine.passes(3 * 3_600)
+        assert await opens(running, "/settings") == 200
+    provider.status, provider.person["groups"] = 200, ["wall"]
+    machine.passes(60)
+    assert await opens(running, "/settings") == 403
+    provider.status = 503
+    machine.passes(12 * 3_600)
+    assert "inactivity" in await reason(running)
+
+
+async def test_a_provider_that_is_slow_delays_a_page_by_little(
+    running: Zimwatch, provider: HostileProvider, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await sign_in(running)
+    monkeypatch.setattr(oidc_sign_in, "WAITS_S", 0.05)
+    provider.waits = asyncio.Event()
+    provider.person["groups"] = ["wall"]
+    machine.passes(60)
+    assert await opens(running, "/settings") == 200
+    provider.waits.set()
+    async with asyncio.timeout(10):
+        while await opens(running, "/settings") != 403:  # noqa: ASYNC110 - another task changes it
+            await asyncio.sleep(0.01)
+
+
+async def test_groups_of_the_id_token_are_looked_up_by_renewing_it(
+    running: Zimwatch, provider: HostileProvider, machine: Machine
+) -> None:
+    provider.groups_in_userinfo = False
+    await sign_in(running)
+    machine.passes(60)
+    assert await opens(running, "/settings") == 200
+    provider.person["groups"] = ["wall"]
+    machine.passes(60)
+    assert await opens(running, "/settings") == 403
+    assert provider.asked["/token"] == 3
+    provider.person["groups"] = []
+    machine.passes(60)
+    assert "none of your groups" in await reason(running)
+
+
+async def test_a_renewed_token_about_somebody_else_ends_the_session(
+    running: Zimwatch, provider: HostileProvider, machine: Machine
+) -> None:
+    provider.groups_in_userinfo = False
+    await sign_in(running)
+    provider.claims = {"sub": "mallory"}
+    machine.passes(60)
+    assert await opens(running) == 303
+
+
+async def test_what_cannot_be_renewed_ends_with_its_token(
+    running: Zimwatch, provider: HostileProvider, machine: Machine
+) -> None:
+    provider.tokens = {"refresh_token": None}
+    await sign_in(running)
+    machine.passes(299)
+    assert await opens(running) == 200
+    machine.passes(60)
+    assert "confirmation of your groups has expired" in await reason(running)
+
+
+async def test_who_is_gone_at_the_provider_is_signed_out(
+    running: Zimwatch, provider: HostileProvider, machine: Machine
+) -> None:
+    provider.tokens = {"refresh_token": None}
+    await sign_in(running)
+    provider.person["gone"] = True
+    machine.passes(60)
+    assert "the provider has ended your sign-in" in await reason(running)
+
+
+async def test_a_copy_of_the_database_has_no_use_for_the_tokens(running: Zimwatch, world: World) -> None:
+    await sign_in(running)
+    row = (await stored(running))[-1]
+    assert row["subject"] == "dana"
+    cookies = world.running.http.cookie_jar.filter_cookies(URL(running.url))
+    texts = [str(value) for value in row.values()] + [cookie.value for cookie in cookies.values()]
+    assert not any("access-" in text or "refresh-" in text or "eyJ" in text for text in texts)
+    assert row["refresh"].startswith("gAAAA")  # Fernet
+
+
+async def test_sign_out_leads_on_to_the_provider_and_back(running: Zimwatch, provider: HostileProvider) -> None:
+    before = await stored(running)
+    await sign_in(running)
+    async with running.http.post("/sign-out", headers={"Sec-Fetch-Site": "same-origin"}) as response:
+        page = await response.text()
+    address = URL(page.partition('content="0; url=')[2].partition('"')[0].replace("&amp;", "&"), encoded=True)
+    assert str(address).startswith(f"{provider.issuer}/end?realm=1&")
+    assert address.query["id_token_hint"].count(".") == 2
+    assert address.query["client_id"] == "zimwatch"
+    assert address.query["post_logout_redirect_uri"] == f"{running.url}/sign-in"
+    assert await opens(running) == 303
+    assert await stored(running) == before
+
+
+@pytest.mark.parametrize("metadata", [{"end_session_endpoint": None}])
+async def test_sign_out_ends_here_where_the_provider_has_no_such_address(
+    running: Zimwatch, provider: HostileProvider, machine: Machine, metadata: dict[str, Any]
+) -> None:
+    provider.metadata = metadata
+    machine.passes(3_600)
+    await sign_in(running)
+    async with running.http.post(
+        "/sign-out", headers={"Sec-Fetch-Site": "same-origin"}, allow_redirects=False
+    ) as response:
+        assert (response.status, response.headers["Location"]) == (303, "/sign-in")
+    assert await opens(running) == 303
+
+
+async def test_a_new_sign_in_ends_the_former_session_of_the_browser(running: Zimwatch) -> None:
+    await sign_in(running)
+    before = await stored(running)
+    await sign_in(running)
+    after = await stored(running)
+    assert len(after) == len(before)
+    assert after[-1]["secret_sha256"] != before[-1]["secret_sha256"]
+
+
+async def test_nobody_is_let_in_without_a_sign_in_once_there_is_a_provider(running: Zimwatch) -> None:
+    assert await opens(running) == 303
+    async with running.http.get("/v1/users", headers={"Accept": "*/*"}) as response:
+        assert response.status == 401
