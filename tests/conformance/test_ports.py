@@ -392,6 +392,22 @@ async def test_the_one_for_react_native_names_unknown_options(
     assert errors == ["Zimwatch: unknown options: deviceID, token"]
 
 
+@pytest.mark.node
+async def test_the_one_for_react_native_sends_the_assertion_of_each_user(
+    queue: Path, built: Callable[[str], Awaitable[Path]]
+) -> None:
+    sent: list[tuple[str, set[str]]] = []
+
+    def note(_number: int, batch: list[Any]) -> web.Response | None:
+        sent.append((server.requests[-1].headers["Zimwatch-Assertion"], {event["user_id"] for event in batch}))
+        return None
+
+    async with event_server(note) as server:
+        await run([*PORTS["node"].start, "proof", server.url, str(queue), TOKEN], await built("node"))
+    assert dict.fromkeys(text for text, _ in sent) == {"of alice": None, "of bob": None}
+    assert all({text.removeprefix("of ")} == users for text, users in sent)
+
+
 async def test_the_queue_for_an_unreachable_server_is_bounded(app: App, queue: Path) -> None:
     assert await app("bounded", NOWHERE) == {"empty": False, "dropped": 40, "handled": 50}
     assert len(waiting(queue)) == 10

@@ -91,6 +91,24 @@ async def test_a_refused_batch_is_retried_in_the_same_order_with_the_same_ids() 
     assert len(server.requests) == 3
 
 
+async def test_each_request_has_the_assertion_of_the_one_user_whose_events_it_has() -> None:
+    sent: list[tuple[str | None, list[str | None]]] = []
+
+    def note(_number: int, batch: list[Any]) -> web.Response | None:
+        users = list(dict.fromkeys(event["user_id"] for event in batch))
+        sent.append((server.requests[-1].headers.get("Zimwatch-Assertion"), users))
+        return None
+
+    async with event_server(note) as server:
+        given = await run("proof", server.url)
+    # What is not known yet waits for another try; events before the first login go with the first user's.
+    assert given["wanted"] == ["alice", "alice", "bob", "carol"]
+    assert given["problems"] == ["events cannot be delivered (the backend is away)"]
+    assert sent == [("of alice", [None, "alice"]), ("of bob", ["bob"]), (None, ["carol"])]
+    assert delivered(given["status"])
+    assert given["warnings"] == []
+
+
 async def test_a_batch_that_is_too_large_is_split() -> None:
     async with event_server(lambda _number, batch: web.Response(status=413) if len(batch) > 2 else None) as server:
         given = await run("life", server.url)

@@ -44,6 +44,7 @@ class Server:
         self.batches: list[int] = []
         self.taken: list[WireEvent] = []
         self.tokens: set[str] = set()
+        self.assertions: list[str | None] = []
         self.queries: list[dict[str, str]] = []
         self.requested = asyncio.Event()
 
@@ -52,6 +53,7 @@ class Server:
         self.batches.append(len(batch))
         self.queries.append(dict(request.query))
         self.tokens.add(request.headers.get("Authorization", ""))
+        self.assertions.append(request.headers.get("Zimwatch-Assertion"))
         answer = await self.slowly(batch) if self.slowly is not None else self.answer(batch)
         self.requested.set()
         if answer is not None:
@@ -320,3 +322,27 @@ def test_a_full_queue_drops_heartbeats_then_repeats_then_the_oldest_and_counts_t
 
 def _kept(queue: EventQueue) -> list[int]:
     return [json.loads(body)["seq"] for _, body in queue.oldest(100, 1 << 20)]
+
+
+async def test_a_request_has_the_events_of_one_user_with_its_assertion(server: Server, tmp_path: Path) -> None:
+    wanted: list[str] = []
+
+    async def assertion(user_id: str) -> str | None:
+        wanted.append(user_id)
+        if len(wanted) == 1:
+            raise ConnectionError("the backend is away")
+        return None if user_id == "bob" else f"of {user_id}"
+
+    async with _hasty(server.url, tmp_path, assertion=assertion) as sink:
+        for seq, user_id in enumerate((None, "alice", "alice", "bob", None), start=1):
+            sink.put(wire_event(seq=seq, user_id=user_id))
+        assert await _flushed(sink) == 0
+    assert wanted == ["alice", "alice", "bob"]
+    assert (server.batches, server.assertions) == ([3, 2], ["of alice", None])
+
+
+async def _flushed(sink: RemoteSink) -> int:
+    """A flush that ends the pause after the first error, too."""
+    while left := await sink.flush(1):
+        pass
+    return left

@@ -24,7 +24,7 @@ const REFUSED_RETRY_MS = 300000;
 const LONGEST_TEXT = 65536;
 const LONGEST_HEARTBEAT_S = 3600;
 const OPTIONS = `endpoint appID platform storage ingestToken sdkName sdkVersion appVersion deviceId mostEvents heartbeatMs
-  firstRetryMs`.split(/\s+/);
+  firstRetryMs assertion`.split(/\s+/);
 const BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 function quietly(work) {
@@ -63,7 +63,7 @@ function expiryOf(token) {
 }
 
 /** The queue, in memory and in the storage, and its delivery. */
-function createSender({ endpoint, ingestToken, storage, mostEvents, firstRetryMs, onHeartbeatAfter }) {
+function createSender({ endpoint, ingestToken, storage, mostEvents, firstRetryMs, assertion, onHeartbeatAfter }) {
   const queue = []; // JSON
   let dropped = 0;
   let inFlight = 0;
@@ -130,12 +130,24 @@ function createSender({ endpoint, ingestToken, storage, mostEvents, firstRetryMs
     }, afterMs);
   }
 
-  async function post(body) {
+  /** The user of the first event that has one, and the events before the first of another: an assertion is of one. */
+  function ofOneUser(events) {
+    let user = null;
+    const end = events.findIndex((json) => {
+      const own = JSON.parse(json).user_id;
+      return own !== null && own !== (user ??= own);
+    });
+    return [end < 0 ? events : events.slice(0, end), user];
+  }
+
+  async function post(body, user) {
     const abort = new AbortController();
     const limit = setTimeout(() => abort.abort(), ANSWER_MS);
     try {
       const headers = { "Content-Type": "application/json" };
       if (ingestToken) headers.Authorization = `Bearer ${ingestToken}`;
+      const proof = user ? await assertion(user) : null; // where it rejects, the events wait
+      if (proof) headers["Zimwatch-Assertion"] = proof;
       // From sent_at the server corrects the times of a wrong clock.
       const url = `${endpoint}/v1/events?sent_at=${new Date().toISOString()}`;
       const response = await fetch(url, { method: "POST", headers, body, signal: abort.signal });
@@ -168,9 +180,10 @@ function createSender({ endpoint, ingestToken, storage, mostEvents, firstRetryMs
 
   /** Sends one batch; returns the pause before the next, in ms. Never rejects. */
   async function send() {
-    const some = queue.slice(0, batch);
+    const next = queue.slice(0, batch);
+    const [some, user] = assertion ? ofOneUser(next) : [next];
     inFlight = some.length; // minus what overflow drops meanwhile
-    const answer = await post(`[${some.join(",")}]`);
+    const answer = await post(`[${some.join(",")}]`, user);
     const accepted = handleAnswer(answer);
     const never = answer.status === 400 || answer.status === 413;
     if (never && some.length > 1) {
@@ -193,13 +206,14 @@ function createSender({ endpoint, ingestToken, storage, mostEvents, firstRetryMs
 
   load();
   const start = () => (stopped = false);
-  return { push, stop, start, isStopped: () => stopped, post: async (body) => handleAnswer(await post(body)), waiting: () => queue.length, dropped: () => dropped };
+  return { push, stop, start, isStopped: () => stopped, post: async (body, user) => handleAnswer(await post(body, assertion && user)), waiting: () => queue.length, dropped: () => dropped };
 }
 
 /**
  * Options: endpoint (the server's address), appID, platform (the name of a ZIMPlatformType), storage (AsyncStorage, or
  * anything with its getItem and setItem); ingestToken, sdkName, sdkVersion, appVersion, deviceId, mostEvents, heartbeatMs
- * (until the server requests another interval; 0: none), firstRetryMs.
+ * (until the server requests another interval; 0: none), firstRetryMs, assertion (gets a user id, and returns a promise of
+ * the backend's assertion for that user, or nothing; where it rejects, the events wait).
  * Gives waiting() (what the storage holds from before counts once it is read), dropped(),
  * apiError(method, code, message), loggedIn(userID) and logoutCalled() for what was not called on this instance, as by a
  * UI kit; stop(), which records and sends nothing more and discards the queue, as where consent is withdrawn, and start(),
@@ -346,7 +360,8 @@ export function watch(zim, options) {
   function sendHeartbeat() {
     // A queued event serves as a sign of life.
     if (!isLive() || state === null || sender.waiting() > 0 || sender.isStopped()) return;
-    sender.post(JSON.stringify([createEvent("heartbeat", { state })])); // not retried: another follows
+    const beat = createEvent("heartbeat", { state });
+    sender.post(JSON.stringify([beat]), beat.user_id); // not retried: another follows
   }
 
   if (heartbeatMs > 0) scheduleHeartbeat();

@@ -7,6 +7,7 @@ import contextlib
 import gzip
 import logging
 import sqlite3
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from random import Random, SystemRandom
 from typing import Any, Final, Self
@@ -38,6 +39,27 @@ _GZIP_FROM_BYTES: Final = 1_000
 _OK, _BAD_REQUEST, _TOO_LARGE, _TOO_MANY = 200, 400, 413, 429
 
 
+MakeAssertion = Callable[[str], Awaitable[str | None]]
+"""Returns an assertion for a user id."""
+
+
+class _Named(msgspec.Struct):
+    user_id: str | None = None
+
+
+_user: Final = msgspec.json.Decoder(_Named)
+
+
+def _of_one_user(batch: list[tuple[int, bytes]]) -> tuple[list[tuple[int, bytes]], str | None]:
+    """The events before the first of a second user, as an assertion is of one; and that user."""
+    user_id: str | None = None
+    for place, (_, body) in enumerate(batch):
+        own = _user.decode(body).user_id
+        if own is not None and own != (user_id := user_id or own):
+            return batch[:place], user_id
+    return batch, user_id
+
+
 class SinkStatus(msgspec.Struct, frozen=True):
     """``queued`` events wait, ``dropped`` were lost in total; ``problem`` is why delivery fails, else None."""
 
@@ -49,8 +71,10 @@ class SinkStatus(msgspec.Struct, frozen=True):
 class RemoteSink:
     """A sink for :func:`sidecar.sdk.recording.observing.observe`. An asynchronous context manager.
 
-    ``folder`` holds the queue, for one process at a time; events that an earlier process left are sent first. On exit
-    the context flushes for up to two seconds, and leaves the rest to the next process.
+    ``assertion`` returns the assertion of the app's backend for a user whose events are about to be sent, or None;
+    where it raises, the events wait. ``folder`` holds the queue, for one process at a time; events that an earlier
+    process left are sent first. On exit the context flushes for up to two seconds, and leaves the rest to the next
+    process.
     """
 
     def __init__(
@@ -59,6 +83,7 @@ class RemoteSink:
         ingest_token: str | None = None,
         *,
         folder: Path,
+        assertion: MakeAssertion | None = None,
         most_bytes: int = MOST_BYTES,
         clock: Clock = now_us,
         rng: Random | None = None,
@@ -67,6 +92,7 @@ class RemoteSink:
             raise ZimwatchError(f"the endpoint must be the http(s) address of a Zimwatch server, not {endpoint!r}")
         self._url = endpoint.rstrip("/") + PATH
         self._headers = {"Authorization": f"Bearer {ingest_token}"} if ingest_token else {}
+        self._assertion = assertion
         self._queue = EventQueue(folder, most_bytes=most_bytes)
         self._clock = clock
         self._rng = rng or SystemRandom()
@@ -139,7 +165,11 @@ class RemoteSink:
         try:
             batch = self._queue.oldest(self._batch_events, BATCH_BYTES)
             self._in_flight = batch[-1][0]
-            return await self._send(session, batch)
+            if self._assertion is None:
+                return await self._send(session, batch)
+            batch, user_id = _of_one_user(batch)
+            proof = None if user_id is None else await self._assertion(user_id)
+            return await self._send(session, batch, proof)
         except sqlite3.Error as error:
             return self._failed(f"the queue cannot be used ({error})"), False
         except Exception as error:  # noqa: BLE001 - queued events are retried after any error
@@ -156,10 +186,14 @@ class RemoteSink:
             await asyncio.wait_for(self._flushing.wait(), pause_s)
         self._flushing.clear()
 
-    async def _send(self, session: aiohttp.ClientSession, batch: list[tuple[int, bytes]]) -> tuple[float, bool]:
+    async def _send(
+        self, session: aiohttp.ClientSession, batch: list[tuple[int, bytes]], proof: str | None = None
+    ) -> tuple[float, bool]:
         """Makes one attempt; returns the pause after it, and whether the server requested that pause."""
         body = b"[" + b",".join(body for _, body in batch) + b"]"
         headers = {"Content-Type": "application/json"}
+        if proof:
+            headers["Zimwatch-Assertion"] = proof
         if len(body) >= _GZIP_FROM_BYTES:
             body = gzip.compress(body, 1)
             headers["Content-Encoding"] = "gzip"
@@ -189,7 +223,7 @@ class RemoteSink:
         self._queue.remove(positions)
         self._failures = 0
         self._batch_events = min(BATCH_EVENTS, self._batch_events * 2)
-        self._problem = None
+        self._problem = answer.get("assertion_error")
         self.heartbeat_after_s = answer.get("heartbeat_after_s")
         rejected = answer.get("rejected") or []
         if rejected:

@@ -23,6 +23,11 @@ export interface TapOptions {
   queue?: string | false;
   /** The limit of the queue in bytes; default 2 MiB. */
   queueBytes?: number;
+  /**
+   * Returns the app backend's assertion for this user, whose events are about to be sent, or nothing where it vouches
+   * for nobody. Where it throws or rejects, the events wait.
+   */
+  assertion?: (userId: string) => string | null | undefined | Promise<string | null | undefined>;
   /** Called with a sentence when events cannot be delivered, or were dropped. */
   onProblem?: (text: string) => void;
 }

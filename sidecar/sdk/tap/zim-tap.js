@@ -46,6 +46,7 @@
   const GZIP_MS = 1000;
   const LEAVING_BYTES = 30000; // an unloading page may send 64 KiB, which the app shares
   const LEAVING_EVENTS = 50;
+  const FRESH_MS = 60000; // how long an assertion serves an unloading page, which cannot wait for another
   const LONGEST_TEXT = 65536; // the server's limits for one string
   const LONGEST_NAME = 256;
   const LONGEST_HEARTBEAT_S = 3600;
@@ -281,7 +282,7 @@
    * Sends events, oldest first, until the server has acknowledged them. Of the pages that share a database, one sends
    * at a time. An event may still be sent twice; its id makes that harmless.
    */
-  function createSender({ url, ingestToken, onProblem, onHeartbeatAfter, database, memory }) {
+  function createSender({ url, ingestToken, assertion, onProblem, onHeartbeatAfter, database, memory }) {
     const { fetch } = root; // the original: the app may replace it
     const self = uuid();
     const queues = database ? [database, memory] : [memory];
@@ -299,6 +300,7 @@
     let problem = null;
     let refusedCount = 0;
     let stopped = false;
+    let proof = {}; // the last assertion, of which user, and when it was made
     let blocked = null; // how the page's Content-Security-Policy blocks requests
 
     function push(row) {
@@ -379,13 +381,25 @@
       return null;
     }
 
-    async function post(queue, rows, own) {
+    /* The rows before the first of another user than `user`, or than the first that there is: an assertion is of one. */
+    function ofOne(rows, user) {
+      const end = rows.findIndex((row) => {
+        const own = JSON.parse(row.json).user_id;
+        return own !== null && own !== (user ??= own);
+      });
+      return [end < 0 ? rows : rows.slice(0, end), user];
+    }
+
+    async function post(queue, all, own) {
+      const [rows, user] = assertion ? ofOne(all) : [all];
+      // An error of the app is one of this attempt: the events wait, as they would be lost or unproven without it.
+      if (user) proof = { user, at: ticks(), text: await within(ANSWER_MS, Promise.resolve(assertion(user))) };
       const body = bodyOf(rows);
       const zipped = compresses && body.length > GZIP_BYTES ? await zip(body).catch(() => (compresses = null)) : null;
       if (stopped) return null;
       const abort = new AbortController();
       const began = Date.now();
-      const requested = fetch.call(root, address(), { ...request(zipped ?? body, zipped), signal: abort.signal });
+      const requested = fetch.call(root, address(), { ...request(zipped ?? body, zipped, user && proof.text), signal: abort.signal });
       const answered = requested.then(async (response) => [response, await response.json().catch(nothing)]);
       const [response, answer] = await within(ANSWER_MS, answered).finally(() => abort.abort());
 
@@ -399,12 +413,12 @@
         await queue.remove(rows);
         failures = 0;
         blocked = null;
-        if (rows.length < batchEvents) recent.splice(0, own);
+        if (all.length < batchEvents && rows === all) recent.splice(0, own);
         else nextAt = 0; // more wait
         batchEvents = Math.min(BATCH_EVENTS, batchEvents * 2);
         const rejected = Array.isArray(answer.rejected) ? answer.rejected : [];
         if (rejected.length > 0) refused(read(rejected[0], "error"), rejected.length + (+answer.rejected_more || 0));
-        else report(null);
+        else report(text(answer.assertion_error));
         quietly(() => onHeartbeatAfter(answer.heartbeat_after_s));
       } else if (zipped && (status === 400 || status === 415)) {
         compresses = null; // compression may be the cause
@@ -434,10 +448,11 @@
 
     const bodyOf = (rows) => `[${rows.map((row) => row.json)}]`;
 
-    function request(body, zipped) {
+    function request(body, zipped, assertion) {
       const headers = { "Content-Type": "application/json" };
       if (ingestToken) headers.Authorization = `Bearer ${ingestToken}`;
       if (zipped) headers["Content-Encoding"] = "gzip";
+      if (assertion) headers["Zimwatch-Assertion"] = assertion;
       return { method: "POST", headers, body, credentials: "omit" };
     }
 
@@ -487,11 +502,14 @@
     /* The page may unload: sends its recent rows, and keeps them, because the answer will not be received. */
     function leave() {
       let bytes = 0;
-      const rows = recent.filter((row) => (bytes += row.size + 1) < LEAVING_BYTES);
+      let rows = recent.filter((row) => (bytes += row.size + 1) < LEAVING_BYTES);
+      const { user, at, text } = proof;
+      // Without a fresh assertion they are sent later: they would count as unproven for ever.
+      if (assertion) rows = ticks() - at < FRESH_MS ? ofOne(rows, user)[0] : [];
       if (rows.length === 0) return;
-      // A beacon cannot carry the token.
-      if (ingestToken) fetch.call(root, address(), { ...request(bodyOf(rows)), keepalive: true }).catch(nothing);
-      else root.navigator.sendBeacon(address(), bodyOf(rows));
+      // A beacon cannot carry the token, nor other headers.
+      if (ingestToken) fetch.call(root, address(), { ...request(bodyOf(rows), null, text), keepalive: true }).catch(nothing);
+      else root.navigator.sendBeacon(address(), bodyOf(text ? [{ json: JSON.stringify({ assertion: text }) }, ...rows] : rows));
     }
 
     function status() {
@@ -655,7 +673,7 @@
     check(ZIM, options);
     if (options.enabled === false) return IDLE;
     const { endpoint, ingestToken, appVersion, deviceId, platform = "Web", sdkName = "zego-zim-web", ...others } = options;
-    const { queue, heartbeatSeconds = 15, queueBytes = QUEUE_BYTES, onProblem, enabled: _, ...unknown } = others;
+    const { queue, heartbeatSeconds = 15, queueBytes = QUEUE_BYTES, assertion, onProblem, enabled: _, ...unknown } = others;
     const names = Object.keys(unknown).join(", ");
     if (names) warn(names, `unknown options: ${names}`);
     const version = quietly(() => ZIM.getVersion());
@@ -668,7 +686,7 @@
     };
     const url = endpoint.replace(/\/+$/, "") + PATH;
     const queues = createQueues(url, queue, queueBytes);
-    const sender = createSender({ url, ingestToken, onProblem, onHeartbeatAfter: answered, ...queues });
+    const sender = createSender({ url, ingestToken, assertion, onProblem, onHeartbeatAfter: answered, ...queues });
     const clients = new Map();
     let isOn = true;
     const { on: originalOn, off: originalOff } = ZIM.prototype;

@@ -129,6 +129,31 @@ const scenarios = {
     return { left, problems, warnings, status: tap.status() };
   },
 
+  /* Two users, one after the other; the backend of the app fails once, and vouches for alice and bob alone. */
+  async proof() {
+    const ZIM = makeZim();
+    const wanted = [];
+    const problems = [];
+    const assertion = async (userId) => {
+      wanted.push(userId);
+      if (wanted.length === 1) throw new Error("the backend is away");
+      return userId === "carol" ? null : `of ${userId}`;
+    };
+    const tap = ZimTap.install(ZIM, { ...options, assertion, onProblem: (text) => problems.push(text) });
+    const zim = ZIM.create(1);
+    zim.emit(1, 0);
+    for (const user of ["alice", "bob", "carol"]) {
+      await zim.login(user, "");
+      zim.logout();
+    }
+    let left = await tap.flush();
+    while (left > 0) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      left = tap.status().queued;
+    }
+    return { wanted, problems, warnings, status: tap.status() };
+  },
+
   async heart() {
     const ZIM = makeZim();
     const tap = ZimTap.install(ZIM, { ...options, heartbeatSeconds: 0.01 });

@@ -64,6 +64,7 @@ const reporter = watch(zim, {
   mostEvents: scenario === "bounded" ? 10 : 2000,
   heartbeatMs: ["heart", "silent", "kit", "consent"].includes(scenario) ? 30 : 15000,
   firstRetryMs: 20,
+  ...(scenario === "proof" ? { assertion: async (userId) => `of ${userId}` } : {}),
   ...(scenario === "typo" ? { deviceID: "desk", token: "x" } : {}),
 });
 
@@ -88,6 +89,11 @@ if (scenario === "life") {
   zim.says(7, 9, "of a later version");
   reporter.apiError("queryUsersInfo", 6000121, "not logged in");
   zim.logout();
+} else if (scenario === "proof") {
+  for (const user of ["alice", "bob"]) {
+    await zim.login(user, config(token));
+    zim.logout();
+  }
 } else if (scenario === "heart") {
   await zim.login("carol", config(token));
   await once(process.stdin, "data"); // until the test has heard enough
