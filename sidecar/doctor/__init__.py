@@ -35,6 +35,8 @@ async def examine(
         yield result
     async for result in outside.zego(settings, clock):
         yield result
+    async for result in outside.provider(settings, clock):
+        yield result
     async for result in _reached(settings):
         yield result
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from sidecar import telemetry
+from sidecar.access.oidc import OpenIdConnect, ProviderError
 from sidecar.clock import Clock
 from sidecar.doctor.result import Result, note, ok, problem
 from sidecar.errors import SettingsError, ZimwatchError
@@ -71,6 +72,20 @@ async def zego(settings: Settings, clock: Clock) -> AsyncIterator[Result]:
                 yield problem(f"ZEGO's server, app {app_id}", str(error), f"Check the ServerSecret and {ACTION}.")
             else:
                 yield ok(f"ZEGO's server, app {app_id}", "it answers, and accepts the signature")
+
+
+async def provider(settings: Settings, clock: Clock) -> AsyncIterator[Result]:
+    """Fetches the OpenID Connect provider's discovery document and keys."""
+    if not settings.oidc.is_on:
+        return
+    client = OpenIdConnect(settings.oidc, clock)
+    async with HttpClient(settings.alerts.allowed_hosts) as client.http:
+        try:
+            await client.check()
+        except ProviderError as error:
+            yield problem("sign-in", str(error), _CHECK_ADDRESS)
+        else:
+            yield ok("sign-in", "the provider's discovery document and keys can be used")
 
 
 def _target(receiver: Any) -> tuple[str, int, bool] | None:  # noqa: ANN401 - settings of any receiver's type

@@ -22,14 +22,18 @@ from sidecar.domain.units import HOUR_US, MS_US
 from sidecar.settings import (
     AlertSettings,
     DatabaseSettings,
+    GroupSettings,
     IngestSettings,
+    OidcSettings,
     ServerSettings,
     Settings,
     ZegoSettings,
 )
 from tests.support import commands
 from tests.support.called import Called, listening
+from tests.support.clocks import Machine
 from tests.support.events import APP_ID
+from tests.support.oidc.hostile import HostileProvider
 from tests.support.otlp_receiver import receiving
 from tests.support.process import free_port
 from tests.support.proxies import KEEPS, proxy
@@ -161,6 +165,17 @@ async def test_zego_is_queried_with_the_secret_of_each_app(tmp_path: Path) -> No
         assert await problems(settings_of(tmp_path, zego=right)) == []
     (found,) = await problems(settings_of(tmp_path, zego=right))
     assert found.check == f"ZEGO's server, app {APP_ID}"
+
+
+async def test_the_provider_for_sign_in_is_that_of_the_settings(tmp_path: Path) -> None:
+    groups = GroupSettings(roles={"sre": "operator"})
+    provider = HostileProvider(Machine())
+    async with provider.running():
+        right = OidcSettings(issuer=provider.issuer, client_id="zimwatch")
+        assert await problems(settings_of(tmp_path, oidc=right, groups=groups)) == []
+        provider.metadata = {"issuer": f"{provider.issuer}/"}
+        (found,) = await problems(settings_of(tmp_path, oidc=right, groups=groups))
+        assert f"its issuer is {provider.issuer}/, that of the settings {provider.issuer}" in found.text
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,10 @@ class OpenIdConnect:
         self._documents = Documents(settings.issuer, self._client, clock)
         self._endpoints = Endpoints(settings, self._documents, self._client)
 
+    async def check(self) -> None:
+        """Fetches the provider's documents. ProviderError where one of them cannot be used."""
+        await self._documents.keys.get()
+
     async def begin(self, public: PublicRequest, following: str) -> tuple[str, Flow]:
         """Where the browser goes to sign in, and what it has to bring back. ProviderError."""
         flow = Flow.begin(self.settings.issuer, public, following)
