@@ -46,8 +46,9 @@ class OidcSignIn:
         self._clock = clock
         self._sessions = sessions
         self._throttle = throttle
-        # The settings may have changed since the last look-up of each session.
-        self._started_us = clock()
+        # Roles of sessions that were looked up before may be those of other settings.
+        self._mapping: tuple[object, object] | None = None
+        self._mapped_us = 0
         self._looking_up: dict[int, asyncio.Task[None]] = {}
         self._failures = Bounded(clock)
         self._key: bytes | None = None
@@ -133,7 +134,10 @@ class OidcSignIn:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _is_due(self, owner: OutsideIdentity) -> bool:
-        return owner.checked_at_us < max(self._started_us, self._clock() - LOOK_UP_EVERY_US + 1)
+        now_us = self._clock()
+        if self._mapping != (mapping := (self._groups.roles, self._groups.apps)):
+            self._mapping, self._mapped_us = mapping, now_us
+        return owner.checked_at_us < max(self._mapped_us, now_us - LOOK_UP_EVERY_US + 1)
 
     async def _look_up(self, session: BrowserSession, owner: OutsideIdentity, secret: str) -> None:
         with contextlib.suppress(StoreUnavailableError):  # reading works while the database cannot commit

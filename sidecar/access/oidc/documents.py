@@ -126,12 +126,18 @@ class Documents:
 
 
 async def call(
-    http: HttpClient, method: str, url: str, body: bytes = b"", headers: dict[str, str] | None = None
+    http: HttpClient,
+    method: str,
+    url: str,
+    body: bytes = b"",
+    headers: dict[str, str] | None = None,
+    *,
+    most_bytes: int = MOST_BYTES,
 ) -> Answer:
     """The answer of the provider, whatever its status, but no 429 and 5xx; ProviderError for those, and for none."""
     try:
         answer = await http.request(
-            method, url, body, {"Accept": "application/json"} | (headers or {}), most_bytes=MOST_BYTES
+            method, url, body, {"Accept": "application/json"} | (headers or {}), most_bytes=most_bytes
         )
     except DeliveryError as error:
         raise ProviderError(UNREACHABLE(why=error.text)) from None
@@ -145,7 +151,7 @@ def decoded(answer: Answer, kind: type[T], document: str) -> T:
     if not answer.is_success:
         raise _unusable(document, f"HTTP {answer.status}")
     if not answer.is_whole:
-        raise _unusable(document, f"it has more than {MOST_BYTES} bytes")
+        raise _unusable(document, f"it has more than {len(answer.body)} bytes")
     try:
         return msgspec.json.decode(answer.body, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:  # ValidationError is a DecodeError

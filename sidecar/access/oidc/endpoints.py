@@ -22,6 +22,8 @@ from sidecar.http_client import Answer, HttpClient
 from sidecar.settings import OidcSettings
 
 _FORM: Final = "application/x-www-form-urlencoded"
+MOST_TOKENS_BYTES: Final = 49_152
+"""Of one response, since tokens are stored with each session."""
 _ERROR_CHARACTERS: Final = 60
 # Of RFC 6749, section 5.2: the grant itself is refused, not the client or its request.
 _GRANT_REFUSED: Final = "invalid_grant"
@@ -77,7 +79,8 @@ class Endpoints:
         metadata = await self._documents.metadata.get()
         headers, own = self._credentials(metadata)
         body = urlencode(fields | own).encode()
-        answer = await call(self._http(), "POST", metadata.token_endpoint, body, {"Content-Type": _FORM} | headers)
+        headers["Content-Type"] = _FORM
+        answer = await call(self._http(), "POST", metadata.token_endpoint, body, headers, most_bytes=MOST_TOKENS_BYTES)
         if answer.is_success:
             return decoded(answer, Tokens, "token response")
         error = _error_of(answer)

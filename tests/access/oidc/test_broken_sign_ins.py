@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 from yarl import URL
 
+from sidecar.settings import ServerSettings
 from tests.access.oidc.conftest import GROUPS, World, settings_for
 from tests.support.clocks import Machine
 from tests.support.oidc.hostile import HostileProvider, new_key, signed_with, signed_with_secret, unsigned
@@ -103,6 +104,7 @@ BROKEN: dict[str, tuple[BeginsToLie, int, str]] = {
     "token about nobody": (claims(sub=None), 403, "sub is missing or wrong"),
     "no token": (changes(tokens={"id_token": None}), 403, "the ID token cannot be read"),
     "unreadable token": (changes(tokens={"id_token": "a.b.c"}), 403, "the ID token cannot be read"),
+    "tokens without measure": (changes(tokens={"refresh_token": "x" * 49_152}), 502, "more than 49152 bytes"),
     "no algorithm": (signs(lambda _provider: unsigned), 403, "by an accepted algorithm"),
     "public key as a shared secret": (signs(shared_secret), 403, "by an accepted algorithm"),
     "damaged signature": (signs(damaged), 403, "the signature of the ID token is wrong"),
@@ -203,6 +205,34 @@ async def test_a_wrong_response_does_not_end_the_sign_in_in_progress(running: Zi
 async def test_a_sign_in_leads_to_pages_of_its_own_alone(running: Zimwatch, following: str) -> None:
     _, path, _ = await arrives(running, URL("/sign-in/oidc").update_query(next=following))
     assert path == "/"
+
+
+async def test_behind_tls_and_below_a_path_the_cookie_is_secure_and_sent_there_alone(
+    world: World, tmp_path: Path
+) -> None:
+    server = ServerSettings(public_url="https://ops.example.com/zimwatch")
+    options: dict[str, Any] = {"machine": world.machine, "groups": GROUPS, "server": server}
+    async with zimwatch(tmp_path, oidc=settings_for(world.provider), **options) as running:
+        below = f"{running.url}/zimwatch"
+        async with running.http.get(f"{below}/sign-in?next=%2Fwall") as response:
+            assert 'href="/zimwatch/sign-in/oidc?next=%2Fwall"' in await response.text()
+        async with running.http.get(below + BEGIN, allow_redirects=False) as response:
+            name, _, value = response.headers["Set-Cookie"].partition(";")[0].partition("=")
+            attributes = set(response.headers["Set-Cookie"].split("; ")[1:])
+            address = URL(response.headers["Location"], encoded=True)
+        assert name == "__Secure-zimwatch-oidc"
+        assert {"HttpOnly", "Secure", "SameSite=Lax", "Path=/zimwatch/sign-in/oidc", "Max-Age=600"} <= attributes
+        assert len(value) < 2_000
+        callback = "https://ops.example.com/zimwatch/sign-in/oidc/callback"
+        assert address.query["redirect_uri"] == callback
+        async with running.http.get(address, allow_redirects=False) as response:
+            back = response.headers["Location"].replace("https://ops.example.com", running.url)
+        cookie = {"Cookie": f"{name}={value}"}
+        async with running.http.get(URL(back, encoded=True), headers=cookie, allow_redirects=False) as response:
+            assert (response.status, response.headers["Location"]) == (303, "/zimwatch/wall")
+            session, gone = response.headers.getall("Set-Cookie")
+        assert session.startswith("__Secure-zimwatch-session=")
+        assert gone.startswith(f'{name}="";')
 
 
 async def test_a_sign_in_begun_at_one_provider_is_not_finished_at_another(world: World, tmp_path: Path) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 from yarl import URL
 
 from sidecar.access import oidc_sign_in
 from sidecar.store.access.account_schema import browser_sessions
-from tests.access.oidc.conftest import World
+from tests.access.oidc.conftest import GROUPS, World
 from tests.support.clocks import Machine
 from tests.support.oidc.hostile import HostileProvider
 from tests.support.running import Zimwatch
@@ -71,6 +72,18 @@ async def test_changed_groups_are_noticed_within_a_minute_and_asked_for_no_more_
     assert [await opens(running, "/settings") for _ in range(5)] == [403] * 5
     assert provider.asked["/userinfo"] == 2
     assert "/token" not in provider.asked or provider.asked["/token"] == 1
+
+
+async def test_other_settings_of_groups_count_at_the_next_request(running: Zimwatch, machine: Machine) -> None:
+    await sign_in(running)
+    assert await opens(running, "/settings") == 200
+    before = GROUPS.roles
+    machine.passes(1)
+    msgspec.structs.force_setattr(GROUPS, "roles", before | {"sre": "viewer"})  # as a reload does
+    try:
+        assert await opens(running, "/settings") == 403
+    finally:
+        msgspec.structs.force_setattr(GROUPS, "roles", before)
 
 
 async def test_many_requests_at_once_look_the_groups_up_once(
