@@ -40,6 +40,7 @@ from sidecar.system.processes import Start
 from sidecar.system.threads import THREADS, Threads
 from sidecar.web.prefix import strip_prefix
 from sidecar.web.server import Runner
+from sidecar.web.tls import Certificate
 
 if TYPE_CHECKING:
     from sidecar.telemetry.otlp.exporter import Exporter
@@ -135,7 +136,7 @@ async def running(
             reload=reload,
             is_prepared=pages.done,
         )
-        url = await stack.enter_async_context(_serving(application, settings, system))
+        url = await stack.enter_async_context(_serving(application, settings, system, background, reload))
         reaction.serve_at(url)
         alerts = await stack.enter_async_context(
             restartable(
@@ -286,21 +287,32 @@ async def _querying_zego(
 
 
 @contextlib.asynccontextmanager
-async def _serving(application: web.Application, settings: Settings, system: System) -> AsyncIterator[str]:
+async def _serving(
+    application: web.Application, settings: Settings, system: System, background: Background, reload: Reload | None
+) -> AsyncIterator[str]:
     """Answers requests for as long as the context is open; gives the URL. ZimwatchError where it cannot listen."""
     server, host = settings.server, settings.server.host.strip("[]")
     runner = Runner(application, server, shutdown_timeout=ANSWERS_FINISH_S)
-    try:
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(runner.cleanup)
         await runner.setup()
         strip_prefix(runner.server, server.path)
+        certificate = None if server.tls_cert is None else Certificate(server, system.clock)
         try:
-            await system.listen(runner, host, server.port).start()
+            if certificate is None:
+                site = system.listen(runner, host, server.port)
+            else:
+                site = runner.tls_site(host, server.port, certificate.context)
+            await site.start()
         except OSError as error:
             raise ZimwatchError(_cannot_listen(server.host, server.port, error)) from None
+        if certificate is not None:
+            watching = Task(name="certificate files", run=certificate.watch, is_needed=False)
+            await stack.enter_async_context(background.running(watching))
+            if reload is not None:
+                reload.follow(certificate.follow)
         port = runner.addresses[0][1]
-        yield f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    finally:
-        await runner.cleanup()
+        yield f"{server.scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _cannot_listen(host: str, port: int, error: OSError) -> str:

@@ -13,6 +13,7 @@ from sidecar.ingest.assertion_keys import key_problem
 from sidecar.settings import Settings
 from sidecar.store import engines
 from sidecar.store.access.credentials import ANY_EVER
+from sidecar.web import tls
 from sidecar.web.prefix import prefix_problem
 
 
@@ -21,6 +22,7 @@ def problems(settings: Settings, environ: Mapping[str, str]) -> list[str]:
     found = telemetry.problems(environ) if telemetry.exporting(environ) else []
     found += alert_checks.problems(settings)
     found += _of_assertions(settings)
+    found += tls.problems(settings.server)
     if (ambiguous := prefix_problem(settings.server.path)) is not None:
         found.append(ambiguous)
     may_sign_in = (

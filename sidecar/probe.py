@@ -10,6 +10,7 @@ import argparse
 import http.client
 import ipaddress
 import os
+import ssl
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,7 +41,12 @@ def answer(server: ServerSettings) -> None:
     """Returns if ``/livez`` answers 200; raises ZimwatchError, OSError or HTTPException."""
     hosts = _reached_at(server.host.strip("[]"))
     for host in hosts:
-        connection = http.client.HTTPConnection(host, server.port, timeout=TIMEOUT_S)
+        connection = (
+            http.client.HTTPConnection(host, server.port, timeout=TIMEOUT_S)
+            if server.tls_cert is None
+            # The certificate names another host than this address; the connection does not leave the machine.
+            else http.client.HTTPSConnection(host, server.port, timeout=TIMEOUT_S, context=_unverified())
+        )
         try:
             connection.request("GET", "/livez")
             status = connection.getresponse().status
@@ -53,6 +59,13 @@ def answer(server: ServerSettings) -> None:
             raise ZimwatchError(f"/livez answers {status}.")
         finally:
             connection.close()
+
+
+def _unverified() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 def _reached_at(host: str) -> tuple[str, ...]:

@@ -9,9 +9,11 @@ import click
 
 from sidecar import app, lifecycle, logs
 from sidecar.cli.options import load_to_serve, server_options, settings_options
+from sidecar.clock import now_us
 from sidecar.reload import Reload
 from sidecar.settings import MASK, without_password
 from sidecar.store import engines
+from sidecar.web import tls
 
 
 @click.command()
@@ -55,7 +57,7 @@ def check_config(config: Path | None, database_url: str | None, host: str | None
     loaded = load_to_serve(config, database_url, host=host, port=port)
     for key, value, source in loaded.shown():
         click.echo(f"{key} = {value}  # {source}")
-    for warning in engines.warnings(loaded.settings.database.url):
+    for warning in (*engines.warnings(loaded.settings.database.url), *tls.warnings(loaded.settings.server, now_us())):
         click.echo(f"zimwatch: warning: {warning}", err=True)
     for name in sorted(name for name in os.environ if name.startswith("OTEL_")):
         value = MASK if "HEADERS" in name else without_password(os.environ[name])

@@ -29,6 +29,7 @@ from sidecar.settings.value_kinds import (
     DatabaseUrl,
     Duration,
     FileBytes,
+    FilePath,
     Format,
     Host,
     Hosts,
@@ -54,7 +55,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     ``allowed_hosts``: accepted values of Host beside loopback, ``host`` and the host of ``public_url``.
     ``trusted_proxies``: the peers whose headers about the client are used. Beyond ``max_connections`` idle ones are
-    closed; ``max_connections_per_client`` counts only with trusted proxies, by which clients are known.
+    closed; ``max_connections_per_client`` counts only with trusted proxies, by which clients are known. With
+    ``tls_cert`` and ``tls_key``, files in PEM, it speaks TLS itself.
     """
 
     host: Host = "127.0.0.1"
@@ -66,6 +68,13 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_connections_per_client: Connections = 256
     header_timeout: Duration = "10s"
     body_timeout: Duration = "30s"
+    tls_cert: FilePath | None = None
+    tls_key: FilePath | None = None
+
+    @property
+    def scheme(self) -> str:
+        """``https`` where it speaks TLS itself."""
+        return "http" if self.tls_cert is None else "https"
 
     @property
     def path(self) -> str:

@@ -64,6 +64,7 @@ Share = Annotated[float, Meta(ge=0, le=1, description="a share from 0 to 1")]
 Name = Annotated[
     str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z", description="a name of letters, digits, . _ -")
 ]
+FilePath = Annotated[str, Meta(min_length=1, description="the path of a file")]
 Text = Annotated[str, Meta(min_length=1, description="text, not empty")]
 Url = Annotated[str, Meta(pattern=r"^https?://[^/\s]\S*\Z", description="an http:// or https:// URL")]
 # A URL by which anyone may call: its path and query are secret, its host is not.

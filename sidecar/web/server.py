@@ -7,6 +7,7 @@ long, and locks nobody out.
 from __future__ import annotations
 
 import contextlib
+import ssl
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from aiohttp import web
 from sidecar.access.proxies import address, is_trusted
 from sidecar.domain.units import SECOND_US
 from sidecar.settings import ServerSettings, duration_us
+from sidecar.system.tls_listening import TlsSite
 from sidecar.web import problem
 from sidecar.web.connection import Connection, unhandled
 from sidecar.web.problem import Problem
@@ -88,6 +90,11 @@ class Runner(web.AppRunner):
             application, access_log=None, handle_signals=False, shutdown_timeout=shutdown_timeout, **options
         )
         self._settings = server
+
+    def tls_site(self, host: str, port: int, context: ssl.SSLContext) -> TlsSite:
+        """Listens for TLS on ``host`` once it is started."""
+        limits = Limits.of(self._settings)
+        return TlsSite(self, host, port, context, most=limits.most, handshake_s=limits.head_s)
 
     async def _make_server(self) -> web.Server:
         unbounded = await super()._make_server()
