@@ -23,6 +23,7 @@ from sidecar.ingest.wire_events import TYPES
 from sidecar.settings import Settings
 from sidecar.store import Store
 from sidecar.web.changes import Hub
+from tests.support.people import EVERYBODY, headers_of
 from tests.support.process import DATABASE, serving
 from tests.support.running import Zimwatch
 from tests.support.tokens import new_token
@@ -216,10 +217,14 @@ async def test_refused_tokens_and_an_unavailable_store_match_the_document(
 # Of the checks, `negative_data_rejection` is left out for the ingest call: that one refuses an event by name in a 200;
 # and `positive_data_acceptance` for the list of users, some of whose parameters need another one.
 FUZZED = {
-    "ingest": ("--include-path=/v1/events", "--exclude-checks=negative_data_rejection"),
-    "read users": ("--include-path=/v1/users", "--exclude-checks=positive_data_acceptance"),
-    "read": ("--exclude-path=/v1/events", "--exclude-path=/v1/stream", "--exclude-path=/v1/users"),
+    "ingest": ("--include-path=/v1/events", "--checks=all", "--exclude-checks=negative_data_rejection"),
+    "read users": ("--include-path=/v1/users", "--checks=all", "--exclude-checks=positive_data_acceptance"),
+    "read": ("--exclude-path=/v1/events", "--exclude-path=/v1/stream", "--exclude-path=/v1/users", "--checks=all"),
 }
+IN_THE_SCHEMA = ",".join(
+    f"{one}_conformance" for one in ("status_code", "content_type", "response_headers", "response_schema")
+)
+IN_THE_DOCUMENT = ("--exclude-path=/v1/stream", f"--checks=not_a_server_error,{IN_THE_SCHEMA}")
 
 
 @pytest.mark.parametrize("examples", [8, pytest.param(60, marks=pytest.mark.soak)])
@@ -227,23 +232,29 @@ FUZZED = {
 async def test_responses_to_requests_of_schemathesis_match_the_document(
     tmp_path: Path, scope: str, examples: int
 ) -> None:
-    async with serving(tmp_path) as (address, _):
-        store = Store.open(f"sqlite:///{tmp_path / DATABASE}", clock=now_us, attach=True)
-        _, secret = await new_token(store, scope.split(maxsplit=1)[0])
+    await fuzzed(tmp_path, scope.split(maxsplit=1)[0], examples, *FUZZED[scope])
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("who", EVERYBODY)
+async def test_whoever_sends_what_schemathesis_makes_gets_what_the_document_says(tmp_path: Path, who: str) -> None:
+    await fuzzed(tmp_path, who, 20, *IN_THE_DOCUMENT)
+
+
+async def fuzzed(folder: Path, who: str, examples: int, *options: str) -> None:
+    """Has schemathesis send requests as ``who``; asserts that it found nothing."""
+    async with serving(folder) as (address, _):
+        store = Store.open(f"sqlite:///{folder / DATABASE}", clock=now_us, attach=True)
+        await new_token(store, "ingest")  # so that nobody is let in without one
+        headers = await headers_of(store, who)
         await store.close()
-        options = [
-            "--checks=all",
-            f"--max-examples={examples}",
-            "--generation-deterministic",
-            "--phases=examples,coverage,fuzzing",
-            "--no-color",
-        ]
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "schemathesis.cli", "run", str(SCHEMAS / "openapi.json"), "--url", address),
+            *(f"--max-examples={examples}", "--generation-deterministic"),
+            *("--phases=examples,coverage,fuzzing", "--no-color"),
             *options,
-            *FUZZED[scope],
-            *("-H", f"Authorization: Bearer {secret}"),
-            cwd=tmp_path,
+            *(part for name, value in headers.items() for part in ("-H", f"{name}: {value}")),
+            cwd=folder,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )

@@ -90,8 +90,8 @@ async def test_no_form_counts_without_the_token_of_its_own_page(place: Place) ->
     forms = [call for call in changing(place) if not call.path.startswith("/v1/") and call.needed != routing.OPEN]
     assert forms
     for role in PEOPLE:
-        own = await headers_of(place.running, role)
-        others = form_token_of(place.running, await headers_of(place.running, Role.ADMIN))
+        own = await headers_of(place.running.store, role)
+        others = form_token_of(place.running, await headers_of(place.running.store, Role.ADMIN))
         for call in forms:
             for token in ("", "x", others):
                 response, _ = await place.ask(call, own, data={"form_token": token})
@@ -100,7 +100,7 @@ async def test_no_form_counts_without_the_token_of_its_own_page(place: Place) ->
 
 async def test_no_cookie_changes_anything_through_the_api(place: Place) -> None:
     for role in PEOPLE:
-        own = await headers_of(place.running, role)
+        own = await headers_of(place.running.store, role)
         for call in changing(place):
             if call.path.startswith("/v1/") and call.needed != routing.OPEN:
                 response, _ = await place.ask(call, own, json={})
@@ -109,7 +109,7 @@ async def test_no_cookie_changes_anything_through_the_api(place: Place) -> None:
 
 async def test_no_page_of_another_origin_reads_or_changes_anything(place: Place) -> None:
     for who in EVERYBODY:
-        own = await headers_of(place.running, who)
+        own = await headers_of(place.running.store, who)
         for call in place.calls:
             if call.path.startswith(SHARED) or call.method == "OPTIONS":
                 continue
@@ -125,7 +125,7 @@ async def test_no_page_of_another_origin_reads_or_changes_anything(place: Place)
 
 async def test_no_other_name_of_the_server_is_answered(place: Place) -> None:
     for who in (Role.ADMIN, Role.WRITE, NOBODY):
-        own = await headers_of(place.running, who)
+        own = await headers_of(place.running.store, who)
         for call in place.calls:
             response, _ = await place.ask(call, own | {"Host": "attacker.example"})
             assert response.status == (200 if call.path in {"/livez", "/readyz"} else 421), (who, call)
@@ -133,7 +133,7 @@ async def test_no_other_name_of_the_server_is_answered(place: Place) -> None:
 
 async def test_every_page_refuses_to_be_framed_and_runs_no_script_but_its_own(place: Place) -> None:
     for who in EVERYBODY:
-        own = await headers_of(place.running, who)
+        own = await headers_of(place.running.store, who)
         for call in place.calls:
             if call.method != "GET" or call.path.startswith(STREAMS):
                 continue
@@ -171,7 +171,7 @@ async def test_no_redirect_leaves_the_server(place: Place, target: str) -> None:
     token, secret = await tokens_of(place)
     del token
     for who in (Role.ADMIN, NOBODY):
-        own = await headers_of(place.running, who)
+        own = await headers_of(place.running.store, who)
         for call in place.calls:
             if call.path.startswith((*STREAMS, "/v1/")):
                 continue
@@ -188,7 +188,7 @@ async def test_no_redirect_leaves_the_server(place: Place, target: str) -> None:
 
 
 async def tokens_of(place: Place) -> tuple[Any, str]:
-    own = await headers_of(place.running, Role.WRITE)
+    own = await headers_of(place.running.store, Role.WRITE)
     return own, own["Authorization"].removeprefix("Bearer ")
 
 
@@ -217,7 +217,7 @@ async def test_hostile_text_in_every_field_of_every_route_stays_text(
 ) -> None:
     """It makes nothing fail, is evaluated nowhere, reaches no header, and is escaped wherever it is shown."""
     before = await standing(place)
-    own = await headers_of(place.running, who)
+    own = await headers_of(place.running.store, who)
     async with listening(Called()) as called:
         for text in (*texts, f"{called.url}/called"):
             for call in place.calls:
@@ -238,7 +238,7 @@ async def test_hostile_text_in_every_field_of_every_route_stays_text(
         new = [one for key, one in after.items() if key not in before and key[0] == "token"]
         own_actions = POLICY[Role(who)] if who != NOBODY else frozenset()
         assert all(POLICY[Role(scope)] <= own_actions or scope == Role.INGEST for scope, *_ in new)
-    _, users = await place.running.get("/v1/users", **await headers_of(place.running, Role.READ))
+    _, users = await place.running.get("/v1/users", **await headers_of(place.running.store, Role.READ))
     assert {(one["app_id"], one["user_id"]) for one in users["users"]} == {
         (app_id, name) for app_id in (APP, OTHER_APP) for name in USERS
     }
@@ -273,7 +273,7 @@ async def standing(place: Place) -> dict[tuple[str, int], tuple[Any, ...]]:
     "text", ["..", "%2e%2e", "..%2f..%2f", "%2e%2e%2f", "..\\..\\", "....//", "%252e%252e%252f", "%00"]
 )
 async def test_no_path_leads_out_of_its_folder(place: Place, text: str) -> None:
-    own = await headers_of(place.running, Role.ADMIN)
+    own = await headers_of(place.running.store, Role.ADMIN)
     for prefix in (
         "/static/",
         "/static/0123456789abcdef/",
@@ -296,7 +296,7 @@ async def test_no_field_that_a_caller_adds_is_taken_for_its_own(place: Place) ->
     granted = {"role": "admin", "apps": [OTHER_APP], "app_id": OTHER_APP, "scope": "write", "id": 1, "disabled": False}
     before = await standing(place)
     for who in (Role.SUPPORT, Role.OPERATOR, Role.WRITE):
-        own = await headers_of(place.running, who, frozenset({APP}))
+        own = await headers_of(place.running.store, who, frozenset({APP}))
         token = {"form_token": form_token_of(place.running, own)}
         known = await standing(place)
         for call in changing(place):

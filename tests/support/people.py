@@ -19,6 +19,7 @@ from sidecar import web_application
 from sidecar.access import routing
 from sidecar.access.policy import PEOPLE, SCOPES
 from sidecar.clock import now_us
+from sidecar.store import Store
 from sidecar.store.access import browser_sessions
 from sidecar.store.access.browser_sessions import New
 from sidecar.web import forms
@@ -32,16 +33,16 @@ _COOKIE: Final = "zimwatch-session"
 _PART: Final = re.compile(r"\{(\w+)[^{}]*(?:\{[^{}]*\}[^{}]*)*\}")
 
 
-async def headers_of(running: Zimwatch, who: str, apps: frozenset[int] | None = None) -> dict[str, str]:
+async def headers_of(store: Store, who: str, apps: frozenset[int] | None = None) -> dict[str, str]:
     """The headers of a request: the cookie of a new session, a new token, or none."""
     if who == NOBODY:
         return {}
     if who in SCOPES:
-        _, secret = await new_token(running.store, who, apps=apps or ())
+        _, secret = await new_token(store, who, apps=apps or ())
         return {"Authorization": f"Bearer {secret}"}
-    account = await new_account(running.store, f"{who}-{secrets.token_hex(4)}", who, apps)
+    account = await new_account(store, f"{who}-{secrets.token_hex(4)}", who, apps)
     secret, begun = secrets.token_urlsafe(32), New(owner=account, created_at_us=now_us())
-    await running.store.write(browser_sessions.begin, secret, begun, created_after_us=0)
+    await store.write(browser_sessions.begin, secret, begun, created_after_us=0)
     return {"Cookie": f"{_COOKIE}={secret}"}
 
 
