@@ -52,6 +52,7 @@ log = structlog.stdlib.get_logger(__name__)
 ANSWERS_FINISH_S: Final = 2.0
 SPANS_FLUSH_S: Final = 3.0
 TEND_EVERY_S: Final = 1.0
+ERASE_EVERY_S: Final = 1.0
 
 
 class System(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,6 +104,7 @@ async def running(
         _require_a_token(settings, store)
         await alerting.begin(settings, store, reaction, system.clock)
         await stack.enter_async_context(tending(store, background))
+        await stack.enter_async_context(background.running(Task(name="erasing users", run=lambda: _erase(store))))
         await stack.enter_async_context(_freeing_memory(system, background))
         if settings.zego.server_secrets:
             await stack.enter_async_context(_querying_zego(settings, system, store, background))
@@ -203,6 +205,7 @@ def open_store(
         limits=Limits.of(settings),
         retention=retention or Retention.of(settings),
         expiring=[alert_retention or alerting.AlertRetention.of(settings)],
+        holdings=alerting.HOLDINGS,
         followers=[reaction],
     )
 
@@ -266,6 +269,15 @@ async def _tend(store: Store) -> None:
         except StoreUnavailableError as error:
             log.warning("the store could not be tended", problem=str(error))
         await asyncio.sleep(TEND_EVERY_S)
+
+
+async def _erase(store: Store) -> None:
+    while True:
+        try:
+            await store.erase()
+        except StoreUnavailableError as error:
+            log.warning("users could not be erased yet", problem=str(error))
+        await asyncio.sleep(ERASE_EVERY_S)
 
 
 def _freeing_memory(system: System, background: Background) -> AbstractAsyncContextManager[None]:

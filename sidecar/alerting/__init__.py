@@ -14,6 +14,7 @@ from sidecar.alerting.notify.resend import Resender
 from sidecar.alerting.receivers import RECEIVERS, VolatileReceiver, receiver_of
 from sidecar.alerting.tables import notifications
 from sidecar.alerting.tables.alert_retention import AlertRetention
+from sidecar.alerting.tables.user_holdings import HOLDINGS
 from sidecar.alerting.timer import Ticker
 from sidecar.clock import Clock
 from sidecar.domain.units import SECOND_US
@@ -24,6 +25,7 @@ from sidecar.store import Store
 from sidecar.system.chance import CHANCE
 
 __all__ = [
+    "HOLDINGS",
     "AlertReaction",
     "AlertRetention",
     "Policy",

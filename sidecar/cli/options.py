@@ -12,7 +12,7 @@ import click
 import msgspec
 
 from sidecar import checks
-from sidecar.alerting import AlertRetention
+from sidecar.alerting import HOLDINGS, AlertRetention
 from sidecar.alerting.receivers import RECEIVER_SETTINGS
 from sidecar.clock import now_us
 from sidecar.errors import SettingsError, ZimwatchError
@@ -108,6 +108,7 @@ def with_store(loaded: Loaded, work: Callable[[Store], Coroutine[Any, Any, T]], 
             leases=settings.leases.leases(),
             retention=Retention.of(settings),
             expiring=[AlertRetention.of(settings)],
+            holdings=HOLDINGS,
             export_spans=None,
             attach=attach,
         )

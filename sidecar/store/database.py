@@ -70,6 +70,8 @@ class Care(Protocol):
 
     problem: Text | None
     """Why the last commit failed; None where it did not."""
+    to_wipe: bool
+    """Set to have what was deleted overwritten in the files, in slices of :meth:`tend`; False once it is."""
     is_tight: bool
     """Whether the disk had little room at the last look: then slices of deletion must be small."""
 
@@ -201,6 +203,12 @@ class Database(Protocol):
 
     def index_ids(self, connection: sa.Connection, users: Sequence[tuple[int, str]] | None) -> None:
         """Adds users, by key and id, to the index of :meth:`find`; None rebuilds the index from all users."""
+
+    def forget_id(self, connection: sa.Connection, user_key: int, user_id: str) -> None:
+        """Removes a user from the index of :meth:`find`."""
+
+    def purge_ids(self, connection: sa.Connection, *, is_first: bool) -> bool:
+        """Removes for good what :meth:`forget_id` removed from the index, in slices; whether more are needed."""
 
     def find(self, connection: sa.Connection, part: str, limit: int) -> list[int]:
         """Keys of users whose id may contain ``part``, A to Z like a to z, in no order; on a snapshot too.

@@ -58,6 +58,11 @@ def problems(url: str) -> list[str]:
     return integrity.problems(path, in_use=database_file.is_served(path))
 
 
+def is_served(url: str) -> bool:
+    """Whether a process serves the database."""
+    return database_file.is_served(location(url))
+
+
 def may_have_rows(url: str, sql: str) -> bool:
     """Whether a query may have rows; the database is read as it is on disk, and not changed.
 

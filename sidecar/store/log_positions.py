@@ -6,11 +6,15 @@ from typing import Final
 
 import sqlalchemy as sa
 
-NEWEST: Final = "SELECT COALESCE(MAX(position), 0) FROM events"
+# The newest event may be erased, and its position is not used again.
+NEWEST: Final = (
+    "SELECT COALESCE(MAX(position), 0) FROM (SELECT MAX(position) AS position FROM events"
+    " UNION ALL SELECT MAX(through_position) FROM erasures) AS newest"
+)
 
 
 def newest_position(connection: sa.Connection) -> int:
-    """The position of the newest event; 0 where there is none."""
+    """The position of the newest event, also of an erased one; 0 where there was none."""
     return int(connection.exec_driver_sql(NEWEST).scalar_one())
 
 

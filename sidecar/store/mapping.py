@@ -64,6 +64,11 @@ def columns(table: sa.Table, *, of: str = "") -> str:
     return ", ".join(f"{of}.{column.name}" if of else column.name for column in table.columns)
 
 
+def named(table: sa.Table, row: Sequence[Any]) -> dict[str, Any]:
+    """A row with all columns of the table, by their names."""
+    return dict(zip([column.name for column in table.columns], row, strict=True))
+
+
 def insert(table: sa.Table) -> str:
     """An INSERT of whole rows, in the order of the columns."""
     marks = ", ".join("?" * len(table.columns))

@@ -24,11 +24,14 @@ from sidecar.errors import DatabaseRefusedError, StoreUnavailableError
 from sidecar.store import engines, log_positions
 from sidecar.store.access import tokens
 from sidecar.store.access.credentials import Credentials
-from sidecar.store.care import pruning_hold
+from sidecar.store.care import erasures, pruning_hold
 from sidecar.store.care.clock_watch import ClockFollower, ClockWatch
+from sidecar.store.care.erasure import Eraser
+from sidecar.store.care.holdings import all_holdings
 from sidecar.store.care.pruning_hold import Hold
 from sidecar.store.care.rebuild import rebuild
 from sidecar.store.care.retention import Expiring, Pruner, Retention
+from sidecar.store.care.user_data import Holding
 from sidecar.store.database import Database, Duty
 from sidecar.store.heartbeats import Heartbeats
 from sidecar.store.log import span_outbox
@@ -53,6 +56,8 @@ READERS = 3
 SWEEP_USERS = 500
 
 UPKEEP = "leases and retention"
+ERASING = "erasing users"
+_WIPED_S = 0.05
 
 
 class Store:
@@ -72,10 +77,13 @@ class Store:
         limits: Limits | None,
         retention: Retention | None,
         expiring: Sequence[Expiring],
+        holdings: Sequence[Holding],
     ) -> None:
         self.path = database.path
         self._database = database
         self._is_closed = False
+        self.holdings = all_holdings(holdings)
+        self._eraser = Eraser(self.holdings)
         self._pruner = Pruner(retention or Retention(), steady, expiring)
         self._clock = clock
         self._steady = steady
@@ -92,6 +100,7 @@ class Store:
         self._lease_time = self._clock_watch.lease_time
         self._swept = self._lease_time()
         self._upkeep: Duty | None = None
+        self._erasing: Duty | None = None
         self._pruning_hold: Hold | None = None
         if not attached:
             with database.begin() as connection:
@@ -131,12 +140,14 @@ class Store:
         limits: Limits | None = None,
         retention: Retention | None = None,
         expiring: Sequence[Expiring] = (),
+        holdings: Sequence[Holding] = (),
     ) -> Store:
         """Opens or creates the database, brings its tables up to date and starts the writer.
 
         With ``attach`` another process may serve it: reads and small writes work, appending does not. Spans are
         recorded for export only with ``export_spans``; None leaves that as it is. ``followers`` handle each event in
-        the transaction that appends it; ``expiring`` is pruned with the store. Leases and pauses use ``steady``, or
+        the transaction that appends it; ``expiring`` is pruned with the store, and of ``holdings`` users are erased
+        with it. Leases and pauses use ``steady``, or
         ``clock`` without one. DatabaseRefusedError where the file is not ours, newer, damaged or in use.
         """
         with engines.refusing(database_url), contextlib.ExitStack() as opened:
@@ -154,6 +165,7 @@ class Store:
                 limits=limits,
                 retention=retention,
                 expiring=expiring,
+                holdings=holdings,
             )
             opened.pop_all()  # the store closes it from here on
             return store
@@ -169,8 +181,9 @@ class Store:
             with contextlib.suppress(StoreUnavailableError):  # then leases lose only the time since the last mark
                 await self.notice_clock(closing=True)
             await run_in(self._readers, self._writer.close)
-        if self._upkeep is not None:
-            self._upkeep.release()
+        for duty in (self._upkeep, self._erasing):
+            if duty is not None:
+                duty.release()
         self._readers.shutdown()
         self._database.close()
 
@@ -319,6 +332,29 @@ class Store:
         # The earlier of both: a clock that was just set counts only once that was noticed, and pruning is on hold.
         now_us = min(self._clock(), self._lease_time().machine_us)
         return self._pruner.slice(connection, now_us, by_age=hold is None)
+
+    async def erase(self) -> None:
+        """Erases the users of all pending erasures, in slices (:mod:`sidecar.store.care.erasure`).
+
+        To be called every second or so; where another node has this duty, nothing is done. It returns once they are
+        finished, which takes as long as a reader keeps an old state of the file.
+        """
+        self._erasing = self._erasing or self._database.hold_duty(ERASING)
+        if self._erasing is None or not await self.read(erasures.any_pending):
+            return
+        while await self._writing.do(self._erase_slice):
+            pass
+        self._database.care.to_wipe = True
+        while self._database.care.to_wipe:
+            await asyncio.sleep(_WIPED_S)
+            await self._writing.do(lambda _connection: None)  # so that the writer's thread looks after it
+        await self._writing.do(lambda connection: erasures.finish(connection, self._clock()))
+
+    def _erase_slice(self, connection: sa.Connection) -> Publishing[bool]:
+        step = self._eraser.slice(connection, self._clock())
+        if step.projections:
+            self._writing.forget()
+        return Publishing(step.has_more, step.changes)
 
     async def notice_clock(self, *, closing: bool = False) -> None:
         """See :meth:`ClockWatch.notice`; to be called before acting on a moment."""

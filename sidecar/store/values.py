@@ -286,7 +286,7 @@ class Commit(msgspec.Struct, frozen=True):
 
     ``position`` is that of its newest event, 0 without any. ``alerted`` are the users of ``alerts``. ``alert_log``:
     something else of the alert log changed, as a silence or a failed delivery. ``access``: a token, an account or a
-    browser session changed.
+    browser session changed. ``erased``: the data of a user is gone, and nothing in memory may bring it back.
     """
 
     position: int = 0
@@ -295,6 +295,7 @@ class Commit(msgspec.Struct, frozen=True):
     alerted: tuple[UserId, ...] = ()
     alert_log: bool = False
     access: bool = False
+    erased: bool = False
 
     @classmethod
     def of_all(cls, parts: Iterable[Commit | None]) -> Commit | None:
@@ -309,6 +310,7 @@ class Commit(msgspec.Struct, frozen=True):
             tuple(dict.fromkeys(user for part in changed for user in part.alerted)),
             any(part.alert_log for part in changed),
             any(part.access for part in changed),
+            any(part.erased for part in changed),
         )
 
 

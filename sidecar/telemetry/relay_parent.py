@@ -74,10 +74,18 @@ class RelayParent:
         self._environ = dict(environ)
         self._child: Child | None = None
         self._stopping = False
+        self._replacing = False
 
     async def run(self) -> None:
-        """Starts a child and serves it until it exits; ZimwatchError unless :meth:`stop` was called."""
-        code = await self._run_child()
+        """Starts a child and serves it until it exits; ZimwatchError unless :meth:`stop` was called.
+
+        Once the data of a user was erased, another child replaces it, because it may have spans of the user in memory.
+        """
+        while True:
+            self._replacing = False
+            code = await self._run_child()
+            if not self._replacing or self._stopping:
+                break
         if not self._stopping:
             raise ZimwatchError(f"it ended with exit code {code}; spans wait in the database")
 
@@ -95,6 +103,7 @@ class RelayParent:
         """Starts a child and serves it until it exits; returns its exit code."""
         child = self._child = await self._start(self._command, self._environ, longest_line=_LONGEST_LINE_BYTES)
         unlisten = self._outbox.listen(lambda: self._send(Wake()))
+        no_longer = self._outbox.when_erased(self._replace)
         try:
             if self._stopping:
                 self._send(Stop())
@@ -104,11 +113,18 @@ class RelayParent:
             return await child.wait()
         finally:
             unlisten()
+            no_longer()
             self._child = None
             if child.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
                     child.kill()
                 await child.wait()
+
+    def _replace(self) -> None:
+        if self._child is not None and self._child.returncode is None:
+            self._replacing = True
+            with contextlib.suppress(ProcessLookupError):
+                self._child.kill()
 
     async def _handle(self, message: Done | Failed) -> None:
         if isinstance(message, Failed):

@@ -35,3 +35,7 @@ class StoreOutbox:
     def listen(self, wake: Callable[[], None]) -> Callable[[], None]:
         """Calls ``wake`` after each commit."""
         return self._store.subscribe(lambda _commit: wake())
+
+    def when_erased(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Calls ``callback`` after each commit that removed the data of a user; returns a function that ends this."""
+        return self._store.subscribe(lambda commit: callback() if commit.erased else None)

@@ -6,7 +6,7 @@ Writes run in the writer's thread, in the transaction of their cause.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, Final
 
@@ -43,6 +43,8 @@ LOOKED_AT_MOST: Final = 5_000
 _COVERED: Final = {SUPPRESSED_STORM, SUPPRESSED_PING_PONG}
 # The app of what is about none, in the table of counts.
 _NO_APP: Final = -1
+ERASED_IDS: Final = "erased_ids"
+"""The cursor that has the newest id when the last erasure of a user began: no id is given to another alert."""
 _COUNT: Final = (
     "INSERT INTO alert_counts (kind, app_id, firing) VALUES (?, ?, ?)"
     " ON CONFLICT (kind, app_id) DO UPDATE SET firing = alert_counts.firing + excluded.firing"
@@ -93,12 +95,17 @@ def write(connection: sa.Connection, changed: Sequence[Alert], entries: Sequence
 
 
 def _count(connection: sa.Connection, entries: Sequence[Entry]) -> None:
-    firing: Counter[tuple[str, int]] = Counter()
+    firing: Counter[tuple[str, int | None]] = Counter()
     for what, by in (("opened", 1), ("resolved", -1)):
         for alert in {entry.alert.id: entry.alert for entry in entries if entry.what == what}.values():
-            app_id = alert.subject.app_id
-            firing[alert.kind, _NO_APP if app_id is None else app_id] += by
-    if changed := [(*key, by) for key, by in firing.items() if by]:
+            firing[alert.kind, alert.subject.app_id] += by
+    count(connection, firing)
+
+
+def count(connection: sa.Connection, firing: Mapping[tuple[str, int | None], int]) -> None:
+    """Adds to the numbers of firing alerts, by kind and app."""
+    changed = [(kind, _NO_APP if app_id is None else app_id, by) for (kind, app_id), by in firing.items() if by]
+    if changed:
         connection.exec_driver_sql(_COUNT, changed)
 
 
@@ -136,7 +143,8 @@ class AlertLog:
 
     def next_id(self) -> int:
         """The id of the next alert that opens."""
-        return int(self._connection.exec_driver_sql("SELECT COALESCE(MAX(id), 0) + 1 FROM alerts").scalar_one())
+        newest = int(self._connection.exec_driver_sql("SELECT COALESCE(MAX(id), 0) FROM alerts").scalar_one())
+        return max(newest, cursor(self._connection, ERASED_IDS) or 0) + 1
 
 
 def due(connection: sa.Connection, now_us: int, limit: int) -> list[Alert]:

@@ -82,13 +82,13 @@ def _prune(connection: sa.Connection, before_us: int, after: int, limit: int) ->
         FROM alerts a WHERE a.id > ? AND a.id < (SELECT MAX(id) FROM alerts) ORDER BY a.id LIMIT ?
     """
     seen = connection.exec_driver_sql(sql, (before_us, after, limit)).all()
-    removed = _remove(connection, [row[0] for row in seen if row[2]]) + _prune_silences(connection, before_us)
+    removed = remove(connection, [row[0] for row in seen if row[2]]) + _prune_silences(connection, before_us)
     has_more = len(seen) == limit and seen[-1][1] < before_us
     return _Slice(removed, seen[-1][0] if has_more else None)
 
 
-def _remove(connection: sa.Connection, ids: list[int]) -> int:
-    """Whole alerts; a message is deleted with the last alert that it is about."""
+def remove(connection: sa.Connection, ids: list[int]) -> int:
+    """Deletes whole alerts; a message is deleted with the last alert that it is about."""
     if not ids:
         return 0
     gone = [(one,) for one in ids]

@@ -3,7 +3,7 @@
 Nothing is stored for a link: it has the user's row number, the moment, the expiry and the last event by the moment, and
 is signed with a key of this database for the user's id, which is not in the link. What it shows never grows: a future
 moment becomes that of signing. After a rebuild has changed the row numbers, older links are refused: their signature is
-for another user's id.
+for another user's id. So are those to what was erased, whoever the user is that came back.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from itsdangerous import Signer
 
 from sidecar.domain.units import SECOND_US
+from sidecar.store.access.pseudonyms import erased_through
 from sidecar.store.log_positions import position_as_of
 
 
@@ -52,6 +53,8 @@ def read(connection: sa.Connection, text: str, now_us: int) -> ShareLink | None:
         "SELECT app_id, user_id FROM user_status WHERE user_key = ?", (user_key,)
     ).first()
     if found is None or not _signer(connection, found[0], found[1]).validate(text):
+        return None
+    if position <= erased_through(connection, found[0], found[1]):
         return None
     return ShareLink(found[0], found[1], as_of_us, expires_s * SECOND_US, position)
 

@@ -92,16 +92,18 @@ def _remove(connection: sa.Connection, through: int, spans: int) -> None:
     if run is None:
         return
     first, last, is_open, pending = run
-    if pending <= spans and not is_open:
-        connection.exec_driver_sql("DELETE FROM span_outbox WHERE first_position = ?", (first,))
-        return
-    # As above: the run continues with its next span, which is searched once.
+    # As above: the run continues with its next span, which is searched once. It may be one that was not counted, where
+    # a claimed one was erased meanwhile.
     following = (
         f"SELECT MIN(position) FROM events WHERE position > ? AND position <= ? AND type = '{CONNECTION_STATE_CHANGED}'"
     )
-    begins = connection.exec_driver_sql(following, (through, last)).scalar() if pending > spans else None
+    begins = connection.exec_driver_sql(following, (through, last)).scalar() if through < last else None
+    left = 0 if begins is None else max(1, pending - spans)
+    if not left and not is_open:
+        connection.exec_driver_sql("DELETE FROM span_outbox WHERE first_position = ?", (first,))
+        return
     sql = "UPDATE span_outbox SET first_position = ?, spans = ? WHERE first_position = ?"
-    connection.exec_driver_sql(sql, (through + 1 if begins is None else begins, max(0, pending - spans), first))
+    connection.exec_driver_sql(sql, (through + 1 if begins is None else begins, left, first))
 
 
 def give_up(connection: sa.Connection, through: int, now_us: int, problem: str) -> int:

@@ -46,6 +46,8 @@ class SqliteCare:
         self.problem: Text | None = None
         # On a disk that is nearly full the log is checkpointed and truncated after each commit.
         self.is_tight = False
+        self._wiped_to: int | None = None
+        self._wipe_at_us = 0
         self.events_in_log = 0
         self._to_checkpoint = False
         self._checkpointed_us = steady()
@@ -83,6 +85,8 @@ class SqliteCare:
         due_us = [self._retry_at_us] if self.problem is not None else []
         if self._to_checkpoint:
             due_us.append(self._checkpoint_at_us)
+        if self._wiped_to is not None and self.problem is None:
+            due_us.append(self._wipe_at_us)
         return max(1, min(due_us) - self._steady()) / SECOND_US if due_us else None
 
     def tend(self) -> None:
@@ -91,6 +95,17 @@ class SqliteCare:
             self._try_again()
         if self._to_checkpoint and self._steady() >= self._checkpoint_at_us:
             self._checkpoint()
+        if self._wiped_to is not None and self.problem is None and self._steady() >= self._wipe_at_us:
+            self._wipe(self._wiped_to)
+
+    @property
+    def to_wipe(self) -> bool:
+        """See :class:`sidecar.store.database.Care`."""
+        return self._wiped_to is not None
+
+    @to_wipe.setter
+    def to_wipe(self, wanted: bool) -> None:
+        self._wiped_to = 1 if wanted else None
 
     def used_bytes(self, connection: sa.Connection) -> int:
         """See :class:`sidecar.store.database.Care`."""
@@ -166,6 +181,16 @@ class SqliteCare:
             self._database.checkpoint(truncate=self.is_tight)
         except Exception as error:  # noqa: BLE001 - the commits are still in the log; it is tried again
             self._blame(error)
+
+    def _wipe(self, first_page: int) -> None:
+        try:
+            after = self._database.wipe(first_page)
+        except Exception as error:  # noqa: BLE001 - it is tried again
+            self._wipe_at_us = self._steady() + RETRY_EVERY_US
+            self._blame(error)
+            return
+        self._wipe_at_us = self._steady() + (tuning.WIPE_RETRY_US if after == first_page else tuning.WIPE_PAUSE_US)
+        self._wiped_to = after
 
     def _blame(self, error: Exception) -> None:
         if self.failed(error) is None:

@@ -72,6 +72,8 @@ def connect(
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {'FULL' if files.survive_crashes else 'OFF'}")
         connection.execute("PRAGMA temp_store = MEMORY")
+        # What is deleted is overwritten; the rest of that is in stale_bytes.py.
+        connection.execute("PRAGMA secure_delete = ON")
         # Only the writer checkpoints: see care.py.
         connection.execute("PRAGMA wal_autocheckpoint = 0")
         connection.execute(f"PRAGMA journal_size_limit = {tuning.LOG_BYTES}")

@@ -8,7 +8,7 @@ caller checks each against the id itself.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -17,6 +17,9 @@ from sidecar.store.database import SHORT_PART, folded
 TABLE: Final = "user_search"
 _RUN: Final = SHORT_PART
 _MOST_RUNS: Final = 3
+# How many pages of 4 KB a slice merges; and how many changes it then counts at least.
+_PAGES: Final = 200
+_MERGED: Final = 2
 
 
 def index(connection: sa.Connection, users: Sequence[tuple[int, str]]) -> None:
@@ -32,6 +35,24 @@ def rebuild(connection: sa.Connection) -> None:
     found = connection.exec_driver_sql("SELECT user_key, user_id FROM user_status")
     while some := found.fetchmany(1_000):
         index(connection, [(row[0], row[1]) for row in some])
+
+
+def forget(connection: sa.Connection, user_key: int, user_id: str) -> None:
+    """Removes a user. Its entries stay in the segments until :func:`purge` has merged them."""
+    sql = f"INSERT INTO {TABLE} ({TABLE}, rowid, runs) VALUES ('delete', ?, ?)"
+    connection.exec_driver_sql(sql, (user_key, " ".join(_runs(user_id))))
+
+
+def purge(connection: sa.Connection, *, is_first: bool) -> bool:
+    """Merges some pages of all segments into one, which drops what was removed; whether more are left.
+
+    https://www.sqlite.org/fts5.html#the_merge_command
+    """
+    driver: Any = connection.connection.driver_connection
+    before = driver.total_changes
+    pages = -_PAGES if is_first else _PAGES
+    connection.exec_driver_sql(f"INSERT INTO {TABLE} ({TABLE}, rank) VALUES ('merge', ?)", (pages,))
+    return bool(driver.total_changes - before >= _MERGED)
 
 
 def candidates(connection: sa.Connection, q: str, limit: int) -> list[int]:

@@ -7,6 +7,7 @@ position follows the newest event, and every duty is this process's.
 from __future__ import annotations
 
 import contextlib
+import os
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
@@ -22,7 +23,7 @@ from sidecar.store import database, mapping, schema
 from sidecar.store.database import Expressions, Key, Minute
 from sidecar.store.log_positions import newest_position
 from sidecar.store.schema import REVISION
-from sidecar.store.sqlite import connections, counts, database_file, integrity, search, tuning
+from sidecar.store.sqlite import connections, counts, database_file, integrity, search, stale_bytes, tuning
 from sidecar.store.sqlite.care import SqliteCare
 from sidecar.store.sqlite.database_file import Place
 from sidecar.store.sqlite.direct import DirectConnection
@@ -73,6 +74,8 @@ class SqliteDatabase:
         self.care = SqliteCare(self, steady)
         self._spare: deque[sa.Connection] = deque()
         self._peeking: Any = None
+        # For wipe(). Closed last: see database_file.py.
+        self._raw: int | None = None
         self._announced: dict[sa.Connection, list[Commit]] = {}
         self._listeners: list[Callable[[Commit], None]] = []
         self._duties: set[str] = set()
@@ -113,6 +116,9 @@ class SqliteDatabase:
         self.close_spare()
         self.reads.dispose()
         self.writes.dispose()
+        if self._raw is not None:
+            os.close(self._raw)
+            self._raw = None
         if self._held is not None:
             self._held.close()
 
@@ -138,16 +144,38 @@ class SqliteDatabase:
             for callback in tuple(self._listeners):
                 callback(commit)
 
-    def checkpoint(self, *, truncate: bool) -> None:
-        """Copies the write-ahead log into the file, as far as readers allow; with ``truncate`` the log is emptied."""
+    def checkpoint(self, *, truncate: bool) -> bool:
+        """Copies the write-ahead log into the file, as far as readers allow; with ``truncate`` the log is emptied.
+
+        Whether no reader was in the way.
+        """
         connection = self._connection()
         try:
             driver: Any = connection.connection.driver_connection
-            driver.execute(f"PRAGMA wal_checkpoint({'TRUNCATE' if truncate else 'PASSIVE'})").fetchone()
+            (busy, *_) = driver.execute(f"PRAGMA wal_checkpoint({'TRUNCATE' if truncate else 'PASSIVE'})").fetchone()
         except BaseException:
             connection.close()
             raise
         self._keep(connection)
+        return not busy
+
+    def wipe(self, first_page: int) -> int | None:
+        """Overwrites what was deleted in some pages of the file; the next page, None at the end of the file.
+
+        The log must be empty, or its pages would be copied over them later: where it is not, nothing is done.
+        """
+        if not self.checkpoint(truncate=True):
+            return first_page
+        # Pages in the memory of connections that write would bring back what is overwritten.
+        self.close_spare()
+        self.writes.dispose()
+        if self._raw is None:
+            self._raw = os.open(self.path, os.O_RDWR)
+        with DirectConnection(self.writes) as connection, connection.begin():  # nobody else writes meanwhile
+            log = Path(f"{self.path}-wal")
+            if log.exists() and log.stat().st_size:
+                return first_page
+            return stale_bytes.overwrite(self._raw, first_page)
 
     def _connection(self) -> sa.Connection:
         try:
@@ -232,6 +260,14 @@ class SqliteDatabase:
             search.rebuild(connection)
         else:
             search.index(connection, users)
+
+    def forget_id(self, connection: sa.Connection, user_key: int, user_id: str) -> None:
+        """See :class:`sidecar.store.database.Database`."""
+        search.forget(connection, user_key, user_id)
+
+    def purge_ids(self, connection: sa.Connection, *, is_first: bool) -> bool:
+        """See :class:`sidecar.store.database.Database`."""
+        return search.purge(connection, is_first=is_first)
 
     def find(self, connection: sa.Connection, part: str, limit: int) -> list[int]:
         """See :class:`sidecar.store.database.Database`."""

@@ -39,3 +39,9 @@ SPARE_PAGES: Final = 1_024
 """Free pages kept for new events."""
 TIGHT_VACUUM_PAGES: Final = 10
 """``VACUUM_PAGES`` on a disk that is nearly full, so that a slice takes some hundred KB of the log."""
+
+WIPE_BYTES: Final = 16_777_216
+"""How much of the file is looked through at once for what was deleted: 30 ms, in which nothing is committed."""
+WIPE_PAUSE_US: Final = 20 * MS_US
+WIPE_RETRY_US: Final = 200 * MS_US
+"""The pause between two of these, and after one that a reader was in the way of."""

@@ -45,7 +45,11 @@ class UserLoader:
 
     def __init__(self, connection: sa.Connection, cached: int) -> None:
         self._cache: GenerationalCache[Owner, bytes] = GenerationalCache(cached)
-        newest = "SELECT COALESCE(MAX(user_key), 0) FROM user_status"
+        # Data may be left under the key of a user that is being erased.
+        newest = (
+            "SELECT COALESCE(MAX(user_key), 0) FROM (SELECT MAX(user_key) AS user_key FROM user_status UNION ALL"
+            " SELECT MAX(user_key) FROM erasures WHERE finished_at_us IS NULL) AS newest"
+        )
         self._next_user_key = int(connection.exec_driver_sql(newest).scalar_one()) + 1
 
     def load(self, working: WorkingSet, events: Collection[Event]) -> None:

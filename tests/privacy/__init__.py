@@ -1,0 +1,1 @@
+"""What is held of a user, and that it can be read and removed."""
