@@ -62,7 +62,7 @@ async def _finished(store: Store, number: int) -> Erasure:
 def certificate(done: Erasure) -> list[str]:
     """The lines of a finished erasure's certificate, which does not name the user."""
     moments = {"asked for": done.asked_at_us, "begun": done.began_at_us, "finished": done.finished_at_us}
-    lines = [f"Erasure {done.id}: app {done.app_id}, user with the pseudonym {done.pseudonym.hex()}."]
+    lines = [f"Erasure {done.id}: app {done.app_id}, {done.pseudonym}, which is a pseudonym."]
     lines += [f"{what.capitalize()}: {time_text(at_us)}" for what, at_us in moments.items() if at_us is not None]
     lines.append("Rows removed or changed, by table:" if done.removed else "Nothing was held.")
     lines += [f"  {one_line(table)}: {count:,}" for table, count in sorted(done.removed.items())]

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from sidecar.alerting import HOLDINGS, reaction_of
+from sidecar.alerting import HOLDINGS, AlertReaction, reaction_of
+from sidecar.alerting.tables import alert_log
 from sidecar.domain.events import Event
 from sidecar.domain.units import DAY_US, SECOND_US
 from sidecar.settings import Settings
@@ -21,20 +22,24 @@ from sidecar.store.care import erasures
 from sidecar.store.log import span_outbox
 from sidecar.store.users import user_list, user_reads
 from sidecar.store.users.user_query import UserQuery
-from sidecar.store.values import Rejected
+from tests.support import planted
 from tests.support.events import APP_ID, BEGIN_US, Phone
+from tests.support.planted import ALICE, MARKS
 from tests.support.stores import projected
 
-ALICE = "alice-7f3a9c"
-MARKS = (ALICE, "pixel-of-alice-51", "words-of-alice-77", "app-of-alice-93")
+PLANTED_IN = {
+    *("events", "clients", "user_status", "server_views", "rejected_events", "span_losses", "audit_subjects", "traces"),
+    *("alerts", "alert_history", "alert_messages", "alert_members", "alert_silences", "user_watches"),
+    *("kicks", "storm_members"),
+}
 
 
-def opened(folder: Path, **options: Any) -> Store:
+def opened(folder: Path, rules: AlertReaction | None = None, **options: Any) -> Store:
     return Store.open(
         f"sqlite:///{folder / 'zimwatch.db'}",
         clock=lambda: BEGIN_US + DAY_US,
         export_spans=True,
-        followers=[reaction_of(Settings())],
+        followers=[rules or reaction_of(Settings())],
         holdings=HOLDINGS,
         **options,
     )
@@ -63,23 +68,6 @@ def found_in(file: Path, marks: list[bytes]) -> list[bytes]:
     return [mark for mark in marks if mark in content]
 
 
-def alice_lives(at: float = 0) -> tuple[list[Event], list[Phone]]:
-    """Two devices of alice's, one of which reports before it logs in; kick-outs, so that there are alerts."""
-    events, phones = [], [Phone(ALICE, "phone"), Phone(ALICE, "laptop")]
-    for number, phone in enumerate(phones):
-        own: dict[str, Any] = {"device_id": "pixel-of-alice-51", "app_version": "app-of-alice-93"}
-        stray = Phone(None, phone.name)
-        stray.client_id = phone.client_id
-        events.append(stray.says("CONNECTING", "ACTIVE_LOGIN", at=at, **own))
-        events.append(phone.login(at + 1))
-        for step in range(40):
-            words: dict[str, Any] = {"extended_data": f'{{"note":"words-of-alice-77 {step}"}}'}
-            state, event = ("CONNECTED", "SUCCESS") if step % 2 else ("RECONNECTING", "LOGIN_INTERRUPTED")
-            events.append(phone.says(state, event, at + 2 + step, **words, **own))
-        events.append(phone.says("DISCONNECTED", "KICKED_OUT", at=at + 60 + number, **own))
-    return events, phones
-
-
 def others_live(count: int, seed: int = 1) -> list[Event]:
     chance = random.Random(seed)  # noqa: S311 - a test
     phones = [Phone(f"user-{number:05}") for number in range(count)]
@@ -99,44 +87,38 @@ async def erased(store: Store, user_id: str = ALICE) -> erasures.Erasure:
 
 
 async def test_not_one_byte_of_an_erased_user_is_left_in_the_database_its_log_and_a_new_backup(tmp_path: Path) -> None:
-    store = opened(tmp_path)
-    others = others_live(400)
-    mine, phones = alice_lives()
-    mixed = [*others[:500], *mine, *others[500:]]
-    for start in range(0, len(mixed), 50):
-        await store.append(mixed[start : start + 50])
-    body = f'{{"user_id":"{ALICE}","type":"nonsense"}}'
-    await store.append([], [Rejected(BEGIN_US, 0, None, "unknown type", body, APP_ID)])
+    rules = planted.reaction()
+    store = opened(tmp_path, rules)
+    # So many others that rows move from page to page.
+    for start in range(0, 2_000, 50):
+        await store.append(others_live(400)[start : start + 50])
+    phones = await planted.plant(store, rules)
     marks = marks_of(phones)
     file = tmp_path / "zimwatch.db"
-    before = found_in(file, marks) + found_in(Path(f"{file}-wal"), marks)
-    assert set(before) >= {mark.encode() for mark in MARKS} | {phone.client_id for phone in phones}
+    before = await store.read(planted.tables_with, marks)
+    assert set(before) >= PLANTED_IN
     assert terms(ALICE) <= terms_of(file)
     done = await erased(store)
     assert done.finished_at_us is not None
     assert (done.user_id, done.user_key) == (None, None)
-    assert done.removed["events"] == len(mine)
-    assert done.removed["rejected_events"] == 1
-    assert done.removed["alerts"] > 0
-    await engines_backup(store, tmp_path)
+    assert await store.read(planted.tables_with, marks) == {}
+    engines.backup(f"sqlite:///{file}", tmp_path / "backup.db")
     for name in ("zimwatch.db", "zimwatch.db-wal", "backup.db"):
         assert found_in(tmp_path / name, marks) == [], name
     assert not terms(ALICE) & terms_of(tmp_path / "backup.db")
     listed = await store.read(user_list.list_users, UserQuery(q="alice"), store.now())
     assert listed.users == []
+    counts = await store.read(alert_log.counts)
+    await store.close()
     with closing(sqlite3.connect(file)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        connection.execute("INSERT INTO user_search (user_search) VALUES ('integrity-check')")
-    await store.close()
-
-
-async def engines_backup(store: Store, folder: Path) -> None:
-    engines.backup(f"sqlite:///{store.path}", folder / "backup.db")
+        firing = connection.execute("SELECT kind, COUNT(*) FROM alerts WHERE state = 'firing' GROUP BY kind").fetchall()
+    assert dict(firing) == counts
 
 
 async def test_a_rebuild_afterwards_equals_what_is_live_and_brings_nothing_back(tmp_path: Path) -> None:
     store = opened(tmp_path)
-    mine, _ = alice_lives()
+    mine, _ = planted.lives()
     others = others_live(60)
     await store.append([*others[:100], *mine, *others[100:]])
     await erased(store)
@@ -150,7 +132,7 @@ async def test_a_rebuild_afterwards_equals_what_is_live_and_brings_nothing_back(
 
 async def test_what_arrives_afterwards_is_a_new_user_without_a_past(tmp_path: Path) -> None:
     store = opened(tmp_path)
-    mine, phones = alice_lives()
+    mine, phones = planted.lives()
     await store.append(mine)
     await erased(store)
     await store.append([phones[0].says("CONNECTED", "SUCCESS", at=500)])
@@ -165,7 +147,7 @@ async def test_what_arrives_afterwards_is_a_new_user_without_a_past(tmp_path: Pa
 
 async def test_a_link_that_was_shared_before_is_refused_also_once_the_user_is_back(tmp_path: Path) -> None:
     store = opened(tmp_path)
-    mine, phones = alice_lives()
+    mine, phones = planted.lives()
     await store.append(mine)
     now_us = BEGIN_US + DAY_US
     wanted = ShareLink(APP_ID, ALICE, now_us, now_us + DAY_US)
@@ -185,7 +167,7 @@ async def test_a_link_that_was_shared_before_is_refused_also_once_the_user_is_ba
 
 async def test_spans_that_are_pending_are_not_sent_and_those_of_others_are(tmp_path: Path) -> None:
     store = opened(tmp_path)
-    mine, _ = alice_lives()
+    mine, _ = planted.lives()
     bob = Phone("bob")
     await store.append([bob.says("CONNECTED", "SUCCESS", at=0), *mine])
     claimed = await store.read(span_outbox.claim, 0, 10)  # as the relay does, which may acknowledge them later
@@ -205,7 +187,7 @@ async def test_spans_that_are_pending_are_not_sent_and_those_of_others_are(tmp_p
 
 async def test_the_newest_position_and_alert_are_not_used_again(tmp_path: Path) -> None:
     store = opened(tmp_path)
-    mine, _ = alice_lives()
+    mine, _ = planted.lives()
     await store.append(mine)
     alerts = [row[0] for row in await store.read(lambda c: c.exec_driver_sql("SELECT MAX(id) FROM alerts").all())]
     await erased(store)
@@ -224,7 +206,7 @@ async def test_the_newest_position_and_alert_are_not_used_again(tmp_path: Path) 
 @pytest.mark.parametrize("slices", [1, 2, 3, 5, 8, 13])
 async def test_an_erasure_goes_on_where_it_ended_whatever_ended_it(tmp_path: Path, slices: int) -> None:
     store = opened(tmp_path)
-    mine, phones = alice_lives()
+    mine, phones = planted.lives()
     await store.append([*mine, *others_live(30)])
     await store.write(erasures.ask, APP_ID, ALICE, BEGIN_US)
     for _ in range(slices):
@@ -248,7 +230,7 @@ async def test_a_follower_that_is_behind_brings_nothing_back(tmp_path: Path) -> 
     store = opened(tmp_path)
     await store.close()  # the rules have a cursor from here on
     store = Store.open(f"sqlite:///{tmp_path / 'zimwatch.db'}", clock=lambda: BEGIN_US, holdings=HOLDINGS)
-    mine, phones = alice_lives()
+    mine, phones = planted.lives()
     await store.append([*mine, Phone("bob").says("CONNECTED", "SUCCESS", at=80)])
     await erased(store)
     await store.close()
@@ -263,7 +245,7 @@ async def test_a_follower_that_is_behind_brings_nothing_back(tmp_path: Path) -> 
 
 async def test_a_heartbeat_in_memory_brings_nothing_back(tmp_path: Path) -> None:
     store = opened(tmp_path)
-    mine, phones = alice_lives()
+    mine, phones = planted.lives()
     await store.append(mine[:30])
     for at in (100, 101):
         await store.append([phones[0].event("heartbeat", at, connection_state="CONNECTED")])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import sidecar.alerting.tables.alert_schema  # noqa: F401 - its tables are in the metadata then
+import sidecar.alerting.tables.alert_schema
+import sidecar.store.access.audit_schema
+import sidecar.store.care.erasure_schema  # noqa: F401 - these tables are in the metadata then
 from sidecar.alerting import HOLDINGS
 from sidecar.store.care.holdings import all_holdings
 from sidecar.store.care.user_data import WITHOUT_USERS

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from sidecar.alerting import AlertRetention
+from sidecar.alerting import HOLDINGS, AlertRetention
 from sidecar.alerting.replay import replay
 from sidecar.alerting.tables import message_rows, notifications, storm_rows
 from sidecar.alerting.tables.alert_values import Message
@@ -22,6 +22,7 @@ from sidecar.domain.units import SECOND_US
 from sidecar.store import Store, engines, schema
 from sidecar.store.access import audit_check, audit_log, credentials, share_links
 from sidecar.store.access.share_links import ShareLink
+from sidecar.store.care import erasures, user_export
 from sidecar.store.care.retention import Retention
 from sidecar.store.log import event_log, log_reads, span_outbox
 from sidecar.store.users import (
@@ -35,6 +36,7 @@ from sidecar.store.users import (
 )
 from sidecar.store.users.user_query import UserQuery
 from sidecar.store.values import Loss, Rejected
+from tests.support import planted
 from tests.support.accounts import every_statement_of_accounts
 from tests.support.audited import record_many
 from tests.support.clocks import DAY_S, Machine
@@ -50,7 +52,7 @@ def execute_everything(folder: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(client_history, "BLOCK_EVENTS", 4)  # so that a short history has many blocks
         patch.setattr(user_counts, "GROUPS_MOST", 3)  # so that some are dropped, and others shared
-        for part in (every_page, _events, _accounts, _audit, _behind, _retention):
+        for part in (every_page, _events, _accounts, _audit, _behind, _retention, _erased):
             (own := folder / part.__name__).mkdir()
             asyncio.run(part(own))
     _rules(folder)
@@ -105,8 +107,8 @@ async def _events(folder: Path) -> None:
     await store.close()
 
 
-async def _handed_over(store: Store) -> None:
-    given = ShareLink(app_id=APP_ID, user_id="alice", as_of_us=BEGIN_US, expires_at_us=BEGIN_US + 999 * SECOND_US)
+async def _handed_over(store: Store, user_id: str = "alice") -> None:
+    given = ShareLink(app_id=APP_ID, user_id=user_id, as_of_us=BEGIN_US, expires_at_us=BEGIN_US + 999 * SECOND_US)
     link = await store.read(share_links.sign, given, BEGIN_US)
     assert link is not None
     assert await store.read(share_links.read, link, BEGIN_US)
@@ -178,6 +180,32 @@ async def _retention(folder: Path) -> None:
     await store.close()
     await _opened(folder, machine, export_spans=False).close()
     engines.may_have_rows(f"sqlite:///{folder / DATABASE}", credentials.ANY_EVER)
+
+
+async def _erased(folder: Path) -> None:
+    """A user that is in every table is exported and erased."""
+    rules = planted.reaction()
+    store = Store.open(
+        f"sqlite:///{folder / DATABASE}",
+        clock=lambda: planted.NOW_US,
+        export_spans=True,
+        followers=[rules],
+        holdings=HOLDINGS,
+    )
+    phones = await planted.plant(store, rules)
+    assert [part async for part in user_export.parts(store, APP_ID, planted.ALICE, "now")]
+    (last,) = [one for one in await store.read(span_outbox.claim, 0, 1_000) if one.user_id == planted.ALICE][-1:]
+    await store.write(span_outbox.acknowledge, last.position - 1, 1_000)
+    await store.write(span_outbox.begin, export_spans=False)
+    await _handed_over(store, planted.ALICE)
+    await store.write(erasures.ask, APP_ID, planted.ALICE, BEGIN_US)
+    stray = Phone(None)
+    stray.client_id = phones[0].client_id
+    await store._writing.do(store._erase_slice)
+    await store.append([stray.says("CONNECTED", "SUCCESS", at=199)])
+    await store.erase()
+    await store.read(erasures.one, 1)
+    await store.close()
 
 
 def _rules(folder: Path) -> None:

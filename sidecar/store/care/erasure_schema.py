@@ -12,7 +12,7 @@ erasures = sa.Table(
     sa.Column("id", KEY, primary_key=True),
     sa.Column("app_id", sa.BigInteger, nullable=False),
     sa.Column("user_id", sa.Text),
-    sa.Column("pseudonym", sa.LargeBinary, nullable=False),
+    sa.Column("pseudonym", sa.Text, nullable=False),
     sa.Column("asked_at_us", sa.BigInteger, nullable=False),
     sa.Column("began_at_us", sa.BigInteger),
     sa.Column("finished_at_us", sa.BigInteger),

@@ -23,7 +23,7 @@ class Erasure(msgspec.Struct, frozen=True, kw_only=True):
     id: int
     app_id: int
     user_id: str | None
-    pseudonym: bytes
+    pseudonym: str
     asked_at_us: int
     began_at_us: int | None
     finished_at_us: int | None

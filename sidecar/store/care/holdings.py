@@ -13,6 +13,8 @@ import sqlalchemy as sa
 
 from sidecar.domain.events import CONNECTION_STATE_CHANGED
 from sidecar.store import database, mapping, schema
+from sidecar.store.access import audit_log
+from sidecar.store.access.pseudonyms import pseudonym
 from sidecar.store.care.user_data import Holding, Page, Part, Rows, Whom
 from sidecar.store.log_positions import oldest_position
 
@@ -99,10 +101,8 @@ class Strays:
                 removed[table] += connection.exec_driver_sql(f"DELETE FROM {table} WHERE {without}", some).rowcount
         return Part(removed, found[-1].client_key if len(found) == limit else None)
 
-    def export(self, connection: sa.Connection, whom: Whom, table: str, cursor: int, limit: int) -> Page:
+    def export(self, connection: sa.Connection, whom: Whom, _table: str, cursor: int, limit: int) -> Page:
         """See :class:`Holding`."""
-        if table == "client_blocks":  # the order of events, which are exported
-            return Page([])
         ids = _packed_ids(connection, whom)
         marks = ", ".join("?" * len(ids)) or "NULL"
         every = "SELECT client_id FROM clients"
@@ -139,9 +139,13 @@ class Events:
         return Part(counts, after)
 
     def export(self, connection: sa.Connection, whom: Whom, table: str, cursor: int, limit: int) -> Page:
-        """See :class:`Holding`. Traces and pending spans are made of the events."""
-        if table != "events":
-            return Page([])
+        """See :class:`Holding`."""
+        if table == "span_losses":
+            columns = mapping.columns(schema.span_losses, of="l")
+            own = "JOIN events e ON e.id = l.event_id WHERE e.app_id = ? AND e.user_id = ?"
+            sql = f"SELECT {columns} FROM span_losses l {own}"
+            lost = connection.exec_driver_sql(sql, (whom.app_id, whom.user_id))
+            return Page([mapping.named(schema.span_losses, row) for row in lost])
         found, after = _find(connection, whom, cursor, limit, mapping.columns(schema.events))
         rows = [mapping.named(schema.events, row) for row in found]
         for row in rows:
@@ -295,11 +299,40 @@ def _has_word(text: str, word: str) -> bool:
     return False
 
 
+class AuditLog:
+    """The readable id behind the pseudonym in the audit log, which stays: its chain would not hold without."""
+
+    name = "audit_subjects"
+    tables = frozenset({"audit_log", "audit_subjects"})
+
+    def detach(self, connection: sa.Connection, whom: Whom) -> Mapping[str, int]:
+        """See :class:`Holding`."""
+        before = self._count(connection)
+        audit_log.forget(connection, whom.app_id, whom.user_id)
+        return {self.name: before - self._count(connection)}
+
+    def erase(self, _connection: sa.Connection, _whom: Whom, _cursor: int, _limit: int) -> Part:
+        """See :class:`Holding`."""
+        return Part()
+
+    def export(self, connection: sa.Connection, whom: Whom, _table: str, cursor: int, limit: int) -> Page:
+        """See :class:`Holding`. When what was done with the user; who did it is data of somebody else."""
+        sql = "SELECT id, at_us, action FROM audit_log WHERE subject = ? AND id > ? ORDER BY id LIMIT ?"
+        subject = pseudonym(connection, whom.app_id, whom.user_id)
+        found = connection.exec_driver_sql(sql, (subject, cursor, limit)).all()
+        rows = [{"id": row[0], "at_us": row[1], "action": row[2]} for row in found]
+        return Page(rows, rows[-1]["id"] if len(rows) == limit else None)
+
+    def _count(self, connection: sa.Connection) -> int:
+        return int(connection.exec_driver_sql("SELECT COUNT(*) FROM audit_subjects").scalar_one())
+
+
 def all_holdings(others: Sequence[Holding]) -> tuple[Holding, ...]:
     """Those of the store, with those of other packages before the clients, by which they may find what is theirs."""
     return (
         Rows(schema.server_views, _OF_USER, at_once=True),
         Users(),
+        AuditLog(),
         Strays(),
         Events(),
         RejectedEvents(),

@@ -28,8 +28,20 @@ WITHOUT_USERS: Final[Mapping[str, str]] = {
     "alert_counts": "counts of firing alerts",
     "alert_cursors": "how far the rules are",
     "storm_windows": "counts of users",
+    "accounts": "people who use Zimwatch",
+    "account_links": "people who use Zimwatch",
+    "recovery_codes": "people who use Zimwatch",
+    "audit_marks": "the ends of the audit log",
     "erasures": "while one is under way, whom it is about; then a keyed pseudonym",
 }
+
+NOT_EXPORTED: Final[Mapping[str, str]] = {
+    "client_blocks": "the order of events, which are exported",
+    "traces": "the first event of each trace",
+    "span_outbox": "which events are pending as spans",
+    "audit_subjects": "the user's id",
+}
+"""Tables of holdings that follow from others."""
 
 
 class Whom(msgspec.Struct, frozen=True):

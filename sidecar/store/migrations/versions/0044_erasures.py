@@ -1,4 +1,4 @@
-"""Erasures of users, and the key of their pseudonyms."""
+"""Erasures of users."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ STATEMENTS = (
         id INTEGER NOT NULL PRIMARY KEY,
         app_id BIGINT NOT NULL,
         user_id TEXT,
-        pseudonym BLOB NOT NULL,
+        pseudonym TEXT NOT NULL,
         asked_at_us BIGINT NOT NULL,
         began_at_us BIGINT,
         finished_at_us BIGINT,
@@ -28,7 +28,6 @@ STATEMENTS = (
     "CREATE INDEX erasures_pending ON erasures (id) WHERE finished_at_us IS NULL",
     "CREATE INDEX erasures_by_pseudonym ON erasures (pseudonym, through_position)",
     "CREATE INDEX erasures_by_position ON erasures (through_position)",
-    "INSERT INTO keys (name, value) VALUES ('pseudonym', randomblob(32))",
 )
 
 
