@@ -102,6 +102,7 @@ async def test_not_one_byte_of_an_erased_user_is_left_in_the_database_its_log_an
     assert done.finished_at_us is not None
     assert (done.user_id, done.user_key) == (None, None)
     assert await store.read(planted.tables_with, marks) == {}
+    assert done.removed["rejected_events"] == 2
     engines.backup(f"sqlite:///{file}", tmp_path / "backup.db")
     for name in ("zimwatch.db", "zimwatch.db-wal", "backup.db"):
         assert found_in(tmp_path / name, marks) == [], name

@@ -205,6 +205,12 @@ async def _erased(folder: Path) -> None:
     await store.append([stray.says("CONNECTED", "SUCCESS", at=199)])
     await store.erase()
     await store.read(erasures.one, 1)
+    for is_open, user_id in ((True, "bob"), (False, "erin")):  # whose spans are all that is pending
+        await store.write(span_outbox.begin, export_spans=True)
+        await store.append([Phone(user_id).says("CONNECTED", "SUCCESS", at=199)])
+        await store.write(span_outbox.begin, export_spans=is_open)
+        await store.write(erasures.ask, APP_ID, user_id, BEGIN_US)
+        await store.erase()
     await store.close()
 
 

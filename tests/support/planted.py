@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, Final
+from uuid import UUID
 
 import sqlalchemy as sa
 
@@ -61,6 +62,9 @@ async def plant(store: Store, rules: AlertReaction) -> list[Phone]:
     await store.append([phone.says("CONNECTED", "SUCCESS", at=1) for phone in others])
     await store.append(mine)
     await store.append([phone.says("DISCONNECTED", "KICKED_OUT", at=62) for phone in others])
+    # Too few for a storm, so that they are a digest.
+    few = [phones[1], *others[:4]]
+    await store.append([phone.says("DISCONNECTED", "UNREGISTERED", at=62) for phone in few])
     for at_us in (62, 130, 190):
         await store.write(rules.tick, BEGIN_US + at_us * SECOND_US, Gathered())
         await store.write(rules.plan, "ops", BEGIN_US + at_us * SECOND_US)
@@ -89,7 +93,9 @@ async def plant(store: Store, rules: AlertReaction) -> list[Phone]:
     )
     await store.write(user_watch_rows.add, watch)
     body = f'{{"user_id":"{ALICE}","type":"nonsense"}}'
-    await store.append([], [Rejected(NOW_US, 0, None, "unknown type", body, APP_ID)])
+    of_client = f'{{"client_id":"{UUID(bytes=phones[0].client_id)}","user_id":7}}'
+    bodies = (body, of_client, '{"client_id":"01938b5e-7c00-7000-8000-0000000000aa"}')
+    await store.append([], [Rejected(NOW_US, 0, None, "unknown type", one, APP_ID) for one in bodies])
     lost = Loss(NOW_US, "refused", 1, 5, mine[4].id, f"the span of {ALICE} is wrong")
     await store.write(span_outbox.record_losses, [lost])
     entry = Entry(at_us=NOW_US, actor="dana", action=next(iter(AuditAction)), subject=User(APP_ID, ALICE))

@@ -54,7 +54,7 @@ def read(connection: sa.Connection, text: str, now_us: int) -> ShareLink | None:
     ).first()
     if found is None or not _signer(connection, found[0], found[1]).validate(text):
         return None
-    if position <= erased_through(connection, found[0], found[1]):
+    if 0 < erased_through(connection, found[0], found[1]) >= position:
         return None
     return ShareLink(found[0], found[1], as_of_us, expires_s * SECOND_US, position)
 

@@ -36,7 +36,7 @@ async def parts(store: Store, app_id: int, user_id: str, exported_at: str) -> As
     about = await store.read(whom, app_id, user_id)
     head = {"version": VERSION, "app_id": app_id, "user_id": user_id, "exported_at": exported_at}
     yield msgspec.json.encode(head)[:-1] + b',"data":{'
-    tables = sorted({table for holding in store.holdings for table in holding.tables} - set(NOT_EXPORTED))
+    tables = sorted({str(table) for holding in store.holdings for table in holding.tables} - set(NOT_EXPORTED))
     is_first_table = True
     for table in tables:
         opened = False
