@@ -57,7 +57,6 @@ SWEEP_USERS = 500
 
 UPKEEP = "leases and retention"
 ERASING = "erasing users"
-_WIPED_S = 0.05
 
 
 class Store:
@@ -340,21 +339,8 @@ class Store:
         finished, which takes as long as a reader keeps an old state of the file.
         """
         self._erasing = self._erasing or self._database.hold_duty(ERASING)
-        if self._erasing is None or not await self.read(erasures.any_pending):
-            return
-        while await self._writing.do(self._erase_slice):
-            pass
-        self._database.care.to_wipe = True
-        while self._database.care.to_wipe:
-            await asyncio.sleep(_WIPED_S)
-            await self._writing.do(lambda _connection: None)  # so that the writer's thread looks after it
-        await self._writing.do(lambda connection: erasures.finish(connection, self._clock()))
-
-    def _erase_slice(self, connection: sa.Connection) -> Publishing[bool]:
-        step = self._eraser.slice(connection, self._clock())
-        if step.projections:
-            self._writing.forget()
-        return Publishing(step.has_more, step.changes)
+        if self._erasing is not None and await self.read(erasures.any_pending):
+            await self._eraser.run(self._writing, self._database.care, self._clock)
 
     async def notice_clock(self, *, closing: bool = False) -> None:
         """See :meth:`ClockWatch.notice`; to be called before acting on a moment."""

@@ -211,7 +211,7 @@ async def test_an_erasure_goes_on_where_it_ended_whatever_ended_it(tmp_path: Pat
     await store.append([*mine, *others_live(30)])
     await store.write(erasures.ask, APP_ID, ALICE, BEGIN_US)
     for _ in range(slices):
-        await store._writing.do(store._erase_slice)
+        await planted.erase_slice(store)
     await store.append([phones[0].says("CONNECTED", "SUCCESS", at=700)])  # a new user already
     await store.close()
     store = opened(tmp_path)
@@ -267,7 +267,7 @@ async def test_a_user_of_many_events_is_erased_in_slices_of_a_bounded_number_of_
     def counting(connection: Any) -> Any:
         driver = connection.connection.driver_connection
         before = driver.total_changes
-        step = store._erase_slice(connection)
+        step = store._eraser.work(connection, store._writing, lambda: BEGIN_US)
         changed.append(driver.total_changes - before)
         return step
 

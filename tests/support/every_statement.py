@@ -201,7 +201,7 @@ async def _erased(folder: Path) -> None:
     await store.write(erasures.ask, APP_ID, planted.ALICE, BEGIN_US)
     stray = Phone(None)
     stray.client_id = phones[0].client_id
-    await store._writing.do(store._erase_slice)
+    await planted.erase_slice(store)
     await store.append([stray.says("CONNECTED", "SUCCESS", at=199)])
     await store.erase()
     await store.read(erasures.one, 1)

@@ -103,6 +103,11 @@ async def plant(store: Store, rules: AlertReaction) -> list[Phone]:
     return phones
 
 
+async def erase_slice(store: Store) -> None:
+    """One slice of the oldest pending erasure."""
+    await store._writing.do(lambda connection: store._eraser.work(connection, store._writing, lambda: NOW_US))
+
+
 def tables_with(connection: sa.Connection, marks: list[bytes]) -> dict[str, int]:
     """How many values of each table have a mark."""
     found: dict[str, int] = {}
@@ -119,4 +124,4 @@ def tables_with(connection: sa.Connection, marks: list[bytes]) -> dict[str, int]
     return found
 
 
-__all__ = ["ALICE", "HOLDINGS", "MARKS", "lives", "plant", "reaction", "tables_with"]
+__all__ = ["ALICE", "HOLDINGS", "MARKS", "erase_slice", "lives", "plant", "reaction", "tables_with"]

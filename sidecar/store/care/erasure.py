@@ -8,19 +8,24 @@ overwrites what was deleted (:attr:`sidecar.store.database.Care.to_wipe`); only 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
 import sqlalchemy as sa
 
+from sidecar.clock import Clock
 from sidecar.store.care import erasures
 from sidecar.store.care.erasures import Erasure
 from sidecar.store.care.user_data import Holding, Whom
+from sidecar.store.database import Care
 from sidecar.store.log_positions import newest_position
-from sidecar.store.values import Commit
+from sidecar.store.values import Commit, Publishing
+from sidecar.store.writer import Writer
 
 SLICE_ROWS: Final = 300
+_LOOK_EVERY_S: Final = 0.05
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -36,6 +41,23 @@ class Eraser:
 
     def __init__(self, holdings: Sequence[Holding]) -> None:
         self._holdings = tuple(holdings)
+
+    async def run(self, writer: Writer, care: Care, clock: Clock) -> None:
+        """Erases the users of all pending erasures, and returns once they are finished."""
+        while await writer.do(lambda connection: self.work(connection, writer, clock)):
+            pass
+        care.to_wipe = True
+        while care.to_wipe:
+            await asyncio.sleep(_LOOK_EVERY_S)
+            await writer.do(lambda _connection: None)  # so that the writer's thread looks after it
+        await writer.do(lambda connection: erasures.finish(connection, clock()))
+
+    def work(self, connection: sa.Connection, writer: Writer, clock: Clock) -> Publishing[bool]:
+        """One slice, as a work of the writer's; whether more follows."""
+        step = self.slice(connection, clock())
+        if step.projections:
+            writer.forget()
+        return Publishing(step.has_more, step.changes)
 
     def slice(self, connection: sa.Connection, now_us: int) -> Step:
         """The next slice of the oldest pending erasure."""
