@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import base64
 import uuid
-from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 import sqlalchemy as sa
@@ -16,12 +16,21 @@ import sqlalchemy as sa
 from sidecar.store.care.user_data import NOT_EXPORTED, Holding, Page, Whom
 from sidecar.store.log_positions import newest_position
 
-if TYPE_CHECKING:
-    from sidecar.store.store import Store
-
+T = TypeVar("T")
 VERSION: Final = 1
 _ROWS: Final = 200
 _UUID_BYTES: Final = 16
+
+
+class Store(Protocol):
+    """What is needed of a store."""
+
+    @property
+    def holdings(self) -> Sequence[Holding]:
+        """See :class:`Holding`."""
+
+    async def read(self, query: Callable[..., T], /, *args: Any) -> T:  # noqa: ANN401 - those of the query
+        """Runs it on a snapshot."""
 
 
 def whom(connection: sa.Connection, app_id: int, user_id: str) -> Whom:
