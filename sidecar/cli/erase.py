@@ -55,7 +55,7 @@ async def _finished(store: Store, number: int) -> Erasure:
             return found
         await asyncio.sleep(_LOOK_EVERY_S)
     raise ZimwatchError(
-        f"Erasure {number} is recorded and not finished after {_PATIENCE_S} s; Zimwatch goes on with it while it runs."
+        f"Erasure {number} is recorded and not finished after {_PATIENCE_S} s; Zimwatch continues it while it runs."
     )
 
 

@@ -27,7 +27,7 @@ def test_each_table_is_in_a_holding_or_named_as_one_without_users() -> None:
 
 def test_no_table_with_a_column_of_users_is_among_those_without() -> None:
     of_users = {name for name, table in metadata.tables.items() if OF_USERS & {column.name for column in table.columns}}
-    # An erasure names its user until it is done, which it is told in its own row.
+    # An erasure names its user until it is done.
     assert not (of_users - {"erasures"}) & set(WITHOUT_USERS)
 
 

@@ -2,7 +2,7 @@
 
 The first transaction detaches the user: its row goes, and what arrives from then on makes a new user. The others remove
 what is left, by the holdings (``user_data.py``). How far an erasure is stands in the table ``erasures``, in the same
-transactions, so that it goes on after a ``kill -9``. At the end the id is removed from there too, and the engine
+transactions, so that it continues after a ``kill -9``. At the end the id is removed from there too, and the engine
 overwrites what was deleted (:attr:`sidecar.store.database.Care.to_wipe`); only then is it finished.
 """
 

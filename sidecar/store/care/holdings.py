@@ -45,7 +45,7 @@ class Users:
         packed = [] if row.crowded else mapping.unpack(row.clients)
         if packed:
             connection.exec_driver_sql(_CLIENT_INSERT, [mapping.client_row(client) for client in packed])
-        # A session that goes on begins a new trace.
+        # A session that continues begins a new trace.
         own = "SELECT COALESCE(session_id, client_id) FROM clients WHERE user_key = ?"
         connection.exec_driver_sql(f"DELETE FROM traces WHERE trace_id IN ({own})", (whom.user_key,))
         engine = database.of(connection)
@@ -156,7 +156,7 @@ class Events:
 def _find(
     connection: sa.Connection, whom: Whom, cursor: int, limit: int, columns: str
 ) -> tuple[Sequence[Any], int | None]:
-    """Events after the position ``cursor``, and after which to go on; None at the end."""
+    """Events after the position ``cursor``, and after which to continue; None at the end."""
     first = max(cursor, oldest_position(connection) - 1)
     last = min(first + LOOKED_AT, whom.through)
     ids = _packed_ids(connection, whom)
