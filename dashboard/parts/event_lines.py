@@ -36,7 +36,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     """A group of events as a row. ``position`` is that of its oldest event: it stays while newer ones join.
 
     ``newest`` is that of the newest. ``repeats`` says how often within which time, and may be empty.
-    ``not_raw`` counts the events that are not in ``raw``.
+    ``not_raw`` counts the events that are not in ``raw``. ``is_unproven``: nobody vouched for the user of one of them.
     """
 
     position: int
@@ -49,6 +49,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     trace: str | None
     raw: tuple[str, ...]
     not_raw: int
+    is_unproven: bool
 
 
 class Reader(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,6 +97,7 @@ def _line(group: Group, reader: Reader, room: int) -> Line:
         trace=_trace(reader.trace_url_template, last.session_id or last.client_id, first.moment_us),
         raw=tuple(raw),
         not_raw=len(group.stored) - len(shown),
+        is_unproven=any(event.proven is False for event in ordered),
     )
 
 

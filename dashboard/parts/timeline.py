@@ -78,13 +78,14 @@ class Token(msgspec.Struct, frozen=True):
 
 
 class Mark(msgspec.Struct, frozen=True):
-    """An event, or ``count`` events that are too close together to be drawn apart."""
+    """An event, or ``count`` events that are too close together to be drawn apart, one of which ``is_unproven``."""
 
     x: float
     position: int
     sentence: EventSentence
     at_us: int
     count: int
+    is_unproven: bool
 
 
 class Lane(msgspec.Struct, frozen=True):
@@ -254,11 +255,13 @@ def _marks(seen: Sequence[StoredEvent], x_of: Place) -> list[Mark]:
     marks: list[Mark] = []
     for one in seen:
         sentence, x = event_sentence(one.event), x_of(one.event.moment_us)
-        mark = Mark(x, one.position, sentence, one.event.moment_us, 1)
+        mark = Mark(x, one.position, sentence, one.event.moment_us, 1, one.event.proven is False)
         last = marks[-1] if marks else None
         if last is not None and x - last.x < _MARK_GAP:
             kept = mark if _GRAVITY.index(sentence.kind) > _GRAVITY.index(last.sentence.kind) else last
-            marks[-1] = msgspec.structs.replace(kept, x=last.x, count=last.count + 1)
+            marks[-1] = msgspec.structs.replace(
+                kept, x=last.x, count=last.count + 1, is_unproven=last.is_unproven or mark.is_unproven
+            )
         else:
             marks.append(mark)
     return marks

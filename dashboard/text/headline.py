@@ -27,7 +27,7 @@ _SAME: Final[dict[str, frozenset[tuple[str, str | None]]]] = {
 
 
 class Said(msgspec.Struct, frozen=True, kw_only=True):
-    """A finding as it is shown; ``events`` are the ids of its evidence."""
+    """A finding as it is shown; ``events`` are the ids of its evidence, of which one ``is_unproven``."""
 
     kind: str
     severity: str
@@ -36,6 +36,7 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
     advice: tuple[str, ...]
     since_us: int
     events: tuple[bytes, ...]
+    is_unproven: bool
 
 
 class Headline(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,6 +90,7 @@ def _said(finding: Finding) -> Said:
         advice=tuple(translate(text) for text in finding.advice),
         since_us=finding.since_us,
         events=finding.events,
+        is_unproven=finding.is_unproven,
     )
 
 

@@ -132,6 +132,7 @@ def _finding_view(finding: Finding) -> dict[str, Any]:
         "advice": " ".join(str(one) for one in finding.advice),
         "since": time_text(finding.since_us),
         "events": [_uuid(event_id) for event_id in finding.events],
+        "unproven": finding.is_unproven,
     }
 
 

@@ -19,6 +19,9 @@ from sidecar.domain.units import HOUR_US, MINUTE_US
 FLAPPING: Final = Sentence(
     "flapping", "%(told)s (flapping: %(count)s times within %(span)s; further ones are suppressed until it is stable)"
 )
+# Of an alert that an event opened whose user nobody vouched for: the label, and the text.
+PROVEN: Final = "proven"
+UNPROVEN: Final = Sentence("unproven", "%(told)s (reported without a proof of the user)")
 # Facts of alerts about watched users: whether it is one only because of that, and when it last notified again.
 FOR_WATCH: Final = "for_watch"
 _AGAIN_US: Final = "again_us"
@@ -101,6 +104,8 @@ class Opening:
         alert = self._firing.cause(
             kind, severity, subject, at_us=at_us, now_us=now_us, summary=summary, suppressed_by=suppressed_by, **more
         )
+        if is_new and PROVEN in alert.labels:
+            alert.summary = UNPROVEN(told=alert.summary)
         if not is_new and not late and alert.suppressed_by == was_suppressed_by:
             self._notify_again(alert, watches, now_us, for_watch=for_watch)
         if watches:

@@ -29,7 +29,8 @@ EVENTS_NAMED: Final = 50
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """``summary`` says what is wrong, ``say`` what to tell the user, ``advice`` what to change in the app.
 
-    ``since_us`` is when it began, ``events`` are the ids of the newest evidence, oldest first.
+    ``since_us`` is when it began, ``events`` are the ids of the newest evidence, oldest first. ``is_unproven``: it
+    rests on an event whose user nobody vouched for.
     """
 
     kind: FindingKind
@@ -39,6 +40,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     advice: tuple[Text, ...]
     since_us: int
     events: tuple[bytes, ...]
+    is_unproven: bool = False
 
 
 class Check:
@@ -87,6 +89,7 @@ class Check:
             advice=tuple(one() for one in cls.advice) if advice is None else tuple(advice),
             since_us=ordered[0].moment_us if since_us is None else since_us,
             events=tuple(one.id for one in ordered[-EVENTS_NAMED:]),
+            is_unproven=any(one.proven is False for one in ordered),
         )
 
     @classmethod

@@ -9,7 +9,7 @@ import msgspec
 
 from sidecar.domain.alerts.alert import Alert, Kind, Severity, Subject
 from sidecar.domain.alerts.firing import Firing, UserId
-from sidecar.domain.alerts.opening import CommonThresholds, Covers, Opening
+from sidecar.domain.alerts.opening import PROVEN, CommonThresholds, Covers, Opening
 from sidecar.domain.alerts.watchlist import Due, Watch, Windows
 from sidecar.domain.events import Event
 from sidecar.domain.kick import Cause
@@ -60,6 +60,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
             "sdk_version": event.sdk_version,
             "app_version": event.app_version,
             "device_id": event.device_id,
+            PROVEN: "false" if event.proven is False else None,
         }
         return {name: value for name, value in known.items() if value}
 
