@@ -49,7 +49,8 @@ class OidcSignIn:
         # Roles of sessions that were looked up before may be those of other settings.
         self._mapping: tuple[object, object] | None = None
         self._mapped_us = 0
-        self._looking_up: dict[int, asyncio.Task[None]] = {}
+        # By session: each look-up in progress, and until when requests wait for it, by the event loop's clock.
+        self._looking_up: dict[int, tuple[asyncio.Task[None], float]] = {}
         self._failures = Bounded(clock)
         self._key: bytes | None = None
 
@@ -99,15 +100,18 @@ class OidcSignIn:
 
     async def look_up_if_due(self, session: BrowserSession, secret: str) -> bool:
         """Looks the groups up again, at most once a minute. Whether the session may have changed or ended by that."""
-        owner = session.owner
-        if not isinstance(owner, OutsideIdentity) or not self._is_due(owner):
+        owner, now_s = session.owner, asyncio.get_running_loop().time()
+        if not isinstance(owner, OutsideIdentity):
             return False
-        task = self._looking_up.get(session.id)
-        if task is None:
+        found = self._looking_up.get(session.id)
+        if found is None:
+            if not self._is_due(owner):
+                return False
             task = asyncio.create_task(self._look_up(session, owner, secret), name="groups of a session")
-            self._looking_up[session.id] = task
             task.add_done_callback(partial(self._looked_up, session.id))
-        await asyncio.wait({task}, timeout=WAITS_S)
+            found = self._looking_up[session.id] = (task, now_s + WAITS_S)
+        task, until_s = found
+        await asyncio.wait({task}, timeout=max(0.0, until_s - now_s))
         return True
 
     async def leave(self, request: web.Request) -> str | None:
@@ -129,7 +133,7 @@ class OidcSignIn:
 
     async def close(self) -> None:
         """Ends the look-ups in progress."""
-        for task in (tasks := list(self._looking_up.values())):
+        for task in (tasks := [task for task, _ in self._looking_up.values()]):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
@@ -141,17 +145,19 @@ class OidcSignIn:
 
     async def _look_up(self, session: BrowserSession, owner: OutsideIdentity, secret: str) -> None:
         with contextlib.suppress(StoreUnavailableError):  # reading works while the database cannot commit
-            claim = (session.id, owner.checked_at_us, self._clock())
-            if not await self._store.write(browser_sessions.claim_check, *claim):
+            now_us = self._clock()
+            if not await self._store.write(browser_sessions.claim_check, session.id, owner.checked_at_us, now_us):
                 return  # another node does it
             try:
-                found = await self.client.look_up(await self._proof(session, secret))
-                now_us = self._clock()
+                proof = await self._proof(session, secret)
+                found = await self.client.look_up(proof)
                 changed = self._confirmed(owner, found, now_us)
             except OidcError as error:
                 log.info("a session was ended by its provider", session=session.id, reason=str(error))
                 await self._store.write(browser_sessions.end_because, session.id, error.text)
             else:
+                if (changed.role, changed.apps, found.proof) == (owner.role, owner.apps, proof):
+                    return  # the claim says that it was looked up
                 kept = found.proof.sealed(secret, now_us)
                 await self._store.write(browser_sessions.confirm, session.id, changed, kept)
 

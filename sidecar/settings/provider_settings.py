@@ -10,12 +10,12 @@ from msgspec import Meta
 
 from sidecar.settings.value_kinds import Secret, Text
 
-_ROLES: Final = ("viewer", "support", "operator", "admin")
+ROLES: Final = ("viewer", "support", "operator", "admin")
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 
 RolesByGroup = Annotated[
-    dict[Annotated[str, Meta(min_length=1)], Literal[_ROLES]],  # type: ignore[valid-type]
-    Meta(description=f'a table of groups, each with one of {", ".join(_ROLES)}, such as sre = "operator"'),
+    dict[Annotated[str, Meta(min_length=1)], Literal[ROLES]],  # type: ignore[valid-type]
+    Meta(description=f'a table of groups, each with one of {", ".join(ROLES)}, such as sre = "operator"'),
 ]
 AppsByGroup = Annotated[
     dict[str, Annotated[tuple[Annotated[int, Meta(ge=0, le=2**63 - 1)], ...], Meta(min_length=1)]],
