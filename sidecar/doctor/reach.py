@@ -13,6 +13,7 @@ from sidecar.doctor.result import Result, note, ok, problem
 from sidecar.http_client import Answer, DeliveryError, HttpClient
 from sidecar.settings import ServerSettings, Settings
 from sidecar.system import listening
+from sidecar.system.tls_listening import SENTENCE
 
 _ANYWHERE: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
 _DEVELOPMENT: Final = "http://localhost:5173"
@@ -34,6 +35,9 @@ async def port(server: ServerSettings, http: HttpClient) -> Here:
         answer = await http.request("GET", f"{url}/readyz")
     except DeliveryError:
         return Here(_free(host, server.port), None)
+    if answer.body == SENTENCE:
+        # Its certificate names another host than this address: only the public URL can be checked further.
+        return Here(ok("port", f"Zimwatch speaks TLS on {host}:{server.port}"), None)
     if not _is_zimwatch(answer):
         text = f"another program answers on {host}:{server.port}"
         return Here(problem("port", text, "Set server.port, or end that program."), None)

@@ -19,10 +19,11 @@ from aiohttp import web
 _HANDSHAKE: Final = b"\x16"  # the first byte of a ClientHello (RFC 8446, section 5.1)
 _BACKLOG: Final = 128
 _NO_DESCRIPTOR_PAUSE_S: Final = 0.1
-_SENTENCE: Final = b"This port speaks HTTPS: use https:// in place of http://.\n"
+SENTENCE: Final = b"This port speaks HTTPS: use https:// in place of http://.\n"
+"""The answer to a request in clear text."""
 _PLAIN: Final = (
     b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n"
-    b"Content-Length: %d\r\n\r\n%s" % (len(_SENTENCE), _SENTENCE)
+    b"Content-Length: %d\r\n\r\n%s" % (len(SENTENCE), SENTENCE)
 )
 
 _log = structlog.stdlib.get_logger(__name__)

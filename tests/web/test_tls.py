@@ -19,6 +19,8 @@ import pytest
 
 from sidecar import app, checks, probe
 from sidecar.clock import now_us
+from sidecar.doctor import reach
+from sidecar.http_client import HttpClient
 from sidecar.reload import Reload
 from sidecar.settings import KEYS, DatabaseSettings, Loaded, ServerSettings, Settings
 from sidecar.web import tls
@@ -94,6 +96,9 @@ async def test_a_request_in_clear_text_gets_a_sentence_and_old_versions_get_noth
     async with serving(tmp_path, pair) as (running, _), aiohttp.ClientSession() as plain:
         async with plain.get(running.url.replace("https:", "http:")) as answer:
             assert (answer.status, "https://" in await answer.text()) == (400, True)
+        async with HttpClient(["127.0.0.1"]) as http:
+            found = await reach.port(ServerSettings(port=port_of(running)), http)
+        assert found.result.text.startswith("Zimwatch speaks TLS on 127.0.0.1:")
         assert await common_name(port_of(running), maximum_version=ssl.TLSVersion.TLSv1_2) == "first"
         with pytest.raises((ssl.SSLError, ConnectionError)), pytest.warns(DeprecationWarning, match="TLSv1_1"):
             await common_name(port_of(running), maximum_version=ssl.TLSVersion.TLSv1_1)
