@@ -41,6 +41,7 @@ from dashboard.text.status_texts import (
 )
 from dashboard.text.translate import translate
 from sidecar import access
+from sidecar.access.policy import Action
 from sidecar.domain.moment import wrong_by_us
 from sidecar.domain.outside_text import one_line
 from sidecar.domain.paths import user_path
@@ -80,6 +81,17 @@ def sentence(text: str) -> str:
     """``text`` with a capital first letter and a full stop."""
     begun = capital(text)
     return begun if text.endswith(_STOPS) else _("%(sentence)s.") % {"sentence": begun}
+
+
+def may(action: str) -> bool:
+    """Whether the principal of this task may do it. ValueError for what is no action."""
+    principal = access.current()
+    return principal is not None and principal.may(Action(action))
+
+
+def href(path: str, needed: str = Action.SEE_USERS) -> Markup:
+    """The attribute ``href``, if the principal may open the page; a link without it is its text alone."""
+    return Markup(' href="{}"').format(path) if may(needed) else Markup("")
 
 
 def _environment() -> Environment:
@@ -123,6 +135,8 @@ def _environment() -> Environment:
         root=root,
         static=static_files.address,
         principal_of_request=access.current,
+        may=may,
+        href=href,
         CURRENT_VERSION=CURRENT,
         is_outdated=is_outdated,
         old_reporter=reporter_texts.told,

@@ -15,6 +15,7 @@ from dashboard.text.language import gettext as _
 from dashboard.text.moments import moment_of
 from dashboard.text.times import iso
 from sidecar import access
+from sidecar.access.policy import Action
 from sidecar.access.proxies import public_request
 from sidecar.domain.app_ids import AppIds
 from sidecar.settings import ServerSettings
@@ -50,13 +51,15 @@ FIELDS: Final = frozenset(
 class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
     """``path`` is percent-encoded, as sent; ``own_apps`` are the apps that the reader may see.
 
-    ``site`` is the address of the dashboard as the browser knows it, without a slash at its end.
+    ``allowed`` is what the reader may do, so that only those who may see the same share an open view. ``site`` is the
+    address of the dashboard as the browser knows it, without a slash at its end.
     """
 
     path: str
     query: tuple[tuple[str, str], ...]
     query_string: str
     own_apps: AppIds
+    allowed: frozenset[Action]
     language: str
     site: str
 
@@ -72,9 +75,14 @@ class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
             query=query,
             query_string=query_string,
             own_apps=access.apps_of(request),
+            allowed=access.allowed(request),
             language=language.wanted(request),
             site=public_request(request, server).url,
         )
+
+    def may(self, action: Action) -> bool:
+        """Whether the reader may do it."""
+        return action in self.allowed
 
     @property
     def here(self) -> str:

@@ -52,6 +52,8 @@ def _routes(site: Site) -> list[web.AbstractRouteDef]:
         return [one for one in found if one.state == FIRING and app_ids.has(own, one.subject.app_id)]
 
     async def preview(request: web.Request) -> web.Response:
+        if request.query.get("do") == "silence":
+            access.check_may(access.current(), Action.SILENCE)
         chosen = await chosen_of(request.query.getall("alert", []), access.apps_of(request))
         return await shown(request, chosen, request.query.get("do", ""))
 
@@ -74,7 +76,7 @@ def _routes(site: Site) -> list[web.AbstractRouteDef]:
         raise web.HTTPSeeOther("/alerts?state=firing")
 
     return [
-        routing.get("/alerts/several", preview, Action.SEE_USERS),
+        routing.get("/alerts/several", preview, Action.ACKNOWLEDGE),
         routing.post("/alerts/several", do, Action.ACKNOWLEDGE),
     ]
 

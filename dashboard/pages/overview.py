@@ -47,7 +47,8 @@ _REJECTED_US = DAY_US
 class Sign(msgspec.Struct, frozen=True):
     """One health check of Zimwatch itself.
 
-    ``newest_us`` is when the newest of what it counts arrived, and ``path`` the page that lists what its text counts.
+    ``newest_us`` is when the newest of what it counts arrived, and ``path`` the page that lists what its text counts,
+    for those who may open it.
     """
 
     name: str
@@ -55,6 +56,11 @@ class Sign(msgspec.Struct, frozen=True):
     well: bool
     newest_us: int | None = None
     path: str | None = None
+    needed: Action = Action.SEE_USERS
+
+    def without_error(self) -> Sign:
+        """The same for those who may see no user: the text of an error can have anything."""
+        return self if self.well else msgspec.structs.replace(self, text="")
 
 
 def _views(site: Site) -> dict[str, Loader]:
@@ -63,27 +69,33 @@ def _views(site: Site) -> dict[str, Loader]:
 
     async def overview(page_request: PageRequest) -> View:
         now_us, apps = clock(), page_request.own_apps
-        newest = await store.read(user_list.list_users_with_clients, UserQuery(apps=apps, limit=_NEWEST), store.now())
+        sees_users = page_request.may(Action.SEE_USERS)
+        wanted = UserQuery(apps=apps, limit=_NEWEST if sees_users else 1)
+        newest = await store.read(user_list.list_users_with_clients, wanted, store.now())
         values = {
             "tab": "overview",
-            "found": newest.users,
+            "has_users": bool(newest.users),
+            "found": newest.users if sees_users else [],
             "rejected": await store.read(rejected_events.count_since, now_us - _REJECTED_US, apps),
             "rejected_most": rejected_events.COUNTED_MOST,
-            "losses": await store.read(span_outbox.newest_losses, _LOSSES) if apps is None else [],
+            "losses": await store.read(span_outbox.newest_losses, _LOSSES) if apps is None and sees_users else [],
             "address": page_request.site,
             # A stable id for the example, so that the page does not change.
             "example_id": uuid.uuid5(uuid.NAMESPACE_URL, page_request.site),
         }
-        return View(name="overview.html", values=await _common(now_us, apps, _URGENT) | values)
+        return View(name="overview.html", values=await _common(page_request, now_us, _URGENT) | values)
 
     async def wall(page_request: PageRequest) -> View:
-        values = await _common(clock(), page_request.own_apps, _URGENT_ON_WALL)
+        values = await _common(page_request, clock(), _URGENT_ON_WALL)
         if values["canary"] is not None:
             values["signs"].append(_canary(values["canary"]))
         return View(name="wall.html", values=values | {"tab": "", "wall": True, "bare": True})
 
-    async def _common(now_us: int, apps: AppIds, urgent: int) -> dict[str, Any]:
-        """What both pages show; ``urgent`` is how many alerts are listed."""
+    async def _common(page_request: PageRequest, now_us: int, most: int) -> dict[str, Any]:
+        """What both pages show: of alerts ``most``, none to those who may see no user, and no text of an error."""
+        apps, sees_users = page_request.own_apps, page_request.may(Action.SEE_USERS)
+        urgent = await store.read(alert_log.most_urgent, AlertFilter(apps=apps, limit=most)) if sees_users else []
+        health = await signs(store, now_us, site.problems(), apps=apps)
         canary = site.canary()
         buckets = await store.read(
             per_minute.buckets, apps, begin_us=now_us - chart.SPAN_US, end_us=now_us, step_minutes=chart.STEP_MINUTES
@@ -93,9 +105,9 @@ def _views(site: Site) -> dict[str, Loader]:
             "canary": canary if canary is not None and app_ids.has(apps, canary.app_id) else None,
             "summary": await store.read(user_reads.summary, apps),
             "day": chart.day(buckets, now_us),
-            "signs": await signs(store, now_us, site.problems(), apps=apps),
+            "signs": health if sees_users else [one.without_error() for one in health],
             "firing": await store.read(alert_log.counts, apps),
-            "urgent": await store.read(alert_log.most_urgent, AlertFilter(apps=apps, limit=urgent)),
+            "urgent": urgent,
         }
 
     return {"/": overview, "/wall": wall}
@@ -130,7 +142,8 @@ async def signs(store: Store, now_us: int, problems: Sequence[Text] = (), *, app
         found.append(Sign(_("Clock"), _jump(hold), well=False))
     old = await store.read(old_reporters.since_yesterday, now_us)
     if sum(one.devices for one in old) >= _MANY_OLD:
-        found.append(Sign(_("Reporters"), reporter_texts.told(old[0]), well=True, path="/settings#old-reporters"))
+        told, path = reporter_texts.told(old[0]), "/settings#old-reporters"
+        found.append(Sign(_("Reporters"), told, well=True, path=path, needed=Action.SETTINGS))
     background = [Sign(_("Background"), translate(one), well=False) for one in problems]
     return [*found, *background, await _spans(store, now_us), await _receivers(store)]
 

@@ -23,6 +23,7 @@ from dashboard.site import Page, Site
 from dashboard.text.headline import Headline, headline
 from dashboard.text.language import marked
 from dashboard.text.times import iso, lasted
+from sidecar import access
 from sidecar.access.policy import Action
 from sidecar.alerting import user_life
 from sidecar.alerting.tables import alert_log, notifications, storm_rows
@@ -88,6 +89,7 @@ def _views(site: Site) -> dict[str, Loader]:
         lifetime_us = SHARE_LINK_LIFETIMES.get(page_request.get("hand_off"))
         if lifetime_us is None:
             return None
+        access.check_may(access.current(), Action.SHARE)
         as_of_us, _problem = _as_of(page_request, now_us)
         link = ShareLink(app_id, user_id, as_of_us or now_us, now_us + lifetime_us)
         signed = await store.read(share_links.sign, link, now_us)

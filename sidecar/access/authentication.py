@@ -16,7 +16,7 @@ from sidecar.access import routing
 from sidecar.access.forward_auth import ForwardAuth
 from sidecar.access.oidc_sign_in import OidcSignIn
 from sidecar.access.policy import PEOPLE, SCOPES, Action, roles_with
-from sidecar.access.principal import LOCAL, Principal
+from sidecar.access.principal import LOCAL, PRINCIPAL, Principal, begin
 from sidecar.access.proxies import host_of, is_loopback, public_request
 from sidecar.access.refusals import (
     BASIC,
@@ -41,6 +41,7 @@ _NO_TOKEN: Final = Sentence("request.no_token", "a token is needed: Authorizatio
 _MISTYPED: Final = Sentence("request.token_mistyped", "the token is mistyped: its checksum is wrong; copy it again")
 _OTHER_SCOPE: Final = Sentence("request.other_scope", "the token's scope is %(scope)s; this needs %(needed)s")
 _OTHER_ROLE: Final = Sentence("request.other_role", "your role is %(role)s; this needs %(needed)s")
+_CHANGED: Final = Sentence("sign_in.changed", "what you may see and do was changed")
 _NEEDS_ACCOUNT: Final = Sentence("request.needs_account", "no token may do this; it needs an account: %(needed)s")
 
 
@@ -70,6 +71,8 @@ class Authenticator:
         if declared is not None and declared.signed_by in request.headers and not self._has_credentials(request):
             return None
         principal = await self.authenticate(request)
+        # Also where it is refused: the page that says so has links to what the principal may open.
+        begin(request, principal)
         if declared is not None and declared.needed != routing.OPEN:
             check_may(principal, declared.needed)
         return principal
@@ -102,12 +105,14 @@ class Authenticator:
             return None
 
     async def reason_to_end(self, request: web.Request) -> Text | None:
-        """Why a request has lost its access since it was authorised; None where it has not."""
+        """Why a request lost the access with which it was authorised, or has another one now; None for neither."""
+        before = request.get(PRINCIPAL)
         try:
-            await self.authorise(request)
+            now = await self.authorise(request)
         except (NotSignedInError, NotAllowedError) as error:
             return error.text
-        return None
+        is_same = before is None or now is None or (before.role, before.apps) == (now.role, now.apps)
+        return None if is_same else _CHANGED()
 
     def needs_no_token(self, request: web.Request) -> bool:
         """Whether the request is from this machine, and nobody was ever given another way to sign in."""

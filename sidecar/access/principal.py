@@ -99,6 +99,12 @@ def apps_of(request: web.Request) -> AppIds:
     return principal.apps if principal else None
 
 
+def allowed(request: web.Request) -> frozenset[Action]:
+    """What the principal may do; nothing where there is none."""
+    principal = request.get(PRINCIPAL)
+    return POLICY[principal.role] if principal else frozenset()
+
+
 def who(request: web.Request, name: str | None = None) -> str:
     """Who made the request, for the audit; ``name`` is as the request gives it."""
     return (request.get(PRINCIPAL) or LOCAL).called(name or "")

@@ -13,6 +13,7 @@ import msgspec
 from sidecar.access.policy import GRANTS, Role
 from sidecar.access.principal import Principal, clean_name
 from sidecar.access.refusals import NotAllowedError
+from sidecar.domain import app_ids
 from sidecar.domain.texts import Sentence
 from sidecar.domain.units import DAY_US
 from sidecar.errors import ZimwatchError
@@ -22,7 +23,6 @@ from sidecar.store.access.tokens import NewToken
 from sidecar.store.values import Token
 
 NAME_CHARACTERS: Final = 100
-APPS_MOST: Final = 100
 ORIGINS_MOST: Final = 20
 OVERLAP: Final = "24h"
 _OVERLAP_LONGEST_US: Final = 90 * DAY_US
@@ -139,13 +139,13 @@ def _apps(given: list[int] | None, maker: Principal) -> frozenset[int] | None:
     apps = frozenset(given)
     if not apps:
         raise TokenFormError(_NO_APPS())
-    if len(apps) > APPS_MOST:
-        raise TokenFormError(_TOO_MANY_APPS(most=APPS_MOST))
+    if len(apps) > app_ids.MOST:
+        raise TokenFormError(_TOO_MANY_APPS(most=app_ids.MOST))
     for app_id in sorted(apps):
         if not 0 <= app_id < _APP_END:
             raise TokenFormError(_NO_APP(given=app_id))
         if maker.apps is not None and app_id not in maker.apps:
-            raise NotAllowedError(_OTHER_APP(app=app_id, apps=", ".join(map(str, sorted(maker.apps)))))
+            raise NotAllowedError(_OTHER_APP(app=app_id, apps=app_ids.listed(maker.apps)))
     return apps
 
 

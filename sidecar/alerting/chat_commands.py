@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 import msgspec
@@ -43,17 +44,18 @@ _ALERT_DIGITS: Final = 18
 _UNITS: Final = ("ms", "s", "m", "h", "d")
 _EVENTS_READ: Final = 200
 _TOP: Final = 10
+_SEE: Final = "see_users"
 _STATUS: Final = {"online": "online", "offline": "offline", "not_logged_in": "not logged in"}
 
 
 class Author(msgspec.Struct, frozen=True):
-    """The person who sent a command, whether they may change anything, and the app they may see (None: every one).
+    """The person who sent a command, the actions that they may take, and the apps that they may see.
 
     ``literal`` writes text from outside so that the chat shows it as it is, ``link`` an address of ours.
     """
 
     name: str
-    may_write: bool
+    may: AbstractSet[str]
     apps: AppIds = None
     literal: Literal = one_line
     link: Literal = one_line
@@ -70,17 +72,17 @@ class ChatCommands:
     async def answer(self, line: str, author: Author) -> str:
         """The answer to one line; errors are answers too.
 
-        A line is parsed word by word. A command that changes something is refused by its first words alone.
+        A line is parsed word by word. A command that its author may not give is refused by its first words alone.
         """
         if len(line) > LINE_CHARACTERS:
             return f"That is longer than {LINE_CHARACTERS} characters. {HELP}"
         line = line.strip()
-        for name, changes, arguments_of, command in _COMMANDS:
+        for name, needed, arguments_of, command in COMMANDS:
             rest = _after(line, name)
             if rest is None:
                 continue
-            if changes and not author.may_write:
-                return "You may read here, but change nothing."
+            if needed not in author.may:
+                return f"You may not {needed} here." if needed != _SEE else "You may not see users here."
             arguments = arguments_of(rest)
             if arguments is None:
                 break
@@ -261,13 +263,13 @@ def _is_duration(word: str) -> bool:
 
 _Arguments = Callable[[str], tuple[str, ...] | None]
 _Command = Callable[..., Awaitable[str]]
-# The words of each command, whether it changes something, the parser of its arguments, and its handler.
-_COMMANDS: Final[tuple[tuple[str, bool, _Arguments, _Command], ...]] = (
-    ("status", False, _user, ChatCommands._status),  # noqa: SLF001 - its own table
-    ("who kicked", False, _user_of_question, ChatCommands._who_kicked),  # noqa: SLF001
-    ("ack", True, _alert, ChatCommands._acknowledge),  # noqa: SLF001
-    ("silence", True, _silence, ChatCommands._silence),  # noqa: SLF001
-    ("watch", True, _user_and_duration, ChatCommands._watch),  # noqa: SLF001
-    ("unwatch", True, _user, ChatCommands._unwatch),  # noqa: SLF001
-    ("top kicked", False, _nothing, ChatCommands._top_kicked),  # noqa: SLF001
+# The words of each command, the action that it needs, the parser of its arguments, and its handler.
+COMMANDS: Final[tuple[tuple[str, str, _Arguments, _Command], ...]] = (
+    ("status", _SEE, _user, ChatCommands._status),  # noqa: SLF001 - its own table
+    ("who kicked", _SEE, _user_of_question, ChatCommands._who_kicked),  # noqa: SLF001
+    ("ack", "acknowledge", _alert, ChatCommands._acknowledge),  # noqa: SLF001
+    ("silence", "silence", _silence, ChatCommands._silence),  # noqa: SLF001
+    ("watch", "watch", _user_and_duration, ChatCommands._watch),  # noqa: SLF001
+    ("unwatch", "watch", _user, ChatCommands._unwatch),  # noqa: SLF001
+    ("top kicked", _SEE, _nothing, ChatCommands._top_kicked),  # noqa: SLF001
 )

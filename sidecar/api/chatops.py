@@ -12,7 +12,7 @@ from aiohttp import web
 
 from sidecar import access
 from sidecar.access import routing
-from sidecar.access.policy import Action
+from sidecar.access.policy import POLICY, Action
 from sidecar.alerting import AlertReaction
 from sidecar.alerting.chat_commands import Author, ChatCommands
 from sidecar.api import json_views
@@ -53,7 +53,7 @@ def routes(store: Store, reaction: AlertReaction, settings: Settings, clock: Clo
         else:
             raw = await request_body.read(request)
         line = request_body.decode(raw, Line)
-        author = Author(principal.called(line.user or ""), principal.may(Action.ACKNOWLEDGE), principal.apps)
+        author = Author(principal.called(line.user or ""), POLICY[principal.role], principal.apps)
         return json_views.response({"text": await commands.answer(line.text, author)})
 
     async def slack(request: web.Request) -> web.Response:
@@ -71,7 +71,7 @@ def routes(store: Store, reaction: AlertReaction, settings: Settings, clock: Clo
         principal = access.signed("Slack", alerts.chatops_scope)
         author = Author(
             principal.called(who),
-            principal.may(Action.ACKNOWLEDGE),
+            POLICY[principal.role],
             literal=outside_text.slack,
             link=outside_text.slack_link,
         )

@@ -58,7 +58,7 @@ HoursText = Annotated[
     ),
 ]
 Days = Annotated[tuple[Literal[DAYS], ...], Meta(description=f"a list of days out of {', '.join(DAYS)}")]  # type: ignore[valid-type]
-Scope = Annotated[Literal["read", "write"], Meta(description="one of read, write")]
+Scope = Annotated[Literal["read", "support", "write"], Meta(description="one of read, support, write")]
 
 
 class ReceiverSettings(msgspec.Struct, frozen=True, kw_only=True):

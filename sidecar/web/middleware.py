@@ -93,7 +93,7 @@ def middlewares(
         with share.counted(request):
             origin.check_host(request, settings)
             origin.check_origin(request, settings)
-            access.begin(request, await authenticator.authorise(request))
+            await authenticator.authorise(request)
             return await handler(request)
 
     return [log_request, answer_errors, check_access]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -10,6 +11,8 @@ from aiohttp import web
 from sidecar.access import routing
 from sidecar.access.policy import PEOPLE, POLICY, SCOPES, Action, Role
 from sidecar.errors import ZimwatchError
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_each_role_of_people_may_do_what_the_one_before_it_may() -> None:
@@ -55,3 +58,18 @@ def test_head_needs_what_get_needs() -> None:
     needed = {route.method: routing.declared_by(route) for route in application.router.routes()}
     assert needed["HEAD"] == needed["GET"] == routing.Declared(Action.SEE_USERS)
     assert needed["POST"] == routing.Declared(Action.ACKNOWLEDGE)
+
+
+def test_the_documented_table_is_that_of_the_code() -> None:
+    text = (ROOT / "docs/security.md").read_text()
+    heading, rows = None, {}
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) == len(Role) and cells[0] == "":
+            heading = [Role(cell) for cell in cells[1:]]
+        elif heading and cells[0].startswith("`") and len(cells) == len(Role):
+            action = Action(cells[0].split("`")[1])
+            rows[action] = {role for role, cell in zip(heading, cells[1:], strict=True) if cell}
+    assert set(rows) == set(Action)
+    for role in set(Role) - {Role.LOCAL}:
+        assert {action for action, roles in rows.items() if role in roles} == POLICY[role]

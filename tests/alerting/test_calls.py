@@ -16,6 +16,8 @@ import aiohttp
 import pytest
 from standardwebhooks import Webhook
 
+from sidecar.access.policy import POLICY, Action, Role
+from sidecar.alerting.chat_commands import COMMANDS
 from sidecar.settings import AlertSettings
 from tests.api.test_api import next_event
 from tests.support.called import SECRET
@@ -156,7 +158,25 @@ async def test_a_read_token_changes_nothing(running: Zimwatch) -> None:
     assert (await post(running, "/v1/silences", {}, **bearer))[0] == 403
     status, answer = await post(running, "/v1/chatops", {"text": "status carol"}, **bearer)
     assert (status, answer["text"].startswith("carol is not logged in")) == (200, True)
-    assert (await post(running, "/v1/chatops", {"text": "ack 1"}, **bearer))[1]["text"].startswith("You may read here")
+    assert (await post(running, "/v1/chatops", {"text": "ack 1"}, **bearer))[1][
+        "text"
+    ] == "You may not acknowledge here."
+
+
+@pytest.mark.parametrize("scope", ["read", "support", "write"])
+async def test_a_signed_command_may_do_what_its_scope_may(tmp_path: Path, scope: Any) -> None:
+    alerts = AlertSettings(slack_signing_secret=SLACK_SECRET, chatops_scope=scope)
+    needed = {"ack 1": "acknowledge", "watch carol 1h": "watch", "silence carol 1h because tests": "silence"}
+    assert {words for words, *_ in COMMANDS} >= {line.split()[0] for line in needed}
+    assert {Action(action) for _, action, *_ in COMMANDS} == {Action.SEE_USERS, *map(Action, needed.values())}
+    async with zimwatch(tmp_path, alerts=alerts) as running:
+        await kicked(running)
+        for line, action in needed.items():
+            body = urlencode({"text": line}).encode()
+            headers = of_slack(body, time.time())
+            async with running.http.post("/v1/chatops/slack", data=body, headers=headers) as answer:
+                text = (await answer.json())["text"]
+            assert (text == f"You may not {action} here.") == (Action(action) not in POLICY[Role(scope)]), text
 
 
 @pytest.mark.parametrize(

@@ -240,12 +240,12 @@ async def test_the_settings_say_what_is_in_force_and_give_no_secret_away(running
     assert "leases.heartbeat" in text
     assert f"curl -O {running.url}/tap/zim-tap.js" in text
     assert secret not in text
-    assert secret[:8] in text
+    assert secret[:13] in text
     _, bound = await new_token(running.store, "write", 7)
     async with running.http.get("/settings", headers={"Authorization": f"Bearer {bound}"}) as response:
         text = await response.text()
     assert "leases.heartbeat" not in text
-    assert secret[:8] not in text
+    assert secret[:13] not in text
 
 
 async def test_a_page_is_chinese_for_a_chinese_browser(running: Zimwatch) -> None:
