@@ -34,7 +34,7 @@ async def test_users_are_found_by_each_filter_newest_change_first(store: Store) 
     assert await names() == ["ca%rol", "bob", "alice"]
     assert await names(status="offline") == ["bob"]
     assert await names(reason="KICKED_OUT") == ["ca%rol"]
-    assert await names(app_id=APP_ID) == ["bob", "alice"]
+    assert await names(apps=frozenset({APP_ID})) == ["bob", "alice"]
     assert await names(q="%") == ["ca%rol"]
     assert await names(platform="Android") == []
     assert await names(q="ALI") == ["alice"]
