@@ -392,9 +392,11 @@ async def test_the_one_for_react_native_names_unknown_options(
     assert errors == ["Zimwatch: unknown options: deviceID, token"]
 
 
-@pytest.mark.node
-async def test_the_one_for_react_native_sends_the_assertion_of_each_user(
-    queue: Path, built: Callable[[str], Awaitable[Path]]
+@pytest.mark.parametrize(
+    "port", [pytest.param(name, marks=getattr(pytest.mark, name)) for name in ("java", "csharp", "node")]
+)
+async def test_each_request_has_the_assertion_of_its_one_user(
+    port: str, queue: Path, built: Callable[[str], Awaitable[Path]]
 ) -> None:
     sent: list[tuple[str, set[str]]] = []
 
@@ -403,7 +405,7 @@ async def test_the_one_for_react_native_sends_the_assertion_of_each_user(
         return None
 
     async with event_server(note) as server:
-        await run([*PORTS["node"].start, "proof", server.url, str(queue), TOKEN], await built("node"))
+        await run([*PORTS[port].start, "proof", server.url, str(queue), TOKEN], await built(port))
     assert dict.fromkeys(text for text, _ in sent) == {"of alice": None, "of bob": None}
     assert all({text.removeprefix("of ")} == users for text, users in sent)
 

@@ -56,6 +56,13 @@ public final class ZimwatchReporter {
         public int mostEvents = 2000; // past this the oldest are dropped
         public long heartbeatMs = 15_000; // until the server requests another interval; 0: none
         public long firstRetryMs = 1_000;
+        public Backend assertion; // vouches for users; null: nobody does
+    }
+
+    /** Your app's backend, which vouches for its users. Called by the sender's thread, and may wait for a request. */
+    public interface Backend {
+        /** The assertion for this user, whose events are about to be sent, or null. Where it throws, the events wait. */
+        String assertionFor(String userID) throws Exception;
     }
 
     /** One login, from the call to DISCONNECTED, or to a logout unless CONNECTED follows. */
@@ -219,7 +226,7 @@ public final class ZimwatchReporter {
             if (stopped || session == null || !session.live() || state == null || !queue.isEmpty()) return;
             heartbeat = json(session, "heartbeat", "state", state);
         }
-        handleAnswer(post("[" + heartbeat + "]")); // not retried: another follows
+        handleAnswer(post("[" + heartbeat + "]", userOf(heartbeat))); // not retried: another follows
     }
 
     /** Handles the answer; false if the server did not accept the request. */
@@ -287,6 +294,7 @@ public final class ZimwatchReporter {
 
     private void send() {
         StringBuilder body = new StringBuilder();
+        String user = null;
         int sent = 0;
         synchronized (this) {
             if (queue.isEmpty()) { // discarded meanwhile
@@ -294,11 +302,14 @@ public final class ZimwatchReporter {
                 return;
             }
             for (Iterator<String> each = queue.iterator(); each.hasNext() && sent < batch; sent++) {
-                body.append(sent == 0 ? "[" : ",").append(each.next());
+                String one = each.next(), own = userOf(one);
+                if (user != null && own != null && !own.equals(user)) break; // an assertion is of one user
+                if (own != null) user = own;
+                body.append(sent == 0 ? "[" : ",").append(one);
             }
             inFlight = sent; // minus what overflow drops meanwhile
         }
-        Answer answer = post(body + "]");
+        Answer answer = post(body + "]", user);
         synchronized (this) {
             boolean accepted = handleAnswer(answer);
             boolean never = answer.status == 400 || answer.status == 413;
@@ -328,10 +339,22 @@ public final class ZimwatchReporter {
         String body = "";
     }
 
-    private Answer post(String body) {
+    /** The user of an event; null without one, and where nobody vouches for users. */
+    private String userOf(String event) {
+        if (options.assertion == null) return null;
+        try {
+            JSONObject read = new JSONObject(event);
+            return read.isNull("user_id") ? null : read.getString("user_id");
+        } catch (JSONException error) {
+            return null;
+        }
+    }
+
+    private Answer post(String body, String userID) {
         Answer answer = new Answer();
         HttpURLConnection connection = null;
         try {
+            String proof = userID == null ? null : options.assertion.assertionFor(userID);
             // From sent_at the server corrects the times of a wrong clock.
             URL url = new URL(options.endpoint + "/v1/events?sent_at=" + time(System.currentTimeMillis()));
             connection = (HttpURLConnection) url.openConnection();
@@ -341,6 +364,7 @@ public final class ZimwatchReporter {
             connection.setDoOutput(true);
             connection.setRequestProperty("Content-Type", "application/json");
             if (options.ingestToken != null) connection.setRequestProperty("Authorization", "Bearer " + options.ingestToken);
+            if (proof != null) connection.setRequestProperty("Zimwatch-Assertion", proof);
             try (OutputStream out = connection.getOutputStream()) {
                 out.write(body.getBytes(StandardCharsets.UTF_8)); // a lone surrogate becomes a question mark
             }
@@ -349,7 +373,7 @@ public final class ZimwatchReporter {
             if (after != null && after.matches("\\d{1,9}")) answer.retryAfterS = Long.parseLong(after);
             InputStream in = answer.status < 400 ? connection.getInputStream() : connection.getErrorStream();
             answer.body = in == null ? "" : read(in);
-        } catch (IOException | RuntimeException error) {
+        } catch (Exception error) { // of the network, or of the app's backend
             answer.status = Math.max(answer.status, 0); // it is retried
         } finally {
             if (connection != null) connection.disconnect();

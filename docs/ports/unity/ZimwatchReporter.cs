@@ -35,6 +35,9 @@ public sealed class ZimwatchReporter : IDisposable
         public int HeartbeatMs = 15000; // until the server requests another interval; 0: none
         public Action<string> Log = Console.Error.WriteLine; // called once, when an event is refused for good
         public int FirstRetryMs = 1000;
+        // Your backend's assertion for a user whose events are about to be sent, or null; it vouches for the user. Called by
+        // the sender's thread, and may wait for a request. Where it throws, the events wait.
+        public Func<string, string> Assertion;
     }
 
     // One login, from the call to Disconnected, or to a Logout unless Connected follows.
@@ -253,7 +256,7 @@ public sealed class ZimwatchReporter : IDisposable
             }
             if (heartbeat == null) Thread.Sleep(GatherMs); // batches a call with the callbacks inside it
             if (heartbeat == null) Pause(Send());
-            else HandleAnswer(Post("[" + heartbeat + "]")); // not retried: another follows
+            else HandleAnswer(Post("[" + heartbeat + "]", UserOf(heartbeat))); // not retried: another follows
         }
     }
 
@@ -298,13 +301,15 @@ public sealed class ZimwatchReporter : IDisposable
     int Send()
     {
         string[] some;
+        string user = null;
         lock (mutex)
         {
-            some = queue.Take(batch).ToArray();
+            // An assertion is of one user.
+            some = queue.Take(batch).TakeWhile(one => UserOf(one) == null || UserOf(one) == (user = user ?? UserOf(one))).ToArray();
             inFlight = some.Length; // minus what overflow drops meanwhile
             if (some.Length == 0) return 0; // discarded meanwhile
         }
-        var answer = Post("[" + string.Join(",", some) + "]");
+        var answer = Post("[" + string.Join(",", some) + "]", user);
         lock (mutex)
         {
             var accepted = HandleAnswer(answer);
@@ -329,7 +334,15 @@ public sealed class ZimwatchReporter : IDisposable
         }
     }
 
-    Answer Post(string body)
+    // The user of an event; null without one, and where nobody vouches for users.
+    string UserOf(string json)
+    {
+        if (options.Assertion == null) return null;
+        var found = Regex.Match(json, "\"user_id\":\"((?:[^\"\\\\]|\\\\.)*)\"");
+        return found.Success ? Regex.Unescape(found.Groups[1].Value) : null;
+    }
+
+    Answer Post(string body, string user)
     {
         var answer = new Answer { Body = "" };
         HttpWebResponse response = null;
@@ -343,6 +356,8 @@ public sealed class ZimwatchReporter : IDisposable
             request.Timeout = request.ReadWriteTimeout = AnswerMs;
             request.AllowAutoRedirect = false; // a redirect is not a delivery
             if (options.IngestToken != null) request.Headers["Authorization"] = "Bearer " + options.IngestToken;
+            var proof = user == null ? null : options.Assertion(user);
+            if (proof != null) request.Headers["Zimwatch-Assertion"] = proof;
             var bytes = Encoding.UTF8.GetBytes(body); // a lone surrogate becomes U+FFFD
             using (var stream = request.GetRequestStream()) stream.Write(bytes, 0, bytes.Length);
             response = (HttpWebResponse)request.GetResponse();

@@ -40,6 +40,7 @@ public class App {
         options.mostEvents = scenario.equals("bounded") ? 10 : 2000;
         options.firstRetryMs = 20;
         options.heartbeatMs = scenario.matches("heart|silent|kit|consent") ? 30 : 15_000;
+        if (scenario.equals("proof")) options.assertion = userID -> "of " + userID;
         ZimwatchReporter reporter = new ZimwatchReporter(options);
         ZIM zim = new ZIM();
         zim.setEventHandler(new Handler(reporter));
@@ -54,6 +55,11 @@ public class App {
             zim.says(4, 6, null);
             reporter.apiError("queryUsersInfo", 6000121, "not logged in");
             reporter.logout(zim);
+        } else if (scenario.equals("proof")) {
+            for (String user : new String[] {"alice", "bob"}) {
+                reporter.login(zim, user, new ZIMLoginConfig(), null);
+                reporter.logout(zim);
+            }
         } else if (scenario.equals("heart")) {
             login(reporter, zim, given[3]);
             System.in.read(); // until the test has received enough

@@ -46,6 +46,7 @@ static class App
             QueueFile = given[2], FirstRetryMs = 20,
             MostEvents = scenario == "bounded" ? 10 : 2000, HeartbeatMs = scenario == "heart" || scenario == "silent" || scenario == "kit" || scenario == "consent" ? 30 : 15000,
         };
+        if (scenario == "proof") options.Assertion = userId => "of " + userId;
         var handled = 0;
         var reporter = new ZimwatchReporter(options);
         var zim = new ZIM();
@@ -82,6 +83,15 @@ static class App
             zim.Says(7, 9);
             reporter.ApiError("queryUsersInfo", 6000121, "not logged in");
             logOut();
+        }
+        else if (scenario == "proof")
+        {
+            foreach (var user in new[] { "alice", "bob" })
+            {
+                var login = reporter.LoginCalled(user, given[3], false);
+                zim.Login(new ZIMUserInfo { userID = user }, given[3], error => reporter.LoginEnded(login, 0, ""));
+                logOut();
+            }
         }
         else if (scenario == "heart")
         {
