@@ -51,6 +51,9 @@ struct Options {
     std::chrono::milliseconds heartbeat{15000}; // until the server requests another interval; 0: none
     std::chrono::milliseconds first_retry{1000};
     std::size_t most_events = 2000; // past this the oldest are dropped
+    // Your backend's assertion for a user whose events are about to be sent, or "" where it vouches for nobody. Called by
+    // the sender's thread, and may wait for a request. Where it throws, the events wait. It precedes the events of a body.
+    std::function<std::string(const std::string &user_id)> assertion;
 };
 
 class Reporter {
@@ -176,8 +179,24 @@ class Reporter {
 
     bool is_live() const { return session_ && !session_->ended && !session_->left; }
 
-    // From sent_at the server corrects the times of a wrong clock.
-    Answer post(const std::string &body) const { return options_.post("/v1/events?sent_at=" + time_text(now_ms()), body); }
+    // The user of an event; empty without one, and where nobody vouches for users.
+    std::string user_of(const std::string &event) const {
+        static const std::string name = ",\"user_id\":\""; // within a string its quotes would be escaped
+        const auto at = options_.assertion ? event.find(name) : std::string::npos;
+        return at == std::string::npos ? "" : unquoted(event, at + name.size());
+    }
+
+    // Posts events, separated by commas, of this user. From sent_at the server corrects the times of a wrong clock.
+    Answer post(const std::string &events, const std::string &user_id) const {
+        std::string proof;
+        try {
+            if (!user_id.empty()) proof = options_.assertion(user_id);
+        } catch (...) {
+            return {}; // as without a connection
+        }
+        if (!proof.empty()) proof = "{\"assertion\":" + quoted(proof) + "},";
+        return options_.post("/v1/events?sent_at=" + time_text(now_ms()), "[" + proof + events + "]");
+    }
 
     // The position of the value of a name in JSON, or npos.
     static std::size_t value_of(const std::string &json, const std::string &name) {
@@ -266,7 +285,7 @@ class Reporter {
             if (queue_.empty() && sends_heartbeats && Clock::now() >= heartbeat_at) {
                 const std::string heartbeat = event_json("heartbeat", ",\"state\":" + std::to_string(state_), session_);
                 lock.unlock();
-                const Answer answer = post("[" + heartbeat + "]"); // not retried: another follows
+                const Answer answer = post(heartbeat, user_of(heartbeat)); // not retried: another follows
                 lock.lock();
                 handle_answer(answer);
                 heartbeat_at = next_heartbeat();
@@ -285,12 +304,17 @@ class Reporter {
 
     // Sends one batch; returns the pause before the next.
     std::chrono::milliseconds send(std::unique_lock<std::mutex> &lock) {
-        const std::size_t count = std::min(batch_, queue_.size());
+        std::size_t count = 0;
+        std::string events, user;
+        for (; count < std::min(batch_, queue_.size()); ++count) {
+            const std::string &event = queue_[count].second, own = user_of(event);
+            if (!own.empty() && !user.empty() && own != user) break; // an assertion is of one user
+            if (!own.empty()) user = own;
+            events += (count ? "," : "") + event;
+        }
         const std::uint64_t last = queue_[count - 1].first;
-        std::string body;
-        for (std::size_t index = 0; index < count; ++index) body += (index ? "," : "[") + queue_[index].second;
         lock.unlock();
-        const Answer answer = post(body + "]");
+        const Answer answer = post(events, user);
         lock.lock();
         const bool accepted = handle_answer(answer);
         if (!accepted && (answer.status == 400 || answer.status == 413) && count > 1) {

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <ctime>
 #include <random>
 #include <string>
@@ -65,6 +66,22 @@ inline std::string quoted(const std::string &text) {
         at += good ? length : 1;
     }
     return out + "\"";
+}
+
+// The text of a JSON string of quoted(), from behind its first quote.
+inline std::string unquoted(const std::string &json, std::size_t at) {
+    std::string out;
+    for (; at < json.size() && json[at] != '"'; ++at) {
+        if (json[at] != '\\') out += json[at];
+        else if (json[++at] != 'u') out += json[at];
+        else {
+            const std::string digits = json.substr(std::min(at + 1, json.size()), 4);
+            if (digits == "fffd") out += "\xef\xbf\xbd";
+            else out += static_cast<char>(std::strtol(digits.c_str(), nullptr, 16)); // below 0x20
+            at += 4;
+        }
+    }
+    return out;
 }
 
 // The expiry of a Token04 as JSON: "04" and base64; the first eight bytes are Unix seconds, big-endian, unencrypted.

@@ -64,6 +64,7 @@ int main(int, char **arguments) {
     options.first_retry = std::chrono::milliseconds(20);
     if (scenario == "heart" || scenario == "silent" || scenario == "kit" || scenario == "consent") options.heartbeat = std::chrono::milliseconds(30);
     options.post = [port](const std::string &path, const std::string &body) { return post(port, path, body); };
+    if (scenario == "proof") options.assertion = [](const std::string &user_id) { return "of " + user_id; };
     auto reporter = std::make_shared<zimwatch::Reporter>(options);
     zim::ZIM sdk;
     auto handler = std::make_shared<zimwatch::Watched<Handler>>(reporter);
@@ -85,6 +86,11 @@ int main(int, char **arguments) {
         sdk.says(7, 9, "of a later version");
         reporter->api_error("queryUsersInfo", 6000121, "not logged in");
         zimwatch::logout(reporter, &sdk);
+    } else if (scenario == "proof") {
+        for (const std::string user : {"alice", "bob"}) {
+            zimwatch::login(reporter, &sdk, user, {}, {});
+            zimwatch::logout(reporter, &sdk);
+        }
     } else if (scenario == "heart") {
         log_in(token);
         std::cin.get(); // until the test has heard enough
