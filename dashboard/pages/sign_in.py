@@ -12,7 +12,7 @@ from dashboard.site import Page, Site
 from dashboard.text.translate import translate
 from sidecar import access
 from sidecar.access import routing
-from sidecar.access.oidc import PATH
+from sidecar.access.oidc import PATH, OidcError
 from sidecar.domain.paths import safe_path
 from sidecar.web.forms import read_open_form
 
@@ -76,6 +76,7 @@ async def sign_in_page(
         provider=oidc.client.settings.button if oidc else None,
         provider_path=f"{PATH}?{urlencode({'next': following})}",
         problem=translate(problem.text) if problem else None,
+        is_of_form=not isinstance(problem, OidcError),
         ended=authenticator.why_signed_out(request) if problem is None else None,
         known=await authenticator.principal_or_none(request),
         name=name[: access.NAME_CHARACTERS],

@@ -20,6 +20,7 @@ from sidecar.web.request_log import RequestLog
 
 _tracer = trace.get_tracer("zimwatch")
 _MACHINES = ("/v1/", "/tap/", "/static/", "/live/", "/openapi.json", "/livez", "/readyz", "/metrics")
+_NEXT_LONGEST = 2_000
 _QUIET = ("/livez", "/readyz", "/static/")
 
 
@@ -100,8 +101,9 @@ def middlewares(
 
 
 def _sign_in_at(request: web.Request) -> str:
-    """The sign-in page, with the page to return to."""
-    return "/sign-in?" + urlencode({"next": request.rel_url.raw_path_qs})
+    """The sign-in page, with the page to return to unless its address is long: proxies hold headers of 4 KiB."""
+    query = urlencode({"next": request.rel_url.raw_path_qs})
+    return f"/sign-in?{query}" if len(query) <= _NEXT_LONGEST else "/sign-in"
 
 
 def _wants_page(request: web.Request) -> bool:

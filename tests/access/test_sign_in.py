@@ -78,6 +78,11 @@ async def test_a_page_leads_to_the_form_and_the_form_back_to_the_page(running: Z
     assert (await location(running, "/"))[0] == 303
 
 
+async def test_a_page_whose_address_is_long_is_not_returned_to(running: Zimwatch) -> None:
+    await new_token(running.store, "read")
+    assert await location(running, f"/users?q={'x' * 3_000}") == (303, "/sign-in")
+
+
 async def test_a_request_that_is_no_navigation_gets_each_challenge_in_a_line(
     running: Zimwatch,
 ) -> None:
