@@ -9,7 +9,6 @@ from urllib.parse import unquote, urlencode
 import msgspec
 from aiohttp import web
 
-from dashboard.pasted import trimmed
 from dashboard.text import language
 from dashboard.text.language import gettext as _
 from dashboard.text.moments import moment_of
@@ -18,6 +17,7 @@ from sidecar import access
 from sidecar.access.policy import Action
 from sidecar.access.proxies import public_request
 from sidecar.domain.app_ids import AppIds
+from sidecar.domain.pasted import trimmed
 from sidecar.settings import ServerSettings
 from sidecar.web.params import check_app, is_number
 

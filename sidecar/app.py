@@ -20,6 +20,7 @@ from aiohttp import web
 
 import dashboard
 from sidecar import alerting, logs, memory, telemetry, web_application
+from sidecar.access import audit
 from sidecar.access.proxies import is_loopback
 from sidecar.alerting import alert_metrics
 from sidecar.canary import canary_beside
@@ -48,9 +49,10 @@ if TYPE_CHECKING:
 
 log = structlog.stdlib.get_logger(__name__)
 
-# Both together stay well under the ten seconds within which a stop is promised.
+# All together stay well under the ten seconds within which a stop is promised.
 ANSWERS_FINISH_S: Final = 2.0
 SPANS_FLUSH_S: Final = 3.0
+LOOKS_WRITTEN_S: Final = 2.0
 TEND_EVERY_S: Final = 1.0
 ERASE_EVERY_S: Final = 1.0
 
@@ -123,6 +125,9 @@ async def running(
                 http=system.http,
             )
         )
+        recorder = audit.Recorder(store, settings.server, system.clock)
+        # Stopped after the server, whose last requests it records.
+        await stack.enter_async_context(_recording(recorder, background))
         pages = asyncio.create_task(dashboard.prepare(), name="preparing pages")
         stack.callback(pages.cancel)
         application = web_application.build(
@@ -137,6 +142,8 @@ async def running(
             http=system.http,
             reload=reload,
             is_prepared=pages.done,
+            recorder=recorder,
+            chance=system.chance,
         )
         url = await stack.enter_async_context(_serving(application, settings, system, background, reload))
         reaction.serve_at(url)
@@ -283,6 +290,11 @@ async def _erase(store: Store) -> None:
 def _freeing_memory(system: System, background: Background) -> AbstractAsyncContextManager[None]:
     task = Task(name="memory", run=lambda: memory.give_back(threads=system.threads), is_needed=False)
     return background.running(task)
+
+
+def _recording(recorder: audit.Recorder, background: Background) -> AbstractAsyncContextManager[None]:
+    task = Task(name="audit log", run=recorder.run, stop=recorder.stop, is_needed=False)
+    return background.running(task, finish_s=LOOKS_WRITTEN_S)
 
 
 @contextlib.asynccontextmanager

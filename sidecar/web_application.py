@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
+from random import Random
 
 from aiohttp import web
 
 import dashboard
 from sidecar import access, alerting, api
+from sidecar.access import audit
 from sidecar.alerting.notify.test_message import send_test_message
 from sidecar.canary import CanaryStatus
 from sidecar.clock import Clock
@@ -17,8 +19,9 @@ from sidecar.lifecycle import Background
 from sidecar.reload import Reload
 from sidecar.settings import Settings, secrets_by_app
 from sidecar.store import Store
+from sidecar.system.chance import CHANCE
 from sidecar.system.threads import THREADS, Threads
-from sidecar.web import compression
+from sidecar.web import audited, compression
 from sidecar.web.changes import Hub
 from sidecar.web.headers import completing
 from sidecar.web.middleware import middlewares
@@ -40,12 +43,14 @@ def build(
     http: Callable[[Sequence[str]], HttpClient] = HttpClient,
     reload: Reload | None = None,
     is_prepared: Callable[[], bool] = lambda: True,
+    recorder: audit.Recorder | None = None,
+    chance: Random = CHANCE,
 ) -> web.Application:
     """The web application over an open store; starts nothing.
 
     ``canary`` gives the canary's status, ``is_prepared`` whether pages can be shown at once.
-    ``reload`` has the settings in force, and reads them again. ZimwatchError where the path of
-    ``server.public_url`` is one of the application's own.
+    ``reload`` has the settings in force, and reads them again. ``recorder`` writes the audit log, while its own task
+    runs. ZimwatchError where the path of ``server.public_url`` is one of the application's own.
     """
     path = settings.server.path
     if (problem := prefix_problem(path)) is not None:
@@ -56,15 +61,17 @@ def build(
     oidc = authenticator.oidc
     pool, closing_pool = compression.pool_of(threads)
     log = RequestLog(settings.logs)
+    recorder = recorder or audit.Recorder(store, settings.server, clock)
     application = web.Application(
         middlewares=[
             compression.compressing(pool),
             dashboard.middleware(path, lambda: reaction.policy.apps),
-            *middlewares(authenticator, settings, log, dashboard.error_page),
+            *middlewares(authenticator, settings, log, dashboard.error_page, recorder=recorder, chance=chance),
         ],
         client_max_size=SMALL_BYTES,
     )
     application.cleanup_ctx.append(closing_pool)
+    application.on_response_prepare.append(audited.beginning(recorder))
     application.on_response_prepare.append(completing(settings))
 
     async def provider_calls(_application: web.Application) -> AsyncIterator[None]:

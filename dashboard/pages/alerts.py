@@ -26,11 +26,11 @@ from dashboard.text.alert_texts import (
 from dashboard.text.app_names import apps
 from dashboard.text.language import gettext as _
 from sidecar import access
-from sidecar.access import routing
+from sidecar.access import audit, routing
 from sidecar.access.policy import Action
 from sidecar.alerting import AlertReaction, pending
 from sidecar.alerting.pending import Pending
-from sidecar.alerting.silence_form import NotPossibleError, SilenceRequest, create, silence_of
+from sidecar.alerting.silence_form import NotPossibleError, SilenceRequest, create, named, silence_of
 from sidecar.alerting.tables import alert_log, message_rows, notifications, storm_rows, user_watch_rows
 from sidecar.alerting.tables.alert_values import AlertFilter
 from sidecar.domain import app_ids
@@ -130,7 +130,7 @@ def _routes(site: Site) -> list[web.AbstractRouteDef]:
         await read_form(request)
         found = await _found(store, request.match_info["id"], access.apps_of(request))
         who, own = access.who(request), access.apps_of(request)
-        await store.write(reaction.acknowledge, found.id, who, clock(), own)
+        await store.write(audit.of(request).after(reaction.acknowledge), found.id, who, clock(), own)
         raise web.HTTPSeeOther(f"/alerts/{found.id}")
 
     async def silence_one(request: web.Request) -> web.Response:
@@ -153,7 +153,7 @@ def _routes(site: Site) -> list[web.AbstractRouteDef]:
         await read_form(request)
         check_every_app(access.apps_of(request))
         wanted = _id(request.match_info["id"])
-        await store.write(reaction.send_again, wanted, clock())
+        await store.write(audit.of(request).after(reaction.send_again), wanted, clock())
         raise web.HTTPSeeOther("/alerts/undelivered")
 
     return [
@@ -178,7 +178,7 @@ async def silence(
     given = await read_form(request)
     form = SilenceRequest(matchers=dict(about), reason=given.get("reason", ""), duration=given.get("duration", ""))
     wanted = silence_of(form, access.who(request), now_us, access.apps_of(request))
-    await create(store, reaction.silence, wanted)
+    await create(store, audit.of(request).after(reaction.silence, about=named), wanted)
 
 
 async def alert_values(store: Store, found: Alert, own: AppIds, now_us: int, cursor: str = "") -> dict[str, Any]:

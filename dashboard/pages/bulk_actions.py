@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+import sqlalchemy as sa
 from aiohttp import web
 
 from dashboard.page import render
@@ -12,7 +13,7 @@ from dashboard.pages.alerts import SHOWN, about, silence
 from dashboard.site import Page, Site
 from dashboard.text.alert_texts import DURATIONS
 from sidecar import access
-from sidecar.access import routing
+from sidecar.access import audit, routing
 from sidecar.access.policy import Action
 from sidecar.alerting.silence_form import NotPossibleError
 from sidecar.alerting.tables import alert_log
@@ -20,6 +21,7 @@ from sidecar.domain import app_ids
 from sidecar.domain.alerts.alert import FIRING, Alert
 from sidecar.domain.app_ids import AppIds
 from sidecar.domain.texts import Text
+from sidecar.store.access.audit_values import AuditAction
 from sidecar.store.values import Publishing
 from sidecar.web.forms import form_token, read_form
 from sidecar.web.params import is_number
@@ -63,6 +65,7 @@ def _routes(site: Site) -> list[web.AbstractRouteDef]:
         who, own, now_us = access.who(request), access.apps_of(request), clock()
         if given.get("do") == "silence":
             access.check_may(access.current(), Action.SILENCE)
+            audit.of(request).action = AuditAction.SILENCE_MADE
             try:
                 for one in chosen:
                     await silence(request, store, reaction, now_us, about=about(one))
@@ -70,9 +73,13 @@ def _routes(site: Site) -> list[web.AbstractRouteDef]:
                 return await shown(request, chosen, "silence", error.text)
         else:
             ids = [one.id for one in chosen]
-            await store.write(
-                lambda c: Publishing.of_all([reaction.acknowledge(c, wanted, who, now_us, own) for wanted in ids])
-            )
+            trail = audit.of(request)
+
+            def acknowledge(connection: sa.Connection) -> Publishing[list[Alert | None]]:
+                each = ((one, trail.after(reaction.acknowledge, about=f"alert {one}")) for one in ids)
+                return Publishing.of_all([work(connection, one, who, now_us, own) for one, work in each])
+
+            await store.write(acknowledge)
         raise web.HTTPSeeOther("/alerts?state=firing")
 
     return [

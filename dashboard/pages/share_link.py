@@ -14,12 +14,13 @@ from dashboard.pages.user import EVENTS, evidence_of, happened, header
 from dashboard.site import Page, Site
 from dashboard.text.language import gettext as _
 from dashboard.text.status_texts import OS_NAMES, SERVER_TEXTS
-from sidecar.access import routing
+from sidecar.access import audit, routing
 from sidecar.domain import findings, sdk_words
 from sidecar.domain.findings import Finding, Life
 from sidecar.domain.platforms import PLATFORMS
 from sidecar.domain.session import Session
 from sidecar.store.access import share_links
+from sidecar.store.access.audit_values import User
 from sidecar.store.users import as_of
 from sidecar.store.values import StoredEvent, UserDetail
 
@@ -38,6 +39,7 @@ def _routes(site: Site) -> list[web.AbstractRouteDef]:
         link = await store.read(share_links.read, request.match_info["link"], clock())
         if link is None:
             raise web.HTTPGone(text=_("The link has expired or is not valid."))
+        audit.of(request).subjects = (User(link.app_id, link.user_id),)
         who = (link.app_id, link.user_id, link.as_of_us)
         then = await store.read(as_of.user_as_of, *who, store.now(), limit=EVENTS, until_position=link.position)
         detail = _redacted(then.detail) if then.detail else None

@@ -12,9 +12,9 @@ from dashboard.site import Page, Site
 from dashboard.text.alert_texts import DURATIONS
 from dashboard.text.app_names import apps
 from sidecar import access
-from sidecar.access import routing
+from sidecar.access import audit, routing
 from sidecar.access.policy import Action
-from sidecar.alerting.silence_form import NotPossibleError, SilenceRequest, create, silence_of
+from sidecar.alerting.silence_form import NotPossibleError, SilenceRequest, create, named, silence_of
 from sidecar.alerting.tables import silence_rows
 from sidecar.domain.alerts.alert import Alert
 from sidecar.domain.app_ids import AppIds
@@ -63,7 +63,7 @@ def _routes(site: Site) -> list[web.AbstractRouteDef]:
             if previews:
                 hidden = await store.read(silence_rows.alerts_hidden_by, wanted)
                 return await shown(request, given, hidden=hidden)
-            await create(store, reaction.silence, wanted)
+            await create(store, audit.of(request).after(reaction.silence, about=named), wanted)
         except NotPossibleError as error:
             return await shown(request, given, error.text)
         raise web.HTTPSeeOther("/silences")
@@ -71,7 +71,7 @@ def _routes(site: Site) -> list[web.AbstractRouteDef]:
     async def end(request: web.Request) -> web.Response:
         await read_form(request)
         wanted, own = int(request.match_info["id"]), access.apps_of(request)
-        await store.write(reaction.end_silence, wanted, clock(), own)
+        await store.write(audit.of(request).after(reaction.end_silence), wanted, clock(), own)
         raise web.HTTPSeeOther("/silences")
 
     return [

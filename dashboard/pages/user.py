@@ -49,7 +49,6 @@ EVENTS: Final = 400
 ROWS: Final = 50
 ALERTS: Final = 5
 DEVICES: Final = 12
-SHARE_LINK_LIFETIMES: Final = {"1h": HOUR_US, "24h": DAY_US, "7d": 7 * DAY_US}
 # Back from now, as the query has it, and in words.
 BACK: Final = {
     "-5m": marked("5 minutes ago"),
@@ -86,7 +85,7 @@ def _views(site: Site) -> dict[str, Loader]:
         return [(one, await store.read(notifications.of_alert, one.id, own)) for one in found]
 
     async def _share_link(page_request: PageRequest, app_id: int, user_id: str, now_us: int) -> str | None:
-        lifetime_us = SHARE_LINK_LIFETIMES.get(page_request.get("hand_off"))
+        lifetime_us = share_links.LIFETIMES.get(page_request.get("hand_off"))
         if lifetime_us is None:
             return None
         access.check_may(access.current(), Action.SHARE)

@@ -9,7 +9,6 @@ from urllib.parse import urlencode
 import msgspec
 from aiohttp import web
 
-from dashboard import pasted
 from dashboard.page import fill, sentence
 from dashboard.page_request import (
     Loader,
@@ -30,7 +29,7 @@ from dashboard.text.times import clock_text, from_text
 from dashboard.text.translate import translate
 from sidecar.access import routing
 from sidecar.access.policy import Action
-from sidecar.domain import app_ids
+from sidecar.domain import app_ids, pasted
 from sidecar.domain.paths import user_path
 from sidecar.domain.platforms import PLATFORMS
 from sidecar.domain.status import STATUSES

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from dashboard.site import Page, Site
 from sidecar import access
-from sidecar.access import routing
+from sidecar.access import audit, routing
 from sidecar.access.policy import Action
 from sidecar.alerting import watch_form
 from sidecar.alerting.silence_form import NotPossibleError
@@ -38,7 +38,8 @@ def _routes(site: Site) -> list[web.AbstractRouteDef]:
         receivers = tuple(reaction.policy.receivers)
         try:
             made = watch_of(wanted, access.who(request), clock(), receivers, access.apps_of(request))
-            await watch_form.create(store, made)
+            recorded = audit.of(request).after(user_watch_rows.add, about=watch_form.named)
+            await watch_form.create(store, recorded, made)
         except NotPossibleError as error:
             raise Problem(400, error.text) from None
         raise web.HTTPSeeOther(user_path(made.app_id, made.user_id))
@@ -46,7 +47,8 @@ def _routes(site: Site) -> list[web.AbstractRouteDef]:
     async def end(request: web.Request) -> web.Response:
         await read_form(request)
         wanted, own = int(request.match_info["id"]), access.apps_of(request)
-        ended = await store.write(user_watch_rows.end, wanted, clock(), own)
+        recorded = audit.of(request).after(user_watch_rows.end, about=watch_form.named)
+        ended = await store.write(recorded, wanted, clock(), own)
         raise web.HTTPSeeOther("/alerts" if ended is None else user_path(ended.app_id, ended.user_id))
 
     return [

@@ -13,7 +13,7 @@ from sidecar.access.proxies import public_request
 from sidecar.domain.app_ids import AppIds
 from sidecar.domain.outside_text import one_line
 from sidecar.settings import ServerSettings
-from sidecar.store.values import Account, BrowserSession, OutsideIdentity, Token
+from sidecar.store.values import Account, BrowserSession, OutsideIdentity, SessionOwner, Token
 
 NAME_CHARACTERS: Final = 100
 Name = Annotated[str, msgspec.Meta(max_length=NAME_CHARACTERS)]
@@ -49,15 +49,19 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def of_session(cls, session: BrowserSession) -> Principal:
         """The principal of a browser that is signed in."""
-        owner = session.owner
+        return cls.of_owner(session.owner, name=session.name, session_id=session.id)
+
+    @classmethod
+    def of_owner(cls, owner: SessionOwner, *, name: str = "", session_id: int | None = None) -> Principal:
+        """The principal whose sessions belong to ``owner``; ``name`` is as given with a token."""
         match owner:
             case Token():
-                return cls.of_token(owner, name=session.name, session_id=session.id)
+                return cls.of_token(owner, name=name, session_id=session_id)
             case Account():
                 proof, name = f"account {owner.name}", ""
             case OutsideIdentity():
                 proof, name = one_line(f"{owner.subject} at {owner.issuer}"), clean_name(owner.name)
-        return cls(role=Role(owner.role), apps=owner.apps, proof=proof, name=name, session_id=session.id)
+        return cls(role=Role(owner.role), apps=owner.apps, proof=proof, name=name, session_id=session_id)
 
     def may(self, action: Action) -> bool:
         """Whether its role allows the action."""

@@ -13,8 +13,9 @@ from typing import Final
 import sqlalchemy as sa
 from aiohttp import hdrs, web
 
+from sidecar.access import audit
 from sidecar.access.cookie import SessionCookie
-from sidecar.access.principal import clean_name
+from sidecar.access.principal import Principal, clean_name
 from sidecar.access.proxies import public_request
 from sidecar.access.refusals import INVALID_TOKEN, NotSignedInError
 from sidecar.clock import Clock
@@ -25,6 +26,7 @@ from sidecar.errors import StoreUnavailableError
 from sidecar.settings import Settings, duration_us
 from sidecar.store import Store
 from sidecar.store.access import browser_sessions
+from sidecar.store.access.audit_values import AuditAction
 from sidecar.store.access.browser_sessions import New
 from sidecar.store.values import Account, BrowserSession, OutsideIdentity, SessionOwner, Token
 
@@ -73,7 +75,8 @@ class Sessions:
         """
         public, now_us = public_request(request, self._server), self._clock()
         cookie, secret = SessionCookie.of(public), secrets.token_urlsafe(32)
-        former = cookie.read(request)
+        former, trail = cookie.read(request), audit.of(request)
+        trail.actor = Principal.of_owner(owner, name=name).called()
         begun = New(
             owner=owner,
             created_at_us=now_us,
@@ -86,14 +89,25 @@ class Sessions:
         def write(connection: sa.Connection) -> None:
             browser_sessions.end(connection, former)
             browser_sessions.begin(connection, secret, begun, created_after_us=now_us - self._lifetime_us)
+            trail.record(connection, action=AuditAction.SIGNED_IN)
 
         await self._store.write(write)
         cookie.put(response, secret, self._lifetime_us // SECOND_US)
 
     async def end(self, request: web.Request, response: web.StreamResponse) -> None:
         """Ends the browser's session, if it has one, and deletes its cookie."""
-        if secret := self.secret_of(request):
-            await self._store.write(browser_sessions.end, secret)
+        secret, trail = self.secret_of(request), audit.of(request)
+        session = self._store.credentials.session(secret) if secret else None
+        if session is None:
+            trail.is_settled = True  # nobody was signed in
+        else:
+            trail.actor = Principal.of_session(session).called()
+
+            def write(connection: sa.Connection) -> None:
+                browser_sessions.end(connection, secret)
+                trail.record(connection, action=AuditAction.SIGNED_OUT)
+
+            await self._store.write(write)
         self._cookie(request).drop(response)
 
     def secret_of(self, request: web.Request) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from collections.abc import Set as AbstractSet
-from typing import Final
+from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
 
 import msgspec
 import sqlalchemy as sa
@@ -28,10 +28,14 @@ from sidecar.domain.sdk_words import KICKED_OUT
 from sidecar.domain.texts import duration
 from sidecar.domain.units import DAY_US
 from sidecar.store import Store
+from sidecar.store.access.audit_values import AuditAction, SearchText, Subject
 from sidecar.store.users import happenings, user_list, user_reads
 from sidecar.store.users.happenings import Happened
 from sidecar.store.users.user_query import UserQuery
 from sidecar.store.values import StoredEvent, UserRow
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 HELP: Final = (
     "status USER · who kicked USER · ack ALERT · silence USER DURATION because REASON · watch USER DURATION"
@@ -48,15 +52,41 @@ _SEE: Final = "see_users"
 _STATUS: Final = {"online": "online", "offline": "offline", "not_logged_in": "not logged in"}
 
 
+class Recorded(Protocol):
+    """Makes a work that is in the audit log as well, in the same transaction."""
+
+    def __call__(
+        self,
+        work: Callable[Concatenate[sa.Connection, P], T],
+        /,
+        *,
+        about: Subject | Callable[[Any], Subject] | None = None,
+        action: AuditAction | None = None,
+    ) -> Callable[Concatenate[sa.Connection, P], T]:
+        """``about`` is the subject, or how it follows from the result of the work."""
+
+
+def _unrecorded(
+    work: Callable[Concatenate[sa.Connection, P], T],
+    /,
+    *,
+    about: object = None,  # noqa: ARG001 - as Recorded has it
+    action: AuditAction | None = None,  # noqa: ARG001 - same
+) -> Callable[Concatenate[sa.Connection, P], T]:
+    return work
+
+
 class Author(msgspec.Struct, frozen=True):
     """The person who sent a command, the actions that they may take, and the apps that they may see.
 
-    ``literal`` writes text from outside so that the chat shows it as it is, ``link`` an address of ours.
+    ``recorded`` puts what they change into the audit log. ``literal`` writes text from outside so that the chat shows
+    it as it is, ``link`` an address of ours.
     """
 
     name: str
     may: AbstractSet[str]
     apps: AppIds = None
+    recorded: Recorded = _unrecorded
     literal: Literal = one_line
     link: Literal = one_line
 
@@ -145,7 +175,10 @@ class ChatCommands:
     async def _acknowledge(self, author: Author, alert: str) -> str:
         now_us = self._clock()
         wanted = int(alert)
-        found = await self._store.write(self._reaction.acknowledge, wanted, author.name, now_us, author.apps)
+        acknowledge = author.recorded(
+            self._reaction.acknowledge, about=f"alert {wanted}", action=AuditAction.ALERT_ACKNOWLEDGED
+        )
+        found = await self._store.write(acknowledge, wanted, author.name, now_us, author.apps)
         if found is None:
             return f"There is no alert {wanted}."
         if found.acknowledged_by is None:
@@ -158,7 +191,8 @@ class ChatCommands:
         request = SilenceRequest(matchers={"user_id": user}, reason=reason, duration=duration)
         wanted = silence_of(request, author.name, now_us, author.apps)
         hidden = await self._store.read(silence_rows.alerts_hidden_by, wanted)
-        made = await silence_form.create(self._store, self._reaction.silence, wanted)
+        silence = author.recorded(self._reaction.silence, about=silence_form.named, action=AuditAction.SILENCE_MADE)
+        made = await silence_form.create(self._store, silence, wanted)
         until = moment(made.ends_at_us).strftime("%Y-%m-%d %H:%M UTC")
         about = author.literal(user)
         return f"Silence {made.id}: alerts about {about} call nobody until {until} ({len(hidden)} of them fire now)."
@@ -166,11 +200,12 @@ class ChatCommands:
     async def _watch(self, author: Author, user: str, duration: str) -> str:
         now_us = self._clock()
         receivers = tuple(self._reaction.policy.receivers)
+        add = author.recorded(user_watch_rows.add, about=watch_form.named, action=AuditAction.WATCH_MADE)
         made = []
         for row in await self._named(user, author):
             request = WatchRequest(app_id=row.app_id, user_id=row.user_id, duration=duration)
             wanted = watch_of(request, author.name, now_us, receivers, author.apps)
-            made.append(await watch_form.create(self._store, wanted))
+            made.append(await watch_form.create(self._store, add, wanted))
         about = author.literal(user)
         if not made:
             return f"{about} was never seen, so there is nobody to watch."
@@ -180,10 +215,11 @@ class ChatCommands:
 
     async def _unwatch(self, author: Author, user: str) -> str:
         now_us = self._clock()
+        end = author.recorded(user_watch_rows.end, about=watch_form.named, action=AuditAction.WATCH_ENDED)
         ended = 0
         for row in await self._named(user, author):
             for watch in await self._store.read(user_watch_rows.of_user, row.app_id, row.user_id, now_us):
-                ended += await self._store.write(user_watch_rows.end, watch.id, now_us, author.apps) is not None
+                ended += await self._store.write(end, watch.id, now_us, author.apps) is not None
         about = author.literal(user)
         return f"{about} is not watched any more." if ended else f"{about} is not watched."
 
@@ -203,6 +239,18 @@ class ChatCommands:
             user_list.list_users, UserQuery(q=user, match="exact", apps=author.apps), self._store.now()
         )
         return found.users[:5]
+
+
+def command_in(line: str) -> tuple[str, Subject | None]:
+    """The name of the command in a line, and what it is about, for the audit log; no name where there is none."""
+    for name, _needed, arguments_of, _command in COMMANDS:
+        rest = _after(line.strip(), name)
+        if rest is not None:
+            first = next(iter(arguments_of(rest) or ()), None)
+            if first is None:
+                return name, None
+            return name, f"alert {first}" if arguments_of is _alert else SearchText(first)
+    return "", None
 
 
 def _first_finding(connection: sa.Connection, row: UserRow, now: Now, now_us: int) -> Finding | None:

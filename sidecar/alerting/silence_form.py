@@ -115,6 +115,11 @@ async def create(
     return created
 
 
+def named(silence: Silence) -> str:
+    """The silence in the audit log."""
+    return f"silence {silence.id}"
+
+
 def _matchers(given: SilenceRequest) -> dict[str, tuple[str, ...]]:
     matchers = {}
     for name, value in given.matchers.items():

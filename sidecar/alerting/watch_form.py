@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import Annotated, Final
 
 import msgspec
+import sqlalchemy as sa
 
 from sidecar.alerting.silence_form import NotPossibleError, end_of
 from sidecar.alerting.tables import user_watch_rows
@@ -16,7 +17,9 @@ from sidecar.domain.app_ids import AppIds
 from sidecar.domain.texts import Sentence
 from sidecar.domain.units import DAY_US
 from sidecar.store import Store
+from sidecar.store.access.audit_values import User
 from sidecar.store.schema import LARGEST
+from sidecar.store.values import Publishing
 
 _LONGEST_US: Final = 30 * DAY_US
 _LONGEST_USER_ID: Final = 10_240
@@ -82,9 +85,16 @@ def watch_of(given: WatchRequest, who: str, now_us: int, receivers: Collection[s
     )
 
 
-async def create(store: Store, wanted: UserWatch) -> UserWatch:
-    """Stores a watch, and returns it with its id; NotPossibleError where too many last."""
-    created = await store.write(user_watch_rows.add, wanted)
+async def create(
+    store: Store, add: Callable[[sa.Connection, UserWatch], Publishing[UserWatch | None]], wanted: UserWatch
+) -> UserWatch:
+    """Stores a watch by ``add``, and returns it with its id; NotPossibleError where too many last."""
+    created = await store.write(add, wanted)
     if created is None:
         raise NotPossibleError(TOO_MANY(of_app=user_watch_rows.MOST_OF_AN_APP, most=user_watch_rows.MOST))
     return created
+
+
+def named(watch: UserWatch) -> User:
+    """Whom a watch is of, in the audit log."""
+    return User(watch.app_id, watch.user_id)

@@ -8,7 +8,7 @@ import msgspec
 from aiohttp import web
 
 from sidecar import access
-from sidecar.access import routing
+from sidecar.access import audit, routing
 from sidecar.access.policy import Action
 from sidecar.alerting import AlertReaction, pending
 from sidecar.alerting.tables import alert_log, notifications
@@ -69,7 +69,8 @@ def routes(store: Store, reaction: AlertReaction, clock: Clock) -> list[web.Abst
         raw = await request_body.read(request)
         given = request_body.decode(raw, Acknowledgement) if raw.strip() else Acknowledgement()
         who, own, wanted = access.who(request, given.author), access.apps_of(request), id_in_path(request)
-        found = await store.write(reaction.acknowledge, wanted, who, clock(), own)
+        recorded = audit.of(request).after(reaction.acknowledge)
+        found = await store.write(recorded, wanted, who, clock(), own)
         if found is None:
             raise Problem(404, "no such alert")
         return json_views.response(view(found))

@@ -11,10 +11,10 @@ import msgspec
 from aiohttp import web
 
 from sidecar import access
-from sidecar.access import routing
+from sidecar.access import audit, routing
 from sidecar.access.policy import POLICY, Action
 from sidecar.alerting import AlertReaction
-from sidecar.alerting.chat_commands import Author, ChatCommands
+from sidecar.alerting.chat_commands import Author, ChatCommands, command_in
 from sidecar.api import json_views
 from sidecar.clock import Clock
 from sidecar.domain import outside_text
@@ -53,7 +53,8 @@ def routes(store: Store, reaction: AlertReaction, settings: Settings, clock: Clo
         else:
             raw = await request_body.read(request)
         line = request_body.decode(raw, Line)
-        author = Author(principal.called(line.user or ""), POLICY[principal.role], principal.apps)
+        trail = _trail(request, principal.called(line.user or ""), line.text)
+        author = Author(trail.who, POLICY[principal.role], principal.apps, recorded=trail.after)
         return json_views.response({"text": await commands.answer(line.text, author)})
 
     async def slack(request: web.Request) -> web.Response:
@@ -69,13 +70,16 @@ def routes(store: Store, reaction: AlertReaction, settings: Settings, clock: Clo
         form = {name: values[-1] for name, values in fields.items()}
         who = form.get("user_name") or form.get("user_id") or ""
         principal = access.signed("Slack", alerts.chatops_scope)
+        text = form.get("text", "")
+        trail = _trail(request, principal.called(who), text)
         author = Author(
-            principal.called(who),
+            trail.who,
             POLICY[principal.role],
+            recorded=trail.after,
             literal=outside_text.slack,
             link=outside_text.slack_link,
         )
-        shown = (await commands.answer(form.get("text", ""), author))[:_BLOCK_CHARACTERS]
+        shown = (await commands.answer(text, author))[:_BLOCK_CHARACTERS]
         block = {"type": "section", "text": {"type": "mrkdwn", "text": shown, "verbatim": True}}
         return json_views.response({"response_type": "ephemeral", "text": shown, "blocks": [block]})
 
@@ -83,3 +87,14 @@ def routes(store: Store, reaction: AlertReaction, settings: Settings, clock: Clo
         routing.post("/v1/chatops", generic, Action.SEE_USERS, signed_by="webhook-signature"),
         routing.post("/v1/chatops/slack", slack, Action.SEE_USERS, signed_by="X-Slack-Signature"),
     ]
+
+
+def _trail(request: web.Request, who: str, line: str) -> audit.Trail:
+    """The command in the audit log; one that changes something is there as that change."""
+    trail = audit.of(request)
+    name, about = command_in(line)
+    trail.actor = who
+    trail.subjects = () if about is None else (about,)
+    if name:
+        trail.details["command"] = name
+    return trail

@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from sidecar import access
-from sidecar.access import routing
+from sidecar.access import audit, routing
 from sidecar.access.policy import Action
 from sidecar.alerting import AlertReaction, silence_form
 from sidecar.alerting.silence_form import SilenceRequest, silence_of
@@ -34,11 +34,13 @@ def routes(store: Store, reaction: AlertReaction, clock: Clock) -> list[web.Abst
         if request.query.get("dry_run") in {"1", "true"}:
             preview = json_views.silence_view(wanted, now_us) | {"id": None}
             return json_views.response({"silence": preview, "hides": hides})
-        created = await silence_form.create(store, reaction.silence, wanted)
+        recorded = audit.of(request).after(reaction.silence, about=silence_form.named)
+        created = await silence_form.create(store, recorded, wanted)
         return json_views.response(json_views.silence_view(created, now_us) | {"hides": hides}, 201)
 
     async def end(request: web.Request) -> web.Response:
-        if not await store.write(reaction.end_silence, id_in_path(request), clock(), access.apps_of(request)):
+        recorded = audit.of(request).after(reaction.end_silence)
+        if not await store.write(recorded, id_in_path(request), clock(), access.apps_of(request)):
             raise Problem(404, "no such silence, or it has ended already")
         return web.Response(status=204)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from sidecar import access
-from sidecar.access import routing
+from sidecar.access import audit, routing
 from sidecar.access.policy import Action
 from sidecar.alerting import AlertReaction
 from sidecar.alerting.tables import message_rows
@@ -26,7 +26,8 @@ def routes(store: Store, reaction: AlertReaction, clock: Clock) -> list[web.Abst
 
     async def send_again(request: web.Request) -> web.Response:
         check_every_app(access.apps_of(request))
-        if not await store.write(reaction.send_again, id_in_path(request), clock()):
+        recorded = audit.of(request).after(reaction.send_again)
+        if not await store.write(recorded, id_in_path(request), clock()):
             raise Problem(404, "no such undelivered message, or its receiver was removed from the settings")
         return web.Response(status=202)
 

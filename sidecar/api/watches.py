@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from sidecar import access
-from sidecar.access import routing
+from sidecar.access import audit, routing
 from sidecar.access.policy import Action
 from sidecar.alerting import AlertReaction, watch_form
 from sidecar.alerting.tables import user_watch_rows
@@ -29,10 +29,12 @@ def routes(store: Store, reaction: AlertReaction, clock: Clock) -> list[web.Abst
         given = request_body.decode(await request_body.read(request), WatchRequest)
         who, own = access.who(request, given.author), access.apps_of(request)
         wanted = watch_of(given, who, clock(), tuple(reaction.policy.receivers), own)
-        return json_views.response(json_views.watch_view(await watch_form.create(store, wanted)), 201)
+        recorded = audit.of(request).after(user_watch_rows.add, about=watch_form.named)
+        return json_views.response(json_views.watch_view(await watch_form.create(store, recorded, wanted)), 201)
 
     async def end(request: web.Request) -> web.Response:
-        ended = await store.write(user_watch_rows.end, id_in_path(request), clock(), access.apps_of(request))
+        recorded = audit.of(request).after(user_watch_rows.end, about=watch_form.named)
+        ended = await store.write(recorded, id_in_path(request), clock(), access.apps_of(request))
         if ended is None:
             raise Problem(404, "no such watch, or it has ended already")
         return web.Response(status=204)

@@ -8,9 +8,11 @@ from typing import Final
 from aiohttp import web
 from multidict import CIMultiDict
 
+from sidecar.access import audit
 from sidecar.access.proxies import public_request
 from sidecar.settings import Settings
 from sidecar.web import origin
+from sidecar.web.audited import REQUEST_ID_HEADER
 
 _USUAL: Final = {
     "X-Content-Type-Options": "nosniff",
@@ -43,6 +45,8 @@ def completing(settings: Settings) -> Callable[[web.Request, web.StreamResponse]
     async def complete(request: web.Request, response: web.StreamResponse) -> None:
         headers, shared, is_tap = response.headers, origin.is_shared(request), request.path.startswith("/tap/")
         protect(headers, share=is_tap)
+        if (request_id := request.get(audit.REQUEST_ID)) is not None:
+            headers[REQUEST_ID_HEADER] = request_id
         if response.content_type == "text/event-stream":
             headers.update(_STREAM)
         if headers.get("Location", "").startswith("/"):

@@ -1,20 +1,23 @@
-"""The middleware of every request, outermost first: log line and span, error responses, access."""
+"""The middleware of every request, outermost first: log line and span, error responses, audit log, access."""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections.abc import Callable, Mapping
+from random import Random
 from urllib.parse import urlencode
 
+import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 from opentelemetry import context, trace
 
 from sidecar import access
+from sidecar.access import audit
 from sidecar.domain.texts import Text
 from sidecar.settings import Settings
-from sidecar.web import origin, problem
+from sidecar.web import audited, origin, problem
 from sidecar.web.client_share import ClientShare
 from sidecar.web.request_log import RequestLog
 
@@ -42,7 +45,13 @@ class _RequestSpan(trace.NonRecordingSpan):
 
 
 def middlewares(
-    authenticator: access.Authenticator, settings: Settings, log: RequestLog, error_page: ErrorPage
+    authenticator: access.Authenticator,
+    settings: Settings,
+    log: RequestLog,
+    error_page: ErrorPage,
+    *,
+    recorder: audit.Recorder,
+    chance: Random,
 ) -> list[Middleware]:
     """All of them, in order. A browser that navigates gets ``error_page``, any other client a problem document."""
     share = ClientShare(settings.server)
@@ -51,6 +60,8 @@ def middlewares(
     async def log_request(request: web.Request, handler: Handler) -> web.StreamResponse:
         begun = time.perf_counter()  # noqa: TID251 - for people; nothing depends on it
         token = context.attach(trace.set_span_in_context(_RequestSpan()))
+        request[audit.REQUEST_ID] = audited.request_id(request, chance)
+        bound = structlog.contextvars.bind_contextvars(request_id=request[audit.REQUEST_ID])
         try:
             response = await handler(request)
             duration_ms = round((time.perf_counter() - begun) * 1000, 2)  # noqa: TID251 - same
@@ -66,6 +77,7 @@ def middlewares(
             )
             return response
         finally:
+            structlog.contextvars.reset_contextvars(**bound)
             context.detach(token)
 
     def answer(request: web.Request, error: Exception) -> web.Response:
@@ -97,7 +109,7 @@ def middlewares(
             await authenticator.authorise(request)
             return await handler(request)
 
-    return [log_request, answer_errors, check_access]
+    return [log_request, answer_errors, audited.recording(recorder), check_access]
 
 
 def _sign_in_at(request: web.Request) -> str:

@@ -27,6 +27,7 @@ class AuditAction(StrEnum):
     HAND_OFF_OPENED = "hand_off.opened"
     MESSAGE_SENT_AGAIN = "message.sent_again"
     MESSAGES_LISTED = "messages.listed"
+    OVERVIEW_SEEN = "overview.seen"
     REFUSED = "request.refused"
     REJECTED_LISTED = "rejected.listed"
     SEARCHED = "users.searched"

@@ -9,14 +9,19 @@ for another user's id. So are those to what was erased, whoever the user is that
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+from typing import Final
 
 import msgspec
 import sqlalchemy as sa
 from itsdangerous import Signer
 
-from sidecar.domain.units import SECOND_US
+from sidecar.domain.units import DAY_US, HOUR_US, SECOND_US
 from sidecar.store.access.pseudonyms import erased_through
 from sidecar.store.log_positions import position_as_of
+
+LIFETIMES: Final[Mapping[str, int]] = {"1h": HOUR_US, "24h": DAY_US, "7d": 7 * DAY_US}
+"""How long a link may be valid, as a request has it, in microseconds."""
 
 
 class ShareLink(msgspec.Struct, frozen=True):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard import pasted
+from sidecar.domain import pasted
 from sidecar.domain.paths import user_path
 
 

@@ -1,0 +1,155 @@
+"""What people do is in the audit log: who, what, to whom, from where."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import sqlalchemy as sa
+
+from sidecar.store.access import audit_check, audit_log
+from sidecar.store.access.audit_check import Verified
+from tests.access.test_sign_in import browser, signed_in
+from tests.support.audited import Look, looks
+from tests.support.events import APP_ID
+from tests.support.running import Zimwatch
+from tests.support.streams import streaming
+from tests.support.tokens import new_token
+from tests.support.wire import fresh_event, wire_event
+
+ALICE = f"{APP_ID}/alice"
+PAGE = f"/users/{ALICE}"
+
+
+@pytest.fixture(autouse=True)
+async def _with_alice(running: Zimwatch) -> None:
+    status, _ = await running.send([wire_event(user_id="alice")])
+    assert status == 200
+
+
+async def got(running: Zimwatch, path: str, **headers: str) -> int:
+    async with running.http.get(path, headers=headers, allow_redirects=False) as response:
+        await response.read()
+        return response.status
+
+
+async def test_each_look_at_users_is_recorded(running: Zimwatch) -> None:
+    for path in (PAGE, f"/v1{PAGE}", f"/v1{PAGE}/events", f"{PAGE}?hand_off=1h", "/users?q=ali", "/v1/users?q=ali"):
+        assert await got(running, path) == 200
+    for path in ("/users?ids=alice,bob&status=online", "/users.csv?q=al", "/alerts", "/rejected", "/", "/settings"):
+        assert await got(running, path) == 200
+    for path in ("/v1/alerts/7", f"/v1/users/{APP_ID}/nobody"):
+        assert await got(running, path) == 404
+    for path in ("/findings", "/wall", "/metrics", "/livez", "/v1/summary"):
+        assert await got(running, path) == 200
+    found = await looks(running)
+    assert {one.actor for one in found} == {"local"}
+    nobody = found.pop()
+    assert (nobody.action, nobody.details) == ("user.seen", {"status": 404})
+    assert re.fullmatch("user [0-9a-f]{32}", nobody.about or "")
+    bob = found.pop(7)
+    assert (bob.action, (bob.about or "")[:7]) == ("users.searched", "search ")
+    assert [(one.action, one.about, one.details) for one in found] == [
+        ("user.seen", ALICE, {}),
+        ("user.seen", ALICE, {}),
+        ("user.seen", ALICE, {}),
+        ("hand_off.made", ALICE, {}),
+        ("users.searched", "search ali", {}),
+        ("users.searched", "search ali", {}),
+        ("users.searched", "search alice", {"filters": "status"}),
+        ("users.exported", "search al", {}),
+        ("alerts.listed", None, {}),
+        ("rejected.listed", None, {}),
+        ("overview.seen", None, {}),
+        ("settings.seen", None, {}),
+        ("alert.seen", "alert 7", {"status": 404}),
+    ]
+
+
+async def test_a_stream_is_recorded_once_as_it_begins(running: Zimwatch) -> None:
+    async with streaming(running.http, f"/live{PAGE}"), streaming(running.http, f"/v1/stream?app_id={APP_ID}"):
+        await running.send([wire_event(user_id="alice", state="RECONNECTING", event="LOGIN_INTERRUPTED", seq=2)])
+        found = await looks(running)
+    assert sorted((one.action, one.about) for one in found) == [("stream.opened", None), ("user.seen", ALICE)]
+    assert len(await looks(running)) == 2
+
+
+async def test_a_change_is_recorded_with_its_effect_and_what_changes_nothing_is_not(running: Zimwatch) -> None:
+    await running.send([fresh_event(user_id="alice", state="DISCONNECTED", event="KICKED_OUT")])
+    silence = {"matchers": {"user_id": "alice"}, "reason": "a test", "duration": "1h", "author": "dana"}
+    watch = {"app_id": APP_ID, "user_id": "alice", "duration": "1h"}
+    for path, body in (
+        ("/v1/alerts/1/ack", {"author": "dana"}),
+        ("/v1/alerts/99/ack", {}),
+        ("/v1/silences?dry_run=1", silence),
+        ("/v1/silences", silence),
+        ("/v1/silences", {**silence, "reason": ""}),
+        ("/v1/watches", watch),
+        ("/v1/chatops", {"text": "status alice", "user": "dana"}),
+        ("/v1/chatops", {"text": "silence alice 1h because of a test", "user": "dana"}),
+    ):
+        async with running.http.post(path, json=body):
+            pass
+    for path in ("/v1/silences/1", "/v1/silences/1", "/v1/watches/1"):
+        async with running.http.delete(path):
+            pass
+    assert [(one.actor, one.action, one.about, one.details) for one in await looks(running)] == [
+        ("local", "alert.acknowledged", "alert 1", {}),
+        ("local", "silence.made", "silence 1", {}),
+        ("local", "watch.made", ALICE, {}),
+        ("dana", "chat.command", "search alice", {"command": "status"}),
+        ("dana", "silence.made", "silence 2", {"command": "silence"}),
+        ("local", "silence.ended", "silence 1", {}),
+        ("local", "watch.ended", ALICE, {}),
+    ]
+
+
+async def test_signing_in_and_out_and_what_is_refused_are_recorded(running: Zimwatch) -> None:
+    token, secret = await new_token(running.store, "read", app_id=APP_ID)
+    async with browser(running) as person:
+        assert (await signed_in(person, "guessed", name="mallory")).status == 401
+        assert (await signed_in(person, secret, name="dana")).status == 303
+        assert await got(person, f"/users/{APP_ID + 1}/alice") == 403
+        async with person.http.post("/sign-out", allow_redirects=False) as response:
+            assert response.status == 303
+        async with person.http.post("/sign-out", allow_redirects=False) as response:
+            assert response.status == 303
+        assert await got(person, PAGE) in {303, 401}
+    for _ in range(3):
+        assert await got(running, PAGE, Authorization="Bearer zw_guessed") == 401
+    dana = f"dana, by token {token.id}"
+    sign_in = {"status": 401, "route": "/sign-in"}
+    found = await looks(running)
+    other = found.pop(2)
+    assert (other.actor, other.action) == (dana, "request.refused")
+    assert other.details == {"status": 403, "route": "/users/{app_id}/{user_id}"}
+    assert found == [
+        Look("not signed in", "request.refused", None, sign_in),
+        Look(dana, "session.begun", None, {}),
+        Look(dana, "session.ended", None, {}),
+        Look("not signed in", "request.refused", ALICE, {"status": 401, "route": "/users/{app_id}/{user_id}"}),
+    ], "the other two with a guessed token are counted in an entry at the end of the window"
+
+
+async def test_each_answer_has_the_id_of_its_request_which_is_in_the_log(running: Zimwatch) -> None:
+    async with running.http.get(PAGE, headers={"X-Request-Id": "from-the-proxy-1"}) as response:
+        assert response.headers["X-Request-Id"] == "from-the-proxy-1"
+    async with running.http.get(PAGE, headers={"X-Request-Id": "not an id\t<"}) as response:
+        made = response.headers["X-Request-Id"]
+        assert re.fullmatch("[0-9a-f]{16}", made)
+    await looks(running)
+
+    def ids(connection: sa.Connection) -> list[tuple[str, str]]:
+        return [
+            tuple(row) for row in connection.exec_driver_sql("SELECT request_id, address FROM audit_log ORDER BY id")
+        ]
+
+    assert await running.store.read(ids) == [("from-the-proxy-1", "127.0.0.1"), (made, "127.0.0.1")]
+
+
+async def test_what_is_recorded_holds(running: Zimwatch) -> None:
+    for _ in range(30):
+        await got(running, PAGE)
+    assert len(await looks(running)) == 30
+    head = await running.store.read(audit_log.head)
+    assert isinstance(await running.store.read(audit_check.verify, str(head)), Verified)
