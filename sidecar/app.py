@@ -34,6 +34,7 @@ from sidecar.lifecycle import Background, Task, at_hangup, restartable, stop_sig
 from sidecar.reload import Reload
 from sidecar.settings import Settings, duration_us, secrets_by_app
 from sidecar.store import Limits, Retention, Store
+from sidecar.store.access.audit_retention import AuditRetention
 from sidecar.system import listening, processes
 from sidecar.system.chance import CHANCE
 from sidecar.system.files import FILES, Files
@@ -96,8 +97,15 @@ async def running(
     system = system or System()
     reaction = alerting.reaction_of(settings, system.chance)
     retention, alert_retention = Retention.of(settings), alerting.AlertRetention.of(settings)
+    audit_retention = AuditRetention.of(settings)
     store = open_store(
-        settings, system, reaction, retention=retention, alert_retention=alert_retention, export_spans=export_spans
+        settings,
+        system,
+        reaction,
+        retention=retention,
+        alert_retention=alert_retention,
+        audit_retention=audit_retention,
+        export_spans=export_spans,
     )
     background = Background()
     async with contextlib.AsyncExitStack() as stack:
@@ -160,6 +168,7 @@ async def running(
                     logs.configure(settings.logs)
                 retention.follow(settings)
                 alert_retention.follow(settings)
+                audit_retention.follow(settings)
                 if sections & {"alerts", "apps"}:
                     async with alerts.paused():
                         await alerting.follow_settings(settings, store, reaction, system.clock)
@@ -198,6 +207,7 @@ def open_store(
     *,
     retention: Retention | None = None,
     alert_retention: alerting.AlertRetention | None = None,
+    audit_retention: AuditRetention | None = None,
     export_spans: bool,
 ) -> Store:
     """The store of the settings, followed by the alert rules."""
@@ -211,7 +221,10 @@ def open_store(
         export_spans=export_spans,
         limits=Limits.of(settings),
         retention=retention or Retention.of(settings),
-        expiring=[alert_retention or alerting.AlertRetention.of(settings)],
+        expiring=[
+            alert_retention or alerting.AlertRetention.of(settings),
+            audit_retention or AuditRetention.of(settings),
+        ],
         holdings=alerting.HOLDINGS,
         followers=[reaction],
     )

@@ -8,6 +8,7 @@ from typing import Any, Final
 import click
 
 from sidecar.cli.alerts import alerts
+from sidecar.cli.audit import audit
 from sidecar.cli.canary import canary
 from sidecar.cli.db import db
 from sidecar.cli.doctor import doctor
@@ -43,5 +44,5 @@ def main() -> None:
     """Zimwatch: who is online, offline or not logged in on ZEGOCLOUD ZIM, and why."""
 
 
-for command in (serve, demo_, check_config, doctor, db, erase, alerts, token, token04, sdk, canary):
+for command in (serve, demo_, check_config, doctor, db, erase, alerts, audit, token, token04, sdk, canary):
     main.add_command(command)

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import click
 
+from sidecar.cli.audited import record
 from sidecar.cli.options import existing, load, settings_options, with_database, with_store
 from sidecar.domain.units import DAY_US
 from sidecar.errors import DatabaseRefusedError, StoreUnavailableError, ZimwatchError
 from sidecar.store import Store, engines
+from sidecar.store.access.audit_values import AuditAction
 from sidecar.store.care import pruning_hold
 
 
@@ -45,7 +47,9 @@ def check(config: Path | None, database_url: str | None) -> None:
 @settings_options
 def backup(file: Path, config: Path | None, database_url: str | None) -> None:
     """Copy the database to FILE, also while it is being served."""
-    engines.backup(existing(load(config, database_url)).settings.database.url, file)
+    loaded = existing(load(config, database_url))
+    engines.backup(loaded.settings.database.url, file)
+    with_store(loaded, lambda store: record(store, AuditAction.BACKUP_MADE, file=file.name))
     click.echo(f"Copied the database to {file}.")
 
 
@@ -54,7 +58,9 @@ def backup(file: Path, config: Path | None, database_url: str | None) -> None:
 @settings_options
 def restore(file: Path, config: Path | None, database_url: str | None) -> None:
     """Replace the database by the backup FILE; not while it is being served."""
-    replaced = engines.restore(file, load(config, database_url).settings.database.url)
+    loaded = load(config, database_url)
+    replaced = engines.restore(file, loaded.settings.database.url)
+    with_store(loaded, lambda store: record(store, AuditAction.BACKUP_RESTORED, file=file.name))
     click.echo(f"Restored the database from {file}.")
     if replaced is not None:
         click.echo(f"The previous database is now {replaced}.")
@@ -71,6 +77,7 @@ def prune(config: Path | None, database_url: str | None, *, now: bool) -> None:
 
     async def pruned(store: Store) -> int:
         removed = await store.make_room(despite_jump=now)
+        await record(store, AuditAction.DATABASE_PRUNED, rows=removed)
         hold = await store.read(pruning_hold.current, store.now())
         if hold is not None:
             days = hold.by_us / DAY_US
@@ -97,5 +104,11 @@ def prune(config: Path | None, database_url: str | None, *, now: bool) -> None:
 @settings_options
 def rebuild(config: Path | None, database_url: str | None) -> None:
     """Rebuild users, clients and counts from the event log; not while it is being served."""
-    count = with_store(existing(load(config, database_url)), Store.rebuild, attach=False)
+
+    async def rebuilt(store: Store) -> int:
+        events = await store.rebuild()
+        await record(store, AuditAction.DATABASE_REBUILT, events=events)
+        return events
+
+    count = with_store(existing(load(config, database_url)), rebuilt, attach=False)
     click.echo(f"Rebuilt from {count} events.")

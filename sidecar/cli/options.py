@@ -20,6 +20,7 @@ from sidecar.settings import DatabaseSettings, Loaded, duration_us
 from sidecar.settings import load as load_settings
 from sidecar.settings import read as read_settings
 from sidecar.store import Retention, Store, engines
+from sidecar.store.access.audit_retention import AuditRetention
 
 T = TypeVar("T")
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -107,7 +108,7 @@ def with_store(loaded: Loaded, work: Callable[[Store], Coroutine[Any, Any, T]], 
             clock=now_us,
             leases=settings.leases.leases(),
             retention=Retention.of(settings),
-            expiring=[AlertRetention.of(settings)],
+            expiring=[AlertRetention.of(settings), AuditRetention.of(settings)],
             holdings=HOLDINGS,
             export_spans=None,
             attach=attach,

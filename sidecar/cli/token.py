@@ -13,6 +13,7 @@ from sidecar.access.policy import SCOPES
 from sidecar.access.principal import LOCAL
 from sidecar.access.token_form import TokenRequest
 from sidecar.alerting.payloads import time_text
+from sidecar.cli.audited import recorded
 from sidecar.cli.options import DurationText, load, settings_options, with_store
 from sidecar.clock import now_us
 from sidecar.domain import api_token
@@ -20,6 +21,7 @@ from sidecar.domain.outside_text import one_line
 from sidecar.errors import ZimwatchError
 from sidecar.store import Store
 from sidecar.store.access import tokens
+from sidecar.store.access.audit_values import AuditAction
 from sidecar.store.values import Token
 from sidecar.web.origin import origin_is_allowed
 
@@ -58,7 +60,8 @@ def create(
     wanted = token_form.new_token(given, LOCAL, now_us(), made_by=MADE_BY)
 
     async def work(store: Store) -> str:
-        _, secret = await store.write(tokens.create, wanted, now_us())
+        create = recorded(tokens.create, AuditAction.TOKEN_MADE, _made, scope=scope)
+        _, secret = await store.write(create, wanted, now_us())
         return secret
 
     click.echo(with_store(loaded, work))
@@ -104,7 +107,8 @@ def rotate(token_id: int, overlap: str, config: Path | None, database_url: str |
 
     async def work(store: Store) -> tuple[Token, str, Token | None]:
         at_us = now_us()
-        new, secret = await store.write(tokens.rotate, token_id, overlap_us=overlap_us, now_us=at_us, made_by=MADE_BY)
+        rotate = recorded(tokens.rotate, AuditAction.TOKEN_MADE, _made, successor_of=token_id)
+        new, secret = await store.write(rotate, token_id, overlap_us=overlap_us, now_us=at_us, made_by=MADE_BY)
         return new, secret, await store.read(tokens.one, token_id)
 
     new, secret, old = with_store(load(config, database_url), work)
@@ -118,7 +122,8 @@ def rotate(token_id: int, overlap: str, config: Path | None, database_url: str |
 @settings_options
 def revoke(token_id: int, config: Path | None, database_url: str | None) -> None:
     """Revoke the token with this ID, and those that it made."""
-    if not with_store(load(config, database_url), lambda store: store.write(tokens.revoke, token_id, now_us())):
+    revoke = recorded(tokens.revoke, AuditAction.TOKEN_REVOKED, f"token {token_id}")
+    if not with_store(load(config, database_url), lambda store: store.write(revoke, token_id, now_us())):
         raise ZimwatchError(f"There is no token {token_id} to revoke; `zimwatch token list` shows them.")
     click.echo(f"Token {token_id} is revoked.")
 
@@ -157,3 +162,7 @@ def _state(found: Token, at_us: int) -> str:
     """Such as ``good``, or ``good, replaced by 4``."""
     state = found.state(at_us)
     return state if found.replaced_by is None else f"{state}, replaced by {found.replaced_by}"
+
+
+def _made(created: tuple[Token, str]) -> str:
+    return f"token {created[0].id}"

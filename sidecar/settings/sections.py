@@ -229,11 +229,15 @@ class CanarySettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RetentionSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How long events, alerts and rejected events are kept, and the size above which the oldest are deleted."""
+    """How long events, alerts, rejected events and the audit log are kept.
+
+    Above the size ``max_bytes`` the oldest events and alerts are deleted.
+    """
 
     events: Duration = "30d"
     alerts: Duration = "30d"
     rejected: Duration = "30d"
+    audit: Duration = "365d"
     max_bytes: FileBytes = 10_737_418_240
 
 

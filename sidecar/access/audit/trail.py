@@ -16,7 +16,6 @@ from sidecar.clock import Clock
 from sidecar.settings import ServerSettings
 from sidecar.store.access import audit_log
 from sidecar.store.access.audit_values import AuditAction, Entry, Subject
-from sidecar.store.values import Publishing
 
 NOBODY: Final = "not signed in"
 REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
@@ -55,18 +54,16 @@ class Trail:
         about: About = None,
         action: AuditAction | None = None,
     ) -> Callable[Concatenate[sa.Connection, P], T]:
-        """``work``, which records the change in its own transaction.
+        """``work``, which is recorded in its own transaction: see :func:`audit_log.recording`."""
 
-        Nothing is recorded of a work without a result (None or False), because it changed nothing.
-        """
+        def entries_of(result: object) -> list[Entry]:
+            return self.entries(_OK, about=about(result) if callable(about) else about, action=action)
+
+        recorded = audit_log.recording(work, entries_of)
 
         def run(connection: sa.Connection, /, *args: P.args, **kwargs: P.kwargs) -> T:
             self.is_settled = True
-            done = work(connection, *args, **kwargs)
-            result = done.result if isinstance(done, Publishing) else done
-            if result is not None and result is not False:
-                self.record(connection, about=about(result) if callable(about) else about, action=action)
-            return done
+            return recorded(connection, *args, **kwargs)
 
         return run
 

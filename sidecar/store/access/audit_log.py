@@ -7,8 +7,8 @@ anchor, which is the row before the oldest one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 import msgspec
 import sqlalchemy as sa
@@ -16,6 +16,10 @@ import sqlalchemy as sa
 from sidecar.domain.outside_text import cut
 from sidecar.store.access import audit_chain, audit_subjects
 from sidecar.store.access.audit_values import Entry, Head
+from sidecar.store.values import Publishing
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 KEY: Final = "audit"
 """The name of the key of the seals."""
@@ -49,6 +53,24 @@ def record(connection: sa.Connection, *entries: Entry) -> Head | None:
     audit_subjects.keep(connection, subjects_key, {one.subject for one in entries if one.subject is not None})
     mark(connection, key, HEAD, Head(last + len(rows), entries[-1].at_us, hash_.hex()))
     return Head(last + len(rows), entries[-1].at_us, hash_.hex())
+
+
+def recording(
+    work: Callable[Concatenate[sa.Connection, P], T], entries_of: Callable[[Any], Sequence[Entry]]
+) -> Callable[Concatenate[sa.Connection, P], T]:
+    """``work``, which is recorded in its own transaction by the entries that follow from its result.
+
+    Nothing is recorded of a work without a result (None or False), because it changed nothing.
+    """
+
+    def run(connection: sa.Connection, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        done = work(connection, *args, **kwargs)
+        result = done.result if isinstance(done, Publishing) else done
+        if result is not None and result is not False:
+            record(connection, *entries_of(result))
+        return done
+
+    return run
 
 
 def forget(connection: sa.Connection, app_id: int, user_id: str) -> None:
