@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.domain.units import DAY_US
 from sidecar.store.access import audit_check, audit_log
 from sidecar.store.access.audit_check import Broken, Verified
+from sidecar.store.access.audit_retention import AuditRetention
 from sidecar.store.access.audit_values import Head, SearchText, User
 from sidecar.store.database import Database
 from sidecar.store.sqlite.sqlite_database import SqliteDatabase
@@ -18,7 +20,7 @@ from tests.store.test_database import append, connected, undone
 from tests.support.audit_edits import edit, rehash
 from tests.support.audited import entry, record_many
 from tests.support.counted import statements
-from tests.support.events import APP_ID
+from tests.support.events import APP_ID, BEGIN_US
 from tests.support.process import DATABASE
 
 ROWS = 12
@@ -156,3 +158,37 @@ def test_recording_costs_the_same_number_of_statements_for_one_entry_and_for_man
     with database.begin() as connection, statements() as executed:
         audit_log.record(connection, entry())
     assert counts == [5, 5] == [len(executed)] * 2
+
+
+def test_a_cut_at_the_retention_leaves_an_anchor_from_which_the_rest_holds(database: Database) -> None:
+    retention = AuditRetention(kept_us=10 * DAY_US)
+    with database.begin() as connection:
+        for day in range(20):
+            user = "alice" if day < 5 else "bob"
+            audit_log.record(connection, entry(day * DAY_US, User(APP_ID, user)))
+    head = recorded(database, 1)
+    now_us = BEGIN_US + 20 * DAY_US
+    with database.begin() as connection:
+        removed = [retention.expire(connection, now_us, 4, None) for _ in range(4)]
+        assert removed == [4, 4, 2, 0], "in slices, and once a day"
+        assert not retention.has_more
+    found = checked(database, str(head))
+    assert isinstance(found, Verified)
+    assert (found.anchor.id, found.head.id, found.rows) == (10, 22, 12)
+    assert "alice" in written(database), "the last row is about her"
+    saved = checked(database, "3:" + "0" * 64)
+    assert isinstance(saved, Broken)
+    assert "which was deleted" in saved.why
+    with database.begin() as connection:
+        connection.exec_driver_sql("UPDATE audit_marks SET hash = zeroblob(32) WHERE name = 'anchor'")
+    assert isinstance(checked(database), Broken)
+
+
+def test_a_log_of_which_all_is_past_its_retention_goes_on_from_its_head(database: Database) -> None:
+    recorded(database)
+    with database.begin() as connection:
+        assert AuditRetention().expire(connection, BEGIN_US + 400 * DAY_US, 100, None) == ROWS
+    found = checked(database)
+    assert isinstance(found, Verified)
+    assert (found.anchor.id, found.rows) == (ROWS, 1)
+    assert "alice" not in written(database)

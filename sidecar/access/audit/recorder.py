@@ -126,6 +126,7 @@ class Recorder:
             if self._waiting and not self._stopping:
                 await asyncio.sleep(WRITE_EVERY_S)
             await self._try_to_flush()
+        await self._try_to_flush()
         await self._tell_head()
 
     def stop(self) -> None:
