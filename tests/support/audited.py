@@ -46,7 +46,7 @@ async def looks(running: Zimwatch) -> list[Look]:
     """The rows of a running Zimwatch, in the order of time, once those that waited are written."""
     await asyncio.sleep(2 * WRITE_EVERY_S)
     found = await running.store.read(audit_reads.page, AuditFilter(limit=1_000))
-    return [_look(row) for row in sorted(found.rows, key=lambda row: row.at_us)]
+    return [_look(row) for row in sorted(found.rows, key=lambda row: (row.at_us, row.id))]
 
 
 def _look(row: AuditRow) -> Look:

@@ -20,7 +20,9 @@ from sidecar.domain.events import HEARTBEAT
 from sidecar.domain.lease import Leases
 from sidecar.domain.units import SECOND_US
 from sidecar.store import Store, engines, schema
-from sidecar.store.access import audit_check, audit_log, credentials, share_links
+from sidecar.store.access import audit_check, audit_log, audit_reads, credentials, share_links
+from sidecar.store.access.audit_reads import AuditFilter
+from sidecar.store.access.audit_retention import AuditRetention
 from sidecar.store.access.share_links import ShareLink
 from sidecar.store.care import erasures, user_export
 from sidecar.store.care.retention import Retention
@@ -138,7 +140,12 @@ async def _audit(folder: Path) -> None:
     await store.write(record_many, 8)
     head = await store.read(audit_log.head)
     await store.read(audit_check.verify, str(head))
+    for wanted in ({}, {"actor": "dana", "action": "user.seen", "from_us": 1, "until_us": us(1)}, {"app_id": APP_ID}):
+        await store.read(audit_reads.page, AuditFilter(**wanted))
+    for app_id in (None, APP_ID):
+        await store.read(audit_reads.page, AuditFilter(app_id=app_id, user_id="alice", before=7))
     await store.write(audit_log.forget, APP_ID, "alice")
+    await store.write(AuditRetention(kept_us=SECOND_US).expire, BEGIN_US + 2 * DAY_S * SECOND_US, 100, None)
     await store.close()
 
 

@@ -12,7 +12,7 @@ from sidecar.store.access import audit_log, audit_subjects
 from sidecar.store.access.audit_values import AuditRow, SearchText, Subject, User
 
 LOOKS_AT: Final = 20_000
-"""So many rows a page looks at; one that ends there has a cursor to go on with."""
+"""So many rows a page looks at; one that ends there has a cursor to continue with."""
 _COLUMNS: Final = (
     "l.id, l.at_us, l.actor, l.action, l.subject, s.app_id, s.user_id, l.address, l.request_id, l.details, l.hash"
 )
@@ -37,7 +37,7 @@ class AuditFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AuditPage(msgspec.Struct, frozen=True):
-    """Rows, and the id to go on before; None at the end."""
+    """Rows, and the id to continue before; None at the end."""
 
     rows: Sequence[AuditRow]
     next_before: int | None
