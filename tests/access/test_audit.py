@@ -131,6 +131,15 @@ async def test_signing_in_and_out_and_what_is_refused_are_recorded(running: Zimw
     ], "the other two with a guessed token are counted in an entry at the end of the window"
 
 
+async def test_who_may_not_do_something_is_named_where_that_is_refused(running: Zimwatch) -> None:
+    token, secret = await new_token(running.store, "read")
+    async with running.http.post("/v1/silences", json={}, headers={"Authorization": f"Bearer {secret}"}) as response:
+        assert response.status == 403
+    assert await looks(running) == [
+        Look(f"token {token.id}", "request.refused", None, {"status": 403, "route": "/v1/silences"})
+    ]
+
+
 async def test_each_answer_has_the_id_of_its_request_which_is_in_the_log(running: Zimwatch) -> None:
     async with running.http.get(PAGE, headers={"X-Request-Id": "from-the-proxy-1"}) as response:
         assert response.headers["X-Request-Id"] == "from-the-proxy-1"

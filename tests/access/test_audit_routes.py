@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 from sidecar import web_application
 from sidecar.access.audit.routes import NOT_RECORDED, RECORDED, key_of
@@ -11,12 +12,15 @@ from sidecar.access.routing import declared_by
 from sidecar.alerting import reaction_of
 from sidecar.clock import now_us
 from sidecar.settings import Settings
+from sidecar.settings.provider_settings import OidcSettings
 from tests.support.stores import opened
+
+SETTINGS: Final = Settings(oidc=OidcSettings(issuer="https://id.example.com", client_id="zimwatch"))
 
 
 async def test_every_route_is_recorded_or_has_a_reason_not_to_be(tmp_path: Path) -> None:
     store = opened(tmp_path)
-    application = web_application.build(Settings(), store, reaction_of(Settings()), now_us, metrics_text=unread)
+    application = web_application.build(SETTINGS, store, reaction_of(Settings()), now_us, metrics_text=unread)
     await store.close()
     routes = {key_of(route): declared_by(route) for route in application.router.routes()}
     known = {*RECORDED, *NOT_RECORDED}

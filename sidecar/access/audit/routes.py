@@ -92,6 +92,7 @@ RECORDED: Final[Mapping[tuple[str, str], Rule]] = {
     ),
     (hdrs.METH_POST, "/token"): _change(AuditAction.TOKEN_CHECKED, 200),
     (hdrs.METH_POST, "/sign-in"): _change(AuditAction.SIGNED_IN, 303),
+    (hdrs.METH_GET, "/sign-in/oidc/callback"): _change(AuditAction.SIGNED_IN, 303),
     (hdrs.METH_POST, "/sign-out"): _change(AuditAction.SIGNED_OUT, 303),
     # Calls.
     (hdrs.METH_GET, "/v1/users"): _USERS,
@@ -111,6 +112,7 @@ RECORDED: Final[Mapping[tuple[str, str], Rule]] = {
     (hdrs.METH_GET, "/v1/watches"): Rule(action=AuditAction.WATCHES_LISTED),
     (hdrs.METH_POST, "/v1/watches"): _change(AuditAction.WATCH_MADE, 201),
     (hdrs.METH_DELETE, "/v1/watches/{id}"): _change(AuditAction.WATCH_ENDED, 204, subject="watch"),
+    (hdrs.METH_POST, "/v1/admin/reload"): _change(AuditAction.SETTINGS_RELOADED, 200),
     (hdrs.METH_POST, "/v1/chatops"): _change(AuditAction.CHAT_COMMAND, 200),
     (hdrs.METH_POST, "/v1/chatops/slack"): _change(AuditAction.CHAT_COMMAND, 200),
 }
@@ -126,6 +128,7 @@ NOT_RECORDED: Final[Mapping[tuple[str, str], str]] = {
     (hdrs.METH_GET, "/findings"): _NO_USERS,
     (hdrs.METH_GET, "/token"): "an empty form",
     (hdrs.METH_GET, "/sign-in"): "an empty form",
+    (hdrs.METH_GET, "/sign-in/oidc"): "it leads to the provider, and back to what is recorded",
     (hdrs.METH_GET, "/language"): "it sets the language of a browser",
     (hdrs.METH_GET, "/static/{name}"): _FILES,
     (hdrs.METH_GET, "/static/{digest}/{name}"): _FILES,
