@@ -109,6 +109,15 @@ async def test_each_request_has_the_assertion_of_the_one_user_whose_events_it_ha
     assert given["warnings"] == []
 
 
+async def test_a_page_that_is_left_sends_the_assertion_before_its_events_or_leaves_them_for_later() -> None:
+    async with event_server() as server:
+        given = await run("leaving", server.url)
+    assert given["before"] == 0
+    assert given["first"] == {"assertion": "of alice"}
+    assert given["types"] == ["connection_state_changed"]
+    assert given["left"] == 0
+
+
 async def test_a_batch_that_is_too_large_is_split() -> None:
     async with event_server(lambda _number, batch: web.Response(status=413) if len(batch) > 2 else None) as server:
         given = await run("life", server.url)

@@ -154,6 +154,28 @@ const scenarios = {
     return { wanted, problems, warnings, status: tap.status() };
   },
 
+  /* A page that is left before there is an assertion, and after one was made; its beacons. */
+  async leaving() {
+    const listeners = {};
+    const beacons = [];
+    globalThis.addEventListener = (type, listener) => (listeners[type] = listener);
+    Object.defineProperty(globalThis, "navigator", {
+      value: { sendBeacon: (_url, body) => beacons.push(JSON.parse(body)) },
+    });
+    const ZIM = makeZim();
+    const tap = ZimTap.install(ZIM, { ...options, assertion: (userId) => `of ${userId}` });
+    const zim = ZIM.create(1);
+    await zim.login("alice", "");
+    listeners.pagehide({});
+    const before = beacons.length;
+    await tap.flush();
+    zim.emit(3, 3);
+    listeners.pagehide({});
+    const [[first, ...events]] = beacons;
+    await tap.flush();
+    return { before, first, types: events.map((event) => event.type), left: tap.status().queued };
+  },
+
   async heart() {
     const ZIM = makeZim();
     const tap = ZimTap.install(ZIM, { ...options, heartbeatSeconds: 0.01 });
