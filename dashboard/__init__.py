@@ -21,9 +21,12 @@ from dashboard import (
 from dashboard.error_page import error_page
 from dashboard.page import compile_templates
 from dashboard.pages import (
+    account,
+    accounts,
     alerts,
     bulk_actions,
     findings,
+    new_password,
     oidc,
     overview,
     rejected,
@@ -57,6 +60,9 @@ PAGES: Final = (
     share_link.PAGE,
     sign_in.PAGE,
     oidc.PAGE,
+    new_password.PAGE,
+    account.PAGE,
+    accounts.PAGE,
     token04.PAGE,
 )
 

@@ -20,7 +20,7 @@ import structlog
 from aiohttp import web
 from markupsafe import Markup
 
-from dashboard.page import capital, fill, render
+from dashboard.page import capital, fill, render, with_secret
 from dashboard.page_request import (
     LIVE,
     Loader,
@@ -212,9 +212,7 @@ def whole(view: View, *, here: str, stream: str | None, token: str, trouble: Tex
     values = view.values | {"here": here, "stream": stream, "part_id": part.id, "form_token": token}
     made = Markup(part.text)  # noqa: S704 - rendered by a template, which escapes
     response = render(view.name, view.status, part=made, **values)
-    if view.with_secret:
-        response.headers["Cache-Control"] = "no-store, no-transform"
-    return response
+    return with_secret(response) if view.with_secret else response
 
 
 def _wants_once(request: web.Request) -> bool:

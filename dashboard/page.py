@@ -29,6 +29,7 @@ from dashboard.text.alert_texts import (
     person,
 )
 from dashboard.text.language import gettext as _
+from dashboard.text.role_texts import ROLE_TEXTS
 from dashboard.text.status_texts import (
     HAPPENED_TEXTS,
     LOSS_TEXTS,
@@ -130,6 +131,7 @@ def _environment() -> Environment:
         STATUS_TEXTS=STATUS_TEXTS,
         REASON_TEXTS=REASON_TEXTS,
         HAPPENED_TEXTS=HAPPENED_TEXTS,
+        ROLE_TEXTS=ROLE_TEXTS,
         LANGUAGES=language.LANGUAGES,
         language=language.current,
         root=root,
@@ -195,3 +197,9 @@ def render(name: str, status: int = 200, /, **values: Any) -> web.Response:  # n
     }
     text = rooted(fill(name, nonce=nonce, **values))
     return web.Response(text=text, status=status, content_type="text/html", headers=headers)
+
+
+def with_secret(response: web.Response) -> web.Response:
+    """A page with a secret beside what its request says, which is not compressed (BREACH)."""
+    response.headers["Cache-Control"] = "no-store, no-transform"
+    return response

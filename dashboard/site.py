@@ -44,6 +44,9 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     reaction: AlertReaction
     clock: Clock
     authenticator: access.Authenticator
+    sign_in: access.SignIn
+    own_account: access.OwnAccount
+    first_run: access.FirstRun
     hub: Hub
     server: ServerSettings
     user_view: Callable[[UserRow], Mapping[str, Any]]

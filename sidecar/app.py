@@ -17,14 +17,13 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import structlog
 from aiohttp import web
+from argon2 import PasswordHasher
 
 import dashboard
-from sidecar import alerting, logs, memory, telemetry, web_application
-from sidecar.access import audit
-from sidecar.access.proxies import is_loopback
+from sidecar import access, alerting, logs, memory, telemetry, web_application
+from sidecar.access import audit, passwords
 from sidecar.alerting import alert_metrics
 from sidecar.canary import canary_beside
-from sidecar.checks import no_token
 from sidecar.clock import Clock, now_us, steady_us
 from sidecar.domain.units import SECOND_US
 from sidecar.errors import StoreUnavailableError, ZimwatchError
@@ -72,14 +71,19 @@ class System(msgspec.Struct, frozen=True, kw_only=True):
     start: Start = processes.start
     listen: Callable[[web.AppRunner, str, int], web.BaseSite] = listening.site
     http: Callable[[Sequence[str]], HttpClient] = HttpClient
+    hasher: Callable[[], PasswordHasher] = passwords.strong_hasher
     exporter: Callable[[], Exporter] | None = None
 
 
 class Running(msgspec.Struct, frozen=True):
-    """A served Zimwatch. ``url`` has no slash at its end."""
+    """A served Zimwatch. ``url`` has no slash at its end.
+
+    ``first_account`` is the path of the link that makes the first account; None where it is not needed.
+    """
 
     url: str
     store: Store
+    first_account: str | None = None
 
 
 @contextlib.asynccontextmanager
@@ -111,7 +115,6 @@ async def running(
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(store.close)
         metrics = telemetry.Metrics(store, system.clock, alert_metrics.GAUGES)
-        _require_a_token(settings, store)
         await alerting.begin(settings, store, reaction, system.clock)
         await stack.enter_async_context(tending(store, background))
         await stack.enter_async_context(background.running(Task(name="erasing users", run=lambda: _erase(store))))
@@ -152,6 +155,7 @@ async def running(
             is_prepared=pages.done,
             recorder=recorder,
             chance=system.chance,
+            hasher=system.hasher(),
         )
         url = await stack.enter_async_context(_serving(application, settings, system, background, reload))
         reaction.serve_at(url)
@@ -177,7 +181,7 @@ async def running(
         stack.callback(store.hurry)
         await pages
         log.info("serving", url=url, database=settings.database.url, exports_spans=export_spans)
-        yield Running(url, store)
+        yield Running(url, store, application[access.FIRST_RUN].path)
         log.info("stopping")
     log.info("stopped")
 
@@ -356,9 +360,3 @@ def _cannot_listen(host: str, port: int, error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
         return f"Port {port} on {host} is taken by another program; stop that one or choose another with --port."
     return f"Zimwatch cannot listen on {host}, port {port}: {error.strerror or error}."
-
-
-def _require_a_token(settings: Settings, store: Store) -> None:
-    may_sign_in = settings.oidc.is_on or settings.forward_auth.enabled or store.credentials.any_access_ever()
-    if not is_loopback(settings.server.host) and not may_sign_in:
-        raise ZimwatchError(no_token(settings.server.host))

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from sidecar import telemetry
-from sidecar.access.proxies import is_loopback
 from sidecar.address_guard import AddressGuard
 from sidecar.alerting import alert_checks
 from sidecar.alerting.receivers.receiver import refusals
 from sidecar.ingest.assertion_keys import key_problem
 from sidecar.settings import Settings
-from sidecar.store import engines
-from sidecar.store.access.credentials import ANY_EVER
 from sidecar.web import tls
 from sidecar.web.prefix import prefix_problem
 
@@ -25,11 +22,6 @@ def problems(settings: Settings, environ: Mapping[str, str]) -> list[str]:
     found += tls.problems(settings.server)
     if (ambiguous := prefix_problem(settings.server.path)) is not None:
         found.append(ambiguous)
-    may_sign_in = (
-        settings.oidc.is_on or settings.forward_auth.enabled or engines.may_have_rows(settings.database.url, ANY_EVER)
-    )
-    if not is_loopback(settings.server.host) and not may_sign_in:
-        found.append(no_token(settings.server.host))
     return found
 
 
@@ -40,11 +32,3 @@ def _of_assertions(settings: Settings) -> Iterator[str]:
         if (why := key_problem(one)) is not None:
             yield f"{where}.{'public_key' if one.secret is None else 'secret'} {why}."
         yield from refusals(f"{where}.jwks_url", one.jwks_url or "", guard)
-
-
-def no_token(host: str) -> str:
-    """Why Zimwatch does not listen on ``host``, which is not loopback."""
-    return (
-        f"Zimwatch does not listen on {host} while there is no token, because anyone could read and write there. "
-        "Create one with `zimwatch token create --scope ingest`, or listen on 127.0.0.1."
-    )

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from random import Random
 
 from aiohttp import web
+from argon2 import PasswordHasher
 
 import dashboard
 from sidecar import access, alerting, api
@@ -45,6 +46,7 @@ def build(
     is_prepared: Callable[[], bool] = lambda: True,
     recorder: audit.Recorder | None = None,
     chance: Random = CHANCE,
+    hasher: PasswordHasher | None = None,
 ) -> web.Application:
     """The web application over an open store; starts nothing.
 
@@ -57,6 +59,8 @@ def build(
         raise ZimwatchError(problem)
     background = background or Background()
     authenticator = access.Authenticator(store, settings, clock)
+    passwords, closing_passwords = access.passwords_of(threads, hasher or access.strong_hasher())
+    sign_in = access.SignIn(store, settings.server, clock, authenticator, passwords)
     hub = Hub(store, authenticator)
     oidc = authenticator.oidc
     pool, closing_pool = compression.pool_of(threads)
@@ -70,7 +74,8 @@ def build(
         ],
         client_max_size=SMALL_BYTES,
     )
-    application.cleanup_ctx.append(closing_pool)
+    application.cleanup_ctx.extend([closing_pool, closing_passwords])
+    application[access.FIRST_RUN] = access.FirstRun(store, settings.server, clock, passwords)
     application.on_response_prepare.append(audited.beginning(recorder))
     application.on_response_prepare.append(completing(settings))
 
@@ -107,6 +112,9 @@ def build(
         reaction=reaction,
         clock=clock,
         authenticator=authenticator,
+        sign_in=sign_in,
+        own_account=access.OwnAccount(store, clock, sign_in, passwords),
+        first_run=application[access.FIRST_RUN],
         hub=hub,
         server=settings.server,
         user_view=api.user_view,

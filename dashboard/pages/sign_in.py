@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
-from dashboard.page import render
+from dashboard.page import render, with_secret
 from dashboard.site import Page, Site
 from dashboard.text.translate import translate
 from sidecar import access
@@ -23,7 +23,7 @@ def _routes(site: Site) -> list[web.AbstractRouteDef]:
     Neither form has a token: the origin of a POST is checked before, so that no other site can sign a browser in or out
     (login CSRF).
     """
-    authenticator = site.authenticator
+    authenticator, door = site.authenticator, site.sign_in
 
     async def form(request: web.Request) -> web.Response:
         return await sign_in_page(authenticator, request, safe_path(request.query.get("next", "")))
@@ -33,9 +33,19 @@ def _routes(site: Site) -> list[web.AbstractRouteDef]:
         name, following = given.get("name", ""), safe_path(given.get("next", request.query.get("next", "")))
         response = web.Response(status=303, headers={"Location": following})
         try:
-            await authenticator.sign_in(request, response, name, given.get("password", ""))
+            ticket = await door.by_form(request, response, name, given.get("password", ""))
         except access.RefusedError as error:
             return await sign_in_page(authenticator, request, following, problem=error, name=name)
+        return response if ticket is None else _code_page(ticket, following)
+
+    async def code(request: web.Request) -> web.Response:
+        given = await read_open_form(request)
+        ticket, following = given.get("ticket", ""), safe_path(given.get("next", ""))
+        response = web.Response(status=303, headers={"Location": following})
+        try:
+            await door.by_code(request, response, ticket, given.get("code", ""))
+        except access.RefusedError as error:
+            return _code_page(ticket, following, problem=error)
         return response
 
     async def sign_out(request: web.Request) -> web.Response:
@@ -50,6 +60,7 @@ def _routes(site: Site) -> list[web.AbstractRouteDef]:
     return [
         routing.get("/sign-in", form, routing.OPEN),
         routing.post("/sign-in", sign_in, routing.OPEN),
+        routing.post("/sign-in/code", code, routing.OPEN),
         routing.post("/sign-out", sign_out, routing.OPEN),
     ]
 
@@ -84,3 +95,17 @@ async def sign_in_page(
     )
     response.headers.extend(problem.headers if problem else ())
     return response
+
+
+def _code_page(ticket: str, following: str, *, problem: access.RefusedError | None = None) -> web.Response:
+    """The second form, for a one-time code."""
+    response = render(
+        "sign_in_code.html",
+        problem.status if problem else 200,
+        ticket=ticket,
+        following=following,
+        here="/sign-in?" + urlencode({"next": following}),
+        problem=translate(problem.text) if problem else None,
+    )
+    response.headers.extend(problem.headers if problem else ())
+    return with_secret(response)

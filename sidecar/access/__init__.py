@@ -1,9 +1,12 @@
 """Authentication and authorisation: tokens, browser sessions, and access without a token on a new installation."""
 
 from sidecar.access import routing
+from sidecar.access.account_admin import AccountError
 from sidecar.access.authentication import Authenticator, check_may
-from sidecar.access.cookie import SessionCookie
+from sidecar.access.first_run import FIRST_RUN, FirstRun
 from sidecar.access.oidc_sign_in import OidcSignIn
+from sidecar.access.own_account import AccountFormError, OwnAccount
+from sidecar.access.passwords import passwords_of, strong_hasher
 from sidecar.access.principal import (
     NAME_CHARACTERS,
     PRINCIPAL,
@@ -23,20 +26,26 @@ from sidecar.access.refusals import (
     RefusedError,
     TooManyAttemptsError,
 )
+from sidecar.access.sign_in import SignIn
 from sidecar.access.watch import EndedError, Watch
 
 __all__ = [
+    "FIRST_RUN",
     "NAME_CHARACTERS",
     "PRINCIPAL",
+    "AccountError",
+    "AccountFormError",
     "Authenticator",
     "EndedError",
+    "FirstRun",
     "Name",
     "NotAllowedError",
     "NotSignedInError",
     "OidcSignIn",
+    "OwnAccount",
     "Principal",
     "RefusedError",
-    "SessionCookie",
+    "SignIn",
     "TooManyAttemptsError",
     "Watch",
     "allowed",
@@ -44,8 +53,10 @@ __all__ = [
     "begin",
     "check_may",
     "current",
+    "passwords_of",
     "reader_of",
     "routing",
     "signed",
+    "strong_hasher",
     "who",
 ]

@@ -27,7 +27,7 @@ from sidecar.access.refusals import (
     RefusedError,
 )
 from sidecar.access.sessions import Sessions
-from sidecar.access.throttle import Throttle
+from sidecar.access.throttle import SignInThrottle
 from sidecar.clock import Clock
 from sidecar.domain import api_token
 from sidecar.domain.texts import Sentence, Text
@@ -52,12 +52,15 @@ class Authenticator:
         self._store = store
         self._server = settings.server
         self._clock = clock
-        self._throttle = Throttle(clock)
+        self.throttle = SignInThrottle(clock)
         self.sessions = Sessions(store, settings, clock)
-        self.oidc = OidcSignIn(store, settings, clock, self.sessions, self._throttle) if settings.oidc.is_on else None
+        self.oidc = OidcSignIn(store, settings, clock, self.sessions, self.throttle) if settings.oidc.is_on else None
         self._forward_auth = ForwardAuth(settings)
         self._is_open_at_first = not (
-            settings.server.public_url or settings.oidc.is_on or settings.forward_auth.enabled
+            settings.server.public_url
+            or not is_loopback(settings.server.host)
+            or settings.oidc.is_on
+            or settings.forward_auth.enabled
         )
 
     async def authorise(self, request: web.Request) -> Principal | None:
@@ -86,7 +89,7 @@ class Authenticator:
             return forwarded
         if given is not None:
             name, secret = given
-            return Principal.of_token(self._valid_token(secret, *_challenges(request)), name=name)
+            return Principal.of_token(self.valid_token(secret, *_challenges(request)), name=name)
         if self.needs_no_token(request):
             return LOCAL
         if secret := self._session_secret(request):
@@ -119,23 +122,12 @@ class Authenticator:
         is_open = self._is_open_at_first and not self._store.credentials.any_access_ever()
         return is_open and is_local(request, self._server)
 
-    async def sign_in(self, request: web.Request, response: web.Response, name: str, password: str) -> None:
-        """Begins a session and sets its cookie on ``response``.
-
-        NotSignedInError, NotAllowedError or TooManyAttemptsError.
-        """
-        public = public_request(request, self._server)
-        self._throttle.attempt(public.client)
-        token = self._valid_token(password.strip(), BEARER)
-        self._throttle.succeeded(public.client)
-        check_may(Principal.of_token(token), Action.SEE_COUNTS)
-        await self.sessions.begin(request, response, token, name=name)
-
     def why_signed_out(self, request: web.Request) -> Text | None:
         """Why the browser's session ended; None where it has none or a valid one, or needs none."""
         return None if self.needs_no_token(request) else self.sessions.why_ended(request)
 
-    def _valid_token(self, secret: str, *challenges: str) -> Token:
+    def valid_token(self, secret: str, *challenges: str) -> Token:
+        """The token with this secret. NotSignedInError, with the reason, where it is not valid or there is none."""
         if api_token.is_mistyped(secret):
             raise NotSignedInError(_MISTYPED(), challenges, was_tried=True)
         token = self._store.credentials.token(secret)

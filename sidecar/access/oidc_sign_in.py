@@ -17,7 +17,7 @@ from sidecar.access.oidc import LASTS_S, FlowCookie, LookUp, OidcError, OpenIdCo
 from sidecar.access.oidc.proof import Proof, unsealed
 from sidecar.access.proxies import public_request
 from sidecar.access.sessions import Sessions
-from sidecar.access.throttle import Throttle
+from sidecar.access.throttle import SignInThrottle
 from sidecar.clock import Clock
 from sidecar.domain.units import MINUTE_US, SECOND_US
 from sidecar.errors import StoreUnavailableError
@@ -38,7 +38,9 @@ _KEY: Final = "sign_in"
 class OidcSignIn:
     """Signs people in by ``client``, and keeps their sessions in step with it. One for a process."""
 
-    def __init__(self, store: Store, settings: Settings, clock: Clock, sessions: Sessions, throttle: Throttle) -> None:
+    def __init__(
+        self, store: Store, settings: Settings, clock: Clock, sessions: Sessions, throttle: SignInThrottle
+    ) -> None:
         self.client: Final = OpenIdConnect(settings.oidc, clock)
         self._store = store
         self._server = settings.server
@@ -75,7 +77,7 @@ class OidcSignIn:
 
     async def _finish(self, request: web.Request, response: web.StreamResponse) -> None:
         public = public_request(request, self._server)
-        self._throttle.attempt(public.client)
+        attempt = self._throttle.other(public.client)
         cookie, now_us = FlowCookie.of(public), self._clock()
         flow = cookie.read(request, await self._flow_key(), now_us // SECOND_US)
         person = await self.client.finish(flow, request.query)
@@ -83,7 +85,7 @@ class OidcSignIn:
         if grant is None:
             raise OidcError(NO_ROLE(), 403)
         await self._use(flow.state, now_us)
-        self._throttle.succeeded(public.client)
+        attempt.take_back()
         owner = OutsideIdentity(
             issuer=flow.issuer,
             subject=person.subject,

@@ -17,6 +17,7 @@ INVALID_TOKEN: Final = {
     "expired": Sentence("request.token_expired", "the token has expired"),
 }
 """Why a token in such a state is refused."""
+_BUSY: Final = Sentence("sign_in.busy", "too many passwords are being checked; try again in a moment")
 
 
 class RefusedError(ZimwatchError):
@@ -52,3 +53,12 @@ class TooManyAttemptsError(RefusedError):
 
     def __init__(self, message: Text, *, retry_after_s: int) -> None:
         super().__init__(message, ("Retry-After", str(retry_after_s)))
+
+
+class BusyError(RefusedError):
+    """Too many passwords are being checked; the credentials were not."""
+
+    status = 503
+
+    def __init__(self) -> None:
+        super().__init__(_BUSY(), ("Retry-After", "2"))

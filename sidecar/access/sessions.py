@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from aiohttp import hdrs, web
 
 from sidecar.access import audit
-from sidecar.access.cookie import SessionCookie
+from sidecar.access.cookie import Cookie
 from sidecar.access.principal import Principal, clean_name
 from sidecar.access.proxies import public_request
 from sidecar.access.refusals import INVALID_TOKEN, NotSignedInError
@@ -68,13 +68,15 @@ class Sessions:
         *,
         name: str = "",
         refresh: Callable[[str], str] | None = None,
+        also: Callable[[sa.Connection], None] = lambda _connection: None,
     ) -> None:
         """Begins a session and sets its cookie on ``response``. ``refresh`` makes what is kept, of the cookie's value.
 
-        The secret is always new, and the session of the browser's former cookie ends (session fixation).
+        The secret is always new, and the session of the browser's former cookie ends (session fixation). ``also`` is
+        done in the same transaction; where it raises no session begins.
         """
         public, now_us = public_request(request, self._server), self._clock()
-        cookie, secret = SessionCookie.of(public), secrets.token_urlsafe(32)
+        cookie, secret = Cookie.of(public), secrets.token_urlsafe(32)
         former, trail = cookie.read(request), audit.of(request)
         trail.actor = Principal.of_owner(owner, name=name).called()
         begun = New(
@@ -87,6 +89,7 @@ class Sessions:
         )
 
         def write(connection: sa.Connection) -> None:
+            also(connection)
             browser_sessions.end(connection, former)
             browser_sessions.begin(connection, secret, begun, created_after_us=now_us - self._lifetime_us)
             trail.record(connection, action=AuditAction.SIGNED_IN)
@@ -125,6 +128,13 @@ class Sessions:
             self._store.credentials.used(session.owner)
         return session
 
+    def current(self, request: web.Request) -> BrowserSession | None:
+        """The valid session of the browser; None where it has none."""
+        try:
+            return self.valid(self.secret_of(request))
+        except NotSignedInError:
+            return None
+
     def why_ended(self, request: web.Request) -> Text | None:
         """Why the browser's session ended; None where it has none, or a valid one."""
         secret = self.secret_of(request)
@@ -162,5 +172,5 @@ class Sessions:
             return _EXPIRED()
         return _IDLE() if now_us >= session.seen_at_us + self._idle_us else None
 
-    def _cookie(self, request: web.Request) -> SessionCookie:
-        return SessionCookie.of(public_request(request, self._server))
+    def _cookie(self, request: web.Request) -> Cookie:
+        return Cookie.of(public_request(request, self._server))

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import click
 
+from sidecar.cli.account import account
 from sidecar.cli.alerts import alerts
 from sidecar.cli.audit import audit
 from sidecar.cli.canary import canary
@@ -44,5 +45,5 @@ def main() -> None:
     """Zimwatch: who is online, offline or not logged in on ZEGOCLOUD ZIM, and why."""
 
 
-for command in (serve, demo_, check_config, doctor, db, erase, alerts, audit, token, token04, sdk, canary):
+for command in (serve, demo_, check_config, doctor, db, erase, alerts, account, audit, token, token04, sdk, canary):
     main.add_command(command)

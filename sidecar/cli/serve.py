@@ -11,7 +11,7 @@ from sidecar import app, lifecycle, logs
 from sidecar.cli.options import load_to_serve, server_options, settings_options
 from sidecar.clock import now_us
 from sidecar.reload import Reload
-from sidecar.settings import MASK, without_password
+from sidecar.settings import MASK, ServerSettings, without_password
 from sidecar.store import engines
 from sidecar.web import tls
 
@@ -27,10 +27,17 @@ def serve(config: Path | None, database_url: str | None, host: str | None, port:
         app.until_stopped(
             loaded.settings,
             os.environ,
-            lambda served: click.echo(f"Zimwatch is at {served.url}/"),
+            lambda served: _say(loaded.settings.server, served),
             reload=Reload(loaded, lambda: load_to_serve(config, database_url, host=host, port=port)),
         )
     )
+
+
+def _say(server: ServerSettings, served: app.Running) -> None:
+    click.echo(f"Zimwatch is at {served.url}/")
+    if served.first_account is not None:
+        address = server.public_url.rstrip("/") or served.url
+        click.echo(f"There is no account yet. Within a day, make yours at {address}{served.first_account}")
 
 
 @click.command("demo")

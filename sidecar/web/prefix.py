@@ -14,8 +14,11 @@ from yarl import URL
 OWN_NAMES: Final = frozenset(
     {
         *(
+            "account",
+            "accounts",
             "alerts",
             "findings",
+            "first-account",
             "hand-off",
             "language",
             "live",
@@ -24,6 +27,7 @@ OWN_NAMES: Final = frozenset(
             "openapi.json",
             "readyz",
             "rejected",
+            "set-password",
             "settings",
         ),
         *(

@@ -3,21 +3,39 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable
 
 import pytest
 
 from sidecar.access import TooManyAttemptsError, throttle
-from sidecar.access.throttle import ANOTHER_EVERY_US, AT_ONCE, Address, Throttle
+from sidecar.access.throttle import (
+    ACCOUNT_AT_ONCE,
+    ANOTHER_EVERY_US,
+    AT_ONCE,
+    DEVICE_AT_ONCE,
+    Address,
+    SignInThrottle,
+    Throttle,
+    network_of,
+)
 from tests.support.clocks import Machine
 
 ALICE = ipaddress.ip_address("203.0.113.9")
 
 
+def throttle_of(machine: Machine) -> Throttle:
+    return Throttle(machine.clock, AT_ONCE, ANOTHER_EVERY_US)
+
+
 def attempts(one: Throttle, client: Address | None, most: int = 100) -> int:
     """How many are allowed in a row."""
+    return allowed(lambda: one.attempt(network_of(client)), most)
+
+
+def allowed(attempt: Callable[[], object], most: int = 100) -> int:
     for count in range(most):
         try:
-            one.attempt(client)
+            attempt()
         except TooManyAttemptsError:
             return count
     return most
@@ -25,10 +43,10 @@ def attempts(one: Throttle, client: Address | None, most: int = 100) -> int:
 
 def test_so_many_fail_at_once_and_then_one_at_a_time() -> None:
     machine = Machine()
-    one = Throttle(machine.clock)
+    one = throttle_of(machine)
     assert attempts(one, ALICE) == AT_ONCE
     with pytest.raises(TooManyAttemptsError) as refused:
-        one.attempt(ALICE)
+        one.attempt(network_of(ALICE))
     assert refused.value.headers == (("Retry-After", "6"),)
     machine.passes(ANOTHER_EVERY_US / 1_000_000)
     assert attempts(one, ALICE) == 1
@@ -37,10 +55,10 @@ def test_so_many_fail_at_once_and_then_one_at_a_time() -> None:
 
 
 def test_a_successful_attempt_does_not_count() -> None:
-    one = Throttle(Machine().clock)
+    one = throttle_of(Machine())
     for _ in range(3 * AT_ONCE):
-        one.attempt(ALICE)
-        one.succeeded(ALICE)
+        one.attempt(network_of(ALICE))
+        one.take_back(network_of(ALICE))
     assert attempts(one, ALICE) == AT_ONCE
 
 
@@ -53,19 +71,19 @@ def test_a_successful_attempt_does_not_count() -> None:
     ],
 )
 def test_clients_count_by_address_and_by_the_network_of_one_host(first: str, second: str, *, shared: bool) -> None:
-    one = Throttle(Machine().clock)
+    one = throttle_of(Machine())
     attempts(one, ipaddress.ip_address(first))
     assert attempts(one, ipaddress.ip_address(second)) == (0 if shared else AT_ONCE)
 
 
 def test_a_client_without_an_address_counts_too() -> None:
-    one = Throttle(Machine().clock)
+    one = throttle_of(Machine())
     assert (attempts(one, None), attempts(one, None)) == (AT_ONCE, 0)
 
 
 def test_a_clock_that_is_set_back_locks_nobody_out_for_longer_than_a_full_count() -> None:
     machine = Machine()
-    one = Throttle(machine.clock)
+    one = throttle_of(machine)
     attempts(one, ALICE)
     machine.is_set_by(-86_400)
     assert attempts(one, ALICE) == 0
@@ -74,8 +92,53 @@ def test_a_clock_that_is_set_back_locks_nobody_out_for_longer_than_a_full_count(
 
 
 def test_the_number_of_tracked_clients_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(throttle, "CLIENTS_MOST", 100)
-    one = Throttle(Machine().clock)
+    monkeypatch.setattr(throttle, "TRACKED_MOST", 100)
+    one = throttle_of(Machine())
     for number in range(1_000):
-        one.attempt(ipaddress.ip_address(number))
+        one.attempt(network_of(ipaddress.ip_address(number)))
     assert len(one._settled_us) == 100
+
+
+def of_number(number: int) -> Address:
+    return ipaddress.ip_address(0x0B000000 + number)
+
+
+def test_an_attack_from_many_addresses_has_few_attempts_and_never_locks_a_known_browser_out() -> None:
+    machine = Machine()
+    one = SignInThrottle(machine.clock)
+
+    def attack(number: int) -> Callable[[], object]:
+        return lambda: one.password(of_number(number), 7, "dana", None)
+
+    tries = sum(allowed(attack(number)) for number in range(200))
+    assert tries == ACCOUNT_AT_ONCE
+    assert allowed(lambda: one.password(ALICE, 7, "dana", "a laptop")) == DEVICE_AT_ONCE
+    for number in range(3_600):
+        machine.passes(1)
+        tries += allowed(attack(1_000 + number), 1)
+    assert tries == ACCOUNT_AT_ONCE + 100
+    # A person who comes with a new browser when the attack ends waits for a single place.
+    machine.passes(36)
+    assert allowed(lambda: one.password(ALICE, 7, "dana", None)) == 1
+
+
+def test_an_attempt_that_one_limit_refuses_is_counted_by_none() -> None:
+    machine = Machine()
+    one = SignInThrottle(machine.clock)
+    for number in range(ACCOUNT_AT_ONCE):
+        one.password(of_number(number), 7, "dana", None)
+    for _ in range(3 * AT_ONCE):
+        with pytest.raises(TooManyAttemptsError):
+            one.password(ALICE, 7, "dana", None)
+    assert allowed(lambda: one.other(ALICE)) == AT_ONCE
+
+
+def test_invented_names_never_make_room_for_more_attempts_at_an_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(throttle, "TRACKED_MOST", 100)
+    one = SignInThrottle(Machine().clock)
+    for number in range(ACCOUNT_AT_ONCE):
+        one.password(of_number(number), 7, "dana", None)
+    for number in range(1_000):
+        one.password(of_number(1_000 + number), None, f"name {number}", None)
+    with pytest.raises(TooManyAttemptsError):
+        one.password(of_number(9_999), 7, "dana", None)

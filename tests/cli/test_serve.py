@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import socket
 import sqlite3
@@ -70,11 +71,22 @@ async def test_a_token_created_while_it_serves_is_required_from_then_on(tmp_path
             assert answer.status == 200
 
 
-def test_it_refuses_to_listen_to_everyone_while_there_is_no_token(tmp_path: Path) -> None:
-    done = _zimwatch(tmp_path, "serve", "--host", "0.0.0.0", "--port", "0")  # noqa: S104 - it is refused
-    assert done.returncode == 2
-    assert "zimwatch token create" in done.stderr
-    assert "Traceback" not in done.stderr
+async def test_reached_from_elsewhere_its_start_prints_a_link_that_makes_the_first_account_once(tmp_path: Path) -> None:
+    settings = {"ZIMWATCH_SERVER__PUBLIC_URL": "http://127.0.0.1:1/zim"}
+    async with serving(tmp_path, settings) as (address, _), aiohttp.ClientSession() as session:
+        async with session.get(f"{address}/v1/summary") as answer:
+            assert answer.status == 401
+        (said,) = re.findall(r"http://127.0.0.1:1/zim(/first-account/\S+)", (tmp_path / "serve.log").read_text())
+        given = {"name": "Dana", "password": "correct horse battery", "repeated": "correct horse battery"}
+        statuses = []
+        for path in ("/first-account/guess", said, said):
+            async with session.post(f"{address}{path}", data=given, allow_redirects=False) as answer:
+                statuses.append(answer.status)
+        assert statuses == [400, 303, 400]
+    listed = _zimwatch(tmp_path, "account", "list").stdout.splitlines()
+    assert listed[1].split()[:3] == ["dana", "admin", "every"]
+    async with serving(tmp_path, settings):
+        assert (tmp_path / "serve.log").read_text().count("first-account") == 1
 
 
 def test_a_port_in_use_is_reported_in_a_sentence(tmp_path: Path) -> None:

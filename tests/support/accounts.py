@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import msgspec
+from argon2 import PasswordHasher
 
 from sidecar.store import Store
-from sidecar.store.access import accounts, browser_sessions
+from sidecar.store.access import account_links, accounts, browser_sessions, second_factor
+from sidecar.store.access.account_keys import AccountKeys
 from sidecar.store.access.browser_sessions import New
 from sidecar.store.values import Account, OutsideIdentity
 
@@ -24,13 +26,27 @@ async def new_account(
     return account
 
 
+PASSWORD = "correct horse battery"
+
+
+async def with_password(
+    store: Store, name: str = "dana", role: str = "support", apps: frozenset[int] | None = None, at_us: int = 1
+) -> Account:
+    """An account whose password is ``PASSWORD``."""
+    account = await new_account(store, name, role, apps)
+    await store.write(accounts.set_password, account.id, weak_hasher().hash(PASSWORD), at_us)
+    found = await store.read(accounts.of_id, account.id)
+    assert found is not None
+    return found
+
+
 async def every_statement_of_accounts(store: Store) -> None:
     """Executes every statement about accounts and their sessions."""
     dana = await new_account(store)
     key = browser_sessions.owner_key(dana)
     await store.write(accounts.set_password, dana.id, "hash", 2)
     await store.write(accounts.rehash, dana.id, "hash", "another")
-    await store.read(accounts.password_hash, dana.id)
+    await store.read(accounts.with_hash, "dana")
     await store.read(accounts.of_id, dana.id)
     await store.read(accounts.list_all)
     await store.read(accounts.is_last_admin, dana.id)
@@ -41,6 +57,15 @@ async def every_statement_of_accounts(store: Store) -> None:
     (first, *_) = await store.read(browser_sessions.list_of, key)
     await store.write(browser_sessions.end_of, key, first.id)
     await store.write(browser_sessions.end_of, key)
+    await store.write(second_factor.turn_on, dana.id, b"secret", 1, ["code"])
+    await store.read(second_factor.secret, dana.id)
+    await store.read(second_factor.recovery_codes_left, dana.id)
+    await store.write(second_factor.use_step, dana.id, 2)
+    await store.write(second_factor.use_recovery_code, dana.id, "code")
+    await store.write(second_factor.turn_off, dana.id)
+    link = await store.write(account_links.create, dana.id, 3)
+    await store.read(account_links.account_with, link, 3)
+    await store.read(AccountKeys.read)
     await store.write(accounts.change, dana.id, role="viewer", apps=frozenset({7}))
     await store.write(accounts.disable, dana.id, 4)
     await store.write(accounts.enable, dana.id)
@@ -49,3 +74,8 @@ async def every_statement_of_accounts(store: Store) -> None:
     assert found is not None
     await store.write(browser_sessions.confirm, found.id, msgspec.structs.replace(ERIN, role="support"), "opaque")
     await store.read(browser_sessions.refresh_of, found.id)
+
+
+def weak_hasher() -> PasswordHasher:
+    """As cheap as Argon2 can be, so that tests do not wait for it."""
+    return PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)

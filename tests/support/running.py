@@ -36,6 +36,7 @@ from sidecar.settings import (
 from sidecar.store import Store
 from sidecar.system import processes
 from sidecar.system.processes import Start
+from tests.support.accounts import weak_hasher
 from tests.support.clocks import Machine
 
 FOR_YEARS = "36500d"
@@ -111,7 +112,7 @@ async def zimwatch(
         export=ExportSettings(max_age=FOR_YEARS),
     )
     reload = Reload(Loaded(settings, dict.fromkeys(KEYS, "default")))
-    system = app.System(start=start)
+    system = app.System(start=start, hasher=weak_hasher)
     if machine is not None:
         system = msgspec.structs.replace(system, clock=machine.clock, steady=machine.steady)
     async with (

@@ -5,30 +5,18 @@ A change of the role, the apps, the password or the state of an account ends its
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
 
-from sidecar.store.access import app_sets, tokens
-from sidecar.store.access.account_schema import account_links, accounts, browser_sessions
+from sidecar.store.access import app_sets, browser_sessions, tokens
+from sidecar.store.access.account_rows import COLUMNS, account_of
+from sidecar.store.access.account_schema import account_links, accounts
 from sidecar.store.values import Account
 
 _ADMIN: Final = "admin"
 
 _account = accounts.c
-COLUMNS: Final = (
-    _account.id,
-    _account.name,
-    _account.role,
-    _account.apps,
-    _account.created_at_us,
-    _account.password_changed_at_us,
-    _account.signed_in_at_us,
-    _account.disabled_at_us,
-    _account.totp_secret,
-)
-_NAMES: Final = tuple(column.name for column in COLUMNS)
 
 
 def create(connection: sa.Connection, name: str, role: str, apps: frozenset[int] | None, now_us: int) -> Account | None:
@@ -50,6 +38,13 @@ def named(connection: sa.Connection, name: str) -> Account | None:
     """The account of this name, in its normal form; None where there is none."""
     row = connection.execute(sa.select(*COLUMNS).where(_account.name == name)).one_or_none()
     return None if row is None else account_of(row)
+
+
+def with_hash(connection: sa.Connection, name: str) -> tuple[Account, str | None] | None:
+    """The account of this name, in its normal form, with the hash of its password; None where there is none."""
+    select = sa.select(*COLUMNS, _account.password_hash).where(_account.name == name)
+    row = connection.execute(select).one_or_none()
+    return None if row is None else (account_of(row[:-1]), row[-1])
 
 
 def of_id(connection: sa.Connection, account_id: int) -> Account | None:
@@ -74,12 +69,6 @@ def disable(connection: sa.Connection, account_id: int, now_us: int) -> None:
 def enable(connection: sa.Connection, account_id: int) -> None:
     """Lets the account sign in again."""
     _update(connection, account_id, disabled_at_us=None)
-
-
-def password_hash(connection: sa.Connection, account_id: int) -> str | None:
-    """The hash of its password; None where it has none yet."""
-    found: str | None = connection.execute(sa.select(_account.password_hash).where(_account.id == account_id)).scalar()
-    return found
 
 
 def set_password(connection: sa.Connection, account_id: int, hashed: str, now_us: int) -> None:
@@ -107,18 +96,10 @@ def is_last_admin(connection: sa.Connection, account_id: int) -> bool:
     return list(admins) == [account_id]
 
 
-def account_of(row: Sequence[Any]) -> Account:
-    """A row of ``COLUMNS`` as an account."""
-    values = dict(zip(_NAMES, row, strict=True))
-    has_totp = values.pop("totp_secret") is not None
-    return Account(**values | {"apps": app_sets.read(values["apps"])}, has_totp=has_totp)
-
-
 def _update(connection: sa.Connection, account_id: int, **values: Any) -> None:  # noqa: ANN401 - columns
     connection.execute(sa.update(accounts).where(_account.id == account_id).values(values))
     tokens.announce(connection)
 
 
 def _end_sessions(connection: sa.Connection, account_id: int) -> None:
-    session = browser_sessions.c
-    connection.execute(sa.delete(browser_sessions).where(session.owner == f"account {account_id}"))
+    browser_sessions.end_of(connection, browser_sessions.key_of_account(account_id))

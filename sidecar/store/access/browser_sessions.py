@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from sidecar.domain import texts
 from sidecar.domain.texts import Text
-from sidecar.store.access import accounts, app_sets, tokens
+from sidecar.store.access import account_rows, app_sets, tokens
 from sidecar.store.access.account_schema import browser_sessions as table
 from sidecar.store.values import Account, BrowserSession, OutsideIdentity, SessionOwner, Token
 
@@ -30,7 +30,7 @@ _FROM_ACCOUNT: Final = _FROM_TOKEN + len(tokens.COLUMNS)
 _SELECT: Final = (
     f"SELECT {', '.join(f's.{name}' for name in (*_IS_OF, *_OWN, *_OUTSIDE))},"
     f" {', '.join(f't.{one.name}' for one in tokens.COLUMNS)},"
-    f" {', '.join(f'a.{one.name}' for one in accounts.COLUMNS)}"
+    f" {', '.join(f'a.{one.name}' for one in account_rows.COLUMNS)}"
     " FROM browser_sessions s LEFT JOIN api_tokens t ON t.id = s.token_id LEFT JOIN accounts a ON a.id = s.account_id"
 )
 WITH_THIS_SECRET: Final = f"{_SELECT} WHERE s.secret_sha256 = ?"
@@ -53,9 +53,14 @@ def owner_key(owner: SessionOwner) -> str:
         case Token():
             return f"token {owner.id}"
         case Account():
-            return f"account {owner.id}"
+            return key_of_account(owner.id)
         case OutsideIdentity():
             return f"outside {owner.issuer} {owner.subject}"
+
+
+def key_of_account(account_id: int) -> str:
+    """What the sessions of an account have in common."""
+    return f"account {account_id}"
 
 
 def begin(connection: sa.Connection, secret: str, begun: New, *, created_after_us: int) -> None:
@@ -154,7 +159,7 @@ def _owner_of(row: Sequence[Any], token_id: int | None, account_id: int | None) 
     if token_id is not None:
         return tokens.token_of(row[_FROM_TOKEN:_FROM_ACCOUNT])
     if account_id is not None:
-        return accounts.account_of(row[_FROM_ACCOUNT:])
+        return account_rows.account_of(row[_FROM_ACCOUNT:])
     outside = dict(zip(_OUTSIDE, row[len(_IS_OF) + len(_OWN) : _FROM_TOKEN], strict=True))
     name = row[len(_IS_OF) + _OWN.index("name")]
     return OutsideIdentity(**outside | {"apps": app_sets.read(outside["apps"])}, name=name)

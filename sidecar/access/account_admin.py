@@ -1,0 +1,96 @@
+"""Changes of accounts by administrators: on the command line and on the page. Each is one transaction."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import sqlalchemy as sa
+
+from sidecar.access.policy import PEOPLE, Role
+from sidecar.domain.account_names import name_problem, normal_name
+from sidecar.domain.texts import Sentence
+from sidecar.errors import ZimwatchError
+from sidecar.store.access import accounts, second_factor
+from sidecar.store.values import Account
+
+APPS_MOST: Final = 100
+
+_TAKEN: Final = Sentence("account.taken", "there is an account %(name)s already")
+_UNKNOWN: Final = Sentence("account.unknown", "there is no account %(name)s")
+_ROLE: Final = Sentence("account.role", "%(role)s is no role; there are %(known)s")
+_LAST: Final = Sentence(
+    "account.last_admin", "%(name)s is the last administrator of all apps who can sign in; make another one first"
+)
+_APPS: Final = Sentence("account.apps", "an account is limited to %(most)s apps at most")
+_SHOWN: Final = 64
+
+
+class AccountError(ZimwatchError):
+    """The account cannot be changed so; the text says why."""
+
+
+def create(connection: sa.Connection, name: str, role: str, apps: frozenset[int] | None, now_us: int) -> Account:
+    """A new account without a password, with which nobody can sign in yet. AccountError."""
+    _check(role, apps)
+    normal = normal_name(name)
+    if normal is None:
+        raise AccountError(name_problem())
+    account = accounts.create(connection, normal, role, apps, now_us)
+    if account is None:
+        raise AccountError(_TAKEN(name=normal))
+    return account
+
+
+def named(connection: sa.Connection, name: str) -> Account:
+    """The account of this name, in any spelling. AccountError where there is none."""
+    normal = normal_name(name)
+    account = None if normal is None else accounts.named(connection, normal)
+    if account is None:
+        raise AccountError(_UNKNOWN(name=name[:_SHOWN]))
+    return account
+
+
+def change(
+    connection: sa.Connection, name: str, role: str, apps: frozenset[int] | None, *, force: bool = False
+) -> Account:
+    """Gives another role and other apps, and ends the account's sessions. AccountError, of the last admin too."""
+    _check(role, apps)
+    account = named(connection, name)
+    if role != Role.ADMIN or apps is not None:
+        _keep_last(connection, account, force=force)
+    accounts.change(connection, account.id, role=role, apps=apps)
+    return account
+
+
+def disable(connection: sa.Connection, name: str, now_us: int, *, force: bool = False) -> Account:
+    """Disables the account and ends its sessions. AccountError, of the last admin too."""
+    account = named(connection, name)
+    _keep_last(connection, account, force=force)
+    accounts.disable(connection, account.id, now_us)
+    return account
+
+
+def enable(connection: sa.Connection, name: str) -> Account:
+    """Lets the account sign in again. AccountError."""
+    account = named(connection, name)
+    accounts.enable(connection, account.id)
+    return account
+
+
+def turn_codes_off(connection: sa.Connection, name: str) -> Account:
+    """Lets the account sign in by its password alone, because its device is lost. AccountError."""
+    account = named(connection, name)
+    second_factor.turn_off(connection, account.id)
+    return account
+
+
+def _check(role: str, apps: frozenset[int] | None) -> None:
+    if role not in PEOPLE:
+        raise AccountError(_ROLE(role=role[:_SHOWN], known=", ".join(PEOPLE)))
+    if apps is not None and len(apps) > APPS_MOST:
+        raise AccountError(_APPS(most=APPS_MOST))
+
+
+def _keep_last(connection: sa.Connection, account: Account, *, force: bool) -> None:
+    if not force and accounts.is_last_admin(connection, account.id):
+        raise AccountError(_LAST(name=account.name))
