@@ -75,7 +75,7 @@ def build(
         client_max_size=SMALL_BYTES,
     )
     application.cleanup_ctx.extend([closing_pool, closing_passwords])
-    application[access.FIRST_RUN] = access.FirstRun(store, settings.server, clock, passwords)
+    application[access.FIRST_RUN] = access.FirstRun(store, settings, clock, passwords)
     application.on_response_prepare.append(audited.beginning(recorder))
     application.on_response_prepare.append(completing(settings))
 

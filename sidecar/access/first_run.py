@@ -20,7 +20,7 @@ from sidecar.clock import Clock
 from sidecar.domain.account_names import name_problem, normal_name, password_problem
 from sidecar.domain.texts import Sentence
 from sidecar.domain.units import DAY_US
-from sidecar.settings import ServerSettings
+from sidecar.settings import Settings
 from sidecar.store import Store
 from sidecar.store.access import accounts, credentials
 from sidecar.store.values import Account
@@ -35,13 +35,14 @@ _OVER: Final = Sentence(
 class FirstRun:
     """Makes the first administrator, once."""
 
-    def __init__(self, store: Store, server: ServerSettings, clock: Clock, passwords: Passwords) -> None:
+    def __init__(self, store: Store, settings: Settings, clock: Clock, passwords: Passwords) -> None:
         self._store = store
         self._clock = clock
         self._passwords = passwords
         self._until_us = clock() + VALID_US
-        is_reached = bool(server.public_url) or not is_loopback(server.host)
-        is_needed = is_reached and not store.credentials.any_access_ever()
+        is_reached = bool(settings.server.public_url) or not is_loopback(settings.server.host)
+        others_sign_in = settings.oidc.is_on or settings.forward_auth.enabled or store.credentials.any_access_ever()
+        is_needed = is_reached and not others_sign_in
         self._secret = secrets.token_urlsafe(32) if is_needed else None
 
     @property

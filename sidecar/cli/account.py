@@ -47,7 +47,9 @@ def account() -> None:
 
 @account.command()
 @click.argument("name")
-@click.option("--role", type=click.Choice(list(PEOPLE)), required=True, help="What the person may do.")
+@click.option(
+    "--role", type=click.Choice([role.value for role in PEOPLE]), required=True, help="What the person may do."
+)
 @_app_ids
 @_password_file
 @settings_options
@@ -94,7 +96,7 @@ def list_(config: Path | None, database_url: str | None) -> None:
 
 @account.command()
 @click.argument("name")
-@click.argument("role", type=click.Choice(list(PEOPLE)))
+@click.argument("role", type=click.Choice([role.value for role in PEOPLE]))
 @_app_ids
 @_force
 @settings_options

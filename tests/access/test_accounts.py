@@ -42,14 +42,16 @@ class Person:
 
     def __init__(self, http: aiohttp.ClientSession) -> None:
         self.http = http
+        self.address: str | None = "203.0.113.8"
 
-    async def posts(self, path: str, *, address: str = "203.0.113.8", **given: str) -> tuple[int, str]:
-        headers = PAGE | {"X-Forwarded-For": address}
+    async def posts(self, path: str, **given: str) -> tuple[int, str]:
+        headers = PAGE | ({} if self.address is None else {"X-Forwarded-For": self.address})
         async with self.http.post(path, data=given, headers=headers, allow_redirects=False) as response:
             return response.status, await response.text()
 
-    async def signs_in(self, name: str, password: str, *, address: str = "203.0.113.8") -> tuple[int, str]:
-        return await self.posts("/sign-in", address=address, name=name, password=password)
+    async def signs_in(self, name: str, password: str, *, address: str | None = None) -> tuple[int, str]:
+        self.address = address or self.address
+        return await self.posts("/sign-in", name=name, password=password)
 
     async def gets(self, path: str) -> tuple[int, str]:
         async with self.http.get(path, headers=PAGE, allow_redirects=False) as response:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import msgspec
 from argon2 import PasswordHasher
 
+from sidecar.access import FirstRun
+from sidecar.access.passwords import Passwords
+from sidecar.settings import ServerSettings, Settings
 from sidecar.store import Store
 from sidecar.store.access import account_links, accounts, browser_sessions, second_factor
 from sidecar.store.access.account_keys import AccountKeys
@@ -41,7 +46,12 @@ async def with_password(
 
 
 async def every_statement_of_accounts(store: Store) -> None:
-    """Executes every statement about accounts and their sessions."""
+    """Executes every statement about accounts and their sessions, in a store without any."""
+    with ThreadPoolExecutor(1) as pool:
+        settings = Settings(server=ServerSettings(public_url="https://zim.example.com"))
+        first = FirstRun(store, settings, lambda: 1, Passwords(weak_hasher(), pool))
+        assert first.path is not None
+        await first.make(first.path.rpartition("/")[2], "root", PASSWORD)
     dana = await new_account(store)
     key = browser_sessions.owner_key(dana)
     await store.write(accounts.set_password, dana.id, "hash", 2)
