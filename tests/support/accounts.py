@@ -49,9 +49,9 @@ async def every_statement_of_accounts(store: Store) -> None:
     """Executes every statement about accounts and their sessions, in a store without any."""
     with ThreadPoolExecutor(1) as pool:
         settings = Settings(server=ServerSettings(public_url="https://zim.example.com"))
-        first = FirstRun(store, settings, lambda: 1, Passwords(weak_hasher(), pool))
-        assert first.path is not None
-        await first.make(first.path.rpartition("/")[2], "root", PASSWORD)
+        link = FirstRun(store, settings, lambda: 1, Passwords(weak_hasher(), pool))
+        assert link.path is not None
+        await link.make(link.path.rpartition("/")[2], "root", PASSWORD)
     dana = await new_account(store)
     key = browser_sessions.owner_key(dana)
     await store.write(accounts.set_password, dana.id, "hash", 2)
@@ -73,8 +73,8 @@ async def every_statement_of_accounts(store: Store) -> None:
     await store.write(second_factor.use_step, dana.id, 2)
     await store.write(second_factor.use_recovery_code, dana.id, "code")
     await store.write(second_factor.turn_off, dana.id)
-    link = await store.write(account_links.create, dana.id, 3)
-    await store.read(account_links.account_with, link, 3)
+    once = await store.write(account_links.create, dana.id, 3)
+    await store.read(account_links.account_with, once, 3)
     await store.read(AccountKeys.read)
     await store.write(accounts.change, dana.id, role="viewer", apps=frozenset({7}))
     await store.write(accounts.disable, dana.id, 4)
