@@ -14,7 +14,7 @@ from dashboard.pages.new_password import SET_PASSWORD
 from dashboard.site import Page, Site
 from dashboard.text.translate import translate
 from sidecar import access
-from sidecar.access import account_admin, routing
+from sidecar.access import account_admin, audit, routing
 from sidecar.access.policy import PEOPLE, Action, Role
 from sidecar.access.proxies import public_request
 from sidecar.domain.texts import Sentence
@@ -44,6 +44,8 @@ def _routes(site: Site) -> list[web.AbstractRouteDef]:
         check_every_app(access.apps_of(request))
         try:
             account, secret = await store.write(_add, given, clock())
+            trail = audit.of(request)
+            trail.subjects, trail.details["role"] = (f"account {account.id}",), account.role
         except access.AccountError as error:
             return await _page(site, request, problem=error, given=given)
         return await _page(site, request, link=_link(site, request, account, secret))
@@ -61,6 +63,7 @@ def _routes(site: Site) -> list[web.AbstractRouteDef]:
 
         try:
             account, secret = await store.write(write)
+            audit.of(request).details |= {"what": wanted} | ({"role": given["role"]} if wanted == "role" else {})
         except access.AccountError as error:
             return await _page(site, request, problem=error)
         if secret is not None:

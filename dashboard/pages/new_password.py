@@ -48,7 +48,7 @@ def _routes(site: Site) -> list[web.AbstractRouteDef]:
 
     async def set_password(request: web.Request) -> web.Response:
         async def change(secret: str, _name: str, password: str) -> None:
-            await own.set_by_link(secret, password)
+            await own.set_by_link(request, secret, password)
 
         return await _done(request, change, title=_("Set your password"), is_named=True)
 

@@ -8,7 +8,7 @@ from typing import Final
 import sqlalchemy as sa
 from aiohttp import web
 
-from sidecar.access import one_time_codes
+from sidecar.access import audit, one_time_codes
 from sidecar.access.passwords import Passwords
 from sidecar.access.sign_in import SignIn
 from sidecar.clock import Clock
@@ -17,6 +17,7 @@ from sidecar.domain.texts import Sentence
 from sidecar.errors import ZimwatchError
 from sidecar.store import Store
 from sidecar.store.access import account_links, accounts, second_factor
+from sidecar.store.access.audit_values import AuditAction
 from sidecar.store.values import Account
 
 _WRONG_CODE: Final = Sentence("account.wrong_code", "the code is wrong: check the clock of the device, and scan again")
@@ -41,7 +42,7 @@ class OwnAccount:
     ) -> None:
         """Replaces the password. AccountFormError, or those of :meth:`SignIn.prove` for the present one."""
         account, _hash = await self._sign_in.prove(request, name, present)
-        await self._check_and_set(account, new)
+        await self._check_and_set(request, account, new)
         await self._begin_again(request, response, account.id)
 
     async def turn_codes_on(
@@ -55,14 +56,24 @@ class OwnAccount:
             raise AccountFormError(_WRONG_CODE())
         recovery, keys = one_time_codes.new_recovery_codes(), await self._sign_in.keys()
         encrypted = keys.totp.encrypt(secret.encode())
-        await self._store.write(second_factor.turn_on, account.id, encrypted, step, recovery)
+
+        def write(connection: sa.Connection) -> None:
+            second_factor.turn_on(connection, account.id, encrypted, step, recovery)
+            _record(request, connection, account, "codes on")
+
+        await self._store.write(write)
         await self._begin_again(request, response, account.id)
         return [one_time_codes.readable(one) for one in recovery]
 
     async def turn_codes_off(self, request: web.Request, response: web.Response, name: str, password: str) -> None:
         """The password is enough from now on."""
         account, _hash = await self._sign_in.prove(request, name, password)
-        await self._store.write(second_factor.turn_off, account.id)
+
+        def write(connection: sa.Connection) -> None:
+            second_factor.turn_off(connection, account.id)
+            _record(request, connection, account, "codes off")
+
+        await self._store.write(write)
         await self._begin_again(request, response, account.id)
 
     async def of_link(self, secret: str) -> Account:
@@ -72,12 +83,15 @@ class OwnAccount:
             raise AccountFormError(_LINK_OVER())
         return account
 
-    async def set_by_link(self, secret: str, new: str) -> None:
+    async def set_by_link(self, request: web.Request, secret: str, new: str) -> None:
         """Sets the password of the link's account, which uses up the link. AccountFormError or BusyError."""
         account = await self.of_link(secret)
-        await self._check_and_set(account, new, link=secret)
+        audit.of(request).actor = f"account {account.name}, by its link"
+        await self._check_and_set(request, account, new, link=secret)
 
-    async def _check_and_set(self, account: Account, new: str, *, link: str | None = None) -> None:
+    async def _check_and_set(
+        self, request: web.Request, account: Account, new: str, *, link: str | None = None
+    ) -> None:
         if (problem := password_problem(new, account.name)) is not None:
             raise AccountFormError(problem)
         hashed, now_us = await self._passwords.hashed(new), self._clock()
@@ -86,6 +100,7 @@ class OwnAccount:
             if link is not None and account_links.account_with(connection, link, now_us) is None:
                 raise AccountFormError(_LINK_OVER())
             accounts.set_password(connection, account.id, hashed, now_us)
+            _record(request, connection, account, "password")
 
         await self._store.write(write)
 
@@ -93,3 +108,10 @@ class OwnAccount:
         account = await self._store.read(accounts.of_id, account_id)
         if account is not None:
             await self._sign_in.begin(request, response, account)
+
+
+def _record(request: web.Request, connection: sa.Connection, account: Account, what: str) -> None:
+    trail = audit.of(request)
+    trail.details["what"] = what
+    trail.record(connection, about=f"account {account.id}", action=AuditAction.ACCOUNT_CHANGED)
+    del trail.details["what"]

@@ -93,6 +93,20 @@ RECORDED: Final[Mapping[tuple[str, str], Rule]] = {
     (hdrs.METH_POST, "/token"): _change(AuditAction.TOKEN_CHECKED, 200),
     (hdrs.METH_POST, "/sign-in"): _change(AuditAction.SIGNED_IN, 303),
     (hdrs.METH_GET, "/sign-in/oidc/callback"): _change(AuditAction.SIGNED_IN, 303),
+    (hdrs.METH_POST, "/sign-in/code"): _change(AuditAction.SIGNED_IN, 303),
+    (hdrs.METH_POST, "/first-account/{secret}"): _change(AuditAction.ACCOUNT_CHANGED, 303),
+    (hdrs.METH_POST, "/set-password/{secret}"): _change(AuditAction.ACCOUNT_CHANGED, 303),
+    (hdrs.METH_POST, "/account/password"): _change(AuditAction.ACCOUNT_CHANGED, 303),
+    (hdrs.METH_POST, "/account/codes"): _change(AuditAction.ACCOUNT_CHANGED, 200),
+    (hdrs.METH_POST, "/account/codes/off"): _change(AuditAction.ACCOUNT_CHANGED, 303),
+    (hdrs.METH_POST, "/account/sessions/end"): _change(AuditAction.SIGNED_OUT, 303),
+    (hdrs.METH_POST, "/account/sessions/{session}/end"): _change(
+        AuditAction.SIGNED_OUT, 303, subject="session", field="session"
+    ),
+    (hdrs.METH_POST, "/accounts"): _change(AuditAction.ACCOUNT_CHANGED, 200),
+    (hdrs.METH_POST, "/accounts/{account}"): _change(
+        AuditAction.ACCOUNT_CHANGED, 200, 303, subject="account", field="account"
+    ),
     (hdrs.METH_POST, "/sign-out"): _change(AuditAction.SIGNED_OUT, 303),
     # Calls.
     (hdrs.METH_GET, "/v1/users"): _USERS,
@@ -128,6 +142,11 @@ NOT_RECORDED: Final[Mapping[tuple[str, str], str]] = {
     (hdrs.METH_GET, "/findings"): _NO_USERS,
     (hdrs.METH_GET, "/token"): "an empty form",
     (hdrs.METH_GET, "/sign-in"): "an empty form",
+    (hdrs.METH_GET, "/account"): _NO_USERS,
+    (hdrs.METH_GET, "/account/codes"): _NO_USERS,
+    (hdrs.METH_GET, "/accounts"): _NO_USERS,
+    (hdrs.METH_GET, "/first-account/{secret}"): "an empty form",
+    (hdrs.METH_GET, "/set-password/{secret}"): "an empty form",
     (hdrs.METH_GET, "/sign-in/oidc"): "it leads to the provider, and back to what is recorded",
     (hdrs.METH_GET, "/language"): "it sets the language of a browser",
     (hdrs.METH_GET, "/static/{name}"): _FILES,
