@@ -36,6 +36,7 @@ from dashboard.pages import (
     silences,
     token04,
     user,
+    user_data,
     users,
     watches,
 )
@@ -50,6 +51,7 @@ PAGES: Final = (
     overview.PAGE,
     users.PAGE,
     user.PAGE,
+    user_data.PAGE,
     alerts.PAGE,
     bulk_actions.PAGE,
     silences.PAGE,

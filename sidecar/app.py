@@ -253,7 +253,8 @@ async def exporting_spans(
     outbox = telemetry.StoreOutbox(store, metrics)
     relay: telemetry.RelayParent | SpanRelay
     if system.exporter is None:
-        relay = telemetry.RelayParent(outbox, store.path, environ, settings.logs, system.start)
+        user_ids = settings.privacy.user_id_in_telemetry
+        relay = telemetry.RelayParent(outbox, store.path, environ, settings.logs, system.start, user_ids=user_ids)
     else:
         from sidecar.telemetry.relay import SpanRelay  # noqa: PLC0415 - large, and else in the child alone
 

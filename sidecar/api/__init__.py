@@ -19,6 +19,7 @@ from sidecar.api import (
     silences,
     stream,
     undelivered,
+    user_data,
     users,
     watches,
 )
@@ -62,6 +63,7 @@ def routes(
         *callbacks.routes(store, settings, clock),
         *rejected.routes(store),
         *users.routes(store, clock),
+        *user_data.routes(store, clock),
         *alerts.routes(store, reaction, clock),
         *undelivered.routes(store, reaction, clock),
         *silences.routes(store, reaction, clock),

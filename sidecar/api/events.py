@@ -26,6 +26,7 @@ from sidecar.ingest import wire
 from sidecar.ingest.apps import Apps
 from sidecar.ingest.assertion_keys import FETCH_EVERY_US, KeysAwayError
 from sidecar.ingest.assertions import HEADER, Assertions, InvalidError
+from sidecar.ingest.redaction import Redaction
 from sidecar.logs import Bounded
 from sidecar.settings import Settings
 from sidecar.store import Store
@@ -58,6 +59,7 @@ def routes(
     apps = Apps(settings, store)
     assertions = Assertions(settings, clock, http)
     refusals = Bounded(clock)
+    redaction = Redaction(settings.privacy.redact_extended_data)
 
     async def accept(request: web.Request) -> web.Response:
         principal = access.current()
@@ -76,6 +78,7 @@ def routes(
         check_app = admission.check if own is None else lambda _: None
         shape: Literal["json", "ndjson"] = "ndjson" if kind == "ndjson" else "json"
         decoded = wire.decode(raw, shape, clock(), sent_at_us=sent_at_us, check_app=check_app)
+        decoded.events = redaction.events(decoded.events)
         events = [event for _, event in decoded.events]
         if own is not None and (others := {event.app_id for event in events} - own):
             allowed = app_ids.listed(own) or "none"

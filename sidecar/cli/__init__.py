@@ -14,6 +14,7 @@ from sidecar.cli.canary import canary
 from sidecar.cli.db import db
 from sidecar.cli.doctor import doctor
 from sidecar.cli.erase import erase
+from sidecar.cli.export import export_
 from sidecar.cli.sdk import sdk
 from sidecar.cli.serve import check_config, demo_, serve
 from sidecar.cli.token import token
@@ -45,5 +46,20 @@ def main() -> None:
     """Zimwatch: who is online, offline or not logged in on ZEGOCLOUD ZIM, and why."""
 
 
-for command in (serve, demo_, check_config, doctor, db, erase, alerts, account, audit, token, token04, sdk, canary):
+for command in (
+    serve,
+    demo_,
+    check_config,
+    doctor,
+    db,
+    erase,
+    export_,
+    alerts,
+    account,
+    audit,
+    token,
+    token04,
+    sdk,
+    canary,
+):
     main.add_command(command)

@@ -16,6 +16,7 @@ import msgspec
 
 from sidecar.domain.events import Event
 from sidecar.errors import ZimwatchError
+from sidecar.ingest.redaction import known_fields
 from sidecar.ingest.wire_events import NOT_DECODED, TYPES, decode_one, event_of
 from sidecar.ingest.wire_types import INT64_MOST, Wire
 from sidecar.store.values import Rejected
@@ -197,7 +198,7 @@ def _rejected(raw: bytes, index: int, error: Exception, now_us: int) -> Rejected
     except NOT_DECODED:
         named = _Named()
     is_app = type(named.app_id) is int and 0 <= named.app_id <= INT64_MOST
-    text = raw[:REJECTED_BODY_BYTES].decode("utf-8", "replace")
+    text = known_fields(raw[:REJECTED_BODY_BYTES].decode("utf-8", "replace"))
     return Rejected(
         now_us,
         index,

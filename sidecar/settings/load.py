@@ -109,7 +109,9 @@ def read(
     sources = {key: given[key].source if key in given else "default" for key in KEYS}
     sections = {section: struct(**values[section]) for section, struct in get_type_hints(Settings).items()}
     settings = Settings(**sections)
-    problems += settings.server.problems() + settings.apps.problems() + settings.ingest.problems()
+    problems += (
+        settings.privacy.problems() + settings.server.problems() + settings.apps.problems() + settings.ingest.problems()
+    )
     if not any(key.startswith("canary.") for key in wrong):
         problems += settings.canary.problems()
     if not any(key.startswith(("oidc.", "forward_auth.", "groups.")) for key in wrong):

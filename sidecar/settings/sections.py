@@ -34,6 +34,7 @@ from sidecar.settings.value_kinds import (
     Host,
     Hosts,
     HttpUrl,
+    Keys,
     Level,
     Live,
     Networks,
@@ -44,6 +45,7 @@ from sidecar.settings.value_kinds import (
     SocketUrl,
     TraceUrl,
     UserId,
+    UserIds,
     UserUrl,
     WaitingBytes,
     duration_us,
@@ -228,6 +230,19 @@ class CanarySettings(msgspec.Struct, frozen=True, kw_only=True):
         return problems
 
 
+class PrivacySettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How spans name users, and the keys of ``extended_data`` whose values are not stored."""
+
+    user_id_in_telemetry: UserIds = "plain"
+    redact_extended_data: Keys = ()
+
+    def problems(self) -> list[str]:
+        """More keys than each event may be compared with."""
+        most = 100
+        many = len(self.redact_extended_data) > most
+        return [f"privacy.redact_extended_data has more than {most} keys."] if many else []
+
+
 class RetentionSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How long events, alerts, rejected events and the audit log are kept.
 
@@ -281,6 +296,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     leases: LeaseSettings = LeaseSettings()
     zego: ZegoSettings = ZegoSettings()
     canary: CanarySettings = CanarySettings()
+    privacy: PrivacySettings = PrivacySettings()
     retention: Live[RetentionSettings] = RetentionSettings()
     export: ExportSettings = ExportSettings()
     dashboard: DashboardSettings = DashboardSettings()

@@ -114,6 +114,8 @@ TraceUrl = Annotated[
         description="the address of a trace, such as https://jaeger.example.com/trace/{trace_id}",
     ),
 ]
+UserIds = Annotated[Literal["plain", "hash", "off"], Meta(description="one of plain, hash, off")]
+Keys = tuple[Annotated[str, Meta(min_length=1, max_length=100)], ...]
 Format = Annotated[Literal["auto", "json", "console"], Meta(description="one of auto, json, console")]
 
 

@@ -1,4 +1,4 @@
-"""``python -m sidecar.telemetry.relay_child DATABASE LOG-SETTINGS``: see :mod:`sidecar.telemetry.relay_parent`."""
+"""``python -m sidecar.telemetry.relay_child DATABASE LOG-SETTINGS USER-IDS``: see :mod:`.relay_parent`."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from sidecar import logs
 from sidecar.clock import now_us
 from sidecar.errors import ZimwatchError
 from sidecar.settings import LogSettings
+from sidecar.store.access import pseudonyms
 from sidecar.store.log import span_outbox
 from sidecar.store.sqlite import connections
 from sidecar.store.values import Loss, PendingSpan
+from sidecar.telemetry.otlp.user_ids import naming
 from sidecar.telemetry.relay import SpanRelay
 from sidecar.telemetry.relay_parent import (
     Committed,
@@ -46,6 +48,11 @@ class PipedOutbox:
                 return span_outbox.claim(connection, after, limit)
 
         return await asyncio.get_running_loop().run_in_executor(self._reader, read)
+
+    def key(self) -> bytes:
+        """Of the hashes of user ids."""
+        with self._engine.connect() as connection:
+            return pseudonyms.key(connection)
 
     async def done(self, through: int, spans: int, losses: Sequence[Loss]) -> None:
         """Waits until the parent has committed it; ZimwatchError if the commit failed."""
@@ -83,12 +90,12 @@ def _send(message: Done | Failed) -> None:
     sys.stdout.buffer.flush()
 
 
-async def main(path: Path) -> None:
+async def main(path: Path, user_ids: str) -> None:
     """Relays until :class:`Stop` is received and each pending span was tried, or until the parent has gone."""
     lines = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     outbox = PipedOutbox(path)
-    relay = SpanRelay.to(os.environ, outbox, now_us)
+    relay = SpanRelay.to(os.environ, outbox, now_us, naming(user_ids, outbox.key()))
     work = asyncio.create_task(relay.run())
     following = asyncio.create_task(outbox.follow(lines, relay))
     done, _ = await asyncio.wait([work, following], return_when=asyncio.FIRST_COMPLETED)
@@ -105,4 +112,4 @@ async def main(path: Path) -> None:
 
 if __name__ == "__main__":
     logs.configure(msgspec.json.decode(sys.argv[2], type=LogSettings))
-    asyncio.run(main(Path(sys.argv[1])))
+    asyncio.run(main(Path(sys.argv[1]), sys.argv[3]))

@@ -67,10 +67,19 @@ class RelayParent:
         environ: Mapping[str, str],
         log: LogSettings,
         start: Start = processes.start,
+        *,
+        user_ids: str = "plain",
     ) -> None:
         self._start = start
         self._outbox = outbox
-        self._command = (sys.executable, "-m", "sidecar.telemetry.relay_child", str(path), encode(log).decode())
+        self._command = (
+            sys.executable,
+            "-m",
+            "sidecar.telemetry.relay_child",
+            str(path),
+            encode(log).decode(),
+            user_ids,
+        )
         self._environ = dict(environ)
         self._child: Child | None = None
         self._stopping = False

@@ -53,7 +53,7 @@ def command_named(words: list[str]) -> click.Command:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_command_in_a_document_exists(document: Path) -> None:
     for found in re.findall(
-        r"\bzimwatch ((?:serve|demo|check-config|db|erase|alerts|token04|token|sdk|canary)\b(?: [a-z]+)?)",
+        r"\bzimwatch ((?:serve|demo|check-config|db|erase|export|alerts|token04|token|sdk|canary)\b(?: [a-z]+)?)",
         document.read_text(),
     ):
         words = found.split()

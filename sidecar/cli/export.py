@@ -1,0 +1,27 @@
+"""``zimwatch export``: prints all that is held of a user, as one JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from sidecar.alerting.payloads import time_text
+from sidecar.cli.options import existing, load, settings_options, with_store
+from sidecar.clock import now_us
+from sidecar.store import Store
+from sidecar.store.care import user_export
+
+
+@click.command("export")
+@click.argument("app_id", type=click.IntRange(min=0))
+@click.argument("user_id")
+@settings_options
+def export_(app_id: int, user_id: str, config: Path | None, database_url: str | None) -> None:
+    """Print all that is held of a user as one JSON, also while the database is being served."""
+
+    async def work(store: Store) -> None:
+        async for part in user_export.parts(store, app_id, user_id, time_text(now_us())):
+            click.echo(part, nl=False)
+
+    with_store(existing(load(config, database_url)), work)
