@@ -115,7 +115,7 @@ async def test_a_token_of_one_app_watches_users_of_that_and_no_receiver(running:
     wanted = ALICE | {"duration": "1h"}
     assert (await post(running, "/v1/watches", wanted, **bearer["read"]))[0] == 403
     status, problem = await post(running, "/v1/watches", wanted, **bearer["other"])
-    assert (status, problem["detail"]) == (400, f"app_id {APP_ID} is another app than the token's, {APP_ID + 1}")
+    assert (status, problem["detail"]) == (400, f"app_id {APP_ID} is not one of your apps: {APP_ID + 1}")
     status, problem = await post(running, "/v1/watches", wanted | {"receiver": "ops"}, **bearer["own"])
     assert (status, problem["detail"].split(":")[0], "ops" in problem["detail"]) == (400, "receiver", False)
     status, made = await post(running, "/v1/watches", wanted, **bearer["own"])
