@@ -90,12 +90,13 @@ def _send(message: Done | Failed) -> None:
     sys.stdout.buffer.flush()
 
 
-async def main(path: Path, user_ids: str) -> None:
+async def main(path: Path, user_ids: str = "plain") -> None:
     """Relays until :class:`Stop` is received and each pending span was tried, or until the parent has gone."""
     lines = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     outbox = PipedOutbox(path)
-    relay = SpanRelay.to(os.environ, outbox, now_us, naming(user_ids, outbox.key()))
+    key = outbox.key() if user_ids == "hash" else b""
+    relay = SpanRelay.to(os.environ, outbox, now_us, naming(user_ids, key))
     work = asyncio.create_task(relay.run())
     following = asyncio.create_task(outbox.follow(lines, relay))
     done, _ = await asyncio.wait([work, following], return_when=asyncio.FIRST_COMPLETED)
