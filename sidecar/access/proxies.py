@@ -120,6 +120,18 @@ def public_request(request: web.BaseRequest, server: ServerSettings) -> PublicRe
     )
 
 
+def known_client(request: web.BaseRequest, server: ServerSettings) -> Address | None:
+    """The address of the client; None where proxies that are not trusted hide it.
+
+    With trusted proxies every other peer is taken for the client, whatever its headers claim.
+    """
+    peer = address(request.remote or "")
+    if is_trusted(peer, server):
+        client = public_request(request, server).client
+        return None if is_trusted(client, server) else client
+    return None if not server.trusted_proxies and shows_proxy(request) else peer
+
+
 def host_of(request: web.BaseRequest) -> str:
     """The requested host in lower case; empty where there is none, several, or an invalid one.
 

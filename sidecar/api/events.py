@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 import structlog
@@ -14,7 +14,9 @@ from opentelemetry.metrics import Observation
 
 from sidecar import access
 from sidecar.access import routing
-from sidecar.access.policy import Action
+from sidecar.access.policy import Action, Role
+from sidecar.access.proxies import known_client
+from sidecar.access.throttle import network_of
 from sidecar.api import json_views
 from sidecar.clock import Clock
 from sidecar.domain import app_ids, rfc3339
@@ -26,9 +28,10 @@ from sidecar.ingest import wire
 from sidecar.ingest.apps import Apps
 from sidecar.ingest.assertion_keys import FETCH_EVERY_US, KeysAwayError
 from sidecar.ingest.assertions import HEADER, Assertions, InvalidError
+from sidecar.ingest.rate_limits import RateLimits, Sender
 from sidecar.ingest.redaction import Redaction
 from sidecar.logs import Bounded
-from sidecar.settings import Settings
+from sidecar.settings import ServerSettings, Settings
 from sidecar.store import Store
 from sidecar.store.log import event_log
 from sidecar.store.values import Appended, Rejected, StoredEvent
@@ -36,7 +39,11 @@ from sidecar.web import origin, request_body
 from sidecar.web.params import FLAGS
 from sidecar.web.problem import Problem
 
-_KINDS = {"application/json": "json", "text/plain": "json", "application/x-ndjson": "ndjson"}
+_KINDS: Final[dict[str, Literal["json", "ndjson"]]] = {
+    "application/json": "json",
+    "text/plain": "json",
+    "application/x-ndjson": "ndjson",
+}
 REJECTED_NAMED = 100
 _UNESCAPED_PLUS = re.compile(r"^ (?=\d)|(?<=\d) (?=\d\d:?\d\d$)")
 
@@ -52,54 +59,52 @@ _meter.create_observable_counter(
 )
 
 
+class _Given(msgspec.Struct, frozen=True):
+    """What a request says beside its body."""
+
+    shape: Literal["json", "ndjson"]
+    is_dry: bool
+    sent_at_us: int | None
+
+
 def routes(
     store: Store, settings: Settings, clock: Clock, http: Callable[[Sequence[str]], HttpClient] = HttpClient
 ) -> list[web.AbstractRouteDef]:
     """The ingest call and its preflight."""
     apps = Apps(settings, store)
     assertions = Assertions(settings, clock, http)
+    limits = RateLimits(settings, clock)
     refusals = Bounded(clock)
     redaction = Redaction(settings.privacy.redact_extended_data)
 
     async def accept(request: web.Request) -> web.Response:
         principal = access.current()
-        origin.check_page_of_no_origin(request, has_token=principal is not None and bool(principal.proof))
-        kind = _KINDS.get(request.content_type)
-        if kind is None:
-            raise Problem(415, f"Content-Type must be one of {', '.join(_KINDS)}", {"Accept-Post": ", ".join(_KINDS)})
-        dry = FLAGS.get(request.query.get("dry_run", "0"))
-        if dry is None:
-            raise Problem(400, f"dry_run must be one of {', '.join(FLAGS)}")
-        sent_at_us = _sent_at_us(request.query.get("sent_at"))
+        _check_page(request, principal)
+        given = _given(request)
+        counted = limits.begin(_limited_sender(request, principal, settings.server))
         raw = await request_body.read(request, settings.ingest.max_body_bytes)
         own = access.apps_of(request)
         admission = await apps.admission()
         # The apps of a bound token are allowed; that the events are of these is checked below.
         check_app = admission.check if own is None else lambda _: None
-        shape: Literal["json", "ndjson"] = "ndjson" if kind == "ndjson" else "json"
-        decoded = wire.decode(raw, shape, clock(), sent_at_us=sent_at_us, check_app=check_app)
+        decoded = wire.decode(raw, given.shape, clock(), sent_at_us=given.sent_at_us, check_app=check_app)
         decoded.events = redaction.events(decoded.events)
+        rejected = _of_own_apps(decoded, own)
+        why = await _prove(decoded, request, assertions, rejected) if assertions.are_on else None
         events = [event for _, event in decoded.events]
-        if own is not None and (others := {event.app_id for event in events} - own):
-            allowed = app_ids.listed(own) or "none"
-            raise Problem(403, f"the token is for these apps: {allowed}; the batch has events of app {min(others)}")
-        rejected = [_of_apps(one, own) for one in decoded.rejected]
-        why = None
-        if assertions.are_on:
-            why = await _prove(decoded, request, assertions, rejected)
-            events = [event for _, event in decoded.events]
-        if dry:
-            after_s = store.heartbeat_after_s
-            answer = await store.read(event_log.would_append, events, store.now().leases, after_s)
-            rejected += _refused(answer, decoded)
-        else:
-            admission.keep()
-            answer = await store.append(events, rejected, size_bytes=len(raw))
-            if refused := _refused(answer, decoded):
-                await store.append([], refused)
-                rejected += refused
-            _count(answer.accepted, answer.duplicates, len(rejected))
-            _log_rejected(rejected, refusals)
+        with counted.events(events, len(rejected)):
+            if given.is_dry:
+                after_s = store.heartbeat_after_s
+                answer = await store.read(event_log.would_append, events, store.now().leases, after_s)
+                rejected += _refused(answer, decoded)
+            else:
+                admission.keep()
+                answer = await store.append(events, rejected, size_bytes=len(raw))
+                if refused := _refused(answer, decoded):
+                    await store.append([], refused)
+                    rejected += refused
+                _count(answer.accepted, answer.duplicates, len(rejected))
+                _log_rejected(rejected, refusals)
         answered = _answer(answer, sorted(rejected, key=lambda one: one.index))
         if why is not None:
             answered["assertion_error"] = why
@@ -119,6 +124,41 @@ def routes(
         routing.post("/v1/events", accept, Action.INGEST),
         routing.options("/v1/events", preflight, routing.OPEN),
     ]
+
+
+def _check_page(request: web.Request, principal: access.Principal | None) -> None:
+    """403 for a page that may not send with its token, or without one."""
+    token = None if principal is None else principal.token
+    origin.check_page_of_no_origin(request, has_token=token is not None)
+    if token is not None:
+        origin.check_page_of_token(request, token.origins)
+
+
+def _given(request: web.Request) -> _Given:
+    """400 or 415 that names what is wrong."""
+    kind = _KINDS.get(request.content_type)
+    if kind is None:
+        raise Problem(415, f"Content-Type must be one of {', '.join(_KINDS)}", {"Accept-Post": ", ".join(_KINDS)})
+    is_dry = FLAGS.get(request.query.get("dry_run", "0"))
+    if is_dry is None:
+        raise Problem(400, f"dry_run must be one of {', '.join(FLAGS)}")
+    return _Given(kind, is_dry, _sent_at_us(request.query.get("sent_at")))
+
+
+def _limited_sender(request: web.Request, principal: access.Principal | None, server: ServerSettings) -> Sender | None:
+    """Who sends; None where no limit applies: without a token, and with one of scope forward, of another Zimwatch."""
+    if principal is None or principal.token is None or principal.role != Role.INGEST:
+        return None
+    client = known_client(request, server)
+    return Sender(principal.token.id, None if client is None else network_of(client))
+
+
+def _of_own_apps(decoded: wire.Decoded, own: AppIds) -> list[Rejected]:
+    """What was rejected; 403 where an event is of another app than the token's ``own``."""
+    if own is not None and (others := {event.app_id for _, event in decoded.events} - own):
+        allowed = app_ids.listed(own) or "none"
+        raise Problem(403, f"the token is for these apps: {allowed}; the batch has events of app {min(others)}")
+    return [_of_apps(one, own) for one in decoded.rejected]
 
 
 async def _prove(

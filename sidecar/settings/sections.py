@@ -28,6 +28,7 @@ from sidecar.settings.value_kinds import (
     Count,
     DatabaseUrl,
     Duration,
+    EventsAMinute,
     FileBytes,
     FilePath,
     Format,
@@ -117,6 +118,7 @@ class IngestSettings(msgspec.Struct, frozen=True, kw_only=True):
     With ``max_waiting_bytes`` of bodies in the queue for a commit, or once the oldest has waited for ``max_waiting``,
     requests get 503. ``apps``: the apps whose events are accepted, beside those that tokens and other settings name;
     while it is empty, the first 100 are learned. ``assertions``: by which key an app's backend vouches for its users.
+    ``…_events_a_minute``: of one ingest token, one address, one user.
     """
 
     max_body_bytes: Live[BodyBytes] = 1_048_576
@@ -124,6 +126,9 @@ class IngestSettings(msgspec.Struct, frozen=True, kw_only=True):
     apps: Live[AppIds] = ()
     max_waiting_bytes: WaitingBytes = 67_108_864
     max_waiting: Duration = "5s"
+    token_events_a_minute: Live[EventsAMinute] = 600_000
+    address_events_a_minute: Live[EventsAMinute] = 60_000
+    user_events_a_minute: Live[EventsAMinute] = 3_000
     assertions: Live[tuple[AssertionSettings, ...]] = ()
 
     def problems(self) -> list[str]:

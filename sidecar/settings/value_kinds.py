@@ -58,6 +58,9 @@ Level = Annotated[
 ]
 Secret = Annotated[str, Meta(min_length=1, description="a secret, not empty", extra={"secret": True})]
 Count = Annotated[int, Meta(ge=0, le=1_000_000, description="a whole number from 0 to 1000000")]
+EventsAMinute = Annotated[
+    int, Meta(ge=0, le=1_000_000_000, description="a whole number from 0 (no limit) to 1000000000")
+]
 AtLeastOne = Annotated[int, Meta(ge=1, le=1_000_000, description="a whole number from 1 to 1000000")]
 Connections = Annotated[int, Meta(ge=8, le=1_000_000, description="a whole number from 8 to 1000000")]
 Share = Annotated[float, Meta(ge=0, le=1, description="a share from 0 to 1")]

@@ -7,6 +7,7 @@ may read nothing: whether a response is a page or an error would reveal who is a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
@@ -35,6 +36,7 @@ _FOREIGN_ORIGIN: Final = Sentence(
 )
 _NULL: Final = "null"
 _NULL_ORIGIN: Final = "pages with the origin null need a token to send events"
+_OTHER_PAGE: Final = "the token is not for pages of this origin; make one that is, with --origin"
 _MAY_NOT_SEND: Final = "pages of this origin may not send events; add it to ingest.allowed_origins to allow them"
 
 
@@ -106,6 +108,16 @@ def check_sender(request: web.Request, settings: Settings) -> None:
     """403 for an origin whose pages may not send events."""
     if not origin_is_allowed(request.headers.get("Origin", ""), settings):
         raise Problem(403, _MAY_NOT_SEND)
+
+
+def check_page_of_token(request: web.Request, allowed: Sequence[str]) -> None:
+    """403 for events of a page whose origin is not among those that the request's token is limited to, if any.
+
+    Beside the settings, which say whether its pages may send at all. What is no browser can send any origin, or none.
+    """
+    sender = request.headers.get("Origin")
+    if allowed and sender is not None and sender not in allowed:
+        raise Problem(403, _OTHER_PAGE)
 
 
 def check_page_of_no_origin(request: web.Request, *, has_token: bool) -> None:

@@ -16,6 +16,7 @@ from sidecar.clock import steady_us
 from sidecar.domain.texts import Sentence, Text
 from sidecar.errors import StoreUnavailableError, ZimwatchError
 from sidecar.ingest.body import BodyTimeoutError, TooDenseError, TooLargeError
+from sidecar.ingest.rate_limits import LimitedError
 from sidecar.ingest.wire import TooManyError
 from sidecar.logs import Bounded
 from sidecar.store import engines
@@ -105,6 +106,8 @@ def _is_of_threads(error: Exception) -> bool:
 def _of_ours(error: ZimwatchError) -> Problem:
     if isinstance(error, access.RefusedError):
         return Problem(error.status, error.text, CIMultiDict(error.headers))
+    if isinstance(error, LimitedError):
+        return Problem(429, error.text, {"Retry-After": str(error.retry_after_s)})
     if isinstance(error, StoreUnavailableError):
         return Problem(503, error.text, {"Retry-After": str(error.retry_after_s)})
     return Problem(_STATUS.get(type(error), 400), error.text)

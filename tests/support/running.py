@@ -86,12 +86,13 @@ async def zimwatch(
     oidc: OidcSettings | None = None,
     forward_auth: ForwardAuthSettings | None = None,
     groups: GroupSettings | None = None,
+    a_minute: Mapping[str, int] | None = None,
 ) -> AsyncIterator[Zimwatch]:
     """Runs on ``folder/zimwatch.db``, by the real clocks or those of ``machine``, until the context ends.
 
     On any free port unless it is given one. Events of a fixed day are kept and exported however long ago that is.
     Without ``alerts`` no rule joins in because time went by: these events are old, and whether the next second comes in
-    the middle of a test is chance.
+    the middle of a test is chance. ``a_minute``: the limits of tokens, addresses and users.
     """
     settings = Settings(
         server=msgspec.structs.replace(server or ServerSettings(), port=port),
@@ -101,7 +102,11 @@ async def zimwatch(
         groups=groups or GroupSettings(),
         database=DatabaseSettings(url=f"sqlite:///{folder / 'zimwatch.db'}"),
         ingest=IngestSettings(
-            max_body_bytes=max_body_bytes, apps=apps, allowed_origins=allowed_origins, assertions=assertions
+            max_body_bytes=max_body_bytes,
+            apps=apps,
+            allowed_origins=allowed_origins,
+            assertions=assertions,
+            **{f"{limit}_events_a_minute": most for limit, most in (a_minute or {}).items()},
         ),
         apps=named or AppsSettings(),
         zego=zego or ZegoSettings(),
