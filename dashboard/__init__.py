@@ -35,6 +35,7 @@ from dashboard.pages import (
     sign_in,
     silences,
     token04,
+    tokens,
     user,
     user_data,
     users,
@@ -66,6 +67,7 @@ PAGES: Final = (
     account.PAGE,
     accounts.PAGE,
     token04.PAGE,
+    tokens.PAGE,
 )
 
 

@@ -1,4 +1,4 @@
-"""The settings and their sources, storage, tokens, receivers, and the code to paste into an app."""
+"""The settings and their sources, storage, receivers, and the code to paste into an app."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ async def _view(
             "failing": await store.read(message_rows.failing_receivers) if sees_all else {},
             "next_attempts": await store.read(message_rows.next_attempts) if sees_all else {},
             "storage": await store.read(size_of, now_us) if sees_all else None,
-            "tokens": [(token, token.state(now_us)) for token in kept],
+            "tokens": sum(token.state(now_us) == "good" for token in kept),
             "size": size,
             "old_reporters": await store.read(old_reporters.since_yesterday, now_us, own_apps),
             "tried": tried,

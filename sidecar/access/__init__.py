@@ -8,6 +8,7 @@ from sidecar.access.oidc_sign_in import OidcSignIn
 from sidecar.access.own_account import AccountFormError, OwnAccount
 from sidecar.access.passwords import passwords_of, strong_hasher
 from sidecar.access.principal import (
+    LOCAL,
     NAME_CHARACTERS,
     PRINCIPAL,
     Name,
@@ -16,6 +17,7 @@ from sidecar.access.principal import (
     apps_of,
     begin,
     current,
+    principal_of,
     reader_of,
     signed,
     who,
@@ -31,6 +33,7 @@ from sidecar.access.watch import EndedError, Watch
 
 __all__ = [
     "FIRST_RUN",
+    "LOCAL",
     "NAME_CHARACTERS",
     "PRINCIPAL",
     "AccountError",
@@ -54,6 +57,7 @@ __all__ = [
     "check_may",
     "current",
     "passwords_of",
+    "principal_of",
     "reader_of",
     "routing",
     "signed",

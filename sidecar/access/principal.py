@@ -97,6 +97,11 @@ def begin(request: web.Request, principal: Principal | None) -> None:
     _current.set(principal)
 
 
+def principal_of(request: web.Request) -> Principal:
+    """The principal of a request that needs one."""
+    return request.get(PRINCIPAL) or LOCAL
+
+
 def apps_of(request: web.Request) -> AppIds:
     """The apps that the principal may see."""
     principal = request.get(PRINCIPAL)
@@ -111,12 +116,12 @@ def allowed(request: web.Request) -> frozenset[Action]:
 
 def who(request: web.Request, name: str | None = None) -> str:
     """Who made the request, for the audit; ``name`` is as the request gives it."""
-    return (request.get(PRINCIPAL) or LOCAL).called(name or "")
+    return principal_of(request).called(name or "")
 
 
 def reader_of(request: web.Request, server: ServerSettings) -> str:
     """A key to count open streams by: the token or session, and the client's address."""
-    principal = request.get(PRINCIPAL) or LOCAL
+    principal = principal_of(request)
     return f"{principal.proof} {principal.session_id or ''}@{public_request(request, server).client}"
 
 

@@ -27,6 +27,7 @@ ORIGINS_MOST: Final = 20
 OVERLAP: Final = "24h"
 _OVERLAP_LONGEST_US: Final = 90 * DAY_US
 _LONGEST_US: Final = 3_660 * DAY_US
+APP_DIGITS: Final = 19
 _APP_END: Final = 2**63
 _ORIGIN: Final = re.compile(ORIGIN)
 
@@ -34,7 +35,7 @@ _NO_SCOPE: Final = Sentence("token.no_scope", "scope: %(given)s is unknown; it i
 _OTHER_SCOPE: Final = Sentence(
     "token.other_scope", "you may not make a token of scope %(scope)s; those that you may make: %(known)s"
 )
-_NO_APP: Final = Sentence("token.no_app", "apps: %(given)s is no AppID")
+NO_APP: Final = Sentence("token.no_app", "apps: %(given)s is no AppID")
 _OTHER_APP: Final = Sentence("token.other_app", "you may not make a token for app %(app)s; your apps: %(apps)s")
 _TOO_MANY_APPS: Final = Sentence("token.too_many_apps", "apps: a token has %(most)s at most")
 _NO_APPS: Final = Sentence("token.no_apps", "apps is empty; leave it out for every app")
@@ -143,7 +144,7 @@ def _apps(given: list[int] | None, maker: Principal) -> frozenset[int] | None:
         raise TokenFormError(_TOO_MANY_APPS(most=app_ids.MOST))
     for app_id in sorted(apps):
         if not 0 <= app_id < _APP_END:
-            raise TokenFormError(_NO_APP(given=app_id))
+            raise TokenFormError(NO_APP(given=app_id))
         if maker.apps is not None and app_id not in maker.apps:
             raise NotAllowedError(_OTHER_APP(app=app_id, apps=app_ids.listed(maker.apps)))
     return apps

@@ -31,6 +31,7 @@ from sidecar.store.values import (
     Rejected,
     StoredEvent,
     Summary,
+    Token,
     Total,
     UserDetail,
     UserRow,
@@ -101,6 +102,25 @@ def _disagreement_view(found: Disagreement | None) -> dict[str, Any] | None:
         "client": found.client,
         "server": found.server,
         "reason": found.reason,
+    }
+
+
+def token_view(token: Token, now_us: int) -> dict[str, Any]:
+    """A token without its secret."""
+    return {
+        "id": token.id,
+        "scope": token.scope,
+        "name": token.name,
+        "apps": None if token.apps is None else sorted(token.apps),
+        "origins": list(token.origins),
+        "begins_with": token.hint,
+        "state": token.state(now_us),
+        "created_at": time_text(token.created_at_us),
+        "made_by": token.made_by,
+        "expires_at": _time(token.expires_at_us),
+        "last_used_at": _time(token.last_used_at_us),
+        "revoked_at": _time(token.revoked_at_us),
+        "replaced_by": token.replaced_by,
     }
 
 

@@ -20,6 +20,7 @@ from sidecar.ingest.rate_limits import LimitedError
 from sidecar.ingest.wire import TooManyError
 from sidecar.logs import Bounded
 from sidecar.store import engines
+from sidecar.store.access.tokens import TokenRefusedError
 
 _log = structlog.get_logger(__name__)
 # In place of aiohttp's "404: Not Found".
@@ -28,6 +29,7 @@ _USUAL = {
     405: Sentence("request.method_not_allowed", "method not allowed"),
 }
 _STATUS: Mapping[type[Exception], int] = {
+    TokenRefusedError: 409,
     BodyTimeoutError: 408,
     TooDenseError: 413,
     TooLargeError: 413,

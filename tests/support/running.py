@@ -94,6 +94,7 @@ async def zimwatch(
     Without ``alerts`` no rule joins in because time went by: these events are old, and whether the next second comes in
     the middle of a test is chance. ``a_minute``: the limits of tokens, addresses and users.
     """
+    limits: dict[str, Any] = {f"{limit}_events_a_minute": most for limit, most in (a_minute or {}).items()}
     settings = Settings(
         server=msgspec.structs.replace(server or ServerSettings(), port=port),
         sign_in=sign_in or SignInSettings(),
@@ -106,7 +107,7 @@ async def zimwatch(
             apps=apps,
             allowed_origins=allowed_origins,
             assertions=assertions,
-            **{f"{limit}_events_a_minute": most for limit, most in (a_minute or {}).items()},
+            **limits,
         ),
         apps=named or AppsSettings(),
         zego=zego or ZegoSettings(),
