@@ -38,7 +38,6 @@ from sidecar.store.values import Token
 _SAFE: Final = ("GET", "HEAD", "OPTIONS")
 
 _NO_TOKEN: Final = Sentence("request.no_token", "a token is needed: Authorization: Bearer <token>")
-_MISTYPED: Final = Sentence("request.token_mistyped", "the token is mistyped: its checksum is wrong; copy it again")
 _OTHER_SCOPE: Final = Sentence("request.other_scope", "the token's scope is %(scope)s; this needs %(needed)s")
 _OTHER_ROLE: Final = Sentence("request.other_role", "your role is %(role)s; this needs %(needed)s")
 _CHANGED: Final = Sentence("sign_in.changed", "what you may see and do was changed")
@@ -128,11 +127,11 @@ class Authenticator:
 
     def valid_token(self, secret: str, *challenges: str) -> Token:
         """The token with this secret. NotSignedInError, with the reason, where it is not valid or there is none."""
-        if api_token.is_mistyped(secret):
-            raise NotSignedInError(_MISTYPED(), challenges, was_tried=True)
         token = self._store.credentials.token(secret)
-        state = "unknown" if token is None else token.state(self._clock())
-        if token is None or state != "good":
+        if token is None:
+            why = "mistyped" if api_token.is_mistyped(secret) else "unknown"
+            raise NotSignedInError(INVALID_TOKEN[why](), challenges, was_tried=True)
+        if (state := token.state(self._clock())) != "good":
             raise NotSignedInError(INVALID_TOKEN[state](), challenges, was_tried=True)
         self._store.credentials.used(token)
         return token

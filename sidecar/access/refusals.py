@@ -12,6 +12,7 @@ BASIC: Final = 'Basic realm="Zimwatch", charset="UTF-8"'
 BEARER: Final = 'Bearer realm="Zimwatch"'
 
 INVALID_TOKEN: Final = {
+    "mistyped": Sentence("request.token_mistyped", "the token is mistyped: its checksum is wrong; copy it again"),
     "unknown": Sentence("request.token_unknown", "the token is unknown"),
     "revoked": Sentence("request.token_revoked", "the token was revoked"),
     "expired": Sentence("request.token_expired", "the token has expired"),

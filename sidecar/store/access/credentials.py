@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from sidecar.clock import Clock
+from sidecar.domain import api_token
 from sidecar.domain.units import HOUR_US, MINUTE_US, SECOND_US
 from sidecar.store.access import app_sets, browser_sessions, tokens
 from sidecar.store.database import Database
@@ -57,7 +58,12 @@ class Credentials:
         database.listen(self._follow)
 
     def token(self, secret: str) -> Token | None:
-        """The token with this secret, also one that is revoked or expired; None where there is none."""
+        """The token with this secret, also one that is revoked or expired; None where there is none.
+
+        A secret that was mistyped is not looked up.
+        """
+        if api_token.is_mistyped(secret):
+            return None
         held, key = self._current(), tokens.hashed(secret)
         found = held.tokens.get(key)
         if found is None and (row := self._row(tokens.WITH_THIS_SECRET, key)) is not None:
