@@ -26,6 +26,7 @@ class EventServer:
         self.requests: list[web.Request] = []
         self.accepted: list[dict[str, Any]] = []
         self.bodies = b""
+        self.batches: list[list[Any]] = []
         self._answer = answer
 
     async def take(self, request: web.Request) -> web.Response:
@@ -33,6 +34,7 @@ class EventServer:
         self.requests.append(request)
         self.bodies += body
         batch = json.loads(body)
+        self.batches.append(batch)
         response = self._answer(len(self.requests), batch)
         if response is None:
             assert wire.decode(body, "json", NOW_US).rejected == []

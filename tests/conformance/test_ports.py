@@ -363,6 +363,25 @@ async def test_the_server_sets_the_interval_between_heartbeats(app: App) -> None
     assert len(beats) <= 1  # one may be on its way before the first answer
 
 
+async def test_heartbeats_and_events_wait_for_retry_after_too(app: App) -> None:
+    looks: list[float] = []
+
+    def limited(_number: int, batch: list[Any]) -> web.Response | None:
+        is_beat = all(event["type"] == "heartbeat" for event in batch)
+        looks.append(asyncio.get_running_loop().time())
+        return web.Response(status=429, headers={"Retry-After": "2"}) if is_beat and len(looks) < LOOKS else None
+
+    async with event_server(limited) as server:
+
+        async def waited() -> bool:
+            return len(server.requests) > 2
+
+        assert (await app("heart", server.url, waited))["empty"] is True
+    types = [all(event["type"] == "heartbeat" for event in batch) for batch in server.batches]
+    first = types.index(True)
+    assert looks[first + 1] - looks[first] >= 2
+
+
 async def test_a_shorter_interval_counts_at_once(app: App) -> None:
     beats: list[Any] = []
     accepted: list[int] = []

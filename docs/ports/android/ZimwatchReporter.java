@@ -89,6 +89,7 @@ public final class ZimwatchReporter {
     private final ScheduledThreadPoolExecutor sender; // one thread, for all requests
     private final ArrayDeque<String> queue = new ArrayDeque<>(); // JSON; the file holds the same
     private ScheduledFuture<?> next, heart;
+    private volatile long heldUntilNs = System.nanoTime();
     private Session session; // of the latest login; stays set after its end
     private String state, event, extendedData; // of the last callback
     private volatile long heartbeatMs;
@@ -223,7 +224,7 @@ public final class ZimwatchReporter {
         String heartbeat;
         synchronized (this) {
             // A queued event serves as a sign of life.
-            if (stopped || session == null || !session.live() || state == null || !queue.isEmpty()) return;
+            if (stopped || session == null || !session.live() || state == null || !queue.isEmpty() || heldMs() > 0) return;
             heartbeat = json(session, "heartbeat", "state", state);
         }
         handleAnswer(post("[" + heartbeat + "]", userOf(heartbeat))); // not retried: another follows
@@ -288,8 +289,13 @@ public final class ZimwatchReporter {
         if (next == null) schedule(GATHER_MS); // batches a call with the callbacks inside it
     }
 
+    /** How long the server wants nothing to be sent, by its Retry-After; heartbeats neither. */
+    private long heldMs() {
+        return (heldUntilNs - System.nanoTime()) / 1_000_000;
+    }
+
     private synchronized void schedule(long afterMs) {
-        next = queue.isEmpty() ? null : sender.schedule(this::send, afterMs, TimeUnit.MILLISECONDS);
+        next = queue.isEmpty() ? null : sender.schedule(this::send, Math.max(afterMs, heldMs()), TimeUnit.MILLISECONDS);
     }
 
     private void send() {
@@ -326,7 +332,7 @@ public final class ZimwatchReporter {
                 long most = refused ? REFUSED_RETRY_MS : LONGEST_RETRY_MS;
                 long full = Math.min(options.firstRetryMs << Math.min(failures++, 10), most);
                 long jittered = full / 2 + ThreadLocalRandom.current().nextLong(full / 2 + 1);
-                schedule(Math.max(jittered, Math.min(answer.retryAfterS * 1000, REFUSED_RETRY_MS)));
+                schedule(jittered);
                 return;
             }
             schedule(GATHER_MS);
@@ -335,7 +341,6 @@ public final class ZimwatchReporter {
 
     private static final class Answer {
         int status; // 0: no connection
-        long retryAfterS;
         String body = "";
     }
 
@@ -370,7 +375,9 @@ public final class ZimwatchReporter {
             }
             answer.status = connection.getResponseCode();
             String after = connection.getHeaderField("Retry-After");
-            if (after != null && after.matches("\\d{1,9}")) answer.retryAfterS = Long.parseLong(after);
+            if (after != null && after.matches("\\d{1,9}")) {
+                heldUntilNs = System.nanoTime() + Math.min(Long.parseLong(after) * 1000, REFUSED_RETRY_MS) * 1_000_000;
+            }
             InputStream in = answer.status < 400 ? connection.getInputStream() : connection.getErrorStream();
             answer.body = in == null ? "" : read(in);
         } catch (Exception error) { // of the network, or of the app's backend

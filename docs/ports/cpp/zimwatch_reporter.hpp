@@ -288,7 +288,8 @@ class Reporter {
                 const Answer answer = post(heartbeat, user_of(heartbeat)); // not retried: another follows
                 lock.lock();
                 handle_answer(answer);
-                heartbeat_at = next_heartbeat();
+                send_at = std::max(send_at, Clock::now() + held(answer));
+                heartbeat_at = std::max(next_heartbeat(), send_at);
             } else if (queue_.empty()) {
                 if (sends_heartbeats) wake_.wait_until(lock, heartbeat_at);
                 else wake_.wait(lock);
@@ -333,7 +334,12 @@ class Reporter {
         const bool refused = answer.status > 400 && answer.status < 500 && answer.status != 429;
         const auto full = std::min(options_.first_retry * (1 << std::min(failures_++, 10)), refused ? refused_retry : longest_retry);
         const std::chrono::milliseconds jittered(full.count() / 2 + std::random_device()() % (full.count() / 2 + 1));
-        return std::max(jittered, std::min(refused_retry, std::chrono::milliseconds(answer.retry_after_s * 1000)));
+        return std::max(jittered, held(answer));
+    }
+
+    // The pause that the server requests, for heartbeats too.
+    static std::chrono::milliseconds held(const Answer &answer) {
+        return std::min(std::chrono::milliseconds(refused_retry), std::chrono::milliseconds(answer.retry_after_s * 1000));
     }
 
     const Options options_;

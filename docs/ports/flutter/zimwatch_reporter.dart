@@ -57,11 +57,10 @@ class ZimwatchSession {
 }
 
 class _Answer {
-  const _Answer(this.status, this.body, this.retryAfter); // status 0: no connection
+  const _Answer(this.status, this.body); // status 0: no connection
 
   final int status;
   final String body;
-  final Duration retryAfter;
 }
 
 class ZimwatchReporter {
@@ -83,6 +82,8 @@ class ZimwatchReporter {
   final String _clientID = _uuid();
   final Queue<String> _queue = Queue(); // JSON; the file holds the same
   final Random _random = Random();
+  final Stopwatch _sinceHeld = Stopwatch()..start();
+  Duration _heldFor = Duration.zero;
   late Future<void> _disk; // pending writes, in order
   Timer? _heart, _next;
   bool _sending = false;
@@ -223,6 +224,7 @@ class ZimwatchReporter {
     final session = _session;
     // A queued event serves as a sign of life.
     if (_stopped || session == null || !session._live || _state == null || _queue.isNotEmpty) return;
+    if (_held > Duration.zero) return;
     _post('[${_json(session, 'heartbeat', {'state': _state})}]').then(_handleAnswer); // not retried: another follows
   }
 
@@ -289,9 +291,12 @@ class ZimwatchReporter {
     _schedule(_gather);
   }
 
+  /// How long the server wants nothing to be sent, by its Retry-After; heartbeats neither.
+  Duration get _held => _heldFor - _sinceHeld.elapsed;
+
   void _schedule(Duration after) {
     if (_next != null || _sending || _queue.isEmpty) return;
-    _next = Timer(after, () async {
+    _next = Timer(after > _held ? after : _held, () async {
       _next = null;
       _sending = true;
       final pause = _queue.isEmpty ? Duration.zero : await _send();
@@ -324,7 +329,7 @@ class ZimwatchReporter {
     final refused = answer.status > 400 && answer.status < 500 && answer.status != 429;
     final full = min(_firstRetryMs << min(_failures++, 10), refused ? _refusedRetryMs : _longestRetryMs);
     final jittered = full ~/ 2 + _random.nextInt(full ~/ 2 + 1);
-    return Duration(milliseconds: max(jittered, min(answer.retryAfter.inMilliseconds, _refusedRetryMs)));
+    return Duration(milliseconds: jittered);
   }
 
   Future<_Answer> _post(String body) async {
@@ -340,9 +345,13 @@ class ZimwatchReporter {
       final response = await request.close().timeout(_answerWithin);
       final text = await response.transform(const Utf8Decoder(allowMalformed: true)).join().timeout(_answerWithin);
       final after = int.tryParse(response.headers.value('Retry-After') ?? '') ?? 0;
-      return _Answer(response.statusCode, text, Duration(seconds: after));
+      if (after > 0) {
+        _heldFor = Duration(milliseconds: min(after * 1000, _refusedRetryMs));
+        _sinceHeld.reset();
+      }
+      return _Answer(response.statusCode, text);
     } catch (_) {
-      return const _Answer(0, '', Duration.zero);
+      return const _Answer(0, '');
     } finally {
       client.close(force: true);
     }

@@ -66,6 +66,7 @@ public final class ZimwatchReporter {
     private var heartbeat: TimeInterval
     private var seq = 0, inFlight = 0, batch = Limits.batch, failures = 0, droppedEvents = 0
     private var scheduled = false, stopped = false
+    private var heldUntil = DispatchTime(uptimeNanoseconds: 0) // the server's Retry-After; for heartbeats too
     private var heart: DispatchSourceTimer?
 
     public init(_ options: Options) {
@@ -223,9 +224,9 @@ public final class ZimwatchReporter {
 
     private func sendHeartbeat() {
         // A queued event serves as a sign of life.
-        guard !stopped, let of = session, of.live, let state = state, queue.isEmpty,
+        guard !stopped, let of = session, of.live, let state = state, queue.isEmpty, DispatchTime.now() >= heldUntil,
               let event = json(of, "heartbeat", Date(), ["state": state]) else { return }
-        post([event]) { status, body, _ in _ = self.handleAnswer(status, body) } // not retried: another follows
+        post([event]) { status, body in _ = self.handleAnswer(status, body) } // not retried: another follows
     }
 
     /// Handles the answer; false if the server did not accept the request.
@@ -281,7 +282,7 @@ public final class ZimwatchReporter {
     private func schedule(after seconds: TimeInterval) {
         guard !scheduled, !queue.isEmpty else { return }
         scheduled = true
-        work.asyncAfter(deadline: .now() + seconds) { self.send() }
+        work.asyncAfter(deadline: max(.now() + seconds, heldUntil)) { self.send() }
     }
 
     private func send() {
@@ -291,14 +292,14 @@ public final class ZimwatchReporter {
         }
         let some = Array(queue.prefix(batch))
         inFlight = some.count // minus what overflow drops meanwhile
-        post(some) { status, body, retryAfter in
+        post(some) { status, body in
             self.scheduled = false
-            self.schedule(after: self.settle(some.count, status, body, retryAfter))
+            self.schedule(after: self.settle(some.count, status, body))
         }
     }
 
     /// Handles the answer to a batch; returns the pause before the next.
-    private func settle(_ sent: Int, _ status: Int, _ body: String, _ retryAfter: TimeInterval) -> TimeInterval {
+    private func settle(_ sent: Int, _ status: Int, _ body: String) -> TimeInterval {
         let accepted = handleAnswer(status, body)
         let never = status == 400 || status == 413
         if never && sent > 1 {
@@ -317,10 +318,10 @@ public final class ZimwatchReporter {
         let most = refused ? Limits.refusedRetry : Limits.longestRetry
         let full = min(Limits.firstRetry * pow(2, Double(min(failures, 10))), most)
         failures += 1
-        return max(full * Double.random(in: 0.5...1), min(retryAfter, Limits.refusedRetry))
+        return full * Double.random(in: 0.5...1)
     }
 
-    private func post(_ events: [Data], done: @escaping (_ status: Int, _ body: String, _ retryAfter: TimeInterval) -> Void) {
+    private func post(_ events: [Data], done: @escaping (_ status: Int, _ body: String) -> Void) {
         // From sent_at the server corrects the times of a wrong clock.
         let path = options.endpoint.appendingPathComponent("v1/events").absoluteString
         var request = URLRequest(url: URL(string: path + "?sent_at=" + Self.time(Date()))!)
@@ -331,7 +332,10 @@ public final class ZimwatchReporter {
         network.dataTask(with: request) { data, response, _ in
             let http = response as? HTTPURLResponse // nil: no connection
             let after = http?.value(forHTTPHeaderField: "Retry-After").flatMap(TimeInterval.init) ?? 0
-            self.work.async { done(http?.statusCode ?? 0, data.flatMap { String(data: $0, encoding: .utf8) } ?? "", after) }
+            self.work.async {
+                if after > 0 { self.heldUntil = .now() + min(after, Limits.refusedRetry) }
+                done(http?.statusCode ?? 0, data.flatMap { String(data: $0, encoding: .utf8) } ?? "")
+            }
         }.resume()
     }
 

@@ -70,6 +70,7 @@ function createSender({ endpoint, ingestToken, storage, mostEvents, firstRetryMs
   let batch = BATCH_EVENTS;
   let failures = 0;
   let timer = null;
+  let heldUntil = 0; // the server's own Retry-After; for heartbeats too
   let loaded = false; // before that the storage must not be written
   let saving = false;
   let unsaved = false;
@@ -127,7 +128,7 @@ function createSender({ endpoint, ingestToken, storage, mostEvents, firstRetryMs
       const pauseMs = queue.length > 0 ? await send() : 0;
       timer = null;
       schedule(pauseMs);
-    }, afterMs);
+    }, Math.max(afterMs, heldMs()));
   }
 
   /** The user of the first event that has one, and the events before the first of another: an assertion is of one. */
@@ -139,6 +140,8 @@ function createSender({ endpoint, ingestToken, storage, mostEvents, firstRetryMs
     });
     return [end < 0 ? events : events.slice(0, end), user];
   }
+
+  const heldMs = () => Math.min(heldUntil - Date.now(), REFUSED_RETRY_MS);
 
   async function post(body, user) {
     const abort = new AbortController();
@@ -152,9 +155,10 @@ function createSender({ endpoint, ingestToken, storage, mostEvents, firstRetryMs
       const url = `${endpoint}/v1/events?sent_at=${new Date().toISOString()}`;
       const response = await fetch(url, { method: "POST", headers, body, signal: abort.signal });
       const after = Number(response.headers.get("Retry-After"));
-      return { status: response.status, body: await response.text(), retryAfterMs: after > 0 ? after * 1000 : 0 };
+      if (after > 0) heldUntil = Date.now() + Math.min(after * 1000, REFUSED_RETRY_MS);
+      return { status: response.status, body: await response.text() };
     } catch {
-      return { status: 0, body: "", retryAfterMs: 0 };
+      return { status: 0, body: "" };
     } finally {
       clearTimeout(limit);
     }
@@ -201,12 +205,12 @@ function createSender({ endpoint, ingestToken, storage, mostEvents, firstRetryMs
     const isRefused = answer.status > 400 && answer.status < 500 && answer.status !== 429;
     const full = Math.min(firstRetryMs * 2 ** Math.min(failures, 20), isRefused ? REFUSED_RETRY_MS : LONGEST_RETRY_MS);
     failures += 1;
-    return Math.max(full * (0.5 + Math.random() / 2), Math.min(answer.retryAfterMs, REFUSED_RETRY_MS));
+    return full * (0.5 + Math.random() / 2);
   }
 
   load();
   const start = () => (stopped = false);
-  return { push, stop, start, isStopped: () => stopped, post: async (body, user) => handleAnswer(await post(body, assertion && user)), waiting: () => queue.length, dropped: () => dropped };
+  return { push, stop, start, isStopped: () => stopped, post: async (body, user) => heldMs() <= 0 && handleAnswer(await post(body, assertion && user)), waiting: () => queue.length, dropped: () => dropped };
 }
 
 /**

@@ -256,7 +256,12 @@ public sealed class ZimwatchReporter : IDisposable
             }
             if (heartbeat == null) Thread.Sleep(GatherMs); // batches a call with the callbacks inside it
             if (heartbeat == null) Pause(Send());
-            else HandleAnswer(Post("[" + heartbeat + "]", UserOf(heartbeat))); // not retried: another follows
+            else
+            {
+                var answer = Post("[" + heartbeat + "]", UserOf(heartbeat)); // not retried: another follows
+                HandleAnswer(answer);
+                Pause(answer.RetryAfterMs);
+            }
         }
     }
 

@@ -506,7 +506,7 @@
       const { user, at, text } = proof;
       // Without a fresh assertion they are sent later: they would count as unproven for ever.
       if (assertion) rows = ticks() - at < FRESH_MS ? ofOne(rows, user)[0] : [];
-      if (rows.length === 0) return;
+      if (rows.length === 0 || (database && ticks() < heldUntil)) return; // the next page sends what is kept
       // A beacon cannot carry the token, nor other headers.
       if (ingestToken) fetch.call(root, address(), { ...request(bodyOf(rows), null, text), keepalive: true }).catch(nothing);
       else root.navigator.sendBeacon(address(), bodyOf(text ? [{ json: JSON.stringify({ assertion: text }) }, ...rows] : rows));
