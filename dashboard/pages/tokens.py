@@ -57,28 +57,36 @@ def _views(site: Site) -> dict[str, Loader]:
     return {PATH: tokens}
 
 
+class _Sent:
+    """The forms that were sent: a page that is loaded again sends its form again, which must not make another token."""
+
+    def __init__(self) -> None:
+        self._once: OrderedDict[str, None] = OrderedDict()
+
+    async def read(self, request: web.Request) -> dict[str, str]:
+        """The fields of the form; HTTP 303 to the list where it was sent before."""
+        given = await read_form(request)
+        once = given.pop("once", "")
+        if once in self._once:
+            raise web.HTTPSeeOther(PATH)
+        if once:
+            self._once[once] = None
+        if len(self._once) > _SENT_MOST:
+            self._once.popitem(last=False)
+        return given
+
+
 def _routes(site: Site) -> list[web.AbstractRouteDef]:
     """The forms."""
     store, clock = site.store, site.clock
-    # A page that is loaded again sends its form again, which must not make another token.
-    sent: OrderedDict[str, None] = OrderedDict()
-
-    async def read(request: web.Request) -> dict[str, str]:
-        given = await read_form(request)
-        once = given.pop("once", "")
-        if once in sent:
-            raise web.HTTPSeeOther(PATH)
-        sent[once] = None
-        if len(sent) > _SENT_MOST:
-            sent.popitem(last=False)
-        return given
+    sent = _Sent()
 
     async def shown(request: web.Request, **more: Any) -> web.Response:  # noqa: ANN401 - values of the template
         view = await _view(site, access.principal_of(request), **more)
         return whole(view, here=PATH, stream=None, token=form_token(request), trouble=store.problem)
 
     async def make(request: web.Request) -> web.Response:
-        given = await read(request)
+        given = await sent.read(request)
         try:
             made = await token_actions.make(store, access.principal_of(request), _request_of(given), clock())
         except _ERRORS as error:
@@ -86,7 +94,7 @@ def _routes(site: Site) -> list[web.AbstractRouteDef]:
         return await shown(request, made=made)
 
     async def rotate(request: web.Request) -> web.Response:
-        given, token_id = await read(request), int(request.match_info["id"])
+        given, token_id = await sent.read(request), int(request.match_info["id"])
         wanted = RotateRequest(overlap=given.get("overlap", token_form.OVERLAP))
         try:
             made = await token_actions.rotate(store, access.principal_of(request), token_id, wanted, clock())

@@ -112,10 +112,10 @@ def may_rotate(principal: Principal, token: Token) -> bool:
 
 
 def check_may_rotate(principal: Principal, token: Token) -> None:
-    """NotAllowedError where the principal may not have the secret of the token's successor."""
+    """NotAllowedError or TokenFormError where the principal may not have the secret of the token's successor."""
     check_grants(principal, token.scope)
     if not may_rotate(principal, token):
-        raise NotAllowedError(_NOT_OWN())
+        raise TokenFormError(_NOT_OWN())
 
 
 def overlap_us(given: str) -> int:

@@ -21,6 +21,7 @@ from sidecar.alerting.receivers.webhook import WebhookSettings
 from sidecar.alerting.tables import alert_log, silence_rows, user_watch_rows
 from sidecar.clock import now_us
 from sidecar.settings import AlertSettings
+from sidecar.store.access import tokens
 from tests.support.process import free_port
 from tests.support.routes_walked import ANSWERED, EXAMPLES, OTHER, OWN, WHOSE, Example, Reader, World, filled, reader
 from tests.support.running import Zimwatch, zimwatch
@@ -198,5 +199,8 @@ async def unchanged(served: Served) -> None:
     assert silence.ends_at_us > now_us()
     watches = await store.read(user_watch_rows.lasting, now_us())
     assert {OWN, OTHER} <= {one.app_id for one in watches}
+    token = await store.read(tokens.one, world.token)
+    assert token is not None
+    assert (token.state(now_us()), token.replaced_by) == ("good", None)
     others = [one for one in await store.read(silence_rows.listed) if one.is_within(frozenset({OTHER}))]
     assert [one.id for one in others] == [world.silence]

@@ -31,6 +31,7 @@ class World(msgspec.Struct, frozen=True):
     alert: int
     silence: int
     watch: int
+    token: int
 
 
 class Example(msgspec.Struct, frozen=True):
@@ -72,6 +73,10 @@ EXAMPLES: Final[dict[str, Example]] = {
     "DELETE /v1/silences/{id}": _at("/v1/silences/{silence}"),
     "POST /v1/watches": _at("/v1/watches", json=lambda _: _WATCH, is_of_other=True),
     "DELETE /v1/watches/{id}": _at("/v1/watches/{watch}"),
+    "DELETE /v1/tokens/{id}": _at("/v1/tokens/{token}"),
+    "POST /v1/tokens/{id}/rotate": _at("/v1/tokens/{token}/rotate", json=lambda _: {}),
+    "POST /tokens/{id}/rotate": _at("/tokens/{token}/rotate"),
+    "POST /tokens/{id}/revoke": _at("/tokens/{token}/revoke"),
     "POST /v1/chatops": _at("/v1/chatops", json=lambda _: {"text": "top kicked"}),
     "POST /v1/chatops/slack": _at("/v1/chatops/slack", needs_signature=True),
     "POST /v1/admin/reload": _at("/v1/admin/reload", json=lambda _: {}, of_every_app=True),
@@ -94,7 +99,13 @@ EXAMPLES: Final[dict[str, Example]] = {
 }
 # Of these a request that names another app's is answered with nothing of it, as if there were none.
 ANSWERED: Final = frozenset(
-    {"GET /alerts/several", "POST /alerts/several", "POST /watches/{id}/end", "POST /silences/{id}/end"}
+    {
+        "GET /alerts/several",
+        "POST /alerts/several",
+        "POST /watches/{id}/end",
+        "POST /silences/{id}/end",
+        "POST /tokens/{id}/revoke",
+    }
 )
 
 
@@ -138,7 +149,7 @@ async def reader(store: Store, role: Role, apps: frozenset[int] | None) -> Reade
 
 
 async def filled(running: Zimwatch) -> World:
-    """A kicked user, a silence, a watch and a rejected event of each app; while nobody needs to sign in."""
+    """A kicked user, a silence, a watch and a rejected event of each app; at last a token, which ends open access."""
     for app_id, user_id in WHOSE.items():
         kicked = fresh_event(app_id=app_id, user_id=user_id, state=0, event=4)
         refused = fresh_event(app_id=app_id, user_id=user_id, type=f"not a type, of {user_id}")
@@ -154,4 +165,5 @@ async def filled(running: Zimwatch) -> World:
             else:
                 watched = made["id"]
     _, listed = await running.get(f"/v1/alerts?app_id={OTHER}")
-    return World(alert=listed["alerts"][0]["id"], silence=silenced, watch=watched)
+    token, _ = await new_token(running.store, "ingest", OTHER, name=WHOSE[OTHER])
+    return World(alert=listed["alerts"][0]["id"], silence=silenced, watch=watched, token=token.id)
