@@ -91,6 +91,9 @@ RECORDED: Final[Mapping[tuple[str, str], Rule]] = {
         AuditAction.TEST_MESSAGE_SENT, 200, subject="receiver", field="receiver"
     ),
     (hdrs.METH_POST, "/token"): _change(AuditAction.TOKEN_CHECKED, 200),
+    (hdrs.METH_POST, "/tokens"): _change(AuditAction.TOKEN_MADE, 200),
+    (hdrs.METH_POST, "/tokens/{id}/rotate"): _change(AuditAction.TOKEN_MADE, 200, subject="token"),
+    (hdrs.METH_POST, "/tokens/{id}/revoke"): _change(AuditAction.TOKEN_REVOKED, 303, subject="token"),
     (hdrs.METH_POST, "/sign-in"): _change(AuditAction.SIGNED_IN, 303),
     (hdrs.METH_GET, "/sign-in/oidc/callback"): _change(AuditAction.SIGNED_IN, 303),
     (hdrs.METH_POST, "/sign-in/code"): _change(AuditAction.SIGNED_IN, 303),
@@ -126,6 +129,9 @@ RECORDED: Final[Mapping[tuple[str, str], Rule]] = {
     (hdrs.METH_GET, "/v1/watches"): Rule(action=AuditAction.WATCHES_LISTED),
     (hdrs.METH_POST, "/v1/watches"): _change(AuditAction.WATCH_MADE, 201),
     (hdrs.METH_DELETE, "/v1/watches/{id}"): _change(AuditAction.WATCH_ENDED, 204, subject="watch"),
+    (hdrs.METH_POST, "/v1/tokens"): _change(AuditAction.TOKEN_MADE, 201),
+    (hdrs.METH_POST, "/v1/tokens/{id}/rotate"): _change(AuditAction.TOKEN_MADE, 201, subject="token"),
+    (hdrs.METH_DELETE, "/v1/tokens/{id}"): _change(AuditAction.TOKEN_REVOKED, 204, subject="token"),
     (hdrs.METH_POST, "/v1/admin/reload"): _change(AuditAction.SETTINGS_RELOADED, 200),
     (hdrs.METH_POST, "/v1/chatops"): _change(AuditAction.CHAT_COMMAND, 200),
     (hdrs.METH_POST, "/v1/chatops/slack"): _change(AuditAction.CHAT_COMMAND, 200),
@@ -140,6 +146,8 @@ _MONITORING: Final = "monitoring reads it every few seconds; it has numbers alon
 NOT_RECORDED: Final[Mapping[tuple[str, str], str]] = {
     (hdrs.METH_GET, "/wall"): _NO_USERS,
     (hdrs.METH_GET, "/findings"): _NO_USERS,
+    (hdrs.METH_GET, "/tokens"): _NO_USERS,
+    (hdrs.METH_GET, "/v1/tokens"): _NO_USERS,
     (hdrs.METH_GET, "/token"): "an empty form",
     (hdrs.METH_GET, "/sign-in"): "an empty form",
     (hdrs.METH_GET, "/account"): _NO_USERS,
