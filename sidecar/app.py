@@ -55,6 +55,8 @@ SPANS_FLUSH_S: Final = 3.0
 LOOKS_WRITTEN_S: Final = 2.0
 TEND_EVERY_S: Final = 1.0
 ERASE_EVERY_S: Final = 1.0
+# What is past its retention is looked for every so many times, and each time while there is any.
+PRUNE_EVERY: Final = 5
 
 
 class System(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,7 +117,7 @@ async def running(
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(store.close)
         metrics = telemetry.Metrics(store, system.clock, alert_metrics.GAUGES)
-        await alerting.begin(settings, store, reaction, system.clock)
+        await alerting.begin(settings, store, reaction, store.settled_us)
         await stack.enter_async_context(tending(store, background))
         await stack.enter_async_context(background.running(Task(name="erasing users", run=lambda: _erase(store))))
         await stack.enter_async_context(_freeing_memory(system, background))
@@ -145,7 +147,7 @@ async def running(
             settings,
             store,
             reaction,
-            system.clock,
+            store.settled_us,
             metrics_text=metrics.text,
             canary=canary,
             background=background,
@@ -279,7 +281,7 @@ def alerting_beside(
         settings,
         store,
         reaction,
-        system.clock,
+        store.settled_us,
         background,
         exports_spans=exports_spans,
         http=system.http,
@@ -288,9 +290,11 @@ def alerting_beside(
 
 
 async def _tend(store: Store) -> None:
+    until_prune = 0
     while True:
         try:
-            await store.tend()
+            has_pruned = await store.tend(prunes=until_prune == 0)
+            until_prune = 0 if has_pruned else (until_prune or PRUNE_EVERY) - 1
         except StoreUnavailableError as error:
             log.warning("the store could not be tended", problem=str(error))
         await asyncio.sleep(TEND_EVERY_S)
@@ -321,7 +325,7 @@ async def _querying_zego(
 ) -> AsyncIterator[None]:
     zego = settings.zego
     async with system.http(settings.alerts.allowed_hosts) as http:
-        query = ServerQuery(store, http, zego.server_url, secrets_by_app(zego.server_secrets), system.clock)
+        query = ServerQuery(store, http, zego.server_url, secrets_by_app(zego.server_secrets), store.settled_us)
         every_s = duration_us(zego.query_every) / SECOND_US
         task = Task(name="ZEGO query", run=lambda: query.run(every_s), is_needed=False)
         async with background.running(task):

@@ -220,6 +220,8 @@ class AlertReaction:
         unit = self._unit(connection, now_us)
         for tables in (alert_log, notifications, message_rows, silence_rows, watchlist_rows, user_watch_rows):
             tables.clock_set(connection, by_us)
+        before_us = now_us - by_us
+        message_rows.clock_set_since(connection, by_us, before_us - self._counted_us, before_us)
         for alert in alert_log.firing_of_kinds(connection, _STORMS):
             unit.rules.storm(alert.kind).clock_set(unit.firing.own(alert), now_us, by_us)
         unit.settle()
@@ -308,9 +310,13 @@ class AlertReaction:
             alone=policy.group_alone,
             interval_us=policy.group_interval_us,
         )
-        since_us = now_us - max(MINUTE_US, policy.group_interval_us)
-        lately = message_rows.counted(connection, since_us, now_us + LONGEST_PAUSE_US)
+        lately = message_rows.counted(connection, now_us - self._counted_us, now_us + LONGEST_PAUSE_US)
         return Grouping(receiver, caps, lately, now_us)
+
+    @property
+    def _counted_us(self) -> int:
+        """For how long limits count a message."""
+        return max(MINUTE_US, self.policy.group_interval_us)
 
     def _not_suppressed(
         self, connection: sa.Connection, unit: UnitOfWork, due: Sequence[Waiting], now_us: int

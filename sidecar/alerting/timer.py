@@ -69,7 +69,7 @@ class Ticker:
             activity=await self._activity.look(now_us),
         )
         # Much work takes many transactions, with events in between.
-        while await self._store.write(self._reaction.tick, now_us, gathered):
+        while await self._store.write(lambda connection: self._reaction.tick(connection, self._clock(), gathered)):
             self.last_us = self._clock()
         self.last_us = now_us
 

@@ -18,6 +18,9 @@ from sidecar.domain.units import DAY_US, SECOND_US
 # A synchronised clock drifts by less than this between two comparisons; a larger difference: the clock was set.
 SET_BY_US: Final = SECOND_US
 STRETCHES_KEPT: Final = 128
+# A stretch may have lasted for so much longer than is known: a crash loses the record of the last seconds, a restart
+# moves the end back by what heartbeats in memory were worth, and what comes before a pause is over is after it.
+UNRECORDED_US: Final = 60 * SECOND_US
 # A lease outlasts two heartbeats that are lost.
 BEATS_IN_A_LEASE: Final = 3
 # The intervals between heartbeats that clients obey.
@@ -90,6 +93,19 @@ class LeaseTime(msgspec.Struct, frozen=True):
         begun = (one.skipped_us for one, _ in self.latest_ended() if one.begins_us <= at_us)
         return next(begun, self.stretches[0].skipped_us)
 
+    def skipped_at_sign_us(self, at_us: int) -> int:
+        """The same of a sign of life, which counts as the latest that ``at_us`` may mean.
+
+        It is of a stretch that may have lasted until then, before one of long ago in which the clock showed the same.
+        """
+        skipped_us = self.skipped_us(at_us)
+        for one, ends_us in self.newest_first():
+            if one.begins_us <= at_us <= ends_us:
+                return skipped_us
+            if one.begins_us <= at_us <= ends_us + UNRECORDED_US and skipped_us - one.skipped_us > UNRECORDED_US:
+                return one.skipped_us
+        return skipped_us
+
     def lease_us(self, at_us: int) -> int:
         """The lease time when the machine's clock showed ``at_us``."""
         return at_us - self.skipped_us(at_us)
@@ -105,8 +121,12 @@ class LeaseTime(msgspec.Struct, frozen=True):
         """The same by their ends by the machine's clock, the latest first."""
         return sorted(self.newest_first(), key=itemgetter(1), reverse=True)
 
+    def is_silent(self, until_us: int, *, seen_us: int) -> bool:
+        """Whether the lease of who was seen last at ``seen_us`` has ended; both by the machine's clock."""
+        return until_us - self.skipped_at_sign_us(seen_us) < self.now_us
+
     def is_past(self, until_us: int, *, begun_us: int) -> bool:
-        """Whether a lease from ``begun_us`` to ``until_us`` has ended; both by the machine's clock."""
+        """Whether the time from ``begun_us`` to ``until_us`` is over; both by the machine's clock."""
         return until_us - self.skipped_us(begun_us) < self.now_us
 
 
@@ -161,8 +181,12 @@ class LeaseClock:
             return None
         # When exactly the clock was set is unknown: everything received since the last comparison counts as later.
         begun = Stretch(machine_us - passed_us, self.stretches[-1].skipped_us + set_by_us)
-        self.stretches = (*self.stretches, begun)[-STRETCHES_KEPT:]
+        self.begin(begun)
         return begun
+
+    def begin(self, stretch: Stretch) -> None:
+        """From now on this stretch is the newest."""
+        self.stretches = (*self.stretches, stretch)[-STRETCHES_KEPT:]
 
     def at(self, steady_us: int) -> LeaseTime:
         """The lease time when the steady clock shows ``steady_us``."""

@@ -115,6 +115,7 @@ class Store:
                 database,
                 leases,
                 threads=threads,
+                clock=self._clock_watch.settled_us,
                 steady=steady,
                 lease_time=self._lease_time,
                 refused=self._clock_watch.pause,
@@ -263,17 +264,18 @@ class Store:
         count: int = await writer.do(work)
         return count
 
-    async def tend(self) -> None:
+    async def tend(self, *, prunes: bool = True) -> bool:
         """Marks users whose leases ran out, publishes those that now differ from ZEGO's server, and prunes.
 
-        To be called every second or so; where another node has this duty, nothing is done. It works in slices, so that
+        To be called every second or so; where another node has this duty, nothing is done. With ``prunes`` it deletes
+        what is past its retention; whether there was any. It works in slices, so that
         commits are not delayed. It also notices that the machine's clock was set, and records regularly that Zimwatch
         runs, so that the time in which it did not is not counted as a client's silence.
         """
         await self.record_uses()
         self._upkeep = self._upkeep or self._database.hold_duty(UPKEEP)
         if self._upkeep is None:
-            return
+            return False
         await self._heartbeats.write()
         await self.notice_clock()
         while await self._writing.sweep(SWEEP_USERS) == SWEEP_USERS:
@@ -282,7 +284,7 @@ class Store:
         self._swept = now.time
         for changes in await self.read(_began_to_disagree, before, now):
             await self._writing.do(partial(_published, changes))
-        await self.prune()
+        return prunes and await self.prune() > 0
 
     async def record_uses(self, *, at_once: bool = False) -> None:
         """Records when tokens were used last, with whatever is committed next. What fails is kept for the next time."""
@@ -345,6 +347,10 @@ class Store:
     async def notice_clock(self, *, closing: bool = False) -> None:
         """See :meth:`ClockWatch.notice`; to be called before acting on a moment."""
         await self._clock_watch.notice(self._writing, lambda: self.problem is not None, closing=closing)
+
+    def settled_us(self) -> int:
+        """See :meth:`ClockWatch.settled_us`."""
+        return self._clock_watch.settled_us()
 
     def when_clock_is_set(self, follow: ClockFollower) -> None:
         """Calls ``follow`` in the writer's thread whenever the clock was set."""

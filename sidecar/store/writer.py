@@ -64,6 +64,8 @@ class _Waiting(msgspec.Struct):
     work: Batch | Work
     answer: Future[Any]
     since_us: int
+    # Called after the commit, before anything else is written, of a work that has a transaction of its own.
+    committed: Callable[[], None] | None = None
     # For a batch committed in parts: the result of the committed part, and the places of the other events in it.
     before: Appended | None = None
     places: list[int] | None = None
@@ -80,7 +82,8 @@ class _Waiting(msgspec.Struct):
 class Writer:
     """Commits batches and other small works in their order.
 
-    ``refused`` is called, in any thread, for each refusal. ``heartbeat_after_s``: see :func:`event_log.append`.
+    ``clock`` is that of deadlines (:meth:`ClockWatch.settled_us`). ``refused`` is called, in any thread, for each
+    refusal. ``heartbeat_after_s``: see :func:`event_log.append`.
     """
 
     def __init__(
@@ -89,6 +92,7 @@ class Writer:
         leases: Leases,
         *,
         threads: Threads,
+        clock: Clock,
         steady: Clock,
         lease_time: Callable[[], LeaseTime],
         refused: Callable[[], None] = lambda: None,
@@ -98,6 +102,7 @@ class Writer:
     ) -> None:
         self._database = database
         self._leases = leases
+        self._clock = clock
         self._steady = steady
         self._lease_time = lease_time
         self._on_refused = refused
@@ -127,6 +132,13 @@ class Writer:
         It may run again after a failure.
         """
         return await asyncio.wrap_future(self._submit(work))
+
+    async def do_alone(self, work: Work, committed: Callable[[], None]) -> None:
+        """Commits ``work`` in a transaction of its own, and then calls ``committed``, in the writer's thread.
+
+        What was written before has come before ``work``, and what is written later comes after ``committed``.
+        """
+        await asyncio.wrap_future(self._submit(work, committed))
 
     def forget(self) -> None:
         """To be called by a work that changes projections itself: the cached ones are dropped."""
@@ -172,8 +184,8 @@ class Writer:
         oldest = next((one for one in waiting if isinstance(one.work, Batch)), None)
         return 0 if oldest is None else self._steady() - oldest.since_us
 
-    def _submit(self, work: Batch | Work) -> Future[Any]:
-        waiting = _Waiting(work, Future(), self._steady())
+    def _submit(self, work: Batch | Work, committed: Callable[[], None] | None = None) -> Future[Any]:
+        waiting = _Waiting(work, Future(), self._steady(), committed)
         with self._lock:
             if self._closing:
                 raise StoreUnavailableError("Zimwatch is shutting down")
@@ -217,7 +229,7 @@ class Writer:
     def _catch_up(self, works: Sequence[_Waiting]) -> None:
         """Gives followers that are behind at least as many events as were just committed."""
         for _ in range(1 + sum(one.events for one in works) // SLICE):
-            self._followers.catch_up(self._database, self._lease_time().machine_us)
+            self._followers.catch_up(self._database, self._clock())
 
     def _unexpected(self, works: list[_Waiting], error: Exception) -> None:
         """These callers do not know whether their work was stored; events sent again are stored once."""
@@ -233,7 +245,9 @@ class Writer:
         works: list[_Waiting] = []
         events = 0
         with self._lock:
-            while self._waiting and events < COMMIT_EVENTS:
+            while self._waiting and events < COMMIT_EVENTS and not (works and self._is_alone(works[0])):
+                if works and self._is_alone(self._waiting[0]):
+                    break
                 waiting = self._waiting.popleft()
                 self._waiting_bytes -= waiting.size_bytes
                 # The work of a caller that gave up is dropped, unless a part of it is committed.
@@ -241,6 +255,10 @@ class Writer:
                     events += waiting.events
                     works.append(waiting)
         return works
+
+    @staticmethod
+    def _is_alone(waiting: _Waiting) -> bool:
+        return waiting.committed is not None
 
     def _commit(self, works: list[_Waiting]) -> None:
         self._in_progress = works
@@ -263,6 +281,8 @@ class Writer:
         """Answers the caller, or queues the part of its batch that is ``left`` again, behind the others."""
         batch = waiting.work
         if not isinstance(batch, Batch):
+            if waiting.committed is not None:
+                waiting.committed()
             waiting.answer.set_result(result)
             return
         places = waiting.places or range(len(batch.events))
@@ -281,7 +301,7 @@ class Writer:
             waiting.answer.set_result(total)
             return
         part = Batch([batch.events[at] for at in rest], (), batch.size_bytes)
-        again = _Waiting(part, waiting.answer, self._steady(), total, [places[at] for at in rest])
+        again = _Waiting(part, waiting.answer, self._steady(), None, total, [places[at] for at in rest])
         with self._lock:
             self._waiting.append(again)
             self._waiting_bytes += again.size_bytes
@@ -299,6 +319,7 @@ class Writer:
                     batches,
                     self._projected(connection),
                     time=self._lease_time(),
+                    now_us=self._clock(),
                     followers=self._followers,
                     work_most=event_log.WORK_MOST,
                     heartbeat_after_s=self._heartbeat_after_s(),

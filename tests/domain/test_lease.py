@@ -118,6 +118,22 @@ def test_a_drifting_clock_does_not_count_as_set(zimwatch: Listening) -> None:
     assert len(zimwatch.clock.stretches) == 1
 
 
+def test_a_sign_of_life_just_after_the_known_end_of_a_stretch_is_not_of_an_hour_before() -> None:
+    hour_us = 3_600 * SECOND_US
+    back = Stretch(0, -hour_us)
+    time = LeaseTime(hour_us + 10 * SECOND_US, (Stretch(-hour_us, 0), back))
+    assert time.skipped_at_sign_us(12 * SECOND_US) == -hour_us  # of before a pause that has not ended
+    crashed = LeaseTime(hour_us + 10 * SECOND_US, (Stretch(-hour_us, 0), back, Stretch(5 * hour_us, 4 * hour_us)))
+    assert crashed.skipped_at_sign_us(12 * SECOND_US) == -hour_us  # of the last seconds before the crash
+    assert crashed.skipped_at_sign_us(5 * hour_us) == 4 * hour_us
+    assert crashed.skipped_at_sign_us(2_000 * SECOND_US) == 0
+
+
+def test_a_sign_of_life_of_before_the_clock_was_set_back_by_some_seconds_counts_from_then() -> None:
+    time = LeaseTime(100 * SECOND_US, (Stretch(0, 0), Stretch(60 * SECOND_US, -30 * SECOND_US)))
+    assert time.skipped_at_sign_us(80 * SECOND_US) == time.skipped_us(80 * SECOND_US) == 0
+
+
 small = st.integers(-2_000, 2_000)
 
 

@@ -26,7 +26,7 @@ def main() -> None:
         outcome = run(options)
         sys.stdout.write(
             f"seed {seed}: {outcome.events} events, {outcome.kills} kills, {outcome.statements} statements,"
-            f" {outcome.virtual_s / outcome.real_s:.0f} x real time ({outcome.real_s:.1f} s), {outcome.digest}\n"
+            f" {outcome.virtual_s / outcome.cpu_s:.0f} x real time ({outcome.cpu_s:.1f} s), {outcome.digest}\n"
         )
         if outcome.broken:
             sys.stdout.write(f"  broken at {outcome.at_s:.3f} s: {outcome.broken}\n")

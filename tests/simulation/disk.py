@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from sidecar.system.files import RealFiles
+from sidecar.system.files import ThrowAwayFiles
 
 FILES: Final = ("zimwatch.db", "zimwatch.db-wal")
 _PLENTY: Final = 1 << 40
@@ -18,7 +18,7 @@ class KilledError(BaseException):
     """The process does not run any more: no handler of Exception may continue."""
 
 
-class Disk(RealFiles):
+class Disk(ThrowAwayFiles):
     """Counts the statements of one process. At the one that ``killed_at`` names, ``kill`` is called and it ends."""
 
     def __init__(self, folder: Path, kill: Callable[[], None]) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
-from contextlib import closing
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,6 +30,11 @@ _WAITING: Final = (
     " JOIN alerts a ON a.id = o.alert_id WHERE b.alert_id = n.alert_id AND a.state = 'firing')"
 )
 _PENDING: Final = "SELECT id FROM alert_messages WHERE state = 'pending'"
+_EVENTS: Final = (
+    "SELECT position, id, moment_us, received_at_us, user_id, client_id, session_id, seq, type, connection_state,"
+    " connection_event FROM events WHERE position > ? ORDER BY position"
+)
+_USERS: Final = "SELECT user_id, status, since_us, lease_lapsed FROM user_status"
 _SPANS: Final = "SELECT first_position FROM span_outbox WHERE spans > 0"
 
 
@@ -40,9 +44,7 @@ class BrokenError(AssertionError):
 
 def rows(connection: sqlite3.Connection, sql: str, given: Sequence[Any] = ()) -> list[dict[str, Any]]:
     """Rows by column."""
-    cursor = connection.execute(sql, given)
-    names = [column[0] for column in cursor.description]
-    return [dict(zip(names, row, strict=True)) for row in cursor]
+    return [dict(row) for row in connection.execute(sql, given)]
 
 
 def hold(what: str, is_so: object) -> None:
@@ -52,81 +54,97 @@ def hold(what: str, is_so: object) -> None:
 
 
 class Log:
-    """The events of a database, read on as it grows; a process that was killed may have lost the last ones."""
+    """The events of a database, read on as it grows."""
 
     def __init__(self) -> None:
-        self.of_user: dict[str, dict[int, dict[str, Any]]] = defaultdict(dict)
+        self.of_user: dict[str, list[sqlite3.Row]] = defaultdict(list)
+        self.users: dict[str, oracle.User] = defaultdict(oracle.User)
         self.ids: dict[str, int] = {}
         self.position = 0
-
-    def clients_of(self, user_id: str) -> Iterable[tuple[bytes, list[dict[str, Any]]]]:
-        """The events of each client of a user."""
-        by_client: dict[bytes, list[dict[str, Any]]] = defaultdict(list)
-        for event in self.of_user[user_id].values():
-            by_client[event["client_id"]].append(event)
-        return by_client.items()
+        self.newest_us = 0
 
     def read_on(self, connection: sqlite3.Connection) -> set[str]:
         """The users with new events. Each event is there once, and none comes from the future."""
         changed = set()
-        for row in rows(connection, "SELECT * FROM events WHERE position > ? ORDER BY position", (self.position,)):
+        for row in connection.execute(_EVENTS, (self.position,)):
             self.position = row["position"]
-            event_id = _uuid(row["id"])
+            event_id, user_id = _uuid(row["id"]), row["user_id"]
             hold(f"event {event_id} is stored twice", event_id not in self.ids)
             hold(f"event {event_id} is from the future", row["moment_us"] <= row["received_at_us"])
             self.ids[event_id] = row["position"]
-            self.of_user[row["user_id"]][row["position"]] = row
-            changed.add(row["user_id"])
+            self.newest_us = max(self.newest_us, row["received_at_us"])
+            self.of_user[user_id].append(row)
+            self.users[user_id].add(row)
+            changed.add(user_id)
         return changed
 
+    def is_still(self, connection: sqlite3.Connection) -> None:
+        """Holds where a database has all that was read of it before, as it must after a kill."""
+        found = {_uuid(row["id"]): row["position"] for row in connection.execute("SELECT id, position FROM events")}
+        gone = [one for one, position in self.ids.items() if found.get(one) != position]
+        hold(f"{len(gone)} events that were stored are lost: {gone[:3]}", not gone)
 
-def at_every_step(folder: Path, log: Log, senders: Sequence[Sender], users: Iterable[str] | None = None) -> None:
-    """What is acknowledged is stored once; each changed user has the status that its events give."""
-    with closing(_opened(folder)) as connection:
-        changed = log.read_on(connection)
+
+class Look:
+    """The database at one moment, and the log up to there."""
+
+    def __init__(self, connection: sqlite3.Connection, log: Log, *, whole: bool = False) -> None:
+        """Looks at the users that have changed; all of them if it is to be ``whole``."""
+        self._log = log
+        connection.execute("BEGIN")
+        try:
+            self._changed = log.read_on(connection)
+            self._users = {row["user_id"]: row for row in connection.execute(_USERS)}
+            if whole:
+                log.is_still(connection)
+                self._changed = set(log.users)
+        finally:
+            connection.rollback()
+
+    def at_every_step(self, senders: Sequence[Sender], *, whole: bool = False) -> None:
+        """What is acknowledged is stored once; each changed user has the status that its events give.
+
+        ``whole``: also what was acknowledged before the last look.
+        """
+        ids = self._log.ids
         for sender in senders:
-            missing = sender.acknowledged - log.ids.keys()
-            hold(f"acknowledged events of {sender.user_id} are lost: {sorted(missing)[:3]}", not missing)
-        for user_id in sorted(changed if users is None else users):
-            found = rows(connection, "SELECT status, since_us FROM user_status WHERE user_id = ?", (user_id,))
-            expected = oracle.of_user(log.of_user[user_id].values())
-            hold(f"{user_id} is {found}, and should be {expected}", [one["status"] for one in found] == [expected])
-        newest = "SELECT MAX(received_at_us) FROM events"
-        late = rows(connection, f"SELECT user_id FROM user_status WHERE since_us > ({newest})")
+            if missing := [one for one in (sender.acknowledged if whole else sender.to_look_at) if one not in ids]:
+                raise BrokenError(f"acknowledged events of {sender.user_id} are lost: {sorted(missing)[:3]}")
+            sender.to_look_at.clear()
+        for user_id in sorted(self._changed):
+            found = self._users[user_id]["status"] if user_id in self._users else None
+            expected = self._log.users[user_id].status
+            if found != expected:
+                raise BrokenError(f"{user_id} is {found}, and should be {expected}")
+        late = [user_id for user_id, row in self._users.items() if (row["since_us"] or 0) > self._log.newest_us]
         hold(f"users whose status is from the future: {late}", not late)
 
-
-def leases(folder: Path, log: Log, senders: Sequence[Sender], *, now_us: int, up_us: int, slack_us: int) -> None:
-    """Nobody is called silent within the shortest lease, and everybody soon after the longest."""
-    with closing(_opened(folder)) as connection:
-        lapsed = {row["user_id"]: row["lease_lapsed"] for row in rows(connection, "SELECT * FROM user_status")}
-    for sender in senders:
-        live = [
-            sender.signs[client_id]
-            for client_id, own in log.clients_of(sender.user_id)
-            if oracle.of_client(own) != "not_logged_in"
-        ]
-        if not live or sender.user_id not in lapsed:
-            continue
-        silent_us = min(now_us - sign.sure_us if sign.sure_us is not None else LEASE_US for sign in live)
-        is_silent = bool(lapsed[sender.user_id])
-        hold(
-            f"{sender.user_id} counts as silent after {silent_us} us",
-            not is_silent or silent_us >= LEASE_US - SECOND_US,
-        )
-        if all(sign.beats for sign in live):
-            quiet_us = up_us - max(sign.maybe_up_us for sign in live)
-            hold(f"{sender.user_id} is silent for {quiet_us} us", is_silent or quiet_us < LEASE_US + slack_us)
+    def leases(self, senders: Sequence[Sender], *, now_us: int, up_us: int, slack_us: int) -> None:
+        """Nobody is called silent within the shortest lease, and everybody soon after the longest."""
+        for sender in senders:
+            user_id = sender.user_id
+            if user_id not in self._users:
+                continue
+            clients = self._log.users[user_id].clients.items()
+            live = [sender.signs[client_id] for client_id, one in clients if one.status != "not_logged_in"]
+            if not live:
+                continue
+            silent_us = min(now_us - sign.sure_us if sign.sure_us is not None else LEASE_US for sign in live)
+            is_silent = bool(self._users[user_id]["lease_lapsed"])
+            if is_silent and silent_us < LEASE_US - SECOND_US:
+                raise BrokenError(f"{user_id} counts as silent after {silent_us} us")
+            if not is_silent and all(sign.beats for sign in live):
+                quiet_us = up_us - max(sign.maybe_up_us for sign in live)
+                hold(f"{user_id} is silent for {quiet_us} us", quiet_us < LEASE_US + slack_us)
 
 
-def has_sent_all(folder: Path) -> bool:
+def has_sent_all(connection: sqlite3.Connection) -> bool:
     """Whether no message, notification or span waits."""
-    with closing(_opened(folder)) as connection:
-        return not any(rows(connection, f"{sql} LIMIT 1") for sql in (_WAITING, _PENDING, _SPANS))
+    return not any(rows(connection, f"{sql} LIMIT 1") for sql in (_WAITING, _PENDING, _SPANS))
 
 
 def once_all_is_calm(
-    folder: Path,
+    connection: sqlite3.Connection,
     log: Log,
     senders: Sequence[Sender],
     receiver: Receiver,
@@ -138,20 +156,19 @@ def once_all_is_calm(
 
     ``set_us``: when the server's clock was set. Limits count by that clock, and start again then.
     """
-    at_every_step(folder, log, senders, log.of_user)
+    Look(connection, log, whole=True).at_every_step(senders, whole=True)
     sent = {event_id for sender in senders for event_id in sender.sent}
     hold("an event that nobody sent is stored", log.ids.keys() <= sent)
-    with closing(_opened(folder)) as connection:
-        _spans(log, collector)
-        _alerts(connection, log)
-        _messages(connection, receiver, set_us)
+    _spans(log, collector)
+    _alerts(connection, log)
+    _messages(connection, receiver, set_us)
 
 
 def _spans(log: Log, collector: Collector) -> None:
     expected = {
         _uuid(event["id"])
         for own in log.of_user.values()
-        for event in own.values()
+        for event in own
         if event["type"] == "connection_state_changed"
     }
     hold(f"{len(expected - collector.spans.keys())} spans did not arrive", expected <= collector.spans.keys())
@@ -171,7 +188,7 @@ def _alerts(connection: sqlite3.Connection, log: Log) -> None:
         counts[one["kind"], one["user_id"]] += one["count"]
     for kind, event in _OPENED_BY.items():
         for user_id, own in log.of_user.items():
-            causes = sum(one["connection_event"] == event for one in own.values())
+            causes = sum(one["connection_event"] == event for one in own)
             counted = counts[kind, user_id]
             hold(f"{user_id} has {causes} {event} and {counted} of {kind}", causes == counted)
 
@@ -201,8 +218,11 @@ def _messages(connection: sqlite3.Connection, receiver: Receiver, set_us: Sequen
     hold(f"alerts that nobody was notified of: {silent[:3]}", not silent)
 
 
-def _opened(folder: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"file:{folder / 'zimwatch.db'}?mode=ro", uri=True)
+def opened(folder: Path) -> sqlite3.Connection:
+    """The database of a server, to look at."""
+    connection = sqlite3.connect(f"file:{folder / 'zimwatch.db'}?mode=ro", uri=True, isolation_level=None)
+    connection.row_factory = sqlite3.Row
+    return connection
 
 
 def _uuid(value: bytes) -> str:

@@ -25,6 +25,8 @@ Take = Callable[[bytes, int | None], Awaitable[tuple[Decoded, Appended]]]
 _BATCH: Final = 40
 _RETRY_S: Final = 3.0
 _STEP_S: Final = 1.0
+_IDLE_S: Final = 60.0
+_RESTARTS: Final = 0.002
 _OFF: Final = (0, 0, 0, 5 * SECOND_US, -90 * SECOND_US, 2 * 3_600 * SECOND_US, -400 * DAY_US, 3 * DAY_US)
 _PLATFORMS: Final = ("Web", "Android", "IPhoneOS", "Win")
 
@@ -70,7 +72,8 @@ class Sign(msgspec.Struct):
 class Sender:
     """The devices of one user in one app each, with a clock that may be off, and one queue of what is not acknowledged.
 
-    ``acknowledged`` are the ids that Zimwatch answered for, ``sent`` all that were ever on the way.
+    ``acknowledged`` are the ids that Zimwatch answered for, ``to_look_at`` those of the time since the last look;
+    ``sent`` are all that were ever on the way.
     """
 
     def __init__(
@@ -87,6 +90,7 @@ class Sender:
         self._waiting: list[WireEvent] = []
         self.sent: dict[str, WireEvent] = {}
         self.acknowledged: set[str] = set()
+        self.to_look_at: list[str] = []
         self.is_reporting = True
         self._user = self._new_user()
 
@@ -129,12 +133,17 @@ class Sender:
         while True:
             for event in self._user.advance(self._clock()):
                 self._record(event)
-            if self._chance.random() < 0.0005:
-                self._user = self._new_user()  # the app restarts; what is queued survives
-            pause_s = _STEP_S * self._chance.uniform(0.5, 3)
             if self._waiting and not await self._send():
-                pause_s = _RETRY_S * self._chance.uniform(1, 4)
-            await asyncio.sleep(pause_s)
+                await asyncio.sleep(_RETRY_S * self._chance.uniform(1, 4))
+                continue
+            if self._chance.random() < _RESTARTS:
+                self._user = self._new_user()  # the app restarts; what is queued survives
+            await asyncio.sleep(self._idle_s() + _STEP_S * self._chance.uniform(0.2, 2))
+
+    def _idle_s(self) -> float:
+        """Until something is due."""
+        due = [client.due_us for client in self._user.clients if client.due_us is not None]
+        return max(0.0, (min(due, default=0) - self._clock()) / SECOND_US) if due else _IDLE_S
 
     async def flush(self) -> None:
         """Sends what waits, until all of it is acknowledged."""
@@ -153,6 +162,8 @@ class Sender:
         batch = self._waiting[:_BATCH]
         if self._chance.random() < 0.2:
             self._chance.shuffle(batch)
+        # What was on the way before may be stored already, and is no sign of life when it comes again.
+        again = {event["id"] for event in batch if event["id"] in self.sent and event["type"] != HEARTBEAT}
         for event in batch:
             self.sent[event["id"]] = event
         body = msgspec.json.encode(batch)
@@ -166,10 +177,13 @@ class Sender:
             for sign in signs:
                 sign.maybe_up_us = self._up()
         for sign, event in zip(signs, batch, strict=True):
-            sign.sure_us = sent_us
+            if event["id"] not in again:
+                sign.sure_us = sent_us
             sign.beats |= event["type"] == HEARTBEAT
         ids = {event["id"] for event in batch}
         self._waiting = [event for event in self._waiting if event["id"] not in ids]
-        self.acknowledged |= {event["id"] for event in batch if event["type"] != HEARTBEAT}
+        new = [event["id"] for event in batch if event["type"] != HEARTBEAT]
+        self.acknowledged.update(new)
+        self.to_look_at += new
         self._user.heartbeat_after(answer.heartbeat_after_s, self._clock())
         return True

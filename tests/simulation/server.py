@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
+import tempfile
 from pathlib import Path
 from random import Random
+from typing import Final
 
 from sidecar import alerting, app, telemetry
 from sidecar.alerting.receivers.webhook import WebhookSettings
@@ -13,9 +16,10 @@ from sidecar.errors import ZimwatchError
 from sidecar.ingest.wire import Decoded, decode
 from sidecar.lifecycle import Background
 from sidecar.settings import AlertSettings, DatabaseSettings, Settings
-from sidecar.store import Store
+from sidecar.store import Store, engines
 from sidecar.store.values import Appended
-from tests.simulation.disk import Disk, KilledError
+from sidecar.system.files import THROW_AWAY
+from tests.simulation.disk import FILES, Disk, KilledError
 from tests.simulation.outside import Collector, Receiver
 from tests.support import virtual
 from tests.support.clocks import Machine
@@ -23,6 +27,19 @@ from tests.support.clocks import Machine
 MOST_PER_MINUTE = 30
 # What the tasks of a killed process wait for may never come.
 _BURIED_S = 20
+# A disk with much to do: what comes in the meantime shares the next commit.
+_COMMIT_S: Final = (0.0, 0.5)
+
+
+@functools.cache
+def empty_database() -> bytes:
+    """The file of a new database, whose tables are made once."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / FILES[0]
+        database = engines.open_database(f"sqlite:///{path}", attach=False, steady=lambda: 0, files=THROW_AWAY)
+        database.migrate()
+        database.close()
+        return path.read_bytes()
 
 
 class Server:
@@ -41,7 +58,7 @@ class Server:
             clock=machine.clock,
             steady=machine.steady,
             chance=chance,
-            threads=virtual.OneThread(),
+            threads=virtual.OneThread(lambda: chance.uniform(*_COMMIT_S)),
             files=self.disk,
             http=lambda _allowed: receiver,
             exporter=lambda: collector,
@@ -60,7 +77,7 @@ class Server:
         stack = self._stack
         self.store = store = app.open_store(settings, system, reaction, export_spans=True)
         stack.push_async_callback(store.close)
-        await alerting.begin(settings, store, reaction, system.clock)
+        await alerting.begin(settings, store, reaction, store.settled_us)
         metrics = telemetry.Metrics(store, system.clock)
         for part in (
             app.tending(store, self.background),
@@ -93,7 +110,7 @@ class Server:
         """What the ingest call does with a body. ConnectionError where it gives no answer of acceptance."""
         if self.gone.is_set() or self.store is None:
             raise ConnectionError("nobody listens")
-        decoded = decode(body, "json", self._machine.clock(), sent_at_us=sent_at_us)
+        decoded = decode(body, "json", self.store.settled_us(), sent_at_us=sent_at_us)
         events = [event for _, event in decoded.events]
         work = asyncio.create_task(self.store.append(events, decoded.rejected, size_bytes=len(body)))
         gone = asyncio.create_task(self.gone.wait())

@@ -44,7 +44,7 @@ class Fleet:
         self.store = Store.open(url, clock=self.machine.clock, steady=self.machine.steady, leases=self.leases)
 
     def _now(self, event: Event) -> Event:
-        at_us = self.machine.clock()
+        at_us = self.store.settled_us()
         return msgspec.structs.replace(event, occurred_at_us=at_us, received_at_us=at_us, moment_us=at_us)
 
     def event(self, name: str, *what: str) -> Event:

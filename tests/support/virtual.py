@@ -28,7 +28,8 @@ class _Skipping(selectors.SelectSelector):
         self._machine = machine
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        ready: list[tuple[selectors.SelectorKey, int]] = super().select(0)
+        # A loop has a socket of its own to be woken by other threads. Where it is the only one, nobody is to be asked.
+        ready: list[tuple[selectors.SelectorKey, int]] = super().select(0) if len(self.get_map()) > 1 else []
         if not ready and timeout is None:
             raise RuntimeError("all tasks wait for something that never comes")
         if not ready and timeout:
@@ -46,15 +47,25 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._machine.steady() / SECOND_US
 
+    def call_soon_threadsafe(self, callback: Callable[..., Any], *args: Any, context: Any = None) -> asyncio.Handle:
+        """There is one thread: nobody has to be woken."""
+        return self.call_soon(callback, *args, context=context)
+
 
 class OneThread:
-    """A :class:`sidecar.system.threads.Threads` without any: what a pool is given runs at once, workers take turns."""
+    """A :class:`sidecar.system.threads.Threads` without any: what a pool is given runs at once, workers take turns.
+
+    ``after_s`` gives how long a worker that was woken waits for its turn, as if it were busy until then.
+    """
+
+    def __init__(self, after_s: Callable[[], float] = lambda: 0.0) -> None:
+        self._after_s = after_s
 
     def pool(self, name: str, size: int) -> Executor:  # noqa: ARG002 - there is one, and it is this one
         return _AtOnce()
 
     def worker(self, name: str, step: Step) -> Worker:  # noqa: ARG002 - same
-        return _Turns(step)
+        return _Turns(step, self._after_s)
 
 
 class _AtOnce(Executor):
@@ -68,17 +79,20 @@ class _AtOnce(Executor):
 
 
 class _Turns:
-    def __init__(self, step: Step) -> None:
+    def __init__(self, step: Step, after_s: Callable[[], float]) -> None:
         self._step = step
+        self._after_s = after_s
+        self._is_woken = False
         self._loop = asyncio.get_running_loop()
         self._next: asyncio.Handle | None = None
         self._is_closed = False
         self.wake()
 
     def wake(self) -> None:
-        if not self._is_closed and (self._next is None or isinstance(self._next, asyncio.TimerHandle)):
+        if not self._is_closed and not self._is_woken:
+            self._is_woken = True
             self._cancel()
-            self._next = self._loop.call_soon(self._turn)
+            self._next = self._loop.call_later(self._after_s(), self._turn)
 
     def close(self) -> None:
         self._is_closed = True
@@ -91,11 +105,11 @@ class _Turns:
             self._next.cancel()
 
     def _turn(self) -> None:
-        self._next = None
+        self._next, self._is_woken = None, False
         after_s = self._step()
         if after_s == 0:
             self.wake()
-        elif after_s is not None and self._next is None:
+        elif after_s is not None and not self._is_woken:
             self._next = self._loop.call_later(after_s, self._turn)
 
 

@@ -32,6 +32,8 @@ from sidecar.store.values import Commit, Publishing
 from sidecar.system.chance import CHANCE
 
 POLL_S: Final = 0.5
+# While nothing is due: a commit that changes it wakes the dispatcher.
+IDLE_S: Final = 5.0
 AT_ONCE: Final = 8
 RECOVERY_S: Final = 1.0
 # A receiver may request a longer pause, but not one that amounts to losing the message.
@@ -82,6 +84,7 @@ class Dispatcher:
         self._chance = chance
         self._awake = asyncio.Event()
         self._stopping = False
+        self._pause_s = POLL_S
         self.failing: tuple[int, Text] | None = None
 
     async def run(self) -> None:
@@ -99,7 +102,7 @@ class Dispatcher:
                     await self._wait(RECOVERY_S)
                     continue
                 if not has_sent:
-                    await self._wait(POLL_S)
+                    await self._wait(self._pause_s)
         finally:
             unsubscribe()
 
@@ -109,7 +112,7 @@ class Dispatcher:
         self._awake.set()
 
     def _wake(self, commit: Commit) -> None:
-        if commit.alerts:
+        if commit.alerts or commit.alert_log:
             self._awake.set()
 
     async def _wait(self, seconds: float) -> None:
@@ -122,8 +125,11 @@ class Dispatcher:
         now_us = self._clock()
         due_us = await self._store.read(notifications.next_due_us, self.name)
         if due_us is None or due_us > now_us:
+            left_s = IDLE_S if due_us is None else (due_us - now_us) / SECOND_US
+            self._pause_s = min(IDLE_S, max(POLL_S, left_s))
             return False
-        await self._store.write(self._reaction.plan, self.name, now_us)
+        self._pause_s = POLL_S
+        await self._store.write(lambda connection: self._reaction.plan(connection, self.name, self._clock()))
         due = await self._store.read(message_rows.due, self.name, now_us, AT_ONCE)
         if not due:
             return False
@@ -150,7 +156,9 @@ class Dispatcher:
                 message_rows.mark_sent(connection, message.id, outcome.proof or {}, now_us)
                 continue
             retry_us: int | None = None
-            if not error.permanent and now_us - message.created_at_us < self._give_up_after_us:
+            # Read again, as it has moved if the clock was set meanwhile.
+            created_us = message_rows.created_us(connection, message.id)
+            if not error.permanent and now_us - created_us < self._give_up_after_us:
                 chance = self._chance.random()
                 retry_us = now_us + BACKOFF.pause_us(message.attempts + 1, chance, error.retry_after_us)
             message_rows.mark_failed(connection, message.id, _text(error), now_us, retry_us)

@@ -113,6 +113,12 @@ def earlier_proof(connection: sa.Connection, message: Message) -> dict[str, Any]
     return None if proof is None else dict(msgspec.json.decode(proof))
 
 
+def created_us(connection: sa.Connection, message_id: int) -> int:
+    """When a message was created."""
+    sql = "SELECT created_at_us FROM alert_messages WHERE id = ?"
+    return int(connection.exec_driver_sql(sql, (message_id,)).scalar_one())
+
+
 def mark_sent(connection: sa.Connection, message_id: int, proof: dict[str, Any], now_us: int) -> None:
     """The receiver accepted it. Any proof can be stored: if one failed to, the message would be sent again."""
     sql = (
@@ -173,3 +179,15 @@ def clock_set(connection: sa.Connection, by_us: int) -> None:
         "UPDATE alert_messages SET due_at_us = due_at_us + ?, created_at_us = created_at_us + ? WHERE state = 'pending'"
     )
     connection.exec_driver_sql(sql, (by_us, by_us))
+
+
+def clock_set_since(connection: sa.Connection, by_us: int, since_us: int, until_us: int) -> None:
+    """Moves the messages that were sent or given up after ``since_us`` and until ``until_us``: limits count them."""
+    sql = (
+        "UPDATE alert_messages SET created_at_us = created_at_us + :by, tried_at_us = tried_at_us + :by,"
+        " sent_at_us = sent_at_us + :by WHERE state <> 'pending' AND id IN ("
+        "SELECT id FROM alert_messages WHERE sent_at_us > :since AND sent_at_us <= :until"
+        " UNION SELECT id FROM alert_messages WHERE state = 'dead' AND created_at_us > :since"
+        " AND created_at_us <= :until)"
+    )
+    connection.execute(sa.text(sql), {"by": by_us, "since": since_us, "until": until_us})

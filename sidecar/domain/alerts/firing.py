@@ -166,7 +166,7 @@ class Firing:
             fingerprint=fingerprint(kind, subject),
             severity=severity,
             subject=subject,
-            started_at_us=at_us,
+            started_at_us=min(at_us, now_us),  # received before the clock was set back, it is later
             opened_at_us=now_us,
             summary=summary,
             labels=labels or {},

@@ -54,14 +54,16 @@ def append(
     projections: Projections,
     *,
     time: LeaseTime,
+    now_us: int | None = None,
     followers: Followers | None = None,
     work_most: int | None = None,
     heartbeat_after_s: int = 0,
 ) -> tuple[list[Appended], Commit | None, list[Event]]:
     """Appends every batch; the answers, what to publish after the commit, and the events that are left.
 
-    ``heartbeat_after_s`` is the interval between heartbeats that the answers give to the clients, 0 for none. It is
-    stored with the clients of new events and of heartbeats; an answer about any other gives the least interval.
+    ``now_us`` is the time for ``followers``, by default when the newest event arrived. ``heartbeat_after_s`` is the
+    interval between heartbeats that the answers give to the clients, 0 for none. It is stored with the clients of new
+    events and of heartbeats; an answer about any other gives the least interval.
     Late events are left once those before them took more than ``work_most``. They are to be appended in another
     transaction, and count as accepted in the answers.
     """
@@ -100,7 +102,8 @@ def append(
         shown = tuple(user_id for user_id in shown if user_id in loud)
     changes = [Commit(projections.next_position - 1, shown) if shown else None]
     if applied and followers is not None:
-        changes.append(followers.follow(connection, applied, max(event.received_at_us for event in fresh)))
+        newest_us = max(event.received_at_us for event in fresh)
+        changes.append(followers.follow(connection, applied, newest_us if now_us is None else now_us))
     return answers, Commit.of_all(changes), left
 
 

@@ -41,7 +41,7 @@ def sweep(connection: sa.Connection, counts: UserCounts, time: LeaseTime, limit:
     checked, runs_on, lapsed = [], [], []
     due = connection.exec_driver_sql(_DUE, (time.now_us, limit)).all()
     for app_id, user_id, user_key, status, platform, reason, until_us, seen_us, group in sorted(due, key=_user_key):
-        ends_us = None if until_us is None else until_us - time.skipped_us(seen_us)
+        ends_us = None if until_us is None else until_us - time.skipped_at_sign_us(seen_us)
         has_lapsed = ends_us is not None and ends_us < time.now_us
         key = counts.group_key(app_id, status, platform, reason, has_lapsed)
         if key != group:

@@ -43,7 +43,7 @@ def is_unconfirmed(row: Any, time: LeaseTime) -> bool:  # noqa: ANN401 - a row o
     One that had ended stays so without a sign of life, also when a crash has made all leases longer.
     """
     return bool(row.lease_lapsed) or (
-        row.lease_until_us is not None and time.is_past(row.lease_until_us, begun_us=row.last_seen_at_us)
+        row.lease_until_us is not None and time.is_silent(row.lease_until_us, seen_us=row.last_seen_at_us)
     )
 
 
@@ -123,7 +123,7 @@ def _rank(client: Client) -> tuple[bool, int, bytes]:
 
 def _session(client: Client, now: Now, *, has_lapsed: bool) -> Session:
     lasts_us = now.leases.lasts_us(sends_heartbeats=client.sends_heartbeats, heartbeat_after_s=client.heartbeat_after_s)
-    is_past = has_lapsed or now.time.is_past(client.last_seen_at_us + lasts_us, begun_us=client.last_seen_at_us)
+    is_past = has_lapsed or now.time.is_silent(client.last_seen_at_us + lasts_us, seen_us=client.last_seen_at_us)
     return session_of(client, lease_us=lasts_us, is_past=is_past)
 
 

@@ -104,7 +104,7 @@ def _write_users(
     updated: dict[tuple[bool, bool], list[tuple[Any, ...]]] = {changed: [] for changed in _USER_UPDATES}
     for user in users:
         since_us, reason, token_us, platform, lease_us = _derived(user, leases, time)
-        ends_us = None if lease_us is None else lease_us - time.skipped_us(user.last_seen_at_us)
+        ends_us = None if lease_us is None else lease_us - time.skipped_at_sign_us(user.last_seen_at_us)
         lapsed = ends_us is not None and ends_us < time.now_us
         check_us = user.lease_check_us
         if ends_us is None or lapsed or user.lease_lapsed or check_us is None or check_us > ends_us:
@@ -169,7 +169,9 @@ def _derived(
                 heartbeat_after_s=client.heartbeat_after_s,
             )
             if client.last_seen_at_us != user.last_seen_at_us:
-                until_us += time.skipped_us(user.last_seen_at_us) - time.skipped_us(client.last_seen_at_us)
+                until_us += time.skipped_at_sign_us(user.last_seen_at_us) - time.skipped_at_sign_us(
+                    client.last_seen_at_us
+                )
             lease_us = until_us if lease_us is None else max(lease_us, until_us)
     return found.since_us, found.reason, decisive.state.token_expires_at_us, decisive.platform, lease_us
 

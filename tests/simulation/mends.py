@@ -1,0 +1,233 @@
+"""``python -m tests.simulation.mends``: takes mended faults out of the code again, and finds each by a seed.
+
+A mend is taken out by a small change of the source of one function, in memory. ``SEEDS`` says with how many seeds each
+was looked for; ``--search`` looks for them again.
+"""
+
+from __future__ import annotations
+import __future__
+
+import argparse
+import contextlib
+import functools
+import importlib
+import inspect
+import sys
+import textwrap
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+from tests.simulation.simulation import Options, Outcome, run
+
+
+class Mend(msgspec.Struct, frozen=True):
+    """``of`` is the function, as ``module:name``; in it ``mended`` takes the place of ``faulty``.
+
+    ``seed`` finds the fault without the mend, and is the first of those from 1 on that does; ``breaks`` is a part of
+    the sentence that it breaks with.
+    """
+
+    name: str
+    of: str
+    mended: str
+    faulty: str
+    breaks: str
+    faults: tuple[str, ...]
+    seed: int = 1
+
+
+_STORE: Final = "sidecar.store"
+_ALERTING: Final = "sidecar.alerting"
+MENDS: Final = (
+    Mend(
+        "a user's lease is that of the device seen last in lease time",
+        f"{_STORE}.users.write_users:_derived",
+        "if client.last_seen_at_us != user.last_seen_at_us:",
+        "if False:",
+        "silent",
+        ("network", "clock"),
+    ),
+    Mend(
+        "a login that ended by a call of logout without a callback stays ended",
+        "sidecar.domain.login_state:_apply_connection",
+        "if state.logged_out and status == OFFLINE:",
+        "if False:",
+        "should be",
+        (),
+    ),
+    Mend(
+        "a login whose token has expired is over, though its SDK says CONNECTED",
+        "sidecar.domain.login_state:_ended_for_good",
+        "return event.session_id is None or event.session_id == state.ended_session_id",
+        "return False",
+        "should be",
+        (),
+    ),
+    Mend(
+        "the clock of senders never moves a moment into the future",
+        "sidecar.domain.moment:moment_us",
+        "min(at_us, received_at_us)",
+        "at_us",
+        "future",
+        (),
+    ),
+    Mend(
+        "what a receiver has not accepted counts in its limit",
+        "sidecar.domain.alerts.message_plan:Grouping.__init__",
+        "waiting = [one for one in lately if one.is_pending and one not in minute]",
+        "waiting = []",
+        "new messages within a minute",
+        ("receiver",),
+    ),
+    Mend(
+        "a clock that is set back while Zimwatch is down moves what waits",
+        f"{_STORE}.care.clock_watch:_begin",
+        "now_us if alive_us is None or now_us >= alive_us - SET_BY_US else alive_us",
+        "now_us",
+        "waiting",
+        ("restart", "kill", "clock"),
+    ),
+    Mend(
+        "what is written before a set clock was noticed is moved once",
+        f"{_STORE}.care.clock_watch:ClockWatch.settled_us",
+        "return self._steady() + self._ahead_us",
+        "return self._clock()",
+        "",
+        ("receiver", "clock"),
+    ),
+    Mend(
+        "limits keep counting the messages of before the clock was set",
+        f"{_ALERTING}.tables.message_rows:clock_set_since",
+        "connection.execute(",
+        "str(",
+        "new messages within a minute",
+        ("receiver", "clock"),
+    ),
+    Mend(
+        "a message that was on the way while the clock was set is not given up",
+        f"{_ALERTING}.notify.dispatcher:Dispatcher._record",
+        "created_us = message_rows.created_us(connection, message.id)",
+        "created_us = message.created_at_us",
+        "not sent",
+        ("receiver", "clock"),
+    ),
+    Mend(
+        "an alert began before it opened, though its cause was received before the clock was set back",
+        "sidecar.domain.alerts.firing:Firing.cause",
+        "started_at_us=min(at_us, now_us)",
+        "started_at_us=at_us",
+        "began after it opened",
+        ("network", "clock"),
+    ),
+    Mend(
+        "what is received in the last seconds before a crash belongs to the clock of then",
+        "sidecar.domain.lease:LeaseTime.skipped_at_sign_us",
+        "ends_us + UNRECORDED_US",
+        "0",
+        "silent",
+        ("kill", "clock"),
+    ),
+    Mend(
+        "leases are longer by what a crash loses of heartbeats in memory",
+        f"{_STORE}.care.clock_watch:_begin",
+        "lost_us = allowed_us(mark.heartbeat_after_s) if mark.holds_heartbeats else 0",
+        "lost_us = 0",
+        "silent after",
+        ("kill",),
+    ),
+    Mend(
+        "lease time stands still while events are refused",
+        f"{_STORE}.care.clock_watch:ClockWatch.pause",
+        "self._lease_clock.pause(self._steady())",
+        "pass",
+        "silent after",
+        ("disk",),
+    ),
+    Mend(
+        "a late event is applied at its place",
+        f"{_STORE}.users.apply_events:_apply_to_client",
+        "if event.seq < state.last_seq or (event.seq == state.last_seq and event.id <= state.last_id):",
+        "if False:",
+        "should be",
+        ("network",),
+    ),
+    Mend(
+        "a rebuild keeps the last signs of life as they came",
+        f"{_STORE}.users.projections:Projections.restore_heartbeats",
+        "client.last_seen_at_us = seen_us",
+        "client.last_seen_at_us = max(client.last_seen_at_us, seen_us)",
+        "a rebuild differs",
+        ("clock",),
+    ),
+    Mend(
+        "spans that were claimed and not acknowledged are claimed again",
+        "sidecar.telemetry.relay:SpanRelay.run",
+        "self._claimed = 0",
+        "pass",
+        "spans did not arrive",
+        ("collector",),
+    ),
+)
+
+
+@contextlib.contextmanager
+def taken_out(mend: Mend) -> Iterator[None]:
+    """For as long as the context is open the fault is in the code again."""
+    module, _, path = mend.of.partition(":")
+    *owners, name = path.split(".")
+    owner: Any = functools.reduce(getattr, owners, importlib.import_module(module))
+    function: Any = inspect.unwrap(getattr(owner, name))
+    source = textwrap.dedent(inspect.getsource(function))
+    if mend.mended not in source:
+        raise ValueError(f"{mend.of} has no {mend.mended!r}")
+    code = compile(
+        source.replace(mend.mended, mend.faulty),
+        mend.of,
+        "exec",
+        flags=__future__.annotations.compiler_flag,
+        dont_inherit=True,
+    )
+    found: dict[str, Any] = {}
+    exec(code, function.__globals__, found)  # noqa: S102 - the project's own code
+    before, function.__code__ = function.__code__, found[name].__code__
+    try:
+        yield
+    finally:
+        function.__code__ = before
+
+
+def options_of(mend: Mend, seed: int) -> Options:
+    """A run in which a mend is looked for."""
+    return Options(seed, clients=16, minutes=5.0, faults=mend.faults, pause_s=(5.0, 60.0))
+
+
+def without(mend: Mend, seed: int) -> Outcome:
+    """The outcome of a run without the mend."""
+    with taken_out(mend):
+        return run(options_of(mend, seed))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("names", nargs="*", help="parts of the names of mends; all without")
+    parser.add_argument("--search", type=int, default=0, help="look through so many seeds, from 1 on")
+    given = parser.parse_args()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+    for mend in MENDS:
+        if given.names and not any(name in mend.name for name in given.names):
+            continue
+        for seed in range(1, given.search + 1) if given.search else (mend.seed,):
+            outcome = without(mend, seed)
+            if outcome.broken is not None:
+                sys.stdout.write(f"{seed:4} {mend.name}: {outcome.broken.splitlines()[0][:150]} at {outcome.at_s} s\n")
+                break
+        else:
+            sys.stdout.write(f"   - {mend.name}: not found\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
