@@ -177,7 +177,7 @@ async def running(
                 audit_retention.follow(settings)
                 if sections & {"alerts", "apps"}:
                     async with alerts.paused():
-                        await alerting.follow_settings(settings, store, reaction, system.clock)
+                        await alerting.follow_settings(settings, store, reaction, store.settled_us)
 
             reload.follow(follow)
         stack.callback(store.hurry)

@@ -46,6 +46,18 @@ def test_a_restart_does_not_reset_the_limit_of_a_group(tmp_path: Path, *, restar
     timeline.close()
 
 
+@pytest.mark.parametrize("by_us", [3_600_000_000, -3_600_000_000])
+def test_a_clock_that_is_set_does_not_reset_the_limit_of_a_minute(tmp_path: Path, by_us: int) -> None:
+    timeline = Timeline(tmp_path, Policy(receivers={OPS: 4}, most_per_minute=100, group_alone=100))
+    single_kicks(timeline, 6, restart=False)
+    timeline.live(until=14)
+    assert len(timeline.sent) == 4
+    with timeline.database.connect() as connection, connection.begin():
+        timeline.reaction.clock_set(connection, us(14) + by_us, by_us)
+        assert timeline.reaction.plan(connection, OPS, us(14) + by_us).result == []
+    timeline.close()
+
+
 def test_a_transaction_that_was_rolled_back_has_sent_nothing(tmp_path: Path) -> None:
     timeline = Timeline(tmp_path, Policy(receivers={OPS: 1}, most_per_minute=1, group_alone=1)).at(0).kicked("carol")
     timeline.live(until=0)

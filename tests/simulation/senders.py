@@ -22,13 +22,32 @@ from sidecar.store.values import Appended
 APP_ID: Final = 1_234_567_890
 Take = Callable[[bytes, int | None], Awaitable[tuple[Decoded, Appended]]]
 """A request: its body, and the sender's clock if it is stated. ConnectionError without an answer."""
-_BATCH: Final = 40
 _RETRY_S: Final = 3.0
 _STEP_S: Final = 1.0
 _IDLE_S: Final = 60.0
 _RESTARTS: Final = 0.002
 _OFF: Final = (0, 0, 0, 5 * SECOND_US, -90 * SECOND_US, 2 * 3_600 * SECOND_US, -400 * DAY_US, 3 * DAY_US)
-_PLATFORMS: Final = ("Web", "Android", "IPhoneOS", "Win")
+
+
+class Kind(msgspec.Struct, frozen=True):
+    """How a reporter sends: at most ``batch`` events at once, and after a failure in 1 to 30 s.
+
+    ``platforms`` are those that it runs on; a native SDK's callbacks have numbers, ``as_integers``.
+    """
+
+    batch: int
+    platforms: tuple[str, ...]
+    as_integers: bool = False
+
+
+# The tap, a port, and Python. What they have in common is in Sender.
+KINDS: Final = (
+    Kind(250, ("Web",)),
+    Kind(100, ("Android", "IPhoneOS", "Win"), as_integers=True),
+    Kind(500, ("Linux",)),
+)
+_FIRST_RETRY_S: Final = 1.0
+_LAST_RETRY_S: Final = 30.0
 
 
 class Network:
@@ -80,6 +99,8 @@ class Sender:
         self, number: int, clock: Callable[[], int], up: Callable[[], int], network: Network, chance: Random
     ) -> None:
         self.user_id = f"user-{number:03}"
+        self._kind = KINDS[number % len(KINDS)]
+        self._failures = 0
         self._clock = clock
         self._up = up
         self._network = network
@@ -113,12 +134,12 @@ class Sender:
                 app_id=APP_ID,
                 user_id=self.user_id,
                 device=Device(
-                    platform=chance.choice(_PLATFORMS),
+                    platform=chance.choice(self._kind.platforms),
                     sdk_name="zego-zim-web",
                     sdk_version=chance.choice(("2.29.0", "2.11.0")),
                     app_version="1.0",
                     device_id=f"device-{chance.randrange(10)}",
-                    as_integers=chance.random() < 0.5,
+                    as_integers=self._kind.as_integers,
                 ),
                 behaviour=behaviour,
                 start_us=now_us,
@@ -134,7 +155,9 @@ class Sender:
             for event in self._user.advance(self._clock()):
                 self._record(event)
             if self._waiting and not await self._send():
-                await asyncio.sleep(_RETRY_S * self._chance.uniform(1, 4))
+                pause_s = min(_LAST_RETRY_S, _FIRST_RETRY_S * 2**self._failures)
+                self._failures += 1
+                await asyncio.sleep(pause_s * self._chance.uniform(0.5, 1))
                 continue
             if self._chance.random() < _RESTARTS:
                 self._user = self._new_user()  # the app restarts; what is queued survives
@@ -159,7 +182,7 @@ class Sender:
         self._waiting.append(event)
 
     async def _send(self) -> bool:
-        batch = self._waiting[:_BATCH]
+        batch = self._waiting[: self._kind.batch]
         if self._chance.random() < 0.2:
             self._chance.shuffle(batch)
         # What was on the way before may be stored already, and is no sign of life when it comes again.
@@ -180,6 +203,7 @@ class Sender:
             if event["id"] not in again:
                 sign.sure_us = sent_us
             sign.beats |= event["type"] == HEARTBEAT
+        self._failures = 0
         ids = {event["id"] for event in batch}
         self._waiting = [event for event in self._waiting if event["id"] not in ids]
         new = [event["id"] for event in batch if event["type"] != HEARTBEAT]

@@ -9,6 +9,15 @@ import msgspec
 from tests.simulation.simulation import Options, Outcome, run
 
 
+def replay(options: Options) -> str:
+    """The command that repeats a run."""
+    least, most = options.pause_s
+    return (
+        f"python -m tests.simulation {options.seed} --clients {options.clients} --minutes {options.minutes:g}"
+        f" --faults '{','.join(options.faults)}' --pause {least:g} {most:g}"
+    )
+
+
 def shrunk(options: Options, outcome: Outcome) -> tuple[Options, Outcome]:
     """The smallest run found that breaks the same invariant, and its outcome."""
     while True:

@@ -1,4 +1,7 @@
-"""Runs by the seed: whatever fails, nothing acknowledged is lost, and everything is right again afterwards."""
+"""Runs by the seed: whatever fails, nothing acknowledged is lost, and everything is right again afterwards.
+
+``SIMULATION_SEEDS=50`` adds so many new seeds to the long runs.
+"""
 
 from __future__ import annotations
 
@@ -6,33 +9,44 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from random import SystemRandom
 
 import pytest
 
-from tests.simulation import oracle
-from tests.simulation.shrink import shrunk
+from tests.simulation import mends, oracle
+from tests.simulation.mends import MENDS, Mend
+from tests.simulation.shrink import replay, shrunk
 from tests.simulation.simulation import Options, run
 
-SMALL = {"clients": 12, "minutes": 4.0}
+NEW_SEEDS = [SystemRandom().randrange(10_000, 1 << 31) for _ in range(int(os.environ.get("SIMULATION_SEEDS", "0")))]
 
 
-@pytest.mark.parametrize("seed", range(1, 6))
+def holds(options: Options) -> None:
+    """Runs it; if an invariant breaks, fails with the smallest run that breaks it."""
+    outcome = run(options)
+    if outcome.broken is not None:
+        smallest, found = shrunk(options, outcome)
+        pytest.fail(f"{replay(options)}: {outcome.broken}\nthe smallest: {replay(smallest)}: {found.broken}")
+
+
+@pytest.mark.parametrize("seed", range(1, 21))
 def test_a_short_run_holds(seed: int) -> None:
-    outcome = run(Options(seed, **SMALL))  # type: ignore[arg-type]
-    assert outcome.broken is None, f"python -m tests.simulation {seed} --clients 12 --minutes 4: {outcome}"
-    assert outcome.events > 100
-
-
-# Long runs in which the clock is set still break: see docs/simulation.md.
-WITHOUT_CLOCK = ("network", "receiver", "collector", "disk", "kill", "restart")
+    holds(Options(seed, clients=12, minutes=4.0))
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("seed", range(100, 137))
+@pytest.mark.parametrize("seed", [*range(100, 140), *NEW_SEEDS])
 def test_a_long_run_holds(seed: int) -> None:
-    outcome = run(Options(seed, clients=40, minutes=10, faults=WITHOUT_CLOCK))
-    replay = f"python -m tests.simulation {seed} --clients 40 --minutes 10 --faults {','.join(WITHOUT_CLOCK)}"
-    assert outcome.broken is None, f"{replay}: {outcome}"
+    holds(Options(seed, clients=40, minutes=10.0))
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("mend", MENDS, ids=lambda mend: mend.name)
+def test_a_mended_fault_is_found_again_once_its_mend_is_taken_out(mend: Mend) -> None:
+    holds(mends.options_of(mend, mend.seed))
+    broken = mends.without(mend, mend.seed).broken
+    assert broken is not None
+    assert mend.breaks in broken
 
 
 def test_a_seed_gives_the_same_run_in_every_process() -> None:
@@ -50,10 +64,11 @@ def test_a_seed_gives_the_same_run_in_every_process() -> None:
 
 def test_a_run_that_breaks_is_made_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(oracle._STATUS, "RECONNECTING", "online")
-    options = Options(4, clients=4, minutes=2.0, faults=("collector",))
+    options = Options(4, clients=6, minutes=3.0, faults=("collector",))
     outcome = run(options)
     assert "should be online" in (outcome.broken or "")
     smaller, again = shrunk(options, outcome)
     assert smaller.faults == ()
-    assert smaller.clients < 4
+    assert smaller.clients < options.clients
     assert again.broken is not None
+    assert replay(smaller).startswith("python -m tests.simulation 4 --clients ")

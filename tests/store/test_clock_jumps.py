@@ -56,6 +56,40 @@ def day_of(machine: Machine) -> list[object]:
     return [phone.says("CONNECTED", "SUCCESS", at), *(phone.event("logout", at) for _ in range(9))]
 
 
+@pytest.mark.parametrize("by_s", [3_600, -3_600])
+async def test_a_clock_that_is_set_shows_the_time_of_before_until_what_was_stamped_is_moved(
+    tmp_path: Path, by_s: int
+) -> None:
+    machine = Machine()
+    store = opened(tmp_path, machine)
+    moved: list[tuple[int, int, int]] = []
+    store.when_clock_is_set(lambda _connection, now_us, by_us: moved.append((now_us, by_us, store.settled_us())))
+    machine.passes(3)
+    await store.notice_clock()
+    machine.is_set_by(by_s)
+    before_us = store.settled_us()
+    assert before_us == machine.now_us - by_s * SECOND_US
+    await asyncio.gather(store.notice_clock(), store.notice_clock())
+    assert moved == [(machine.now_us, by_s * SECOND_US, before_us)]
+    assert store.settled_us() == machine.now_us
+    await store.close()
+
+
+async def test_a_clock_that_was_set_back_while_it_is_down_is_settled_once_what_was_stamped_is_moved(
+    tmp_path: Path,
+) -> None:
+    machine = Machine()
+    store = opened(tmp_path, machine)
+    before_us = machine.now_us
+    await store.close()
+    machine.is_set_by(-3_600)
+    store = opened(tmp_path, machine)
+    assert store.settled_us() == before_us
+    await store.notice_clock()
+    assert store.settled_us() == machine.now_us
+    await store.close()
+
+
 @pytest.mark.parametrize("how", ["while it runs", "while it is down"])
 async def test_a_clock_that_jumps_ahead_deletes_nothing_until_a_day_has_passed_or_it_is_confirmed(
     tmp_path: Path, how: str
