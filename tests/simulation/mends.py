@@ -69,8 +69,8 @@ MENDS: Final = (
     Mend(
         "limits keep counting the messages of before the clock was set",
         f"{_ALERTING}.tables.message_rows:clock_set_since",
-        "connection.execute(",
-        "str(",
+        "connection.execute(sa.text(sql), ",
+        "dict(",
         "new messages within a minute",
         ("receiver", "clock"),
     ),
