@@ -87,7 +87,7 @@ class ClockWatch:
         if abs(set_by_us) <= SET_BY_US:  # it drifts
             self._ahead_us += set_by_us
             set_by_us = 0
-        # Lease time that was paused goes on; that is a stretch of its own, and does not mean that the clock was set.
+        # The end of a pause of lease time is a stretch of its own, and does not mean that the clock was set.
         begun = self._lease_clock.compare(machine_us=self.settled_us(), steady_us=steady_us)
         if begun is not None:
             self._unsaved.append(begun)
