@@ -79,6 +79,15 @@ EXAMPLES: Final[dict[str, Example]] = {
     "POST /tokens/{id}/revoke": _at("/tokens/{token}/revoke"),
     "POST /v1/chatops": _at("/v1/chatops", json=lambda _: {"text": "top kicked"}),
     "POST /v1/chatops/slack": _at("/v1/chatops/slack", needs_signature=True),
+    "DELETE /v1/users/{app_id}/{user_id}": _at(f"/v1/users/{_MALLORY}"),
+    "GET /v1/erasures/{id}": _at("/v1/erasures/1"),
+    "GET /v1/user-export": _at(f"/v1/user-export?app_id={OTHER}&user_id={WHOSE[OTHER]}"),
+    "POST /erasures": _at("/erasures", form=lambda _: {"app_id": OTHER, "user_id": WHOSE[OTHER]}, is_of_other=True),
+    "GET /erasures/{id}": _at("/erasures/1"),
+    "GET /accounts": _at("/accounts", of_every_app=True),
+    "POST /accounts": _at("/accounts", of_every_app=True),
+    "POST /accounts/{account}": _at("/accounts/999999", of_every_app=True),
+    "POST /account/sessions/{session}/end": _at("/account/sessions/999999/end"),
     "POST /v1/admin/reload": _at("/v1/admin/reload", json=lambda _: {}, of_every_app=True),
     "GET /users/{app_id}/{user_id}": _at(f"/users/{_MALLORY}"),
     "GET /live/users/{app_id}/{user_id}": _at(f"/live/users/{_MALLORY}"),
@@ -97,6 +106,8 @@ EXAMPLES: Final[dict[str, Example]] = {
     "POST /watches/{id}/end": _at("/watches/{watch}/end"),
     "POST /settings/try/{receiver}": _at("/settings/try/ops", of_every_app=True),
 }
+# Of the reader's own account: they end its session, or ask for its password.
+OWN_ACCOUNT: Final = "POST /account/"
 # Of these a request that names another app's is answered with nothing of it, as if there were none.
 ANSWERED: Final = frozenset(
     {
