@@ -49,19 +49,26 @@ def routes(site: Site) -> list[web.AbstractRouteDef]:
                     if (cursor := found.next_cursor) is None:
                         return
 
-            chunks = format_.encode(pages())
-            headers = {
-                "Content-Type": format_.media_type,
-                "Content-Disposition": f'attachment; filename="{name}"',
-                "Cache-Control": "no-store",
-            }
-            response = web.StreamResponse(headers=headers)
-            await response.prepare(request)
-            async for chunk in chunks:
-                await response.write(chunk)
-            await response.write_eof()
-            return response
+            return await streamed(request, format_, "users", name, pages())
 
         return routing.get(f"/{name}", answer, Action.SEE_USERS)
 
     return [export(format_) for format_ in FORMATS]
+
+
+async def streamed(
+    request: web.Request, format_: ExportFormat, noun: str, name: str, pages: AsyncIterator[list[dict[str, Any]]]
+) -> web.StreamResponse:
+    """The pages of rows as a file called ``name``; ``noun`` is what the rows are."""
+    chunks = format_.encode(pages, noun)
+    headers = {
+        "Content-Type": format_.media_type,
+        "Content-Disposition": f'attachment; filename="{name}"',
+        "Cache-Control": "no-store",
+    }
+    response = web.StreamResponse(headers=headers)
+    await response.prepare(request)
+    async for chunk in chunks:
+        await response.write(chunk)
+    await response.write_eof()
+    return response

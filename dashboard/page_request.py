@@ -27,6 +27,7 @@ LIVE: Final = "/live"
 # Every query field that a page reads. Others are dropped, so that they do not open another view.
 FIELDS: Final = frozenset(
     {
+        *("action", "actor", "address", "request_id", "user_id"),
         *("app_id", "as_of", "at", "before", "begin", "col", "col_set", "cursor", "disagreement", "group", "hand_off"),
         *(
             "id",

@@ -19,7 +19,8 @@ _FORMULA: Final = frozenset("=+-@＝＋－＠﹦﹢﹣﹫")
 # Where a spreadsheet may split a cell, if it does not keep to the comma.
 _SPLITS: Final = frozenset(";\t\r\n")
 
-Encode = Callable[[AsyncIterator[list[dict[str, Any]]]], AsyncIterator[bytes]]
+Encode = Callable[[AsyncIterator[list[dict[str, Any]]], str], AsyncIterator[bytes]]
+"""Rows as bytes; with what the rows are, in the plural."""
 
 
 class ExportFormat(msgspec.Struct, frozen=True):
@@ -37,7 +38,7 @@ class ExportFormat(msgspec.Struct, frozen=True):
         return self.package is None or find_spec(self.package) is not None
 
 
-async def _csv(pages: AsyncIterator[list[dict[str, Any]]]) -> AsyncIterator[bytes]:
+async def _csv(pages: AsyncIterator[list[dict[str, Any]]], _noun: str) -> AsyncIterator[bytes]:
     text = io.StringIO()
     writer = csv.writer(text)
     named = False
@@ -72,8 +73,8 @@ def cell(value: object) -> object:
     return f"'{text}" if text.startswith(("\t", "\r", "\n")) else text
 
 
-async def _json(pages: AsyncIterator[list[dict[str, Any]]]) -> AsyncIterator[bytes]:
-    before = b'{"users":[\n'
+async def _json(pages: AsyncIterator[list[dict[str, Any]]], noun: str) -> AsyncIterator[bytes]:
+    before = b'{"%s":[\n' % noun.encode()
     async for rows in pages:
         for row in rows:
             yield before + msgspec.json.encode(row)
@@ -81,7 +82,7 @@ async def _json(pages: AsyncIterator[list[dict[str, Any]]]) -> AsyncIterator[byt
     yield (b"" if before.startswith(b",") else before) + b"\n]}\n"
 
 
-def _parquet(pages: AsyncIterator[list[dict[str, Any]]]) -> AsyncIterator[bytes]:
+def _parquet(pages: AsyncIterator[list[dict[str, Any]]], _noun: str) -> AsyncIterator[bytes]:
     """HTTP 501 without pyarrow, which is an extra."""
     try:
         import pyarrow as pa  # noqa: PLC0415 - an extra

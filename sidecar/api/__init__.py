@@ -10,6 +10,7 @@ from sidecar.alerting import AlertReaction
 from sidecar.api import (
     admin,
     alerts,
+    audit,
     callbacks,
     chatops,
     events,
@@ -63,6 +64,7 @@ def routes(
         *events.routes(store, settings, clock, http),
         *callbacks.routes(store, settings, clock),
         *rejected.routes(store),
+        *audit.routes(store),
         *users.routes(store, clock),
         *user_data.routes(store, clock),
         *alerts.routes(store, reaction, clock),

@@ -162,3 +162,48 @@ async def test_what_is_recorded_holds(running: Zimwatch) -> None:
     assert len(await looks(running)) == 30
     head = await running.store.read(audit_log.head)
     assert isinstance(await running.store.read(audit_check.verify, str(head)), Verified)
+
+
+async def test_the_log_is_read_on_a_page_by_a_call_and_in_exports_with_filters(running: Zimwatch) -> None:
+    await got(running, PAGE)
+    await got(running, "/users?q=ali")
+    await got(running, "/alerts")
+    await looks(running)
+    _, all_of_it = await running.get("/v1/audit")
+    assert [one["action"] for one in all_of_it["entries"]] == ["alerts.listed", "users.searched", "user.seen"]
+    assert all_of_it["head"]["hash"] == all_of_it["entries"][0]["hash"]
+    for query, count in (
+        (f"app_id={APP_ID}&user_id=alice", 1),
+        ("user_id=ali", 1),
+        ("action=alerts.listed", 1),
+        ("actor=LOC&address=127.0.0.1", 3),
+        ("actor=%25", 0),
+        ("until=2026-01-01T00:00:00Z", 0),
+    ):
+        _, found = await running.get(f"/v1/audit?{query}")
+        assert len([one for one in found["entries"] if not one["action"].startswith("audit.")]) == count, query
+    _, first = await running.get("/v1/audit?limit=1&action=user.seen")
+    assert (first["entries"][0]["user_id"], first["entries"][0]["searched"]) == ("alice", None)
+    assert (await running.get("/v1/audit?action=nothing"))[0] == 400
+    async with running.http.get(f"/audit?app_id={APP_ID}&user_id=alice") as response:
+        text = await response.text()
+        assert response.status == 200
+        assert f'href="/users/{APP_ID}/alice"' in text
+        assert "looked at a user" in text
+        assert "listed alerts</td>" not in text
+    async with running.http.get("/audit?from=nonsense") as response:
+        assert response.status == 400
+    async with running.http.get("/audit.csv?action=user.seen") as response:
+        lines = (await response.text()).splitlines()
+        assert lines[0].startswith("id,at,actor,action,subject")
+        assert len(lines) == 2
+    async with running.http.get("/audit.json?action=user.seen") as response:
+        assert [one["user_id"] for one in (await response.json())["entries"]] == ["alice"]
+    actions = [one.action for one in await looks(running)]
+    assert (actions.count("audit.exported"), "audit.seen" in actions) == (2, True)
+
+
+async def test_the_log_is_for_administrators_alone(running: Zimwatch) -> None:
+    _, secret = await new_token(running.store, "write")
+    for path in ("/audit", "/audit.csv", "/audit.json", "/v1/audit", "/live/audit"):
+        assert await got(running, path, Authorization=f"Bearer {secret}") == 403

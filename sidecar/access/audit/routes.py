@@ -59,6 +59,7 @@ def _change(action: AuditAction, *done: int, subject: str = "", field: str = "id
 _USERS: Final = Rule(action=_searched(AuditAction.USERS_LISTED), subjects=subjects.searched)
 _ALERTS: Final = Rule(action=_searched(AuditAction.ALERTS_LISTED), subjects=subjects.searched)
 _ALERT: Final = Rule(action=AuditAction.ALERT_SEEN, subjects=subjects.named("alert"))
+_AUDIT: Final = Rule(action=AuditAction.AUDIT_SEEN, subjects=subjects.user_in_query)
 _EXPORT: Final = Rule(action=AuditAction.USERS_EXPORTED, subjects=subjects.searched)
 
 RECORDED: Final[Mapping[tuple[str, str], Rule]] = {
@@ -76,6 +77,9 @@ RECORDED: Final[Mapping[tuple[str, str], Rule]] = {
     (hdrs.METH_GET, "/alerts/{id}"): _ALERT,
     (hdrs.METH_GET, "/silences"): Rule(action=AuditAction.SILENCES_LISTED),
     (hdrs.METH_GET, "/rejected"): Rule(action=AuditAction.REJECTED_LISTED),
+    (hdrs.METH_GET, "/audit"): _AUDIT,
+    (hdrs.METH_GET, "/audit.csv"): Rule(action=AuditAction.AUDIT_EXPORTED, subjects=subjects.user_in_query),
+    (hdrs.METH_GET, "/audit.json"): Rule(action=AuditAction.AUDIT_EXPORTED, subjects=subjects.user_in_query),
     (hdrs.METH_GET, "/settings"): Rule(action=AuditAction.SETTINGS_SEEN),
     (hdrs.METH_GET, "/hand-off/{link}"): Rule(action=AuditAction.HAND_OFF_OPENED),
     # Forms.
@@ -115,6 +119,7 @@ RECORDED: Final[Mapping[tuple[str, str], Rule]] = {
     (hdrs.METH_GET, "/v1/users"): _USERS,
     (hdrs.METH_GET, "/v1/users/{app_id}/{user_id}"): Rule(action=AuditAction.USER_SEEN, subjects=subjects.user_in_path),
     (hdrs.METH_GET, "/v1/stream"): Rule(action=AuditAction.STREAM_OPENED, subjects=subjects.user_in_query),
+    (hdrs.METH_GET, "/v1/audit"): _AUDIT,
     (hdrs.METH_GET, "/v1/rejected"): Rule(action=AuditAction.REJECTED_LISTED),
     (hdrs.METH_GET, "/v1/alerts"): _ALERTS,
     (hdrs.METH_GET, "/v1/alerts/{id}"): _ALERT,
