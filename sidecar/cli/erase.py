@@ -8,12 +8,14 @@ from pathlib import Path
 import click
 
 from sidecar.alerting.payloads import time_text
+from sidecar.cli.audited import recorded
 from sidecar.cli.options import existing, load, settings_options, with_store
 from sidecar.clock import now_us
 from sidecar.domain.erasure_texts import NOT_REACHED
 from sidecar.domain.outside_text import one_line
 from sidecar.errors import ZimwatchError
 from sidecar.store import Store, engines
+from sidecar.store.access.audit_values import AuditAction, User
 from sidecar.store.care import erasures
 from sidecar.store.care.erasures import Erasure
 
@@ -38,7 +40,8 @@ def erase(app_id: int, user_id: str, config: Path | None, database_url: str | No
     is_served = engines.is_served(loaded.settings.database.url)
 
     async def work(store: Store) -> Erasure:
-        number = await store.write(erasures.ask, app_id, user_id, now_us())
+        ask = recorded(erasures.ask, AuditAction.USER_ERASED, User(app_id, user_id))
+        number = await store.write(ask, app_id, user_id, now_us())
         if not is_served:
             await store.erase()
         return await _finished(store, number)
