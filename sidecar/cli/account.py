@@ -14,6 +14,7 @@ from sidecar.access import account_admin
 from sidecar.access.passwords import strong_hasher
 from sidecar.access.policy import PEOPLE
 from sidecar.alerting.payloads import time_text
+from sidecar.cli.audited import recorded
 from sidecar.cli.options import load, settings_options, with_store
 from sidecar.clock import now_us
 from sidecar.domain.account_names import (
@@ -25,6 +26,7 @@ from sidecar.domain.account_names import (
 )
 from sidecar.errors import ZimwatchError
 from sidecar.store.access import accounts
+from sidecar.store.access.audit_values import AuditAction
 from sidecar.store.values import Account
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -73,7 +75,7 @@ def add(
         accounts.set_password(connection, made.id, hashed, now_us())
         return made
 
-    made = with_store(loaded, lambda store: store.write(work))
+    made = with_store(loaded, lambda store: store.write(_recorded(work, "add")))
     click.echo(f"The account {made.name} can sign in, with the role {role}.")
 
 
@@ -136,7 +138,12 @@ def password(name: str, password_file: Path | None, config: Path | None, databas
     loaded = load(config, database_url)
     found = with_store(loaded, lambda store: store.read(account_admin.named, name))
     hashed = _hashed(_read_password(password_file), found.name)
-    with_store(loaded, lambda store: store.write(accounts.set_password, found.id, hashed, now_us()))
+
+    def work(connection: sa.Connection) -> Account:
+        accounts.set_password(connection, found.id, hashed, now_us())
+        return found
+
+    with_store(loaded, lambda store: store.write(_recorded(work, "password")))
     click.echo(f"The account {found.name} has another password, and is signed out everywhere.")
 
 
@@ -152,7 +159,12 @@ def totp_off(name: str, config: Path | None, database_url: str | None) -> None:
 def _write(
     config: Path | None, database_url: str | None, work: Callable[..., Account], *given: object, **options: object
 ) -> Account:
-    return with_store(load(config, database_url), lambda store: store.write(work, *given, **options))
+    did = click.get_current_context().info_name or ""
+    return with_store(load(config, database_url), lambda store: store.write(_recorded(work, did), *given, **options))
+
+
+def _recorded(work: Callable[..., Account], did: str) -> Callable[..., Account]:
+    return recorded(work, AuditAction.ACCOUNT_CHANGED, lambda changed: f"account {changed.name}", did=did)
 
 
 def _read_password(path: Path | None) -> str:

@@ -40,6 +40,8 @@ def test_commands_are_recorded_by_the_user_of_the_system_and_the_chain_is_checke
     run("token", "create", "--scope", "read")
     run("token", "revoke", "1")
     assert run("token", "revoke", "7")[0] == 1
+    Path("password").write_text("correct horse battery staple 7\n", encoding="utf-8")
+    run("account", "add", "erin", "--role", "admin", "--password-file", "password")
     run("db", "backup", "backup.db")
     run("db", "rebuild")
     run("db", "prune")
@@ -47,15 +49,16 @@ def test_commands_are_recorded_by_the_user_of_the_system_and_the_chain_is_checke
     assert sql("SELECT action, subject, details FROM audit_log ORDER BY id") == [
         ("token.made", "token 1", '{"scope":"read"}'),
         ("token.revoked", "token 1", None),
+        ("account.changed", "account erin", '{"did":"add"}'),
         ("backup.made", None, '{"file":"backup.db"}'),
         ("database.rebuilt", None, '{"events":0}'),
         ("database.pruned", None, '{"rows":0}'),
     ]
     head = run("audit", "head")[1]
-    assert head.startswith("5:")
-    assert run("audit", "verify", "--head", head) == (0, f"The chain of 5 rows holds. Its head is {head}.")
+    assert head.startswith("6:")
+    assert run("audit", "verify", "--head", head) == (0, f"The chain of 6 rows holds. Its head is {head}.")
     run("db", "restore", "backup.db")
-    assert sql("SELECT action FROM audit_log ORDER BY id")[2:] == [("backup.restored",)]
+    assert sql("SELECT action FROM audit_log ORDER BY id")[3:] == [("backup.restored",)]
     assert run("audit", "verify")[0] == 0
     status, text = run("audit", "verify", "--head", head)
     assert (status, "rows are gone or replaced" in text) == (1, True), "the backup has not what came after it"
