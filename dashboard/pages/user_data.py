@@ -10,9 +10,10 @@ from dashboard.page import render
 from dashboard.site import Page, Site
 from dashboard.text.language import gettext as _
 from sidecar import access
-from sidecar.access import routing
+from sidecar.access import audit, routing
 from sidecar.access.policy import Action
 from sidecar.domain.erasure_texts import NOT_REACHED
+from sidecar.store.access.audit_values import User
 from sidecar.store.care import erasures
 from sidecar.store.care.erasures import TooManyErasuresError
 from sidecar.web.forms import form_token, read_form
@@ -45,7 +46,8 @@ def _routes(site: Site) -> list[web.AbstractRouteDef]:
         if given.get("again", "").strip() != user_id.strip():
             return shown(request, app_id, user_id, _("That is not the id of this user. Nothing was erased."))
         try:
-            number = await store.write(erasures.ask, app_id, user_id, clock())
+            recorded = audit.of(request).after(erasures.ask, about=User(app_id, user_id))
+            number = await store.write(recorded, app_id, user_id, clock())
         except TooManyErasuresError as error:
             return shown(request, app_id, user_id, str(error))
         raise web.HTTPSeeOther(f"/erasures/{number}")

@@ -9,13 +9,14 @@ import msgspec
 from aiohttp import web
 
 from sidecar import access
-from sidecar.access import routing
+from sidecar.access import audit, routing
 from sidecar.access.policy import Action
 from sidecar.alerting.payloads import time_text
 from sidecar.api import json_views
 from sidecar.clock import Clock
 from sidecar.domain.erasure_texts import NOT_REACHED
 from sidecar.store import Store
+from sidecar.store.access.audit_values import User
 from sidecar.store.care import erasures, user_export
 from sidecar.store.care.erasures import Erasure, TooManyErasuresError
 from sidecar.web.params import check_app, id_in_path, number, user_in_path
@@ -35,7 +36,8 @@ def routes(store: Store, clock: Clock) -> list[web.AbstractRouteDef]:
             raise Problem(404, "there is no such user to erase")
         check_app(access.apps_of(request), app_id)
         try:
-            asked = await store.write(erasures.ask, app_id, user_id, clock())
+            recorded = audit.of(request).after(erasures.ask, about=User(app_id, user_id))
+            asked = await store.write(recorded, app_id, user_id, clock())
         except TooManyErasuresError as error:
             raise Problem(503, str(error)) from None
         if (done := await _finished(store, asked)) is not None:
