@@ -25,6 +25,7 @@ from sidecar.access import audit, passwords
 from sidecar.alerting import alert_metrics
 from sidecar.canary import canary_beside
 from sidecar.clock import Clock, now_us, steady_us
+from sidecar.domain.alerts.rules.backup_overdue import LastBackup
 from sidecar.domain.units import SECOND_US
 from sidecar.errors import StoreUnavailableError, ZimwatchError
 from sidecar.http_client import HttpClient
@@ -34,6 +35,7 @@ from sidecar.reload import Reload
 from sidecar.settings import Settings, duration_us, secrets_by_app
 from sidecar.store import Limits, Retention, Store
 from sidecar.store.access.audit_retention import AuditRetention
+from sidecar.store.scheduled_backups import Backups
 from sidecar.system import listening, processes
 from sidecar.system.chance import CHANCE
 from sidecar.system.files import FILES, Files
@@ -53,10 +55,14 @@ log = structlog.stdlib.get_logger(__name__)
 ANSWERS_FINISH_S: Final = 2.0
 SPANS_FLUSH_S: Final = 3.0
 LOOKS_WRITTEN_S: Final = 2.0
+BACKUP_ENDS_S: Final = 1.0
 TEND_EVERY_S: Final = 1.0
 ERASE_EVERY_S: Final = 1.0
 # What is past its retention is looked for every so many times, and each time while there is any.
 PRUNE_EVERY: Final = 5
+
+Retentions = tuple[Retention, alerting.AlertRetention, AuditRetention]
+"""What keeps events, alerts and the audit log for as long as the settings say."""
 
 
 class System(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,15 +108,12 @@ async def running(
     telemetry.start(environ)
     system = system or System()
     reaction = alerting.reaction_of(settings, system.chance)
-    retention, alert_retention = Retention.of(settings), alerting.AlertRetention.of(settings)
-    audit_retention = AuditRetention.of(settings)
+    retentions = _retentions(settings)
     store = open_store(
         settings,
         system,
         reaction,
-        retention=retention,
-        alert_retention=alert_retention,
-        audit_retention=audit_retention,
+        retentions=retentions,
         export_spans=export_spans,
     )
     background = Background()
@@ -121,6 +124,7 @@ async def running(
         await stack.enter_async_context(tending(store, background))
         await stack.enter_async_context(background.running(Task(name="erasing users", run=lambda: _erase(store))))
         await stack.enter_async_context(_freeing_memory(system, background))
+        backups = await stack.enter_async_context(_backing_up(settings, system, background))
         if settings.zego.server_secrets:
             await stack.enter_async_context(_querying_zego(settings, system, store, background))
         if export_spans:
@@ -163,7 +167,15 @@ async def running(
         reaction.serve_at(url)
         alerts = await stack.enter_async_context(
             restartable(
-                lambda: alerting_beside(settings, system, store, reaction, background, exports_spans=export_spans)
+                lambda: alerting_beside(
+                    settings,
+                    system,
+                    store,
+                    reaction,
+                    background,
+                    exports_spans=export_spans,
+                    last_backup=lambda: backups.last,
+                )
             )
         )
         if reload is not None:
@@ -172,9 +184,8 @@ async def running(
                 sections = {key.partition(".")[0] for key in changed}
                 if "logs" in sections:
                     logs.configure(settings.logs)
-                retention.follow(settings)
-                alert_retention.follow(settings)
-                audit_retention.follow(settings)
+                for retention in retentions:
+                    retention.follow(settings)
                 if sections & {"alerts", "apps"}:
                     async with alerts.paused():
                         await alerting.follow_settings(settings, store, reaction, store.settled_us)
@@ -211,12 +222,11 @@ def open_store(
     system: System,
     reaction: alerting.AlertReaction,
     *,
-    retention: Retention | None = None,
-    alert_retention: alerting.AlertRetention | None = None,
-    audit_retention: AuditRetention | None = None,
+    retentions: Retentions | None = None,
     export_spans: bool,
 ) -> Store:
     """The store of the settings, followed by the alert rules."""
+    retention, of_alerts, of_audit = retentions or _retentions(settings)
     return Store.open(
         settings.database.url,
         clock=system.clock,
@@ -226,14 +236,15 @@ def open_store(
         leases=settings.leases.leases(),
         export_spans=export_spans,
         limits=Limits.of(settings),
-        retention=retention or Retention.of(settings),
-        expiring=[
-            alert_retention or alerting.AlertRetention.of(settings),
-            audit_retention or AuditRetention.of(settings),
-        ],
+        retention=retention,
+        expiring=[of_alerts, of_audit],
         holdings=alerting.HOLDINGS,
         followers=[reaction],
     )
+
+
+def _retentions(settings: Settings) -> Retentions:
+    return Retention.of(settings), alerting.AlertRetention.of(settings), AuditRetention.of(settings)
 
 
 def tending(store: Store, background: Background) -> AbstractAsyncContextManager[None]:
@@ -275,6 +286,7 @@ def alerting_beside(
     background: Background,
     *,
     exports_spans: bool,
+    last_backup: Callable[[], LastBackup | None] = lambda: None,
 ) -> AbstractAsyncContextManager[None]:
     """The alert rules and the dispatchers, for as long as the context is open."""
     return alerting.running(
@@ -284,6 +296,7 @@ def alerting_beside(
         store.settled_us,
         background,
         exports_spans=exports_spans,
+        last_backup=last_backup,
         http=system.http,
         chance=system.chance,
     )
@@ -312,6 +325,14 @@ async def _erase(store: Store) -> None:
 def _freeing_memory(system: System, background: Background) -> AbstractAsyncContextManager[None]:
     task = Task(name="memory", run=lambda: memory.give_back(threads=system.threads), is_needed=False)
     return background.running(task)
+
+
+@contextlib.asynccontextmanager
+async def _backing_up(settings: Settings, system: System, background: Background) -> AsyncIterator[Backups]:
+    backups = Backups(settings.database.url, settings.backups, system.clock, system.steady, system.threads)
+    task = Task(name="backups", run=backups.run, stop=backups.stop, is_needed=False)
+    async with background.running(task, finish_s=BACKUP_ENDS_S):
+        yield backups
 
 
 def _recording(recorder: audit.Recorder, background: Background) -> AbstractAsyncContextManager[None]:

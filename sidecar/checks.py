@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from sidecar import telemetry
 from sidecar.address_guard import AddressGuard
@@ -20,6 +21,8 @@ def problems(settings: Settings, environ: Mapping[str, str]) -> list[str]:
     found += alert_checks.problems(settings)
     found += _of_assertions(settings)
     found += tls.problems(settings.server)
+    if (folder := settings.backups.folder) is not None and not Path(folder).absolute().parent.is_dir():
+        found.append(f"backups.folder must be in a folder that exists, and {folder} is not.")
     if (ambiguous := prefix_problem(settings.server.path)) is not None:
         found.append(ambiguous)
     return found

@@ -15,6 +15,7 @@ from dashboard.text.translate import parameters, translate
 from sidecar.alerting.pending import Pending
 from sidecar.domain.alerts.alert import RESOLVED, Alert
 from sidecar.domain.alerts.rules.app_silent import APP_SILENT
+from sidecar.domain.alerts.rules.backup_overdue import BACKUP_OVERDUE
 from sidecar.domain.alerts.rules.export_stalled import STALLED
 from sidecar.domain.alerts.rules.offline_too_long import OFFLINE_TOO_LONG
 from sidecar.domain.alerts.rules.token_expiring import TOKEN_EXPIRING, TOKENS_EXPIRING
@@ -37,6 +38,10 @@ TIMELESS: Final = {
     STALLED.id: (
         marked("%(part)s: nothing is delivered (%(why)s)"),
         marked("%(part)s: nothing was delivered (%(why)s)"),
+    ),
+    BACKUP_OVERDUE.id: (
+        marked("The last good backup is too old (%(why)s)"),
+        marked("The last good backup was too old (%(why)s)"),
     ),
 }
 

@@ -17,6 +17,7 @@ from sidecar.alerting.tables.alert_retention import AlertRetention
 from sidecar.alerting.tables.user_holdings import HOLDINGS
 from sidecar.alerting.timer import Ticker
 from sidecar.clock import Clock
+from sidecar.domain.alerts.rules.backup_overdue import LastBackup
 from sidecar.domain.units import SECOND_US
 from sidecar.http_client import HttpClient
 from sidecar.lifecycle import Background, Task
@@ -91,6 +92,7 @@ async def running(
     background: Background,
     *,
     exports_spans: bool,
+    last_backup: Callable[[], LastBackup | None] = lambda: None,
     http: Callable[[Sequence[str]], HttpClient] = HttpClient,
     chance: Random = CHANCE,
 ) -> AsyncIterator[None]:
@@ -104,7 +106,7 @@ async def running(
             Dispatcher(name, one, store, reaction, clock, give_up_after_us=give_up_after_us, chance=chance)
             for name, one in receivers.items()
         ]
-        ticker = Ticker(store, reaction, dispatchers, clock, exports_spans=exports_spans)
+        ticker = Ticker(store, reaction, dispatchers, clock, exports_spans=exports_spans, last_backup=last_backup)
         tasks = [Task(name="alert rules", run=ticker.run)]
         if alerts.heartbeat_url:
             heartbeat = Heartbeat(

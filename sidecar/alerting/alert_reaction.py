@@ -46,6 +46,7 @@ from sidecar.domain.alerts.routing import Silence
 from sidecar.domain.alerts.rule_set import ends_login, switches_of, touches_alerts
 from sidecar.domain.alerts.rules import STORMS, is_storm
 from sidecar.domain.alerts.rules.app_silent import AppSilent
+from sidecar.domain.alerts.rules.backup_overdue import BackupOverdue
 from sidecar.domain.alerts.rules.client_lost import ClientLost
 from sidecar.domain.alerts.rules.export_stalled import ExportStalled
 from sidecar.domain.alerts.rules.token_expiring import FORECAST, TokenExpiring
@@ -168,6 +169,8 @@ class AlertReaction:
         export_stalled = unit.rules.of(ExportStalled)
         for part, (since_us, why) in gathered.stalled.items():
             export_stalled.check(part, since_us, why, now_us)
+        if gathered.backup is not None:
+            unit.rules.of(BackupOverdue).check(gathered.backup, now_us)
         unit.settle()
         if silence_rows.record_ends(connection, now_us):
             unit.end_silences(AT_ONCE)

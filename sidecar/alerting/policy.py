@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from sidecar.domain.alerts.routing import Route
+from sidecar.domain.alerts.rules.backup_overdue import LastBackup
 from sidecar.domain.alerts.rules.token_expiring import Ending
 from sidecar.domain.alerts.thresholds import Thresholds
 from sidecar.domain.apps import Apps
@@ -40,9 +41,10 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 class Gathered(msgspec.Struct, frozen=True, kw_only=True):
     """What a tick reads beside events. ``stalled``: part → since when (None: it delivers), and why.
 
-    ``tokens_ending`` and ``activity`` are None on the ticks on which they are not read.
+    ``tokens_ending``, ``activity`` and ``backup`` are None on the ticks on which they are not read.
     """
 
     tokens_ending: Mapping[int, Ending] | None = None
     activity: Activity | None = None
     stalled: Mapping[str, tuple[int | None, Text]] = {}
+    backup: LastBackup | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import structlog
@@ -13,6 +13,7 @@ from sidecar.alerting.app_activity import AppActivity
 from sidecar.alerting.forecast import Forecast
 from sidecar.alerting.notify.dispatcher import Dispatcher
 from sidecar.clock import Clock
+from sidecar.domain.alerts.rules.backup_overdue import LastBackup
 from sidecar.domain.alerts.rules.export_stalled import SPANS_WAIT
 from sidecar.domain.alerts.rules.token_expiring import Ending
 from sidecar.domain.texts import Text, verbatim
@@ -38,12 +39,14 @@ class Ticker:
         clock: Clock,
         *,
         exports_spans: bool,
+        last_backup: Callable[[], LastBackup | None] = lambda: None,
     ) -> None:
         self._store = store
         self._reaction = reaction
         self._dispatchers = dispatchers
         self._clock = clock
         self._exports_spans = exports_spans
+        self._last_backup = last_backup
         self._forecast = Forecast(reaction.policy.thresholds.token_forecast_us)
         self._forecast_us = 0
         self._activity = AppActivity(store, reaction.policy.thresholds)
@@ -67,6 +70,7 @@ class Ticker:
             stalled=await self._stalled(now_us),
             tokens_ending=await self._tokens_ending(now_us),
             activity=await self._activity.look(now_us),
+            backup=self._last_backup(),
         )
         # Much work takes many transactions, with events in between.
         while await self._store.write(lambda connection: self._reaction.tick(connection, self._clock(), gathered)):

@@ -30,6 +30,7 @@ async def examine(
     yield machine.disk_speed(folder, steady)
     yield machine.room(folder, settings.retention.max_bytes)
     yield machine.clock(settings, clock())
+    yield machine.backups(settings, clock())
     yield await outside.collector(environ, clock)
     async for result in outside.channels(settings):
         yield result

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Final
 
 from sidecar.doctor.result import Result, note, ok, problem
-from sidecar.domain.units import MS_US, SECOND_US
+from sidecar.domain.units import HOUR_US, MS_US, SECOND_US
 from sidecar.errors import ZimwatchError
 from sidecar.sdk.client.install import find
-from sidecar.settings import Settings
+from sidecar.settings import Settings, wait_us
 from sidecar.store import engines
+from sidecar.store.backup_folder import BackupFolder
 
 SYNCS: Final = 15
 # A commit waits for one sync, and requests share commits: 20 a second are plenty, and 2 are not.
@@ -27,6 +28,7 @@ LITTLE_ROOM_BYTES: Final = 1 << 30
 NO_ROOM_BYTES: Final = 100 << 20
 # https://sqlite.org/releaselog/3_51_3.html: two connections that checkpoint at once could corrupt a WAL database.
 SAFE_SQLITE: Final = (3, 51, 3)
+_BACKUP_ADVICE: Final = "Run `zimwatch serve`, which makes them; its log says why one fails."
 CLOCK_MOST_US: Final = 5 * SECOND_US
 
 
@@ -111,6 +113,23 @@ def database(url: str) -> Iterator[Result]:
         yield ok("database", f"{path} is whole")
     if not exposed:
         yield ok("file modes", "only the owner can read the database")
+
+
+def backups(settings: Settings, now_us: int) -> Result:
+    """The newest good scheduled backup."""
+    if settings.backups.folder is None:
+        return note("backups", "none are made", "Set backups.folder, or make them another way.")
+    try:
+        good = BackupFolder(Path(settings.backups.folder), settings.database.url).good(now_us)
+    except OSError as error:
+        return problem("backups", f"{settings.backups.folder} cannot be read: {error.strerror}", _BACKUP_ADVICE)
+    if not good:
+        return problem("backups", f"{settings.backups.folder} has no good backup yet", _BACKUP_ADVICE)
+    age_us, overdue_us = now_us - good[0].made_us, wait_us(settings.alerts.backup_overdue)
+    text = f"the last good one was made {age_us // HOUR_US} h ago: {good[0].path}"
+    if 0 < overdue_us <= age_us:
+        return problem("backups", text, _BACKUP_ADVICE)
+    return ok("backups", text)
 
 
 def clock(settings: Settings, now_us: int) -> Result:

@@ -7,6 +7,7 @@ from sidecar.settings.load import KEYS, Loaded, environment_name, load, read, va
 from sidecar.settings.provider_settings import ForwardAuthSettings, GroupSettings, OidcSettings
 from sidecar.settings.sections import (
     AppsSettings,
+    BackupSettings,
     CanarySettings,
     DashboardSettings,
     DatabaseSettings,
@@ -28,6 +29,7 @@ __all__ = [
     "AlertSettings",
     "AppsSettings",
     "AssertionSettings",
+    "BackupSettings",
     "CanarySettings",
     "DashboardSettings",
     "DatabaseSettings",

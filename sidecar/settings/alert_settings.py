@@ -142,6 +142,7 @@ class AlertSettings(msgspec.Struct, frozen=True, kw_only=True):
     token_forecast: Wait = "1h"  # noqa: S105 - a duration
     token_forecast_users: AtLeastOne = 100
     stalled_after: Wait = "5m"
+    backup_overdue: Wait = "48h"
     flap_count: Count = 4
     flap_window: Duration = "15m"
     group_by: Labels = ("kind", "app_id")

@@ -13,6 +13,7 @@ import msgspec
 from sidecar.domain.apps import Apps
 from sidecar.domain.lease import Leases
 from sidecar.domain.outside_text import one_line
+from sidecar.domain.units import MINUTE_US
 from sidecar.settings.alert_settings import AlertSettings
 from sidecar.settings.assertion_settings import AssertionSettings, problems_of
 from sidecar.settings.provider_settings import ForwardAuthSettings, GroupSettings, OidcSettings
@@ -31,6 +32,7 @@ from sidecar.settings.value_kinds import (
     EventsAMinute,
     FileBytes,
     FilePath,
+    FolderPath,
     Format,
     Host,
     Hosts,
@@ -48,8 +50,10 @@ from sidecar.settings.value_kinds import (
     UserId,
     UserIds,
     UserUrl,
+    Wait,
     WaitingBytes,
     duration_us,
+    wait_us,
 )
 
 
@@ -261,6 +265,32 @@ class RetentionSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_bytes: FileBytes = 10_737_418_240
 
 
+class BackupSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Backups that Zimwatch makes by itself: every so often, into ``folder``. Off without a folder.
+
+    At most ``keep`` good ones stay, none older than ``keep_for`` but the newest.
+    """
+
+    folder: FolderPath | None = None
+    every: Duration = "24h"
+    keep: AtLeastOne = 7
+    keep_for: Duration = "30d"
+
+    def problems(self, overdue_after: Wait) -> list[str]:
+        """Contradictions, also with ``alerts.backup_overdue``."""
+        if self.folder is None:
+            return []
+        problems = []
+        every_us, overdue_us = duration_us(self.every), wait_us(overdue_after)
+        if every_us < MINUTE_US:
+            problems.append("backups.every must be 1m at least.")
+        if duration_us(self.keep_for) < every_us:
+            problems.append("backups.keep_for must not be shorter than backups.every.")
+        if 0 < overdue_us <= every_us:
+            problems.append("alerts.backup_overdue must be longer than backups.every, or 0s.")
+        return problems
+
+
 class ExportSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How long a span is offered to a collector that does not accept it."""
 
@@ -303,6 +333,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     canary: CanarySettings = CanarySettings()
     privacy: PrivacySettings = PrivacySettings()
     retention: Live[RetentionSettings] = RetentionSettings()
+    backups: Live[BackupSettings] = BackupSettings()
     export: ExportSettings = ExportSettings()
     dashboard: DashboardSettings = DashboardSettings()
     alerts: Live[AlertSettings] = AlertSettings()

@@ -68,6 +68,7 @@ Name = Annotated[
     str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z", description="a name of letters, digits, . _ -")
 ]
 FilePath = Annotated[str, Meta(min_length=1, description="the path of a file")]
+FolderPath = Annotated[str, Meta(min_length=1, description="the path of a folder")]
 Text = Annotated[str, Meta(min_length=1, description="text, not empty")]
 Url = Annotated[str, Meta(pattern=r"^https?://[^/\s]\S*\Z", description="an http:// or https:// URL")]
 # A URL by which anyone may call: its path and query are secret, its host is not.

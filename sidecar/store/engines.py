@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -80,6 +80,11 @@ def newest_receipt_us(url: str) -> int | None:
 def backup(url: str, target: Path) -> None:
     """Copies the database as of one moment, also while it is served; no file is overwritten."""
     backups.backup(location(url), target)
+
+
+def checked_backup(url: str, target: Path, stopped: Callable[[], bool]) -> None:
+    """A backup that gets its name only when it was restored elsewhere and found good; DatabaseRefusedError else."""
+    backups.checked_backup(location(url), target, stopped)
 
 
 def restore(source: Path, url: str) -> Path | None:

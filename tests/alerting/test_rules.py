@@ -14,8 +14,10 @@ from sidecar.alerting.notify.message_templates import MessageTemplate
 from sidecar.domain.alerts.alert import SEVERITIES
 from sidecar.domain.alerts.opening import FLAPPING
 from sidecar.domain.alerts.rules import RULES, advice
+from sidecar.domain.alerts.rules.backup_overdue import LastBackup
 from sidecar.domain.alerts.thresholds import Thresholds
 from sidecar.domain.lease import Leases
+from sidecar.domain.texts import verbatim
 from sidecar.domain.units import SECOND_US
 from tests.support.events import made_id
 from tests.support.timeline import Timeline, digest, firing, repeated, resolved, us
@@ -440,6 +442,23 @@ def test_an_export_that_stalls_fires_and_resolves_when_it_delivers(story: Make) 
     spans.want(firing("export_stalled")).between(400, 402)
     spans.want(resolved("export_stalled")).between(410, 412)
     spans.run(until=420)
+
+
+def test_a_backup_that_is_too_old_fires_and_the_next_good_one_resolves(story: Make) -> None:
+    overdue = story(thresholds={"backup_overdue_us": 400 * SECOND_US})
+    overdue.at(399).backup(LastBackup(made_us=us(0))).at(401).backup(LastBackup(made_us=us(0)))
+    overdue.at(410).backup(LastBackup(made_us=us(409)))
+    overdue.want(firing("backup_overdue")).between(401, 403)
+    overdue.want(resolved("backup_overdue")).between(410, 412)
+    overdue.run(until=420)
+
+
+def test_where_there_is_no_backup_at_all_the_first_failure_fires_until_backups_are_switched_off(story: Make) -> None:
+    none = story().at(10).backup(LastBackup()).at(20).backup(LastBackup(failing_since_us=us(20), why=verbatim("full")))
+    none.at(30).backup(LastBackup(is_on=False))
+    none.want(firing("backup_overdue")).between(20, 22)
+    none.want(resolved("backup_overdue")).between(30, 32)
+    none.run(until=40)
 
 
 def test_a_receiver_is_not_notified_of_its_own_failure(story: Make) -> None:

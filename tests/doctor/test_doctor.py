@@ -21,6 +21,7 @@ from sidecar.doctor import Result, examine, machine
 from sidecar.domain.units import HOUR_US, MS_US
 from sidecar.settings import (
     AlertSettings,
+    BackupSettings,
     DatabaseSettings,
     GroupSettings,
     IngestSettings,
@@ -29,6 +30,7 @@ from sidecar.settings import (
     Settings,
     ZegoSettings,
 )
+from sidecar.store.backup_folder import BackupFolder
 from tests.support import commands
 from tests.support.called import Called, listening
 from tests.support.clocks import Machine
@@ -217,3 +219,24 @@ async def something_else() -> AsyncIterator[int]:
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()
+
+
+async def test_backups_that_are_overdue_or_missing_are_a_problem(tmp_path: Path) -> None:
+    folder = tmp_path / "backups"
+    settings = settings_of(tmp_path, backups=BackupSettings(folder=str(folder)))
+
+    def verdict() -> tuple[str, str]:
+        found = machine.backups(settings, now_us())
+        return found.level, found.text
+
+    assert machine.backups(settings_of(tmp_path), now_us()).level == "note"
+    assert verdict() == ("problem", f"{folder} cannot be read: No such file or directory")
+    folder.mkdir()
+    assert verdict() == ("problem", f"{folder} has no good backup yet")
+    made = BackupFolder(folder, settings.database.url)
+    made.target(now_us() - 49 * HOUR_US).touch()
+    assert verdict()[0] == "problem"
+    assert "49 h ago" in verdict()[1]
+    made.target(now_us() - HOUR_US).touch()
+    assert verdict()[0] == "ok"
+    assert "backups" in {one.check for one in await results(settings)}

@@ -53,6 +53,11 @@ WRONG: dict[str, tuple[str, dict[str, str], str]] = {
     "an endpoint with a wrong port": ("", {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:431800"}, "_ENDPOINT"),
     "a certificate": ("", COLLECTOR | {"OTEL_EXPORTER_OTLP_CERTIFICATE": "/nowhere/ca.pem"}, "certificates"),
     "a path of its own": ('[server]\npublic_url = "https://ops.example.com/v1/x"', {}, "must not begin with /v1"),
+    "a folder of backups": (
+        '[backups]\nfolder = "/nowhere/backups"',
+        {},
+        "backups.folder must be in a folder that exists",
+    ),
     "any address without a token": ('[server]\nhost = "0.0.0.0"', {}, "while there is no token"),
 }
 

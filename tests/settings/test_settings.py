@@ -232,3 +232,21 @@ def test_files_that_begin_with_a_byte_order_mark_are_read(tmp_path: Path) -> Non
     (tmp_path / "secret").write_bytes(b"\xef\xbb\xbf7:abc\r\n")
     loaded = load(tmp_path / "zimwatch.toml", {"ZIMWATCH_ZEGO__CALLBACK_SECRETS_FILE": str(tmp_path / "secret")}, {})
     assert (loaded.settings.server.port, loaded.settings.zego.callback_secrets) == (9000, ("7:abc",))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("BACKUPS__EVERY", "30s", "backups.every must be 1m at least"),
+        ("BACKUPS__KEEP_FOR", "1h", "backups.keep_for must not be shorter than backups.every"),
+        ("BACKUPS__KEEP", "0", "backups.keep must be"),
+        ("ALERTS__BACKUP_OVERDUE", "24h", "alerts.backup_overdue must be longer than backups.every"),
+    ],
+)
+def test_backups_that_could_not_be_kept_or_would_always_be_overdue_are_refused(
+    name: str, value: str, said: str
+) -> None:
+    environ = {"ZIMWATCH_BACKUPS__FOLDER": "backups"}
+    assert load(None, {**environ, "ZIMWATCH_ALERTS__BACKUP_OVERDUE": "0s"}, {}).settings.backups.folder == "backups"
+    (problem,) = _problems(**environ, **{f"ZIMWATCH_{name}": value})
+    assert problem.startswith(said)

@@ -18,6 +18,7 @@ from sidecar.settings import (
     AlertSettings,
     AppsSettings,
     AssertionSettings,
+    BackupSettings,
     DashboardSettings,
     DatabaseSettings,
     ExportSettings,
@@ -87,6 +88,7 @@ async def zimwatch(
     forward_auth: ForwardAuthSettings | None = None,
     groups: GroupSettings | None = None,
     a_minute: Mapping[str, int] | None = None,
+    backups: BackupSettings | None = None,
 ) -> AsyncIterator[Zimwatch]:
     """Runs on ``folder/zimwatch.db``, by the real clocks or those of ``machine``, until the context ends.
 
@@ -115,6 +117,7 @@ async def zimwatch(
         alerts=alerts or AlertSettings(offline_too_long="0s"),
         leases=leases or LeaseSettings(),
         retention=RetentionSettings(events=FOR_YEARS, alerts=FOR_YEARS, rejected=FOR_YEARS),
+        backups=backups or BackupSettings(),
         export=ExportSettings(max_age=FOR_YEARS),
     )
     reload = Reload(Loaded(settings, dict.fromkeys(KEYS, "default")))

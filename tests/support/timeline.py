@@ -26,6 +26,7 @@ from sidecar.alerting.tables.alert_values import AlertFilter, Message
 from sidecar.clock import steady_us
 from sidecar.domain.alerts.alert import Alert
 from sidecar.domain.alerts.routing import Silence
+from sidecar.domain.alerts.rules.backup_overdue import LastBackup
 from sidecar.domain.events import Event
 from sidecar.domain.lease import Leases, LeaseTime
 from sidecar.domain.texts import verbatim
@@ -218,6 +219,11 @@ class Timeline:
 
     def stalled(self, part: str, since: float | None, why: str = "HTTP 503") -> Self:
         gathered = Gathered(stalled={part: (None if since is None else us(since), verbatim(why))})
+        return self.act(lambda now: self.in_transaction(lambda c: self.reaction.tick(c, us(now), gathered)))
+
+    def backup(self, last: LastBackup) -> Self:
+        """What a tick knows of the last good backup."""
+        gathered = Gathered(backup=last)
         return self.act(lambda now: self.in_transaction(lambda c: self.reaction.tick(c, us(now), gathered)))
 
     def act(self, act: Callable[[float], Any]) -> Self:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sidecar.domain.alerts.rules.app_silent import SilentThresholds
+from sidecar.domain.alerts.rules.backup_overdue import BackupThresholds
 from sidecar.domain.alerts.rules.calls_failing import FailingThresholds
 from sidecar.domain.alerts.rules.export_stalled import StalledThresholds
 from sidecar.domain.alerts.rules.kick_ping_pong import PingPongThresholds
@@ -24,6 +25,7 @@ class Thresholds(
     SilentThresholds,
     ForecastThresholds,
     StalledThresholds,
+    BackupThresholds,
 ):
     """``docs/alerts.md`` says what each means. A duration of 0 switches off what it is the duration of."""
 

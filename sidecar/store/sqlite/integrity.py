@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +17,8 @@ from sidecar.store.sqlite.sqlite_errors import RESTORE
 
 # Up to this size a file is checked completely at the start.
 CHECKED_BYTES: Final = 67_108_864
+# Steps of SQLite's machine, some milliseconds, after which a statement may be stopped.
+STEPS_BETWEEN: Final = 1_000_000
 
 
 @contextlib.contextmanager
@@ -26,13 +28,24 @@ def reading(path: Path, *, in_use: bool) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
-def problems(path: Path, *, in_use: bool) -> list[str]:
+def never() -> bool:
+    """For work that is not stopped."""
+    return False
+
+
+def stoppable(connection: sqlite3.Connection, stopped: Callable[[], bool]) -> None:
+    """Has statements of the connection fail with ``interrupted`` once ``stopped`` says so."""
+    connection.set_progress_handler(stopped, STEPS_BETWEEN)
+
+
+def problems(path: Path, *, in_use: bool, stopped: Callable[[], bool] = never) -> list[str]:
     """What is damaged in the tables, the indexes or the log; empty where nothing is."""
     lost = damage_of_log(path, in_use=in_use)
     if lost is not None:
         return [lost]
     try:
         with reading(path, in_use=in_use) as connection:
+            stoppable(connection, stopped)
             found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check")]
     except sqlite3.Error as error:
         return [str(error)]
@@ -121,3 +134,11 @@ def revision_of(connection: sqlite3.Connection) -> str | None:
         return None
     row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     return str(row[0]) if row else None
+
+
+def contents(connection: sqlite3.Connection) -> tuple[str | None, dict[str, int]]:
+    """The revision, and the number of rows of each table, as of one moment within a transaction."""
+    named = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL%'")
+    tables = [str(name) for (name,) in named]
+    rows = {name: int(connection.execute(f'SELECT COUNT(*) FROM "{name}"').fetchone()[0]) for name in tables}
+    return revision_of(connection), rows

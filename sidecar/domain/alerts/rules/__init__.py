@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from sidecar.domain.alerts.alert import Alert, Kind
 from sidecar.domain.alerts.rules.app_silent import AppSilent
+from sidecar.domain.alerts.rules.backup_overdue import BackupOverdue
 from sidecar.domain.alerts.rules.base_rule import DueRule, Rule
 from sidecar.domain.alerts.rules.calls_failing import CallsFailing
 from sidecar.domain.alerts.rules.client_lost import ClientLost
@@ -46,6 +47,7 @@ RULES: Final[tuple[type[Rule[Any]], ...]] = (
     AppSilent,
     ClientLost,
     ExportStalled,
+    BackupOverdue,
 )
 KINDS: Final[dict[Kind, type[Rule[Any]]]] = {rule.kind: rule for rule in RULES}
 STORMS: Final[dict[Kind, type[StormRule[Any]]]] = {rule.kind: rule for rule in RULES if issubclass(rule, StormRule)}
