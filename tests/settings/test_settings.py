@@ -248,5 +248,5 @@ def test_backups_that_could_not_be_kept_or_would_always_be_overdue_are_refused(
 ) -> None:
     environ = {"ZIMWATCH_BACKUPS__FOLDER": "backups"}
     assert load(None, {**environ, "ZIMWATCH_ALERTS__BACKUP_OVERDUE": "0s"}, {}).settings.backups.folder == "backups"
-    (problem,) = _problems(**environ, **{f"ZIMWATCH_{name}": value})
+    (problem,) = _problems(None, **environ, **{f"ZIMWATCH_{name}": value})
     assert problem.startswith(said)
