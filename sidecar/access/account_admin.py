@@ -7,13 +7,12 @@ from typing import Final
 import sqlalchemy as sa
 
 from sidecar.access.policy import PEOPLE, Role
+from sidecar.domain import app_ids
 from sidecar.domain.account_names import name_problem, normal_name
 from sidecar.domain.texts import Sentence
 from sidecar.errors import ZimwatchError
 from sidecar.store.access import accounts, second_factor
 from sidecar.store.values import Account
-
-APPS_MOST: Final = 100
 
 _TAKEN: Final = Sentence("account.taken", "there is an account %(name)s already")
 _UNKNOWN: Final = Sentence("account.unknown", "there is no account %(name)s")
@@ -87,8 +86,8 @@ def turn_codes_off(connection: sa.Connection, name: str) -> Account:
 def _check(role: str, apps: frozenset[int] | None) -> None:
     if role not in PEOPLE:
         raise AccountError(_ROLE(role=role[:_SHOWN], known=", ".join(PEOPLE)))
-    if apps is not None and len(apps) > APPS_MOST:
-        raise AccountError(_APPS(most=APPS_MOST))
+    if apps is not None and len(apps) > app_ids.MOST:
+        raise AccountError(_APPS(most=app_ids.MOST))
 
 
 def _keep_last(connection: sa.Connection, account: Account, *, force: bool) -> None:

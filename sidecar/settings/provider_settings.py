@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
+from sidecar.domain import app_ids
 from sidecar.settings.value_kinds import Secret, Text
 
 ROLES: Final = ("viewer", "support", "operator", "admin")
@@ -49,12 +50,17 @@ class GroupSettings(msgspec.Struct, frozen=True, kw_only=True):
     apps: AppsByGroup = {}
 
     def problems(self) -> list[str]:
-        """Apps of a group that has no role."""
-        return [
+        """Apps of a group that has no role, and a role whose groups have too many apps together."""
+        problems = [
             f"groups.apps has the group {group}, which groups.roles does not have."
             for group in self.apps
             if group not in self.roles
         ]
+        for role in dict.fromkeys(self.roles.values()):
+            of_role = {one for group, apps in self.apps.items() if self.roles.get(group) == role for one in apps}
+            if len(of_role) > app_ids.MOST:
+                problems.append(f"groups.apps has {len(of_role)} apps for the role {role}; {app_ids.MOST} is the most.")
+        return problems
 
 
 class OidcSettings(msgspec.Struct, frozen=True, kw_only=True):

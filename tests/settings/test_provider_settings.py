@@ -36,6 +36,7 @@ def problems(tmp_path: Path, text: str, **environ: str) -> list[str]:
         (OIDC, ["groups.roles must have a group where oidc.issuer is given"]),
         (f"{OIDC}[groups]\nroles = {{sre = 'boss'}}\n", ["groups.roles must be a table of groups"]),
         (f"{GROUPS}apps = {{other = [7]}}\n", ["groups.apps has the group other"]),
+        (f"{GROUPS}apps = {{sre = {list(range(1, 102))}}}\n", ["groups.apps has 101 apps for the role"]),
         (f"{GROUPS}apps = {{sre = []}}\n", ["groups.apps must be a table of groups"]),
         (f"{GROUPS}[forward_auth]\nenabled = true\n", ["server.trusted_proxies must name the proxy"]),
         (f"{TRUSTED}[forward_auth]\nenabled = true\n", ["groups.roles must have a group where forward_auth"]),
