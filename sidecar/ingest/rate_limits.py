@@ -3,6 +3,9 @@
 Past a limit a whole request is refused, and counted nowhere; nothing of it is stored. A request is refused only where a
 limit has no room left, and may then exceed it by its own events: so a batch of any size passes, and those behind it
 wait for longer. How long does not depend on who else waits.
+
+Anyone who knows a published token can name any user. So events that are proven to be the user's count on a key of the
+user alone, and others on one of the user and the address: nobody uses up the limit of somebody elsewhere.
 """
 
 from __future__ import annotations
@@ -114,16 +117,21 @@ class RateLimits:
             rate.check(key, now_us)
         for rate, key in keys:
             rate.add(key, 1, now_us)
-        return Counted(self._clock, keys, self._users if sender is not None else None)
+        if sender is None:
+            return Counted(self._clock, keys, None, None)
+        return Counted(self._clock, keys, self._users, sender.address)
 
 
 class Counted:
     """A request that began."""
 
-    def __init__(self, clock: Clock, keys: Sequence[tuple[_Rate, Hashable]], users: _Rate | None) -> None:
+    def __init__(
+        self, clock: Clock, keys: Sequence[tuple[_Rate, Hashable]], users: _Rate | None, address: str | None
+    ) -> None:
         self._clock = clock
         self._keys = keys
         self._users = users
+        self._address = address
 
     @contextlib.contextmanager
     def events(self, events: Sequence[Event], rejected: int) -> Iterator[None]:
@@ -143,8 +151,7 @@ class Counted:
         if self._users is None:
             return []
         now_us, users = self._clock(), self._users
-        # Their hashes: an id may be long. Two users with the same one of 64 bits would share a limit.
-        of_users = Counter(hash((event.app_id, event.user_id or event.client_id)) for event in events)
+        of_users = Counter(map(self._user_key, events))
         for user in of_users:
             users.check(user, now_us)
         more = len(events) + rejected - 1
@@ -152,6 +159,10 @@ class Counted:
             *((rate, key, more) for rate, key in self._keys),
             *((users, user, number) for user, number in of_users.items()),
         ]
+
+    def _user_key(self, event: Event) -> int:
+        """A hash: an id may be long. Two users with the same one of 64 bits would share a limit."""
+        return hash((event.app_id, event.user_id or event.client_id, True if event.proven else self._address))
 
     def _add(self, counted: Sequence[tuple[_Rate, Hashable, int]], sign: int) -> None:
         now_us = self._clock()

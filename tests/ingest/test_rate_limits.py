@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,10 +31,11 @@ def limits(machine: Machine, token: int = 0, address: int = 0, user: int = 0) ->
     return RateLimits(Settings(ingest=ingest), machine.clock)
 
 
-def sent(limits: RateLimits, sender: Sender, events: int, user: str = "alice") -> int:
+def sent(limits: RateLimits, sender: Sender, events: int, user: str = "alice", *, proven: bool | None = None) -> int:
     """The seconds to wait; 0 where the request was accepted."""
+    event = msgspec.structs.replace(Phone(user).login(0), proven=proven)
     try:
-        with limits.begin(sender).events([Phone(user).login(0)] * events, 0):
+        with limits.begin(sender).events([event] * events, 0):
             return 0
     except LimitedError as error:
         return error.retry_after_s
@@ -66,7 +68,7 @@ def test_a_sender_has_a_minutes_events_at_once_and_then_as_many_a_minute_but_for
 def test_others_are_not_held_up_and_a_request_that_is_refused_counts_nowhere() -> None:
     machine = Machine()
     counted = limits(machine, token=1_000, address=1_000, user=10)
-    one, other = Sender(1, "192.0.2.1"), Sender(2, "192.0.2.2")
+    one, other = Sender(1, "192.0.2.1"), Sender(2, "192.0.2.1")
     assert sent(counted, one, 10) == 0
     waits = {sent(counted, one, 5) for _ in range(100)}
     assert waits == {6}, "the pause does not grow by trying"
@@ -74,6 +76,17 @@ def test_others_are_not_held_up_and_a_request_that_is_refused_counts_nowhere() -
     assert sent(counted, other, 5) == 6, "alice's limit is hers, whichever token sends"
     machine.passes(6)
     assert sent(counted, other, 1) == 0
+
+
+def test_nobody_uses_up_the_limit_of_a_user_elsewhere_or_of_one_who_is_proven() -> None:
+    counted = limits(Machine(), user=10)
+    home, stranger = Sender(1, "192.0.2.1"), Sender(1, "192.0.2.2")
+    assert sent(counted, stranger, 10, proven=False) == 0
+    assert sent(counted, stranger, 1, proven=False) == 6
+    assert sent(counted, home, 10, proven=False) == 0, "another address has a limit of its own"
+    assert sent(counted, home, 1, proven=False) == 6
+    assert sent(counted, stranger, 10, proven=True) == 0, "what is proven is not held up by what is not"
+    assert sent(counted, home, 1, proven=True) == 6, "a proven user has one limit, wherever they are"
 
 
 def test_what_could_not_be_stored_is_not_counted_and_a_clock_that_is_set_back_keeps_nobody_out_for_long() -> None:
