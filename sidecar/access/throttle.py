@@ -84,17 +84,21 @@ class SignInThrottle:
         return Attempt((self._addresses, network_of(client)))
 
     def password(self, client: Address | None, account_id: int | None, name: str, device: str | None) -> Attempt:
-        """An attempt at an account, None for a name that has none; ``device`` if the browser is known to it."""
+        """An attempt at an account, None for a name that has none; ``device`` if the browser is known to it.
+
+        A known browser has a limit of its own alone, which nobody else at its address can use up.
+        """
         address = (self._addresses, network_of(client))
         if account_id is None:
             return Attempt(address, (self._unknown, name))
         if device is not None:
-            return Attempt(address, (self._devices, f"{account_id} {device}"))
+            return Attempt((self._devices, f"{account_id} {device}"))
         return Attempt(address, (self._accounts, str(account_id)))
 
     def code(self, client: Address | None, account_id: int, device: str | None) -> Attempt:
         """An attempt with a one-time code, after the password."""
-        return Attempt((self._addresses, network_of(client)), (self._codes, f"{account_id} {device or ''}"))
+        codes = (self._codes, f"{account_id} {device or ''}")
+        return Attempt((self._addresses, network_of(client)), codes) if device is None else Attempt(codes)
 
 
 class Attempt:

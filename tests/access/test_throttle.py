@@ -12,6 +12,7 @@ from sidecar.access.throttle import (
     ACCOUNT_AT_ONCE,
     ANOTHER_EVERY_US,
     AT_ONCE,
+    CODES_AT_ONCE,
     DEVICE_AT_ONCE,
     Address,
     SignInThrottle,
@@ -120,6 +121,15 @@ def test_an_attack_from_many_addresses_has_few_attempts_and_never_locks_a_known_
     # A person who comes with a new browser when the attack ends waits for a single place.
     machine.passes(36)
     assert allowed(lambda: one.password(ALICE, 7, "dana", None)) == 1
+
+
+def test_somebody_at_the_same_address_never_locks_a_known_browser_out() -> None:
+    one = SignInThrottle(Machine().clock)
+    assert allowed(lambda: one.password(ALICE, None, "nobody", None)) == AT_ONCE
+    assert allowed(lambda: one.password(ALICE, 7, "dana", None)) == 0
+    assert allowed(lambda: one.code(ALICE, 7, None)) == 0
+    assert allowed(lambda: one.password(ALICE, 7, "dana", "a laptop")) == DEVICE_AT_ONCE
+    assert allowed(lambda: one.code(ALICE, 7, "a laptop")) == CODES_AT_ONCE
 
 
 def test_an_attempt_that_one_limit_refuses_is_counted_by_none() -> None:
