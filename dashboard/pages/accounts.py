@@ -95,7 +95,7 @@ def _change(
     """Does what the form says; the secret of a new link, if that was it. AccountError."""
     match wanted:
         case "role":
-            account_admin.change(connection, account.name, given.get("role", ""), _apps(given))
+            account_admin.change(connection, account.name, given.get("role", ""), _apps(given), now_us)
         case "disable":
             account_admin.disable(connection, account.name, now_us)
         case "enable":

@@ -6,13 +6,13 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from sidecar.access.policy import PEOPLE, Role
+from sidecar.access.policy import GRANTS, PEOPLE, Role
 from sidecar.domain import app_ids
 from sidecar.domain.account_names import name_problem, normal_name
 from sidecar.domain.texts import Sentence
 from sidecar.errors import ZimwatchError
-from sidecar.store.access import accounts, second_factor
-from sidecar.store.values import Account
+from sidecar.store.access import accounts, second_factor, tokens
+from sidecar.store.values import Account, Token
 
 _TAKEN: Final = Sentence("account.taken", "there is an account %(name)s already")
 _UNKNOWN: Final = Sentence("account.unknown", "there is no account %(name)s")
@@ -50,23 +50,32 @@ def named(connection: sa.Connection, name: str) -> Account:
 
 
 def change(
-    connection: sa.Connection, name: str, role: str, apps: frozenset[int] | None, *, force: bool = False
-) -> Account:
-    """Gives another role and other apps, and ends the account's sessions. AccountError, of the last admin too."""
+    connection: sa.Connection, name: str, role: str, apps: frozenset[int] | None, now_us: int, *, force: bool = False
+) -> tuple[Account, int]:
+    """Gives another role and other apps, and ends the account's sessions and the tokens that it could not make now.
+
+    How many valid tokens that ended. AccountError, of the last admin too.
+    """
     _check(role, apps)
     account = named(connection, name)
     if role != Role.ADMIN or apps is not None:
         _keep_last(connection, account, force=force)
     accounts.change(connection, account.id, role=role, apps=apps)
-    return account
+
+    def keeps(token: Token) -> bool:
+        return token.scope in GRANTS.get(Role(role), ()) and app_ids.has_all(apps, token.apps)
+
+    return account, tokens.revoke_of_account(connection, account.id, now_us, keeps)
 
 
-def disable(connection: sa.Connection, name: str, now_us: int, *, force: bool = False) -> Account:
-    """Disables the account and ends its sessions. AccountError, of the last admin too."""
+def disable(connection: sa.Connection, name: str, now_us: int, *, force: bool = False) -> tuple[Account, int]:
+    """Disables the account, and ends its sessions and the tokens that it made; how many valid ones.
+
+    AccountError, of the last admin too.
+    """
     account = named(connection, name)
     _keep_last(connection, account, force=force)
-    accounts.disable(connection, account.id, now_us)
-    return account
+    return account, accounts.disable(connection, account.id, now_us)
 
 
 def enable(connection: sa.Connection, name: str) -> Account:

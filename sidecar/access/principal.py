@@ -33,6 +33,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""
     session_id: int | None = None
     token: Token | None = None
+    account_id: int | None = None
 
     @classmethod
     def of_token(cls, token: Token, *, name: str = "", session_id: int | None = None) -> Principal:
@@ -54,14 +55,22 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def of_owner(cls, owner: SessionOwner, *, name: str = "", session_id: int | None = None) -> Principal:
         """The principal whose sessions belong to ``owner``; ``name`` is as given with a token."""
+        account_id = None
         match owner:
             case Token():
                 return cls.of_token(owner, name=name, session_id=session_id)
             case Account():
-                proof, name = f"account {owner.name}", ""
+                proof, name, account_id = f"account {owner.name}", "", owner.id
             case OutsideIdentity():
                 proof, name = one_line(f"{owner.subject} at {owner.issuer}"), clean_name(owner.name)
-        return cls(role=Role(owner.role), apps=owner.apps, proof=proof, name=name, session_id=session_id)
+        return cls(
+            role=Role(owner.role),
+            apps=owner.apps,
+            proof=proof,
+            name=name,
+            session_id=session_id,
+            account_id=account_id,
+        )
 
     def may(self, action: Action) -> bool:
         """Whether its role allows the action."""

@@ -37,6 +37,8 @@ async def rotate(
         overlap_us=overlap_us,
         now_us=now_us,
         made_by=maker.called(),
+        by_token=None if maker.token is None else maker.token.id,
+        by_account=maker.account_id,
         not_after_us=not_after_us,
     )
 

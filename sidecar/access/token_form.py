@@ -85,6 +85,7 @@ def new_token(given: TokenRequest, maker: Principal, now_us: int, *, made_by: st
         expires_at_us=_expires(given.expires, maker, now_us),
         made_by=made_by,
         made_by_token=None if maker.token is None else maker.token.id,
+        made_by_account=maker.account_id,
     )
 
 

@@ -29,6 +29,7 @@ from sidecar.store.access import accounts
 from sidecar.store.access.audit_values import AuditAction
 from sidecar.store.values import Account
 
+T = TypeVar("T")
 Command = TypeVar("Command", bound=Callable[..., Any])
 _ENOUGH_BYTES = 4 * PASSWORD_CHARACTERS + 2
 _force = click.option("--force", is_flag=True, help="Also of the last administrator who can sign in.")
@@ -105,9 +106,13 @@ def list_(config: Path | None, database_url: str | None) -> None:
 def role(
     name: str, role: str, *, app_ids: tuple[int, ...], force: bool, config: Path | None, database_url: str | None
 ) -> None:
-    """Give the account NAME another ROLE, for every app or for those given, and sign it out everywhere."""
-    changed = _write(config, database_url, account_admin.change, name, role, frozenset(app_ids) or None, force=force)
-    click.echo(f"The account {changed.name} has the role {role}, and is signed out everywhere.")
+    """Give the account NAME another ROLE, for every app or for those given, and sign it out everywhere.
+
+    Tokens that it made and could not make with this role and these apps are revoked.
+    """
+    change, apps = account_admin.change, frozenset(app_ids) or None
+    changed, ended = _write(config, database_url, change, name, role, apps, now_us(), force=force)
+    click.echo(f"The account {changed.name} has the role {role}, and is signed out everywhere. {_revoked(ended)}")
 
 
 @account.command()
@@ -115,9 +120,9 @@ def role(
 @_force
 @settings_options
 def disable(name: str, *, force: bool, config: Path | None, database_url: str | None) -> None:
-    """Disable the account NAME, and sign it out everywhere."""
-    changed = _write(config, database_url, account_admin.disable, name, now_us(), force=force)
-    click.echo(f"The account {changed.name} is disabled, and signed out everywhere.")
+    """Disable the account NAME, sign it out everywhere, and revoke the tokens that it made."""
+    changed, ended = _write(config, database_url, account_admin.disable, name, now_us(), force=force)
+    click.echo(f"The account {changed.name} is disabled, and signed out everywhere. {_revoked(ended)}")
 
 
 @account.command()
@@ -157,14 +162,23 @@ def totp_off(name: str, config: Path | None, database_url: str | None) -> None:
 
 
 def _write(
-    config: Path | None, database_url: str | None, work: Callable[..., Account], *given: object, **options: object
-) -> Account:
+    config: Path | None, database_url: str | None, work: Callable[..., T], *given: object, **options: object
+) -> T:
     did = click.get_current_context().info_name or ""
     return with_store(load(config, database_url), lambda store: store.write(_recorded(work, did), *given, **options))
 
 
-def _recorded(work: Callable[..., Account], did: str) -> Callable[..., Account]:
-    return recorded(work, AuditAction.ACCOUNT_CHANGED, lambda changed: f"account {changed.name}", did=did)
+def _recorded(work: Callable[..., T], did: str) -> Callable[..., T]:
+    return recorded(work, AuditAction.ACCOUNT_CHANGED, _subject, did=did)
+
+
+def _subject(done: Account | tuple[Account, int]) -> str:
+    return f"account {(done if isinstance(done, Account) else done[0]).name}"
+
+
+def _revoked(ended: int) -> str:
+    """How many valid tokens ended with a change."""
+    return f"Tokens revoked: {ended}."
 
 
 def _read_password(path: Path | None) -> str:

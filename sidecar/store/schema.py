@@ -373,6 +373,9 @@ api_tokens = sa.Table(
     sa.Column("origins", sa.Text, nullable=False),
     sa.Column("made_by", sa.Text, nullable=False),
     sa.Column("made_by_token", sa.BigInteger),
+    sa.Column("made_by_account", sa.BigInteger),
     sa.Column("last_used_at_us", sa.BigInteger),
     sa.Column("replaced_by", sa.BigInteger),
+    # The token that rotated itself, and so began the line that this one is of.
+    sa.Column("ends_with", sa.BigInteger),
 )

@@ -207,10 +207,12 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
     created_at_us: int
     made_by: str = ""
     made_by_token: int | None = None
+    made_by_account: int | None = None
     expires_at_us: int | None
     revoked_at_us: int | None
     last_used_at_us: int | None = None
     replaced_by: int | None = None  # the id of its successor
+    ends_with: int | None = None  # the id of the token before it that rotated itself
 
     def state(self, now_us: int) -> Literal["good", "expired", "revoked"]:
         """Whether it is accepted."""

@@ -200,7 +200,7 @@ async def test_a_role_that_changes_elsewhere_ends_sessions_and_open_streams(
         async with browser.http.get("/live/users", headers={"Accept": "text/event-stream"}) as stream:
             assert stream.status == 200
             command_line = opened(tmp_path, attach=True)
-            await command_line.write(account_admin.change, "dana", "viewer", None)
+            await command_line.write(account_admin.change, "dana", "viewer", None, 1)
             await command_line.close()
             machine.passes(1)
             assert (await browser.gets("/users"))[0] == 303

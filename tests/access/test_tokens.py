@@ -15,15 +15,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.access import token_form
+from sidecar.access import account_admin, token_actions, token_form
 from sidecar.access.policy import GRANTS, POLICY, Action, Role
 from sidecar.access.principal import Principal
 from sidecar.access.refusals import NotAllowedError
-from sidecar.access.token_form import TokenFormError, TokenRequest
+from sidecar.access.token_form import RotateRequest, TokenFormError, TokenRequest
 from sidecar.domain import api_token
 from sidecar.domain.units import DAY_US
 from sidecar.store import Store
-from sidecar.store.access import browser_sessions, tokens
+from sidecar.store.access import accounts, browser_sessions, tokens
 from sidecar.store.access.browser_sessions import New
 from sidecar.store.values import Token
 from tests.support.accounts import new_account
@@ -127,6 +127,47 @@ async def test_a_write_token_of_some_apps_sees_and_changes_the_tokens_of_these_a
         await revoke(store, mine)
         status, answer, _ = await call(running, "GET", "", new["secret"])
         assert (status, answer["detail"]) == (401, "the token was revoked")
+
+
+async def test_revoking_a_token_that_rotated_itself_ends_its_successor(tmp_path: Path) -> None:
+    async with zimwatch(tmp_path) as running:
+        stolen, secret = await new_token(running.store, "write")
+        status, new, _ = await call(running, "POST", f"/{stolen.id}/rotate", secret, {})
+        assert status == 201
+        assert (await call(running, "GET", "", new["secret"]))[0] == 200
+        await revoke(running.store, stolen)
+        assert (await call(running, "GET", "", new["secret"]))[0] == 401
+
+
+async def test_tokens_that_an_account_made_or_rotated_end_when_it_may_no_longer_make_them_and_when_it_is_disabled(
+    tmp_path: Path,
+) -> None:
+    async with zimwatch(tmp_path) as running:
+        store = running.store
+        await new_account(store, "root", "admin")
+        await store.write(accounts.set_password, 1, "hash", 1)
+        dana = Principal.of_owner(await new_account(store, "dana", "admin"))
+        at_us = NOW_US
+
+        async def makes(scope: str, apps: list[int] | None = None) -> Token:
+            asked = TokenRequest(scope=scope, apps=apps)
+            return (await token_actions.make(store, dana, asked, at_us))[0]
+
+        async def states(*made: Token) -> list[str]:
+            found = [await store.read(tokens.one, one.id) for one in made]
+            return [one.state(at_us) for one in found if one is not None]
+
+        every, bound, forward = await makes("write"), await makes("read", [7]), await makes("forward")
+        others, _ = await new_token(store, "ingest", 7)
+        rotated = await token_actions.rotate(store, dana, others.id, RotateRequest(overlap="1h"), at_us)
+        assert rotated is not None
+        all_made = every, bound, forward, rotated[0]
+        assert (await store.write(account_admin.change, "dana", "operator", None, at_us))[1] == 1
+        assert await states(*all_made) == ["good", "good", "revoked", "good"]
+        assert (await store.write(account_admin.change, "dana", "operator", frozenset({7, 8}), at_us))[1] == 1
+        assert await states(*all_made) == ["revoked", "good", "revoked", "good"]
+        assert (await store.write(account_admin.disable, "dana", at_us))[1] == 2
+        assert await states(*all_made, others) == ["revoked"] * 4 + ["good"]
 
 
 async def test_a_read_or_ingest_token_makes_none_and_a_mistyped_one_is_refused_without_a_look_up(

@@ -40,7 +40,8 @@ def test_accounts_are_added_listed_changed_and_disabled(tmp_path: Path) -> None:
     assert run(*dana, given=PASSWORD).exit_code == 0
     assert [row[:4] for row in rows()] == [["dana", "viewer", "7,", "9"], ["root", "admin", "every", "never"]]
     assert run("role", "DANA", "operator").exit_code == 0
-    assert run("disable", "dana").exit_code == 0
+    disabled = "The account dana is disabled, and signed out everywhere. Tokens revoked: 0.\n"
+    assert run("disable", "dana").output == disabled
     assert [(row[1], row[-1]) for row in rows()] == [("operator", "disabled"), ("admin", "good")]
     assert run("enable", "dana").exit_code == 0
     assert run("password", "dana", "--password-file", "-", given="a wholly new one").exit_code == 0

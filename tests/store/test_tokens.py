@@ -113,6 +113,21 @@ async def test_what_a_token_made_ends_with_it_at_any_depth_and_with_its_successo
     assert await state(store, other, at_us) == "good"
 
 
+async def test_a_line_ends_with_the_token_that_began_it_by_rotating_itself_also_after_that_expired(
+    store: Store, machine: Machine
+) -> None:
+    at_us = machine.now_us
+    stolen, _ = await made(store, at_us, scope="write")
+    own, _ = await rotated(store, stolen, 0, at_us, by_token=stolen.id)
+    child, _ = await made(store, at_us, made_by_token=own.id)
+    by_hand, _ = await rotated(store, own, HOUR_US, at_us)
+    await store.write(tokens.revoke, own.id, at_us)
+    assert [await state(store, one, at_us) for one in (by_hand, child)] == ["good", "good"], "a person rotated it"
+    assert await state(store, stolen, at_us) == "expired"
+    assert await store.write(tokens.revoke, stolen.id, at_us)
+    assert [await state(store, one, at_us) for one in (stolen, own, by_hand, child)] == ["revoked"] * 4
+
+
 async def test_a_successor_lives_no_longer_than_who_rotates_it_and_than_the_token_that_made_it(
     store: Store, machine: Machine
 ) -> None:

@@ -59,11 +59,12 @@ def change(connection: sa.Connection, account_id: int, *, role: str, apps: froze
     _end_sessions(connection, account_id)
 
 
-def disable(connection: sa.Connection, account_id: int, now_us: int) -> None:
-    """Disables the account, and ends its sessions and its link."""
+def disable(connection: sa.Connection, account_id: int, now_us: int) -> int:
+    """Disables the account, and ends its sessions, its link and the tokens that it made; how many valid ones."""
     _update(connection, account_id, disabled_at_us=now_us)
     connection.execute(sa.delete(account_links).where(account_links.c.account_id == account_id))
     _end_sessions(connection, account_id)
+    return tokens.revoke_of_account(connection, account_id, now_us)
 
 
 def enable(connection: sa.Connection, account_id: int) -> None:

@@ -1,14 +1,15 @@
 """API tokens. A secret is shown once and stored as its SHA-256: it has 256 random bits, so it needs no slow hash.
 
 A token that is rotated gets a successor with the same name, scope, apps and origins, and ends with the overlap. A token
-that another one made ends with that: revoking a token revokes what it made.
+that another one made ends with that: revoking a token revokes what it made. A successor that the token made by rotating
+itself ends with it too, with the whole line after it: who stole a secret has that successor's.
 """
 
 from __future__ import annotations
 
 import hashlib
 import secrets  # noqa: TID251 - they are secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -41,10 +42,12 @@ COLUMNS: Final = (
     _token.created_at_us,
     _token.made_by,
     _token.made_by_token,
+    _token.made_by_account,
     _token.expires_at_us,
     _token.revoked_at_us,
     _token.last_used_at_us,
     _token.replaced_by,
+    _token.ends_with,
 )
 _NAMES: Final = ", ".join(column.name for column in COLUMNS)
 WITH_THIS_SECRET: Final = f"SELECT {_NAMES} FROM api_tokens WHERE secret_sha256 = ?"
@@ -55,7 +58,7 @@ APPS: Final = (
 """The apps of each token that is bound to some, the latest expiry of these, and how many never expire."""
 _REVOKE: Final = (
     "WITH RECURSIVE ended (id) AS (SELECT CAST(? AS BIGINT) UNION SELECT made.id FROM api_tokens made"
-    " JOIN ended ON made.made_by_token = ended.id)"
+    " JOIN ended ON ended.id IN (made.made_by_token, made.ends_with))"
     " UPDATE api_tokens SET revoked_at_us = ? WHERE revoked_at_us IS NULL AND id IN (SELECT id FROM ended)"
 )
 CHANGED: Final = Commit(access=True)
@@ -71,6 +74,8 @@ class NewToken(msgspec.Struct, frozen=True, kw_only=True):
     expires_at_us: int | None = None
     made_by: str = ""
     made_by_token: int | None = None
+    made_by_account: int | None = None
+    ends_with: int | None = None
 
 
 class TokenRefusedError(ZimwatchError):
@@ -102,12 +107,15 @@ def rotate(
     overlap_us: int,
     now_us: int,
     made_by: str = "",
+    by_token: int | None = None,
+    by_account: int | None = None,
     not_after_us: int | None = None,
 ) -> tuple[Token, str]:
     """Makes the successor of a valid token, which ends ``overlap_us`` from now, or earlier where it would have.
 
     The successor lives as long as the token was given, but not beyond ``not_after_us`` nor the token that made it. What
-    the token made ends with the successor from now on. TokenRefusedError where it has ended, or has a successor.
+    the token made ends with the successor from now on. ``by_token`` and ``by_account`` are who rotates it; where it
+    does so itself, the successor ends when it is revoked. TokenRefusedError where it has ended, or has a successor.
     """
     old = one(connection, token_id)
     if old is None or old.state(now_us) != "good":
@@ -126,6 +134,8 @@ def rotate(
         expires_at_us=min((end for end in ends if end is not None), default=None),
         made_by=made_by,
         made_by_token=old.made_by_token,
+        made_by_account=by_account,
+        ends_with=old.id if by_token == old.id else old.ends_with,
     )
     new, secret = create(connection, successor, now_us)
     ends_us = min(now_us + overlap_us, old.expires_at_us or now_us + overlap_us)
@@ -137,13 +147,29 @@ def rotate(
 
 
 def revoke(connection: sa.Connection, token_id: int, now_us: int) -> bool:
-    """Revokes a token and what it made; False where there is none, or it was revoked before."""
+    """Revokes a token, what it made, and its line where it rotated itself; also one that has expired.
+
+    False where there is none, or it was revoked before.
+    """
     found = one(connection, token_id)
     if found is None or found.revoked_at_us is not None:
         return False
     connection.exec_driver_sql(_REVOKE, (token_id, now_us))
     announce(connection)
     return True
+
+
+def revoke_of_account(
+    connection: sa.Connection, account_id: int, now_us: int, keeps: Callable[[Token], bool] = lambda _: False
+) -> int:
+    """Revokes the tokens that the account made, but for those that it ``keeps``; how many valid ones that ended."""
+    before = _valid(connection, now_us)
+    # Those that have expired too: a successor may end with them.
+    is_its = (_token.made_by_account == account_id) & _token.revoked_at_us.is_(None)
+    for token in map(token_of, connection.execute(sa.select(*COLUMNS).where(is_its)).all()):
+        if not keeps(token):
+            revoke(connection, token.id, now_us)
+    return before - _valid(connection, now_us)
 
 
 def one(connection: sa.Connection, token_id: int) -> Token | None:
