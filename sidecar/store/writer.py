@@ -22,7 +22,7 @@ import structlog
 from sidecar.clock import Clock
 from sidecar.domain.events import Event
 from sidecar.domain.lease import Leases, LeaseTime
-from sidecar.errors import StoreUnavailableError
+from sidecar.errors import StoreUnavailableError, ZimwatchError
 from sidecar.settings import Settings, duration_us
 from sidecar.store.database import RETRY_AFTER_S, Database
 from sidecar.store.log import event_log
@@ -346,7 +346,9 @@ class Writer:
             for waiting in works:
                 waiting.answer.set_exception(refusal)
         elif len(works) == 1:
-            _log.error("work failed", exc_info=error)
+            # What a work refuses, such as a wrong code, is an answer and no failure.
+            if not isinstance(error, ZimwatchError):
+                _log.error("work failed", exc_info=error)
             works[0].answer.set_exception(error)
         else:
             for one in works:

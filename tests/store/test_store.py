@@ -6,18 +6,20 @@ import asyncio
 import random
 import sqlite3
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+import structlog
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 import sidecar.alerting.tables.alert_schema
 import sidecar.store.access.audit_schema  # noqa: F401 - same
-from sidecar.errors import DatabaseRefusedError, StoreUnavailableError
+from sidecar.errors import DatabaseRefusedError, StoreUnavailableError, ZimwatchError
 from sidecar.store import (
     Store,
     log_positions,
@@ -63,6 +65,22 @@ async def test_a_token_created_by_another_process_works_at_once_and_counts_as_cr
     during = store.credentials.any_access_ever()
     await revoke(store, token)
     assert (before, during, store.credentials.any_access_ever()) == (False, True, True)
+
+
+async def test_what_a_work_refuses_is_logged_as_no_error_and_what_fails_is(store: Store) -> None:
+    def fail(error: Exception) -> Callable[[object], None]:
+        def work(_connection: object) -> None:
+            raise error
+
+        return work
+
+    with structlog.testing.capture_logs() as logged:
+        with pytest.raises(ZimwatchError, match="the code is wrong"):
+            await store.write(fail(ZimwatchError("the code is wrong")))
+        assert logged == []
+        with pytest.raises(RuntimeError):
+            await store.write(fail(RuntimeError("a fault")))
+    assert [(line["log_level"], line["event"]) for line in logged] == [("error", "work failed")]
 
 
 async def test_a_store_that_is_only_attached_publishes_nothing_and_appends_nothing(
