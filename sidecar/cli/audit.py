@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -12,6 +14,16 @@ from sidecar.errors import ZimwatchError
 from sidecar.store.access import audit_check, audit_log
 from sidecar.store.access.audit_check import Broken
 
+_HEAD: Final = re.compile(r"\d{1,18}:[0-9a-f]{64}", re.ASCII)
+
+
+def _head(_context: click.Context, _option: click.Parameter, given: str | None) -> str | None:
+    """The head without what a paste adds to it. BadParameter where it is none: that says nothing about the log."""
+    text = None if given is None else given.strip().lower()
+    if text is not None and not _HEAD.fullmatch(text):
+        raise click.BadParameter("a head is NUMBER:HASH with 64 hexadecimal digits, as “zimwatch audit head” prints it")
+    return text
+
 
 @click.group()
 def audit() -> None:
@@ -19,7 +31,13 @@ def audit() -> None:
 
 
 @audit.command()
-@click.option("--head", "saved", metavar="HASH", help="A head that was saved: the rows up to it must be as then.")
+@click.option(
+    "--head",
+    "saved",
+    metavar="NUMBER:HASH",
+    callback=_head,
+    help="A head that was saved: the rows up to it must be as then.",
+)
 @settings_options
 def verify(saved: str | None, config: Path | None, database_url: str | None) -> None:
     """Check the chain, also while it is being served; exits 1 and names the first broken row."""

@@ -57,6 +57,9 @@ def test_commands_are_recorded_by_the_user_of_the_system_and_the_chain_is_checke
     head = run("audit", "head")[1]
     assert head.startswith("6:")
     assert run("audit", "verify", "--head", head) == (0, f"The chain of 6 rows holds. Its head is {head}.")
+    for none in ("", "6", head[2:], f"x{head}", head[:-1], "٦" + head[1:]):
+        status, text = run("audit", "verify", "--head", none)
+        assert (status, "a head is NUMBER:HASH" in text, "broken" in text) == (2, True, False), none
     run("db", "restore", "backup.db")
     assert sql("SELECT action FROM audit_log ORDER BY id")[3:] == [("backup.restored",)]
     assert run("audit", "verify")[0] == 0
