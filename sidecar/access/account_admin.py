@@ -33,7 +33,7 @@ def create(connection: sa.Connection, name: str, role: str, apps: frozenset[int]
     _check(role, apps)
     normal = normal_name(name)
     if normal is None:
-        raise AccountError(name_problem())
+        raise AccountError(name_problem(name))
     account = accounts.create(connection, normal, role, apps, now_us)
     if account is None:
         raise AccountError(_TAKEN(name=normal))

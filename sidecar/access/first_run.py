@@ -62,7 +62,7 @@ class FirstRun:
         self.check(secret)
         normal = normal_name(name)
         if normal is None:
-            raise AccountFormError(name_problem())
+            raise AccountFormError(name_problem(name))
         if (problem := password_problem(password, normal)) is not None:
             raise AccountFormError(problem)
         hashed, now_us = await self._passwords.hashed(password), self._clock()

@@ -68,7 +68,7 @@ def add(
     """Add the account NAME."""
     loaded = load(config, database_url)
     if (normal := normal_name(name)) is None:
-        raise ZimwatchError(name_problem())
+        raise ZimwatchError(name_problem(name))
     hashed = _hashed(_read_password(password_file), normal)
 
     def work(connection: sa.Connection) -> Account:

@@ -1,7 +1,9 @@
 """Names of accounts and rules of passwords; pure.
 
-Of names that look the same to people only one can exist: a name is normalised as PRECIS's UsernameCaseMapped does
-(https://www.rfc-editor.org/rfc/rfc8265#section-3.3), with NFKC and full case folding. A password is taken as it is, in
+Of names that are the same but for case, width and composition only one can exist: a name is normalised as PRECIS's
+UsernameCaseMapped does (https://www.rfc-editor.org/rfc/rfc8265#section-3.3), with NFKC and full case folding. A name
+that mixes Latin, Cyrillic and Greek letters is refused, as many of these look the same. A name in one of these scripts
+alone is not, even if it looks like one in another. A password is taken as it is, in
 NFC (OpaqueString of the same RFC), and only its length is judged (NIST SP 800-63B, 3.1.1.2).
 """
 
@@ -15,6 +17,8 @@ from sidecar.domain.texts import Sentence, Text
 NAME_CHARACTERS: Final = 64
 PASSWORD_LEAST: Final = 12
 PASSWORD_CHARACTERS: Final = 256
+_ALIKE: Final = frozenset({"LATIN", "CYRILLIC", "GREEK"})
+"""Scripts with letters that look the same, by the first word of a letter's name in Unicode."""
 _MARKS: Final = frozenset("._-@+")
 # What has to be left of a password without the account's name.
 _BESIDE_NAME: Final = 8
@@ -22,6 +26,10 @@ _NAME_LEAST: Final = 3
 
 _NAME: Final = Sentence(
     "account.name", "a name has 1 to %(most)s letters, digits or ._-@+ and begins with a letter or a digit"
+)
+_MIXED: Final = Sentence(
+    "account.name_mixed",
+    "a name does not mix Latin, Cyrillic and Greek letters, as many look the same; write it in one script",
 )
 _SHORT: Final = Sentence("account.password_short", "a password has at least %(least)s characters")
 _LONG: Final = Sentence("account.password_long", "a password has at most %(most)s characters")
@@ -31,15 +39,15 @@ _HAS_NAME: Final = Sentence("account.password_name", "the password is little mor
 
 def normal_name(text: str) -> str | None:
     """The form in which a name is stored and compared; None for one that no account can have."""
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text.strip()).casefold())
-    if not 0 < len(folded) <= NAME_CHARACTERS or not folded[0].isalnum():
+    folded = _folded(text)
+    if not 0 < len(folded) <= NAME_CHARACTERS or not folded[0].isalnum() or _is_mixed(folded):
         return None
     return folded if all(one in _MARKS or unicodedata.category(one)[0] in "LMN" for one in folded) else None
 
 
-def name_problem() -> Text:
-    """What a name has to be."""
-    return _NAME(most=NAME_CHARACTERS)
+def name_problem(text: str) -> Text:
+    """Why no account can have this name, of which :func:`normal_name` is None."""
+    return _MIXED() if _is_mixed(_folded(text)) else _NAME(most=NAME_CHARACTERS)
 
 
 def normal_password(text: str) -> str:
@@ -59,3 +67,11 @@ def password_problem(password: str, name: str) -> Text | None:
     if len(name) >= _NAME_LEAST and name in folded and len(folded.replace(name, "")) < _BESIDE_NAME:
         return _HAS_NAME()
     return None
+
+
+def _folded(text: str) -> str:
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text.strip()).casefold())
+
+
+def _is_mixed(folded: str) -> bool:
+    return len(_ALIKE & {unicodedata.name(one, "").partition(" ")[0] for one in folded if one.isalpha()}) > 1

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.domain.account_names import PASSWORD_LEAST, normal_name, password_problem
+from sidecar.domain.account_names import PASSWORD_LEAST, name_problem, normal_name, password_problem
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,9 @@ from sidecar.domain.account_names import PASSWORD_LEAST, normal_name, password_p
         ("İda", "i̇da"),
         ("dana.o@ops-team_1", "dana.o@ops-team_1"),
         ("张伟", "张伟"),
+        ("张伟-zhang", "张伟-zhang"),
+        ("Дана.7", "дана.7"),
+        ("Δανάη", "δανάη"),
         ("ﬁona", "fiona"),
     ],
 )
@@ -32,6 +35,13 @@ def test_names_that_look_the_same_are_the_same(given_name: str, normal: str) -> 
 )
 def test_no_account_can_have_such_a_name(name: str) -> None:
     assert normal_name(name) is None
+    assert name_problem(name).sentence == "account.name"
+
+
+@pytest.mark.parametrize("name", ["d\u0430na", "D\u0410NA", "dan\u03b1", "\u0434\u03b1\u043d\u0430", "ops-\u0430"])
+def test_a_name_does_not_mix_scripts_whose_letters_look_the_same(name: str) -> None:
+    assert normal_name(name) is None
+    assert name_problem(name).sentence == "account.name_mixed"
 
 
 @given(st.text(max_size=80))
