@@ -45,7 +45,8 @@ def _routes(site: Site) -> list[web.AbstractRouteDef]:
         try:
             account, secret = await store.write(_add, given, clock())
             trail = audit.of(request)
-            trail.subjects, trail.details["role"] = (f"account {account.id}",), account.role
+            trail.subjects = (account.called,)
+            trail.details |= {"did": "add", "role": account.role}
         except access.AccountError as error:
             return await _page(site, request, problem=error, given=given)
         return await _page(site, request, link=_link(site, request, account, secret))
@@ -63,7 +64,9 @@ def _routes(site: Site) -> list[web.AbstractRouteDef]:
 
         try:
             account, secret = await store.write(write)
-            audit.of(request).details |= {"what": wanted} | ({"role": given["role"]} if wanted == "role" else {})
+            trail = audit.of(request)
+            trail.subjects = (account.called,)
+            trail.details |= {"did": wanted} | ({"role": given["role"]} if wanted == "role" else {})
         except access.AccountError as error:
             return await _page(site, request, problem=error)
         if secret is not None:

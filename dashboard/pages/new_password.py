@@ -12,7 +12,7 @@ from dashboard.site import Page, Site
 from dashboard.text.language import gettext as _
 from dashboard.text.translate import translate
 from sidecar import access
-from sidecar.access import routing
+from sidecar.access import audit, routing
 from sidecar.access.first_run import PATH as FIRST_ACCOUNT
 from sidecar.domain.texts import Sentence
 from sidecar.errors import ZimwatchError
@@ -35,7 +35,10 @@ def _routes(site: Site) -> list[web.AbstractRouteDef]:
 
     async def make_first(request: web.Request) -> web.Response:
         async def make(secret: str, name: str, password: str) -> None:
-            await first_run.make(secret, name, password)
+            account = await first_run.make(secret, name, password)
+            trail = audit.of(request)
+            trail.subjects = (account.called,)
+            trail.details |= {"did": "add", "role": account.role}
 
         return await _done(request, make, title=_("Make the first account"))
 

@@ -59,7 +59,7 @@ class OwnAccount:
 
         def write(connection: sa.Connection) -> None:
             second_factor.turn_on(connection, account.id, encrypted, step, recovery)
-            _record(request, connection, account, "codes on")
+            _record(request, connection, account, "codes-on")
 
         await self._store.write(write)
         await self._begin_again(request, response, account.id)
@@ -71,7 +71,7 @@ class OwnAccount:
 
         def write(connection: sa.Connection) -> None:
             second_factor.turn_off(connection, account.id)
-            _record(request, connection, account, "codes off")
+            _record(request, connection, account, "codes-off")
 
         await self._store.write(write)
         await self._begin_again(request, response, account.id)
@@ -86,7 +86,7 @@ class OwnAccount:
     async def set_by_link(self, request: web.Request, secret: str, new: str) -> None:
         """Sets the password of the link's account, which uses up the link. AccountFormError or BusyError."""
         account = await self.of_link(secret)
-        audit.of(request).actor = f"account {account.name}, by its link"
+        audit.of(request).actor = f"{account.called}, by its link"
         await self._check_and_set(request, account, new, link=secret)
 
     async def _check_and_set(
@@ -110,8 +110,8 @@ class OwnAccount:
             await self._sign_in.begin(request, response, account)
 
 
-def _record(request: web.Request, connection: sa.Connection, account: Account, what: str) -> None:
+def _record(request: web.Request, connection: sa.Connection, account: Account, did: str) -> None:
     trail = audit.of(request)
-    trail.details["what"] = what
-    trail.record(connection, about=f"account {account.id}", action=AuditAction.ACCOUNT_CHANGED)
-    del trail.details["what"]
+    trail.details["did"] = did
+    trail.record(connection, about=account.called, action=AuditAction.ACCOUNT_CHANGED)
+    del trail.details["did"]

@@ -60,7 +60,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
             case Token():
                 return cls.of_token(owner, name=name, session_id=session_id)
             case Account():
-                proof, name, account_id = f"account {owner.name}", "", owner.id
+                proof, name, account_id = owner.called, "", owner.id
             case OutsideIdentity():
                 proof, name = one_line(f"{owner.subject} at {owner.issuer}"), clean_name(owner.name)
         return cls(

@@ -78,7 +78,6 @@ class Sessions:
         public, now_us = public_request(request, self._server), self._clock()
         cookie, secret = Cookie.of(public), secrets.token_urlsafe(32)
         former, trail = cookie.read(request), audit.of(request)
-        trail.actor = Principal.of_owner(owner, name=name).called()
         begun = New(
             owner=owner,
             created_at_us=now_us,
@@ -92,6 +91,8 @@ class Sessions:
             also(connection)
             browser_sessions.end(connection, former)
             browser_sessions.begin(connection, secret, begun, created_after_us=now_us - self._lifetime_us)
+            # Only now: until then the request may be refused, and nobody is signed in.
+            trail.actor = Principal.of_owner(owner, name=name).called()
             trail.record(connection, action=AuditAction.SIGNED_IN)
 
         await self._store.write(write)

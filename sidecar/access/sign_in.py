@@ -14,7 +14,7 @@ import msgspec
 import sqlalchemy as sa
 from aiohttp import web
 
-from sidecar.access import one_time_codes
+from sidecar.access import audit, one_time_codes
 from sidecar.access.authentication import Authenticator, check_may
 from sidecar.access.cookie import DEVICE, Cookie
 from sidecar.access.passwords import Passwords
@@ -87,6 +87,7 @@ class SignIn:
         if read is None:
             raise NotSignedInError(_TICKET_OVER(), (BEARER,), was_tried=True)
         account, public = read, public_request(request, self._server)
+        audit.of(request).subjects = (account.called,)
         attempt = self._throttle.code(public.client, account.id, self._device(request, public, keys, account))
 
         def use(connection: sa.Connection) -> None:
@@ -104,6 +105,8 @@ class SignIn:
         keys, normal = await self.keys(), normal_name(name)
         found = None if normal is None else await self._store.read(accounts.with_hash, normal)
         account, hashed = found or (None, None)
+        if account is not None:
+            audit.of(request).subjects = (account.called,)
         public = public_request(request, self._server)
         device = None if account is None else self._device(request, public, keys, account)
         account_id = None if account is None else account.id

@@ -173,7 +173,7 @@ def _recorded(work: Callable[..., T], did: str) -> Callable[..., T]:
 
 
 def _subject(done: Account | tuple[Account, int]) -> str:
-    return f"account {(done if isinstance(done, Account) else done[0]).name}"
+    return (done if isinstance(done, Account) else done[0]).called
 
 
 def _revoked(ended: int) -> str:

@@ -234,6 +234,11 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     disabled_at_us: int | None
     has_totp: bool
 
+    @property
+    def called(self) -> str:
+        """Its name in the audit log, as who did something and as what something was done to."""
+        return f"account {self.name}"
+
 
 class OutsideIdentity(msgspec.Struct, frozen=True, kw_only=True):
     """A person whom an identity provider named, with the role that Zimwatch gives them.

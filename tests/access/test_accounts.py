@@ -23,6 +23,7 @@ from sidecar.store.access import accounts, browser_sessions, second_factor
 from sidecar.store.access.account_keys import AccountKeys
 from sidecar.store.values import Account
 from tests.support.accounts import PASSWORD, weak_hasher, with_password
+from tests.support.audited import Look, looks
 from tests.support.clocks import Machine
 from tests.support.running import Zimwatch
 from tests.support.stores import opened
@@ -348,3 +349,33 @@ async def test_an_account_has_a_bounded_number_of_sessions(running: Zimwatch, mo
         async with person(running) as browser:
             await browser.signs_in("dana", PASSWORD)
     assert len(await running.store.read(browser_sessions.list_of, browser_sessions.owner_key(dana))) == 3
+
+
+async def test_the_audit_log_names_the_account_of_failed_sign_ins_and_of_changes(running: Zimwatch) -> None:
+    _, _, (recovery, _) = await with_codes(running.store)
+    await with_password(running.store, "root", role="admin")
+    async with person(running) as mallory:
+        assert (await mallory.signs_in("Dana", "wrong password"))[0] == 401
+        assert (await mallory.signs_in("nobody", PASSWORD))[0] == 401
+        ticket = await ticket_of(mallory)
+        assert (await mallory.posts("/sign-in/code", ticket=ticket, code="000000"))[0] == 401
+        assert (await mallory.posts("/sign-in/code", ticket=ticket, code=recovery))[0] == 303
+    async with person(running) as root:
+        assert (await root.signs_in("root", PASSWORD))[0] == 303
+        _, page = await root.gets("/accounts")
+        (token, *_) = re.findall(r'name="form_token" value="([^"]+)"', page)
+        assert (await root.posts("/accounts", form_token=token, name="erin", role="viewer"))[0] == 200
+        assert (await root.posts("/accounts/1", form_token=token, do="codes-off"))[0] == 303
+    found = await looks(running)
+    nobody = "not signed in", "request.refused"
+    assert [one for one in found if one.action == "request.refused"] == [
+        Look(*nobody, "account dana", {"status": 401, "route": "/sign-in"}),
+        Look(*nobody, None, {"status": 401, "route": "/sign-in"}),
+        Look(*nobody, "account dana", {"status": 401, "route": "/sign-in/code"}),
+    ]
+    assert [one for one in found if one.action in {"session.begun", "account.changed"}] == [
+        Look("account dana", "session.begun", "account dana", {}),
+        Look("account root", "session.begun", "account root", {}),
+        Look("account root", "account.changed", "account erin", {"did": "add", "role": "viewer"}),
+        Look("account root", "account.changed", "account dana", {"did": "codes-off"}),
+    ]

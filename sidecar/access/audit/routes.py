@@ -111,9 +111,7 @@ RECORDED: Final[Mapping[tuple[str, str], Rule]] = {
         AuditAction.SIGNED_OUT, 303, subject="session", field="session"
     ),
     (hdrs.METH_POST, "/accounts"): _change(AuditAction.ACCOUNT_CHANGED, 200),
-    (hdrs.METH_POST, "/accounts/{account}"): _change(
-        AuditAction.ACCOUNT_CHANGED, 200, 303, subject="account", field="account"
-    ),
+    (hdrs.METH_POST, "/accounts/{account}"): _change(AuditAction.ACCOUNT_CHANGED, 200, 303),
     (hdrs.METH_POST, "/sign-out"): _change(AuditAction.SIGNED_OUT, 303),
     # Calls.
     (hdrs.METH_GET, "/v1/users"): _USERS,
