@@ -24,10 +24,11 @@ from sidecar.web.forms import form_token, read_form
 from sidecar.web.params import check_every_app, is_number
 
 ACCOUNTS: Final = "/accounts"
-_NO_APP: Final = Sentence("accounts.no_app", "%(given)s is no AppID")
+_NO_APPS: Final = Sentence("accounts.no_apps", "apps: give AppIDs, or the word %(every)s for every app")
 _FIRST: Final = Sentence("accounts.first", "the first account has to be an administrator of every app")
 _ACTION: Final = Sentence("accounts.action", "unknown action")
-_APP_END: Final = 2**63
+EVERY: Final = "every"
+"""Stands for every app in a form: an empty field must not mean more than it had."""
 _SHOWN: Final = 40
 
 
@@ -113,12 +114,16 @@ def _change(
 
 
 def _apps(given: Mapping[str, str]) -> frozenset[int] | None:
-    """The apps of the form, separated by blanks or commas; None for every one. AccountError."""
+    """The apps of the form, separated by blanks or commas; None for the word every. AccountError."""
     named = given.get("apps", "").replace(",", " ").split()
+    if named == [EVERY]:
+        return None
+    if not named:
+        raise access.AccountError(_NO_APPS(every=EVERY))
     for one in named:
-        if not is_number(one) or int(one) >= _APP_END:
-            raise access.AccountError(_NO_APP(given=one[:_SHOWN]))
-    return frozenset(map(int, named)) or None
+        if not is_number(one):
+            raise access.AccountError(account_admin.NO_APP(given=one[:_SHOWN]))
+    return frozenset(map(int, named))
 
 
 def _link(site: Site, request: web.Request, account: Account, secret: str) -> tuple[str, str]:
@@ -141,6 +146,7 @@ async def _page(
         now_us=site.clock(),
         people=await site.store.read(accounts.list_all),
         roles=PEOPLE,
+        every=EVERY,
         problem=None if problem is None else translate(problem.text),
         link=link,
         given=given or {},

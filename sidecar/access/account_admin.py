@@ -21,6 +21,7 @@ _LAST: Final = Sentence(
     "account.last_admin", "%(name)s is the last administrator of all apps who can sign in; make another one first"
 )
 _APPS: Final = Sentence("account.apps", "an account is limited to %(most)s apps at most")
+NO_APP: Final = Sentence("account.no_app", "%(given)s is no AppID")
 _SHOWN: Final = 64
 
 
@@ -97,6 +98,9 @@ def _check(role: str, apps: frozenset[int] | None) -> None:
         raise AccountError(_ROLE(role=role[:_SHOWN], known=", ".join(PEOPLE)))
     if apps is not None and len(apps) > app_ids.MOST:
         raise AccountError(_APPS(most=app_ids.MOST))
+    for app_id in sorted(apps or ()):
+        if not 0 <= app_id <= app_ids.LARGEST:
+            raise AccountError(NO_APP(given=app_id))
 
 
 def _keep_last(connection: sa.Connection, account: Account, *, force: bool) -> None:

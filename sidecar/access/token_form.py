@@ -28,7 +28,6 @@ OVERLAP: Final = "24h"
 _OVERLAP_LONGEST_US: Final = 90 * DAY_US
 _LONGEST_US: Final = 3_660 * DAY_US
 APP_DIGITS: Final = 19
-_APP_END: Final = 2**63
 _ORIGIN: Final = re.compile(ORIGIN)
 
 _NO_SCOPE: Final = Sentence("token.no_scope", "scope: %(given)s is unknown; it is one of %(known)s")
@@ -144,7 +143,7 @@ def _apps(given: list[int] | None, maker: Principal) -> frozenset[int] | None:
     if len(apps) > app_ids.MOST:
         raise TokenFormError(_TOO_MANY_APPS(most=app_ids.MOST))
     for app_id in sorted(apps):
-        if not 0 <= app_id < _APP_END:
+        if not 0 <= app_id <= app_ids.LARGEST:
             raise TokenFormError(NO_APP(given=app_id))
         if maker.apps is not None and app_id not in maker.apps:
             raise NotAllowedError(_OTHER_APP(app=app_id, apps=app_ids.listed(maker.apps)))

@@ -15,7 +15,7 @@ from sidecar.access.passwords import strong_hasher
 from sidecar.access.policy import PEOPLE
 from sidecar.alerting.payloads import time_text
 from sidecar.cli.audited import recorded
-from sidecar.cli.options import load, settings_options, with_store
+from sidecar.cli.options import APP_ID, load, settings_options, with_store
 from sidecar.clock import now_us
 from sidecar.domain.account_names import (
     PASSWORD_CHARACTERS,
@@ -34,7 +34,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 _ENOUGH_BYTES = 4 * PASSWORD_CHARACTERS + 2
 _force = click.option("--force", is_flag=True, help="Also of the last administrator who can sign in.")
 _app_ids = click.option(
-    "--app-id", "app_ids", type=click.IntRange(min=0), multiple=True, help="Only for this ZEGO AppID; can be repeated."
+    "--app-id", "app_ids", type=APP_ID, multiple=True, help="Only for this ZEGO AppID; can be repeated."
 )
 _password_file = click.option(
     "--password-file",

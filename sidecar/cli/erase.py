@@ -9,7 +9,7 @@ import click
 
 from sidecar.alerting.payloads import time_text
 from sidecar.cli.audited import recorded
-from sidecar.cli.options import existing, load, settings_options, with_store
+from sidecar.cli.options import APP_ID, existing, load, settings_options, with_store
 from sidecar.clock import now_us
 from sidecar.domain.erasure_texts import NOT_REACHED
 from sidecar.domain.outside_text import one_line
@@ -25,7 +25,7 @@ _PATIENCE_S = 600
 
 
 @click.command()
-@click.argument("app_id", type=click.IntRange(min=0))
+@click.argument("app_id", type=APP_ID)
 @click.argument("user_id")
 @click.option("--yes", is_flag=True, help="Do not ask for the id again.")
 @settings_options

@@ -7,14 +7,14 @@ from pathlib import Path
 import click
 
 from sidecar.alerting.payloads import time_text
-from sidecar.cli.options import existing, load, settings_options, with_store
+from sidecar.cli.options import APP_ID, existing, load, settings_options, with_store
 from sidecar.clock import now_us
 from sidecar.store import Store
 from sidecar.store.care import user_export
 
 
 @click.command("export")
-@click.argument("app_id", type=click.IntRange(min=0))
+@click.argument("app_id", type=APP_ID)
 @click.argument("user_id")
 @settings_options
 def export_(app_id: int, user_id: str, config: Path | None, database_url: str | None) -> None:

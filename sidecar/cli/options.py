@@ -6,7 +6,7 @@ import asyncio
 import os
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 import msgspec
@@ -15,15 +15,18 @@ from sidecar import checks
 from sidecar.alerting import HOLDINGS, AlertRetention
 from sidecar.alerting.receivers import RECEIVER_SETTINGS
 from sidecar.clock import now_us
+from sidecar.domain import app_ids
 from sidecar.errors import SettingsError, ZimwatchError
 from sidecar.settings import DatabaseSettings, Loaded, duration_us
 from sidecar.settings import load as load_settings
 from sidecar.settings import read as read_settings
-from sidecar.store import Retention, Store, engines
+from sidecar.store import Retention, Store, engines, schema
 from sidecar.store.access.audit_retention import AuditRetention
 
 T = TypeVar("T")
 Command = TypeVar("Command", bound=Callable[..., Any])
+APP_ID: Final = click.IntRange(0, app_ids.LARGEST)
+TOKEN_ID: Final = click.IntRange(0, schema.LARGEST)
 
 
 class Duration(click.ParamType[int]):

@@ -14,7 +14,7 @@ from sidecar.access.principal import LOCAL
 from sidecar.access.token_form import TokenRequest
 from sidecar.alerting.payloads import time_text
 from sidecar.cli.audited import recorded
-from sidecar.cli.options import DurationText, load, settings_options, with_store
+from sidecar.cli.options import APP_ID, TOKEN_ID, DurationText, load, settings_options, with_store
 from sidecar.clock import now_us
 from sidecar.domain import api_token
 from sidecar.domain.outside_text import one_line
@@ -37,9 +37,7 @@ def token() -> None:
 
 @token.command()
 @click.option("--scope", type=click.Choice([scope.value for scope in SCOPES]), required=True, help="What it allows.")
-@click.option(
-    "--app-id", "apps", type=click.IntRange(0, 2**63 - 1), multiple=True, help="Only for this app; repeatable."
-)
+@click.option("--app-id", "apps", type=APP_ID, multiple=True, help="Only for this app; repeatable.")
 @click.option("--name", default="", help="What it is for, up to 100 characters.")
 @click.option("--expires", type=DurationText(), metavar="DURATION", help="How long it is valid, such as 90d.")
 @click.option("--origin", "origins", multiple=True, help="Pages only of this origin; repeatable.")
@@ -93,7 +91,7 @@ def list_(config: Path | None, database_url: str | None) -> None:
 
 
 @token.command()
-@click.argument("token_id", metavar="ID", type=int)
+@click.argument("token_id", metavar="ID", type=TOKEN_ID)
 @click.option(
     "--overlap", default=token_form.OVERLAP, show_default=True, help="How long the old secret works; 0s for not at all."
 )
@@ -118,7 +116,7 @@ def rotate(token_id: int, overlap: str, config: Path | None, database_url: str |
 
 
 @token.command()
-@click.argument("token_id", metavar="ID", type=int)
+@click.argument("token_id", metavar="ID", type=TOKEN_ID)
 @settings_options
 def revoke(token_id: int, config: Path | None, database_url: str | None) -> None:
     """Revoke the token with this ID, and those that it made."""

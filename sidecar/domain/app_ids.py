@@ -6,6 +6,8 @@ from typing import Final
 
 AppIds = frozenset[int] | None
 """AppIDs; None is every app."""
+LARGEST: Final = 2**63 - 1
+"""The largest AppID that the database can hold."""
 MOST: Final = 100
 """How many apps a principal may be limited to: a list of users reads the first one of each."""
 

@@ -10,6 +10,7 @@ from typing import Any
 import pyotp
 import pytest
 
+from sidecar.access import AccountError, account_admin
 from sidecar.domain.units import DAY_US, SECOND_US
 from sidecar.settings import ServerSettings
 from sidecar.store.access import accounts, browser_sessions, second_factor
@@ -145,6 +146,12 @@ async def test_an_administrator_adds_an_account_whose_owner_sets_the_password_on
         assert (await mallory.posts(late, **NEW))[0] == 400
 
 
+async def test_an_account_is_not_limited_to_what_no_app_can_be(running: Zimwatch) -> None:
+    for none in (-1, 2**63):
+        with pytest.raises(AccountError, match=f"{none} is no AppID"):
+            await running.store.write(account_admin.create, "dana", "viewer", frozenset({7, none}), 1)
+
+
 async def test_nobody_changes_accounts_but_an_administrator_of_every_app(running: Zimwatch) -> None:
     dana = await with_password(running.store, "dana", "operator")
     await with_password(running.store, "limited", "admin", frozenset({7}))
@@ -171,14 +178,21 @@ async def test_the_last_administrator_stays(running: Zimwatch) -> None:
         token, path = await form_token(browser, "/accounts"), f"/accounts/{root.id}"
         for change in (
             {"do": "disable"},
-            {"do": "role", "role": "viewer"},
+            {"do": "role", "role": "viewer", "apps": "every"},
             {"do": "role", "role": "admin", "apps": "7"},
         ):
             assert (await browser.posts(path, form_token=token, **change))[0] == 400, change
-        for nonsense in ({"do": "sudo"}, {"do": "role", "role": "god"}, {"do": "role", "role": "admin", "apps": "x"}):
+        role = {"do": "role", "role": "admin"}
+        no_apps = [role | {"apps": apps} for apps in ("x", "", " , ", "every 7", "9223372036854775808")]
+        for nonsense in ({"do": "sudo"}, role | {"role": "god", "apps": "every"}, role, *no_apps):
             assert (await browser.posts(path, form_token=token, **nonsense))[0] == 400, nonsense
         assert (await browser.posts("/accounts/99", form_token=token, do="disable"))[0] == 404
         await with_password(running.store, "other", "admin")
+        limited = f"/accounts/{(await named(running, 'limited')).id}"
+        assert (await browser.posts(limited, form_token=token, **role, apps=" , "))[0] == 400
+        assert (await named(running, "limited")).apps == frozenset({7})
+        assert (await browser.posts(limited, form_token=token, **role, apps="every"))[0] == 303
+        assert (await named(running, "limited")).apps is None
         assert (await browser.posts(path, form_token=token, do="disable"))[0] == 303
         assert (await browser.gets("/"))[0] == 303
 
@@ -209,7 +223,7 @@ async def test_on_the_open_loopback_the_first_account_is_an_administrator_and_en
         given = {"form_token": token, "name": "root"}
         assert (await local.posts("/accounts", **given, role="viewer"))[0] == 400
         assert (await local.posts("/accounts", **given, role="admin", apps="7"))[0] == 400
-        status, page = await local.posts("/accounts", **given, role="admin")
+        status, page = await local.posts("/accounts", **given, role="admin", apps="every")
         assert status == 200
         assert (await local.gets("/accounts"))[0] == 303
         (link,) = re.findall(r"(/set-password/[\w-]+)<", page)

@@ -69,6 +69,20 @@ def test_what_cannot_be_is_refused_in_a_sentence() -> None:
     assert run("disable", "root", "--force").exit_code == 0
 
 
+def test_a_number_that_no_app_or_token_can_have_is_named_by_each_command() -> None:
+    late = str(2**63)
+    for arguments in (
+        ("account", "role", "root", "admin", "--app-id", late),
+        ("token", "create", "--scope", "read", "--app-id", late),
+        ("token", "rotate", late),
+        ("token", "revoke", late),
+        ("erase", late, "alice"),
+        ("export", late, "alice"),
+    ):
+        done = CliRunner().invoke(main, [*arguments])
+        assert (done.exit_code, f"{late} is not in the range" in done.output) == (2, True), done.output
+
+
 async def test_on_a_terminal_the_password_is_typed_twice_and_not_shown(tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     process = subprocess.Popen(  # noqa: ASYNC220 - nothing else waits
