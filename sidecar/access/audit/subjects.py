@@ -14,7 +14,8 @@ from sidecar.store.access.audit_values import SearchText, Subject, User
 LIVE: Final = "/live"
 """Before the path of a page: the stream of its live part."""
 _IDS_MOST: Final = 100
-_DIGITS_MOST: Final = 19
+_APP_END: Final = 2**63
+_DIGITS_MOST: Final = len(str(_APP_END))
 # Fields of the address that narrow a list; their names are recorded, and of their values the app alone.
 _FILTERS: Final = (
     *("as_of", "app_version", "disagreement", "happened", "kind", "match", "platform", "reason", "sdk"),
@@ -76,4 +77,5 @@ def details(request: web.Request) -> Mapping[str, str | int | bool]:
 
 
 def _is_app(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and len(text) <= _DIGITS_MOST
+    """Whether it is a number that the database can hold: another would keep the whole log from being written."""
+    return text.isascii() and text.isdecimal() and len(text) <= _DIGITS_MOST and int(text) < _APP_END
