@@ -143,8 +143,9 @@ class AlertLog:
 
     def next_id(self) -> int:
         """The id of the next alert that opens."""
-        newest = int(self._connection.exec_driver_sql("SELECT COALESCE(MAX(id), 0) FROM alerts").scalar_one())
-        return max(newest, cursor(self._connection, ERASED_IDS) or 0) + 1
+        given = "SELECT MAX(id) AS id FROM alerts UNION ALL SELECT at_us FROM alert_cursors WHERE name = ?"
+        sql = f"SELECT COALESCE(MAX(id), 0) + 1 FROM ({given}) AS given"
+        return int(self._connection.exec_driver_sql(sql, (ERASED_IDS,)).scalar_one())
 
 
 def due(connection: sa.Connection, now_us: int, limit: int) -> list[Alert]:
