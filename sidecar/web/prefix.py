@@ -13,36 +13,11 @@ from yarl import URL
 
 OWN_NAMES: Final = frozenset(
     {
-        *(
-            "account",
-            "accounts",
-            "alerts",
-            "findings",
-            "first-account",
-            "hand-off",
-            "language",
-            "live",
-            "livez",
-            "metrics",
-            "openapi.json",
-            "readyz",
-            "rejected",
-            "set-password",
-            "settings",
-        ),
-        *(
-            "sign-in",
-            "sign-out",
-            "silences",
-            "static",
-            "tap",
-            "token",
-            "users",
-            "users.csv",
-            "users.json",
-            "users.parquet",
-        ),
-        *("v1", "wall", "watches"),
+        *("account", "accounts", "alerts", "audit", "audit.csv", "audit.json", "erasures"),
+        *("findings", "first-account", "hand-off", "language", "live", "livez", "metrics"),
+        *("openapi.json", "readyz", "rejected", "set-password", "settings", "sign-in", "sign-out"),
+        *("silences", "static", "tap", "token", "tokens", "user-data", "users"),
+        *("users.csv", "users.json", "users.parquet", "v1", "wall", "watches"),
     }
 )
 """The first segments of this server's paths."""

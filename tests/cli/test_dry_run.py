@@ -75,7 +75,7 @@ async def test_a_token_of_one_app_is_refused_another_apps_events_all_the_same(ru
     bearer = {"Authorization": f"Bearer {secret}"}
     for query in ("?dry_run=1", ""):
         status, answer = await send(running, [own, other], query, **bearer)
-        assert (status, answer["detail"]) == (403, f"the token is bound to app {APP}; the batch has events of app 1")
+        assert (status, answer["detail"]) == (403, f"the token is for these apps: {APP}; the batch has events of app 1")
     assert (await send(running, [own], "?dry_run=1", **bearer))[1]["accepted"] == 1
     assert (await send(running, [own], "?dry_run=1"))[0] == 401
     assert await running.store.read(log_positions.newest_position) == 0
