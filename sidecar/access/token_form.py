@@ -5,7 +5,6 @@ Nobody makes a token that may do more than they may, see other apps, or, where a
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 import msgspec
@@ -18,7 +17,7 @@ from sidecar.domain.texts import Sentence
 from sidecar.domain.units import DAY_US
 from sidecar.errors import ZimwatchError
 from sidecar.settings import duration_us, wait_us
-from sidecar.settings.value_kinds import ORIGIN
+from sidecar.settings.value_kinds import Origin
 from sidecar.store.access.tokens import NewToken
 from sidecar.store.values import Token
 
@@ -28,7 +27,6 @@ OVERLAP: Final = "24h"
 _OVERLAP_LONGEST_US: Final = 90 * DAY_US
 _LONGEST_US: Final = 3_660 * DAY_US
 APP_DIGITS: Final = 19
-_ORIGIN: Final = re.compile(ORIGIN)
 
 _NO_SCOPE: Final = Sentence("token.no_scope", "scope: %(given)s is unknown; it is one of %(known)s")
 _OTHER_SCOPE: Final = Sentence(
@@ -157,8 +155,10 @@ def _origins(given: TokenRequest) -> tuple[str, ...]:
     if len(origins) > ORIGINS_MOST:
         raise TokenFormError(_TOO_MANY_ORIGINS(most=ORIGINS_MOST))
     for origin in origins:
-        if not _ORIGIN.match(origin):
-            raise TokenFormError(_NO_ORIGIN(given=origin[:100]))
+        try:
+            msgspec.convert(origin, Origin)
+        except msgspec.ValidationError:
+            raise TokenFormError(_NO_ORIGIN(given=origin[:100])) from None
     return origins
 
 

@@ -22,8 +22,7 @@ Host = Annotated[str, Meta(pattern=r"^[^\s/]+\Z", description="a host name or an
 HostName = Annotated[str, Meta(pattern=r"^[^\s/:]+\Z|^\[[0-9A-Fa-f:.]+\]\Z")]
 Hosts = Annotated[tuple[HostName, ...], Meta(description="a list of host names, without scheme or port")]
 # A browser sends "null" for a page without an origin: a file, a sandboxed frame, some WebViews.
-ORIGIN: Final = r"^([a-z][a-z0-9+.-]*://[^/\s]+|null)\Z"
-Origin = Annotated[str, Meta(pattern=ORIGIN)]
+Origin = Annotated[str, Meta(pattern=r"^([a-z][a-z0-9+.-]*://[^/\s]+|null)\Z")]
 Origins = Annotated[
     tuple[Origin, ...], Meta(description="a list of origins such as https://app.example.com, no path, or null")
 ]

@@ -30,11 +30,13 @@ PROBES: tuple[Any, ...] = (
     {"kind": WORD},
     {"7": WORD},
 )
-# What everybody who may see the settings may know: names, places, and the text of messages.
+# What everybody who may see the settings may know: names, places (also that of a key's file), and the text of messages.
 IN_THE_CLEAR = {
     "server.host",
     "server.public_url",
     "server.allowed_hosts",
+    "server.tls_cert",
+    "server.tls_key",
     "oidc.issuer",
     "oidc.client_id",
     "oidc.scopes",
@@ -42,6 +44,8 @@ IN_THE_CLEAR = {
     "oidc.button",
     *(f"forward_auth.{name}_header" for name in ("user", "groups", "name", "email")),
     "database.url",
+    "backups.folder",
+    "privacy.redact_extended_data",
     "ingest.allowed_origins",
     "apps.names",
     "apps.user_url_template",

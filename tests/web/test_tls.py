@@ -134,7 +134,9 @@ async def test_a_new_pair_is_for_new_connections_and_a_broken_one_for_none(
 async def is_broken(running: Zimwatch) -> bool:
     async with running.http.get("/metrics") as answer:
         found = re.search(r"^zimwatch_tls_broken(?:\{.*\})? (\S+)$", await answer.text(), re.MULTILINE)
+        ends = re.search(r"^zimwatch_tls_ends_seconds(?:\{.*\})? \S+$", await answer.text(), re.MULTILINE)
     assert found is not None
+    assert ends is not None
     return float(found[1]) == 1
 
 
