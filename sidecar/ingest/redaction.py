@@ -18,6 +18,7 @@ _KNOWN: Final = frozenset(field.encode_name for kind in Wire.__args__ for field 
     "name",
     "version",
 }
+_NESTED: Final = frozenset({dict, list})
 # One pass from left to right: a key, and a value that is text. Each part excludes what ends it.
 _PAIR: Final = re.compile(r'"([^"\\]{1,200})"(\s{0,20}:\s{0,20})"((?:[^"\\]|\\.)*)("?)')
 
@@ -60,7 +61,7 @@ def known_fields(body: str) -> str:
     """The body of a rejected event without the values of fields that no event has: they may be anything."""
     try:
         value = msgspec.json.decode(body)
-        return msgspec.json.encode(_replaced(value, lambda key: key not in _KNOWN)).decode()
+        return msgspec.json.encode(_only_known(value)).decode()
     except (msgspec.DecodeError, RecursionError):
         return _PAIR.sub(lambda m: m[0] if m[1] in _KNOWN else f'"{m[1]}"{m[2]}"{REDACTED}{m[4]}', body)
 
@@ -69,3 +70,13 @@ def _replaced(value: Any, is_meant: Callable[[str], bool]) -> Any:  # noqa: ANN4
     if isinstance(value, dict):
         return {key: REDACTED if is_meant(key) else _replaced(one, is_meant) for key, one in value.items()}
     return [_replaced(one, is_meant) for one in value] if isinstance(value, list) else value
+
+
+def _only_known(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """Without a call for each key, as a sender may have thousands of events refused at once."""
+    if isinstance(value, dict):
+        return {
+            key: REDACTED if key not in _KNOWN else _only_known(one) if type(one) in _NESTED else one
+            for key, one in value.items()
+        }
+    return [_only_known(one) if type(one) in _NESTED else one for one in value] if isinstance(value, list) else value

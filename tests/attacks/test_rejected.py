@@ -16,11 +16,12 @@ from tests.support.running import Zimwatch
 from tests.support.wire import wire_event
 
 MOST = wire.EVENTS_MOST
-CALLS_AN_EVENT = 40
+CALLS_AN_EVENT = 50
 # By name: an event that is refused.
 REFUSED: dict[str, Any] = {
     "a number": 1,
     "an object": {"id": "x" * 40, "app_id": 7},
+    "an object of many fields": {f"field{number}": number for number in range(100)},
     "half a pair": "\\ud800",
     "an event without a state": {name: value for name, value in wire_event().items() if name != "state"},
     "a leap second of no day": wire_event(occurred_at="2026-02-30T23:59:60Z"),
