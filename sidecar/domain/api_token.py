@@ -14,9 +14,9 @@ from zlib import crc32
 ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 RANDOM_CHARACTERS: Final = 43
 """Of 62 each: 256 bits."""
-PATTERN: Final = r"zw_(?:ingest|read|write|forward)_[0-9A-Za-z]{43}_[0-9A-Za-z]{6}"
+_FORM: Final = re.compile(r"zw_(?:ingest|read|write|forward)_[0-9A-Za-z]{43}_[0-9A-Za-z]{6}")
+PATTERN: Final = _FORM.pattern
 """For secret scanners."""
-_FORM: Final = re.compile(PATTERN)
 _BEGINS: Final = re.compile(r"zw_(?:ingest|read|write|forward)_")
 # Secrets of tokens before version 1: "zw_" and 43 characters of URL-safe base 64, which may look like any of these.
 _FORMER_CHARACTERS: Final = 46
