@@ -364,7 +364,7 @@ async def test_the_audit_log_names_the_account_of_failed_sign_ins_and_of_changes
         assert (await root.signs_in("root", PASSWORD))[0] == 303
         _, page = await root.gets("/accounts")
         (token, *_) = re.findall(r'name="form_token" value="([^"]+)"', page)
-        assert (await root.posts("/accounts", form_token=token, name="erin", role="viewer"))[0] == 200
+        assert (await root.posts("/accounts", form_token=token, name="erin", role="viewer", apps="every"))[0] == 200
         assert (await root.posts("/accounts/1", form_token=token, do="codes-off"))[0] == 303
     found = await looks(running)
     nobody = "not signed in", "request.refused"
