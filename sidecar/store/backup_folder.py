@@ -16,8 +16,6 @@ from sidecar.settings import BackupSettings, duration_us
 from sidecar.store import engines
 
 _STAMP: Final = "%Y%m%dT%H%M%SZ"
-# What a backup that was not finished leaves, after its name.
-_LEFT: Final = r"\.(trial|unchecked(\.unfinished(-journal)?)?)"
 
 
 class Good(msgspec.Struct, frozen=True, order=True):
@@ -35,7 +33,8 @@ class BackupFolder:
         self.path = folder
         self._stem = engines.location(url).stem
         self._name = re.compile(rf"{re.escape(self._stem)}-([0-9]{{8}}T[0-9]{{6}}Z)\.db")
-        self._left = re.compile(self._name.pattern + _LEFT)
+        # What a backup that was not finished leaves has more behind its name.
+        self._left = re.compile(rf"{self._name.pattern}\.(trial|unchecked(\.unfinished(-journal)?)?)")
 
     def target(self, now_us: int) -> Path:
         """The name of a backup that is made now."""
