@@ -26,6 +26,7 @@ ALICE: Final = "alice-7f3a9c"
 MARKS: Final = (ALICE, "pixel-of-alice-51", "words-of-alice-77", "app-of-alice-93")
 OWN: Final[dict[str, Any]] = {"device_id": MARKS[1], "app_version": MARKS[3]}
 OTHERS: Final = 30
+FEW: Final = 4
 NOW_US: Final = BEGIN_US + 200 * SECOND_US
 
 
@@ -63,11 +64,12 @@ async def plant(store: Store, rules: AlertReaction) -> list[Phone]:
     await store.append(mine)
     await store.append([phone.says("DISCONNECTED", "KICKED_OUT", at=62) for phone in others])
     # Too few for a storm, so that they are a digest.
-    few = [phones[1], *others[:4]]
+    few = [phones[1], *others[:FEW]]
     await store.append([phone.says("DISCONNECTED", "UNREGISTERED", at=62) for phone in few])
-    for at_us in (62, 130, 190):
-        await store.write(rules.tick, BEGIN_US + at_us * SECOND_US, Gathered())
-        await store.write(rules.plan, "ops", BEGIN_US + at_us * SECOND_US)
+    now_us = store.settled_us()  # which the notifications are due from
+    for at_us in (now_us, now_us + 60 * SECOND_US, now_us + 120 * SECOND_US):
+        await store.write(rules.tick, at_us, Gathered())
+        await store.write(rules.plan, "ops", at_us)
     await store.append([phones[0].says("CONNECTED", "SUCCESS", at=191, **OWN)])
     await store.append([phones[0].says("RECONNECTING", "LOGIN_INTERRUPTED", at=192, **OWN)])
     await store.append([phones[1].says("DISCONNECTED", "KICKED_OUT", at=193, **OWN)])

@@ -106,6 +106,7 @@ class SqliteCare:
     @to_wipe.setter
     def to_wipe(self, wanted: bool) -> None:
         self._wiped_to = 1 if wanted else None
+        self._wipe_at_us = self._steady()  # the pause was for the one before
 
     def used_bytes(self, connection: sa.Connection) -> int:
         """See :class:`sidecar.store.database.Care`."""
