@@ -28,6 +28,7 @@ from sidecar.ingest import apps, wire_types
 from sidecar.settings import Settings
 from sidecar.store import Store, schema
 from sidecar.store.access import browser_sessions
+from sidecar.store.care import erasures
 from sidecar.store.log import rejected_events
 from sidecar.store.users import client_limit, happenings, old_reporters, user_counts
 from tests.support.clocks import Machine
@@ -253,6 +254,7 @@ def test_each_has_a_row_in_the_document_with_its_bound() -> None:
         "watches": user_watch_rows.MOST_OF_AN_APP,
         "sign-ins": browser_sessions.MOST_OF_AN_OWNER,
         "apps": apps.LEARNED_MOST,
+        "erasures that are not finished": erasures.PENDING_MOST,
     }
     for name, most in constants.items():
         assert re.search(rf"\b{most:,}\b", bounds[name]), name

@@ -22,6 +22,7 @@ from sidecar.domain.units import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 from sidecar.store import Store
 from sidecar.store.access import audit_log, browser_sessions, signed_requests
 from sidecar.store.access.audit_values import User
+from sidecar.store.care import erasures
 from sidecar.store.values import Rejected
 from tests.support.audited import entry
 from tests.support.clocks import Machine
@@ -249,6 +250,16 @@ async def _signs_in(scene: Scene, numbers: range) -> None:
     await scene.store.write(write)
 
 
+async def _erasures(scene: Scene, numbers: range) -> None:
+    now_us = scene.machine.now_us
+
+    def write(connection: sa.Connection) -> None:
+        for number in numbers:
+            erasures.ask(connection, APP_ID, f"user-{number:06}", now_us)
+
+    await scene.store.write(write)
+
+
 async def _audited(scene: Scene, numbers: range) -> None:
     """Looks at many users, each with an id that is kept in readable form."""
     await scene.appends([_of(number).says("CONNECTED", "SUCCESS", at=0) for number in numbers])
@@ -324,6 +335,7 @@ EVERY: Final = (
     Many(name="minutes", event=_moment, full=1_500),
     Many(name="heartbeats", make=_heartbeats),
     Many(name="rejected events", make=_rejected, at_most=10_000),
+    Many(name="erasures that are not finished", make=_erasures, at_most=1_000),
     Many(name="firing alerts", make=_alerts),
     Many(name="resolved alerts", make=_resolved),
     Many(name="notifications", make=_notifications),
@@ -403,5 +415,6 @@ TABLES: Final = {
     "audit_log": "looks",
     "audit_subjects": "looks",
     "audit_marks": "few: the head and the anchor",
+    "erasures": "erasures that are not finished",
     "api_tokens": "few: the operator creates them",
 }
