@@ -151,13 +151,31 @@ async def test_a_follower_that_was_off_follows_what_it_missed_and_a_new_one_only
     await store.close()
 
 
+NEWER_TABLES = (
+    *("audit_log", "audit_marks", "audit_subjects", "erasures"),
+    *("accounts", "account_links", "recovery_codes"),
+)
+NEWER_COLUMNS_OF_TOKENS = (
+    *("name", "apps", "origins", "made_by", "made_by_token", "last_used_at_us", "replaced_by"),
+    *("made_by_account", "ends_with"),
+)
+
+
 async def test_an_older_database_is_followed_from_its_newest_event_on(tmp_path: Path) -> None:
     store = opened(tmp_path, export_spans=True)
     await store.append(connected("alice", "bob"))
     await store.close()
     with closing(sqlite3.connect(tmp_path / DATABASE)) as connection, connection:
         connection.execute("DROP TABLE followers")
-        for table in ("alert_counts", "alert_members", "app_hours", "user_watches", "happenings", "old_reporters"):
+        for table in (
+            "alert_counts",
+            "alert_members",
+            "app_hours",
+            "user_watches",
+            "happenings",
+            "old_reporters",
+            *NEWER_TABLES,
+        ):
             connection.execute(f"DROP TABLE {table}")
         for index in (
             "alerts_by_kind",
@@ -176,6 +194,17 @@ async def test_an_older_database_is_followed_from_its_newest_event_on(tmp_path: 
             connection.execute(f"ALTER TABLE lease_stretches DROP COLUMN {column}")
         for column in ("held", "code"):
             connection.execute(f"ALTER TABLE storm_members DROP COLUMN {column}")
+        connection.execute("ALTER TABLE events DROP COLUMN proven")
+        for column in NEWER_COLUMNS_OF_TOKENS:
+            connection.execute(f"ALTER TABLE api_tokens DROP COLUMN {column}")
+        connection.execute("ALTER TABLE api_tokens ADD COLUMN app_id BIGINT")
+        connection.execute("DELETE FROM keys WHERE name = 'accounts'")
+        connection.execute("DROP INDEX browser_sessions_by_owner")
+        for column in ("ended", "owner", "account_id", "issuer", "subject", "role", "apps", "refresh", "checked_at_us"):
+            connection.execute(f"ALTER TABLE browser_sessions DROP COLUMN {column}")
+        for column in ("address", "browser"):
+            connection.execute(f"ALTER TABLE browser_sessions DROP COLUMN {column}")
+        connection.execute("CREATE INDEX browser_sessions_by_token ON browser_sessions (token_id, seen_at_us)")
         connection.execute("UPDATE alembic_version SET version_num = '0020_rules_in_tables'")
     store = opened(tmp_path, Notes(), export_spans=True)
     assert [await store.read(cursor, name) for name in ("minutes", "spans", "notes")] == [2, 2, 2]
