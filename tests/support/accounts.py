@@ -9,9 +9,10 @@ from argon2 import PasswordHasher
 
 from sidecar.access import FirstRun
 from sidecar.access.passwords import Passwords
+from sidecar.domain.texts import verbatim
 from sidecar.settings import ServerSettings, Settings
 from sidecar.store import Store
-from sidecar.store.access import account_links, accounts, browser_sessions, second_factor
+from sidecar.store.access import account_links, accounts, browser_sessions, keys, second_factor
 from sidecar.store.access.account_keys import AccountKeys
 from sidecar.store.access.browser_sessions import New
 from sidecar.store.values import Account, OutsideIdentity
@@ -84,6 +85,9 @@ async def every_statement_of_accounts(store: Store) -> None:
     assert found is not None
     await store.write(browser_sessions.confirm, found.id, msgspec.structs.replace(ERIN, role="support"), "opaque")
     await store.read(browser_sessions.refresh_of, found.id)
+    await store.write(browser_sessions.claim_check, found.id, 1, 5)
+    await store.write(browser_sessions.end_because, found.id, verbatim("no group is left"))
+    await store.write(keys.key, "of a test")
 
 
 def weak_hasher() -> PasswordHasher:

@@ -24,9 +24,10 @@ from sidecar.store.access import audit_check, audit_log, audit_reads, credential
 from sidecar.store.access.audit_reads import AuditFilter
 from sidecar.store.access.audit_retention import AuditRetention
 from sidecar.store.access.share_links import ShareLink
-from sidecar.store.care import erasures, user_export
+from sidecar.store.care import erasures, holdings, user_export
 from sidecar.store.care.retention import Retention
 from sidecar.store.log import event_log, log_reads, span_outbox
+from sidecar.store.log_positions import newest_position
 from sidecar.store.users import (
     app_hours,
     client_history,
@@ -218,6 +219,14 @@ async def _erased(folder: Path) -> None:
         await store.write(span_outbox.begin, export_spans=is_open)
         await store.write(erasures.ask, APP_ID, user_id, BEGIN_US)
         await store.erase()
+    await store.write(span_outbox.begin, export_spans=True)
+    ivy = Phone("ivy")
+    await store.append([ivy.says("CONNECTED", "SUCCESS", at=200), ivy.says("DISCONNECTED", "SUCCESS", at=201)])
+    newest = await store.read(newest_position)
+    for spans in (2, 1):  # of a run of pending spans one, then the last
+        pending = f"UPDATE span_outbox SET first_position = 1, last_position = {newest}, spans = {spans}"
+        await store.write(lambda connection, sql=pending: connection.exec_driver_sql(sql))
+        await store.write(holdings._remove_pending, [newest])
     await store.close()
 
 
