@@ -223,11 +223,15 @@ async def _erased(folder: Path) -> None:
     ivy = Phone("ivy")
     await store.append([ivy.says("CONNECTED", "SUCCESS", at=200), ivy.says("DISCONNECTED", "SUCCESS", at=201)])
     newest = await store.read(newest_position)
+    pending = f"UPDATE span_outbox SET first_position = 1, last_position = {newest}, spans = ?"
     for spans in (2, 1):  # of a run of pending spans one, then the last
-        pending = f"UPDATE span_outbox SET first_position = 1, last_position = {newest}, spans = {spans}"
-        await store.write(lambda connection, sql=pending: connection.exec_driver_sql(sql))
+        await store.write(_executed, pending, spans)
         await store.write(holdings._remove_pending, [newest])
     await store.close()
+
+
+def _executed(connection: sa.Connection, sql: str, *values: int) -> None:
+    connection.exec_driver_sql(sql, values)
 
 
 def _rules(folder: Path) -> None:
