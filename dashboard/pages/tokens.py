@@ -52,7 +52,7 @@ def _views(site: Site) -> dict[str, Loader]:
     """``/tokens``."""
 
     async def tokens(page_request: PageRequest) -> View:  # noqa: ARG001 - it depends on the principal alone
-        return await _view(site, access.current() or access.LOCAL)
+        return await _view(site, access.acting())
 
     return {PATH: tokens}
 

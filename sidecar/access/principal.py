@@ -100,6 +100,11 @@ def current() -> Principal | None:
     return _current.get()
 
 
+def acting() -> Principal:
+    """As :func:`current`; LookupError where there is none, which never means that everything is allowed."""
+    return _certain(current())
+
+
 def begin(request: web.Request, principal: Principal | None) -> None:
     """Sets the principal of the request."""
     request[PRINCIPAL] = principal
@@ -107,8 +112,8 @@ def begin(request: web.Request, principal: Principal | None) -> None:
 
 
 def principal_of(request: web.Request) -> Principal:
-    """The principal of a request that needs one."""
-    return request.get(PRINCIPAL) or LOCAL
+    """The principal of a request whose route needs one; LookupError where it has none."""
+    return _certain(request.get(PRINCIPAL))
 
 
 def apps_of(request: web.Request) -> AppIds:
@@ -125,13 +130,19 @@ def allowed(request: web.Request) -> frozenset[Action]:
 
 def who(request: web.Request, name: str | None = None) -> str:
     """Who made the request, for the audit; ``name`` is as the request gives it."""
-    return principal_of(request).called(name or "")
+    return (request.get(PRINCIPAL) or LOCAL).called(name or "")
 
 
 def reader_of(request: web.Request, server: ServerSettings) -> str:
     """A key to count open streams by: the token or session, and the client's address."""
-    principal = principal_of(request)
+    principal = request.get(PRINCIPAL) or LOCAL
     return f"{principal.proof} {principal.session_id or ''}@{public_request(request, server).client}"
+
+
+def _certain(principal: Principal | None) -> Principal:
+    if principal is None:
+        raise LookupError("the request has no principal")
+    return principal
 
 
 def clean_name(text: str) -> str:

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
 
 from sidecar.access import routing
 from sidecar.access.policy import PEOPLE, POLICY, SCOPES, Action, Role
+from sidecar.access.principal import acting, begin, principal_of
 from sidecar.errors import ZimwatchError
 
 ROOT = Path(__file__).parents[2]
@@ -73,3 +75,11 @@ def test_the_documented_table_is_that_of_the_code() -> None:
     assert set(rows) == set(Action)
     for role in set(Role) - {Role.LOCAL}:
         assert {action for action, roles in rows.items() if role in roles} == POLICY[role]
+
+
+async def test_a_request_without_a_principal_is_never_taken_for_one_that_may_do_everything() -> None:
+    request = make_mocked_request("GET", "/")
+    begin(request, None)
+    for find in (lambda: principal_of(request), acting):
+        with pytest.raises(LookupError):
+            find()
