@@ -8,7 +8,6 @@ from sidecar.access.oidc_sign_in import OidcSignIn
 from sidecar.access.own_account import AccountFormError, OwnAccount
 from sidecar.access.passwords import passwords_of, strong_hasher
 from sidecar.access.principal import (
-    LOCAL,
     NAME_CHARACTERS,
     PRINCIPAL,
     Name,
@@ -34,7 +33,6 @@ from sidecar.access.watch import EndedError, Watch
 
 __all__ = [
     "FIRST_RUN",
-    "LOCAL",
     "NAME_CHARACTERS",
     "PRINCIPAL",
     "AccountError",
