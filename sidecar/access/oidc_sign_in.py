@@ -188,7 +188,7 @@ class OidcSignIn:
     async def _flow_key(self) -> bytes:
         """Encrypts the cookies of flows; made at the first sign-in, and read once for each process."""
         if self._key is None:
-            self._key = await self._store.write(keys.key, _KEY)
+            self._key = await self._store.write(keys.made_when_needed, _KEY)
         return self._key
 
     async def _use(self, state: str, now_us: int) -> None:

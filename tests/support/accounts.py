@@ -87,7 +87,7 @@ async def every_statement_of_accounts(store: Store) -> None:
     await store.read(browser_sessions.refresh_of, found.id)
     await store.write(browser_sessions.claim_check, found.id, 1, 5)
     await store.write(browser_sessions.end_because, found.id, verbatim("no group is left"))
-    await store.write(keys.key, "of a test")
+    await store.write(keys.made_when_needed, "of a test")
 
 
 def weak_hasher() -> PasswordHasher:

@@ -12,6 +12,8 @@ import sqlalchemy as sa
 from cryptography.fernet import Fernet
 from itsdangerous import BadSignature, Signer
 
+from sidecar.store.access import keys
+
 NAME: Final = "accounts"
 
 
@@ -24,7 +26,7 @@ class AccountKeys(msgspec.Struct, frozen=True):
     @classmethod
     def read(cls, connection: sa.Connection) -> AccountKeys:
         """From the table of keys."""
-        key = connection.exec_driver_sql("SELECT value FROM keys WHERE name = ?", (NAME,)).scalar_one()
+        key = keys.key(connection, NAME)
         derived = hmac.new(key, b"totp", hashlib.sha256).digest()
         return cls(Fernet(urlsafe_b64encode(derived)), key)
 

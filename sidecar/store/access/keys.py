@@ -10,8 +10,12 @@ _BYTES = 32
 
 
 def key(connection: sa.Connection, name: str) -> bytes:
+    """The key of this name, which was made with its tables."""
+    return bytes(connection.exec_driver_sql("SELECT value FROM keys WHERE name = ?", (name,)).scalar_one())
+
+
+def made_when_needed(connection: sa.Connection, name: str) -> bytes:
     """The key of this name, made when it is first needed. The same one on every node."""
     insert = "INSERT INTO keys (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING"
     connection.exec_driver_sql(insert, (name, secrets.token_bytes(_BYTES)))
-    found = connection.exec_driver_sql("SELECT value FROM keys WHERE name = ?", (name,)).scalar_one()
-    return bytes(found)
+    return key(connection, name)

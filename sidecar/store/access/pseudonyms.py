@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from sidecar.store.access import audit_chain, audit_subjects
+from sidecar.store.access import audit_chain, audit_subjects, keys
 
 
 def key(connection: sa.Connection) -> bytes:
     """The key of this database."""
-    sql = "SELECT value FROM keys WHERE name = ?"
-    return bytes(connection.exec_driver_sql(sql, (audit_subjects.KEY,)).scalar_one())
+    return keys.key(connection, audit_subjects.KEY)
 
 
 def pseudonym(connection: sa.Connection, app_id: int, user_id: str) -> str:

@@ -17,11 +17,13 @@ import sqlalchemy as sa
 from itsdangerous import Signer
 
 from sidecar.domain.units import DAY_US, HOUR_US, SECOND_US
+from sidecar.store.access import keys
 from sidecar.store.access.pseudonyms import erased_through
 from sidecar.store.log_positions import position_as_of
 
 LIFETIMES: Final[Mapping[str, int]] = {"1h": HOUR_US, "24h": DAY_US, "7d": 7 * DAY_US}
 """How long a link may be valid, as a request has it, in microseconds."""
+_KEY: Final = "hand_off"
 
 
 class ShareLink(msgspec.Struct, frozen=True):
@@ -65,6 +67,5 @@ def read(connection: sa.Connection, text: str, now_us: int) -> ShareLink | None:
 
 
 def _signer(connection: sa.Connection, app_id: int, user_id: str) -> Signer:
-    key = connection.exec_driver_sql("SELECT value FROM keys WHERE name = 'hand_off'").scalar_one()
     salt = f"{app_id} {user_id}".encode(errors="surrogatepass")
-    return Signer(key, salt, key_derivation="hmac", digest_method=hashlib.sha256)
+    return Signer(keys.key(connection, _KEY), salt, key_derivation="hmac", digest_method=hashlib.sha256)
