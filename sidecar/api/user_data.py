@@ -9,7 +9,7 @@ import msgspec
 from aiohttp import web
 
 from sidecar import access
-from sidecar.access import audit, routing
+from sidecar.access import audit, routing, user_path
 from sidecar.access.policy import Action
 from sidecar.alerting.payloads import time_text
 from sidecar.api import json_views
@@ -31,9 +31,7 @@ def routes(store: Store, clock: Clock) -> list[web.AbstractRouteDef]:
     """``DELETE /v1/users/{app_id}/{user_id}``, ``GET /v1/erasures/{id}``, ``GET /v1/user-export``."""
 
     async def erase(request: web.Request) -> web.Response:
-        app_id, user_id, is_below = user_in_path(request)
-        if is_below or not user_id:
-            raise Problem(404, "there is no such user to erase")
+        app_id, user_id = user_in_path(request)
         check_app(access.apps_of(request), app_id)
         try:
             recorded = audit.of(request).after(erasures.ask, about=User(app_id, user_id))
@@ -71,7 +69,7 @@ def routes(store: Store, clock: Clock) -> list[web.AbstractRouteDef]:
         return response
 
     return [
-        routing.delete("/v1/users/{app_id}/{user_id:[\\s\\S]+}", erase, Action.ERASE),
+        routing.delete(user_path.USER, erase, Action.ERASE),
         routing.get("/v1/erasures/{id:[0-9]+}", erasure, Action.ERASE),
         routing.get("/v1/user-export", export, Action.EXPORT_USER, allow_head=False),
     ]

@@ -7,7 +7,7 @@ from typing import Any
 from aiohttp import web
 
 from sidecar import access
-from sidecar.access import routing
+from sidecar.access import routing, user_path
 from sidecar.access.policy import Action
 from sidecar.alerting.tables import alert_log
 from sidecar.alerting.user_life import user_findings
@@ -19,6 +19,7 @@ from sidecar.store import Store
 from sidecar.store.users import user_list, user_reads
 from sidecar.store.users.user_orders import is_cursor
 from sidecar.store.users.user_query import UserQuery
+from sidecar.store.values import UserDetail
 from sidecar.web.happened import happened
 from sidecar.web.params import app_filter, check_app, flag, limit_of, number, one_of, user_in_path
 from sidecar.web.problem import Problem
@@ -50,17 +51,23 @@ def routes(store: Store, clock: Clock) -> list[web.AbstractRouteDef]:
         total = await store.read(user_list.count_users, wanted) or user_list.total_of(page, wanted)
         return json_views.response(json_views.users_view(page, total))
 
-    async def user_or_events(request: web.Request) -> web.Response:
-        app_id, user_id, events = user_in_path(request)
+    async def found_in_path(request: web.Request) -> UserDetail:
+        app_id, user_id = user_in_path(request)
         check_app(access.apps_of(request), app_id)
         detail = await store.read(user_reads.user, app_id, user_id, store.now())
         if detail is None:
             raise Problem(404, "unknown user: never seen, so not logged in")
-        if not events:
-            findings = await store.read(user_findings, detail, clock())
-            return json_views.response(json_views.detail_view(detail, findings))
+        return detail
+
+    async def user(request: web.Request) -> web.Response:
+        detail = await found_in_path(request)
+        findings = await store.read(user_findings, detail, clock())
+        return json_views.response(json_views.detail_view(detail, findings))
+
+    async def events(request: web.Request) -> web.Response:
+        of = (await found_in_path(request)).user
         before, limit = number(request.query.get("before"), "before"), limit_of(request)
-        found = await store.read(user_reads.timeline, app_id, user_id, before=before, limit=limit)
+        found = await store.read(user_reads.timeline, of.app_id, of.user_id, before=before, limit=limit)
         more = len(found) == limit
         return json_views.response(
             {
@@ -77,6 +84,7 @@ def routes(store: Store, clock: Clock) -> list[web.AbstractRouteDef]:
 
     return [
         routing.get("/v1/users", users, Action.SEE_USERS),
-        routing.get("/v1/users/{app_id}/{user_id:[\\s\\S]+}", user_or_events, Action.SEE_USERS),
+        routing.get(user_path.USER, user, Action.SEE_USERS),
+        routing.get(user_path.EVENTS, events, Action.SEE_USERS),
         routing.get("/v1/summary", summary, Action.SEE_COUNTS),
     ]

@@ -8,6 +8,7 @@ from urllib.parse import unquote
 from aiohttp import web
 
 from sidecar import access
+from sidecar.access.user_path import quoted_user
 from sidecar.domain import app_ids
 from sidecar.domain.app_ids import AppIds
 from sidecar.domain.texts import Sentence, Text
@@ -71,22 +72,18 @@ def id_in_path(request: web.Request) -> int:
     return number(request.match_info["id"], "id") or 0
 
 
-def user_in_path(request: web.Request) -> tuple[int, str, bool]:
-    """The app and the user, and whether the path ends in ``/events``.
-
-    A user id may hold anything, slashes among it (%2F), so that the path is split before it is decoded.
-    """
-    parts = request.rel_url.raw_path.split("/")[3:]
-    events = len(parts) > 2 and parts[-1] == "events"  # noqa: PLR2004 - app, user, "events"
-    app_id = number(unquote(parts[0]), "app_id")
-    user_id = unquote("/".join(parts[1:-1] if events else parts[1:]), errors="surrogateescape")
+def user_in_path(request: web.Request) -> tuple[int, str]:
+    """The app and the user."""
+    app, user = quoted_user(request)
+    app_id = number(unquote(app), "app_id")
+    user_id = unquote(user, errors="surrogateescape")
     try:
         user_id.encode()
     except UnicodeEncodeError:
         raise Problem(400, "the user id in the path is not UTF-8") from None
     if app_id is None:
         raise Problem(400, "app_id must be a whole number")
-    return app_id, user_id, events
+    return app_id, user_id
 
 
 def app_filter(request: web.Request) -> AppIds:

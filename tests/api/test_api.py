@@ -186,6 +186,23 @@ async def test_any_user_id_is_found_by_its_path(running: Zimwatch, user_id: str)
         assert len((await response.json())["events"]) == 1
 
 
+async def test_the_events_of_a_user_are_not_the_user_whose_id_ends_so(running: Zimwatch) -> None:
+    await running.send([wire_event(user_id=user_id) for user_id in ("a", "a/events", "events")])
+    users = f"{running.url}/v1/users/{APP}"
+    for path, user_id in (("a%2Fevents", "a/events"), ("events", "events"), ("a/events/events", "a/events")):
+        async with running.http.get(URL(f"{users}/{path}", encoded=True)) as response:
+            answer = await response.json()
+        assert {answer.get("user_id") or event["user_id"] for event in answer.get("events", [answer])} == {user_id}
+    for path in ("a/events", "a/%65vents"):
+        async with running.http.delete(URL(f"{users}/{path}", encoded=True)) as response:
+            assert (response.status, response.headers["Allow"]) == (405, "GET,HEAD")
+    async with running.http.delete(URL(f"{users}/a%2Fevents", encoded=True)) as response:
+        assert response.status in {200, 202}
+    for path, status in (("a", 200), ("a%2Fevents", 404), ("events", 200)):
+        async with running.http.get(URL(f"{users}/{path}", encoded=True)) as response:
+            assert response.status == status
+
+
 async def next_event(response: aiohttp.ClientResponse) -> tuple[str, int, Any]:
     lines: dict[str, str] = {}
     async with asyncio.timeout(30):

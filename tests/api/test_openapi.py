@@ -34,8 +34,7 @@ from tests.update_openapi import updated
 APP = 1234567890
 FUZZED_WITHIN_S = 600
 DOCUMENT: dict[str, Any] = schema("openapi.json")
-# The events of a user have a path of their own, which one route of the server answers together with the user.
-SHARED_ROUTE = "/v1/users/{app_id}/{user_id}/events"
+EVENTS_OF_A_USER = "/v1/users/{app_id}/{user_id}/events"
 
 
 def closed(part: Any) -> Any:
@@ -107,7 +106,17 @@ async def test_it_has_every_route_of_the_api_and_no_other(tmp_path: Path) -> Non
         if route.resource and route.method != "HEAD"
     }
     documented = {(method.upper(), path) for path, of_path in DOCUMENT["paths"].items() for method in of_path}
-    assert documented - {("GET", SHARED_ROUTE)} == served
+    assert documented == served
+
+
+async def test_every_path_allows_the_methods_of_the_document_and_no_other(running: Zimwatch) -> None:
+    for path, documented in DOCUMENT["paths"].items():
+        url = path.format(app_id=APP, user_id="alice", id=1)
+        for method in {"OPTIONS", "PUT"} - {method.upper() for method in documented}:
+            async with running.http.request(method, url) as answer:
+                allowed = answer.headers.get("Allow", "").split(",")
+            assert answer.status == 405, path
+            assert set(allowed) - {"HEAD"} == {method.upper() for method in documented}, path
 
 
 async def test_answers_of_every_call_match_the_document(running: Zimwatch) -> None:
@@ -127,7 +136,7 @@ async def test_answers_of_every_call_match_the_document(running: Zimwatch) -> No
     kinds = set()
     for query in ("?limit=500", "?limit=2"):
         async with running.http.get(f"/v1/users/{APP}/alice/events{query}") as answer:
-            page = await check(SHARED_ROUTE, answer)
+            page = await check(EVENTS_OF_A_USER, answer)
             kinds |= {event["type"] for event in page["events"]}
     assert kinds == set(TYPES) - {HEARTBEAT}
     files = [path for path in DOCUMENT["paths"] if path.startswith("/tap/")]
@@ -162,7 +171,7 @@ async def test_errors_of_every_call_are_problem_details_that_match_the_document(
         ("/v1/users", "/v1/users?status=asleep", 400),
         ("/v1/users/{app_id}/{user_id}", "/v1/users/x/alice", 400),
         ("/v1/users/{app_id}/{user_id}", f"/v1/users/{APP}/nobody", 404),
-        (SHARED_ROUTE, f"/v1/users/{APP}/nobody/events", 404),
+        (EVENTS_OF_A_USER, f"/v1/users/{APP}/nobody/events", 404),
         ("/v1/stream", "/v1/stream?app_id=x", 400),
     ):
         async with running.http.get(url) as answer:
@@ -207,7 +216,7 @@ async def test_refused_tokens_and_an_unavailable_store_match_the_document(
             async with running.http.request(method, url, headers=headers) as answer:
                 assert answer.status == status, path
                 await check(path, answer)
-    for path in ("/v1/users/{app_id}/{user_id}", SHARED_ROUTE):
+    for path in ("/v1/users/{app_id}/{user_id}", EVENTS_OF_A_USER):
         url = path.format(app_id=1, user_id="alice")
         async with running.http.get(url, headers={"Authorization": f"Bearer {bound}"}) as answer:
             assert answer.status == 403

@@ -63,6 +63,7 @@ _REASON: Final = {"reason": "planned", "duration": "1h"}
 EXAMPLES: Final[dict[str, Example]] = {
     "POST /v1/events": _at("/v1/events", json=lambda _: [fresh_event(app_id=OTHER, user_id="m")], is_of_other=True),
     "GET /v1/users/{app_id}/{user_id}": _at(f"/v1/users/{_MALLORY}"),
+    "GET /v1/users/{app_id}/{user_id}/events": _at(f"/v1/users/{_MALLORY}/events"),
     "GET /v1/alerts/{id}": _at("/v1/alerts/{alert}"),
     "POST /v1/alerts/{id}/ack": _at("/v1/alerts/{alert}/ack", json=lambda _: {}),
     "GET /v1/alerts/undelivered": _at("/v1/alerts/undelivered", of_every_app=True),

@@ -57,6 +57,7 @@ def _change(action: AuditAction, *done: int, subject: str = "", field: str = "id
 
 
 _USERS: Final = Rule(action=_searched(AuditAction.USERS_LISTED), subjects=subjects.searched)
+_USER: Final = Rule(action=AuditAction.USER_SEEN, subjects=subjects.user_in_path)
 _ALERTS: Final = Rule(action=_searched(AuditAction.ALERTS_LISTED), subjects=subjects.searched)
 _ALERT: Final = Rule(action=AuditAction.ALERT_SEEN, subjects=subjects.named("alert"))
 _AUDIT: Final = Rule(action=AuditAction.AUDIT_SEEN, subjects=subjects.user_in_query)
@@ -115,7 +116,8 @@ RECORDED: Final[Mapping[tuple[str, str], Rule]] = {
     (hdrs.METH_POST, "/sign-out"): _change(AuditAction.SIGNED_OUT, 303),
     # Calls.
     (hdrs.METH_GET, "/v1/users"): _USERS,
-    (hdrs.METH_GET, "/v1/users/{app_id}/{user_id}"): Rule(action=AuditAction.USER_SEEN, subjects=subjects.user_in_path),
+    (hdrs.METH_GET, "/v1/users/{app_id}/{user_id}"): _USER,
+    (hdrs.METH_GET, "/v1/users/{app_id}/{user_id}/events"): _USER,
     (hdrs.METH_GET, "/v1/stream"): Rule(action=AuditAction.STREAM_OPENED, subjects=subjects.user_in_query),
     (hdrs.METH_GET, "/v1/audit"): _AUDIT,
     (hdrs.METH_GET, "/v1/rejected"): Rule(action=AuditAction.REJECTED_LISTED),

@@ -8,6 +8,7 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
+from sidecar.access.user_path import quoted_user
 from sidecar.domain import pasted
 from sidecar.store.access.audit_values import SearchText, Subject, User
 
@@ -29,17 +30,9 @@ def nothing(_request: web.Request) -> Sequence[Subject]:
 
 
 def user_in_path(request: web.Request) -> Sequence[Subject]:
-    """The user of ``/users/{app_id}/{user_id}``, of its live part, or of ``/v1/users/{app_id}/{user_id}[/events]``.
-
-    A user id may hold anything, so that the path is split before it is decoded; an id that a path cannot have is in the
-    query.
-    """
-    path = request.rel_url.raw_path.removeprefix(LIVE)
-    is_call = path.startswith("/v1/")
-    app, *rest = path.removeprefix("/v1").split("/")[2:]
-    if is_call and len(rest) > 1 and rest[-1] == "events":
-        del rest[-1]
-    user_id = unquote("/".join(rest), errors="replace") or request.query.get("id", "")
+    """The user whom the path names; an id that a path cannot have is in the query."""
+    app, user = quoted_user(request)
+    user_id = unquote(user, errors="replace") or request.query.get("id", "")
     return () if not user_id or not _is_app(app) else (User(int(app), user_id),)
 
 
