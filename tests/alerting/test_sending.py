@@ -14,6 +14,7 @@ from sidecar.alerting.tables import message_rows
 from sidecar.settings import AlertSettings
 from tests.alerting.test_receivers import back, delivered, kicked
 from tests.support.called import SECRET, Called, listening
+from tests.support.clocks import Machine
 from tests.support.running import Zimwatch, zimwatch
 from tests.support.timeline import OPS, Timeline, us
 
@@ -165,6 +166,21 @@ async def test_a_requested_pause_is_cut_to_a_day(tmp_path: Path) -> None:
             await kicked(running)
             (notification,) = await delivered(running, "pending", attempts=1)
             assert "it requests a pause of 3 d, the next attempt comes after 1 d" in notification["message"]["error"]
+
+
+async def test_a_message_that_grew_old_while_zimwatch_was_down_is_still_retried_for_a_while(tmp_path: Path) -> None:
+    machine = Machine()
+    async with listening(Called()) as hook:
+        hook.refusing(503, 3)
+        async with zimwatch(tmp_path, alerts=webhook(hook), machine=machine) as running:
+            await kicked(running)
+            machine.passes(1)
+            await delivered(running, "pending", attempts=1)
+        machine.restarts(down_s=25 * 3_600)
+        async with zimwatch(tmp_path, alerts=webhook(hook), machine=machine) as running:
+            await delivered(running, "pending", attempts=2)
+            machine.passes(16 * 60)
+            await delivered(running, "dead", attempts=3)
 
 
 def moment(text: str) -> float:

@@ -24,7 +24,7 @@ from sidecar.clock import Clock
 from sidecar.domain.alerts.message_plan import LONGEST_PAUSE_US
 from sidecar.domain.retry import Backoff
 from sidecar.domain.texts import Sentence, Text, duration
-from sidecar.domain.units import DAY_US, SECOND_US
+from sidecar.domain.units import DAY_US, MINUTE_US, SECOND_US
 from sidecar.errors import ZimwatchError
 from sidecar.http_client import DeliveryError
 from sidecar.store import Store
@@ -36,6 +36,8 @@ POLL_S: Final = 0.5
 IDLE_S: Final = 5.0
 AT_ONCE: Final = 8
 RECOVERY_S: Final = 1.0
+# A message is tried for so long after a start, although its time to be given up went by while Zimwatch was down.
+TRIED_LEAST_US: Final = 15 * MINUTE_US
 # A receiver may request a longer pause, but not one that amounts to losing the message.
 BACKOFF: Final = Backoff(
     first_us=SECOND_US, longest_us=LONGEST_PAUSE_US, longest_requested_us=DAY_US, request_replaces=True
@@ -81,6 +83,7 @@ class Dispatcher:
         self._reaction = reaction
         self._clock = clock
         self._give_up_after_us = give_up_after_us
+        self._begun_us = self._lease_us()
         self._chance = chance
         self._awake = asyncio.Event()
         self._stopping = False
@@ -156,13 +159,20 @@ class Dispatcher:
                 message_rows.mark_sent(connection, message.id, outcome.proof or {}, now_us)
                 continue
             retry_us: int | None = None
-            # Read again, as it has moved if the clock was set meanwhile.
-            created_us = message_rows.created_us(connection, message.id)
-            if not error.permanent and now_us - created_us < self._give_up_after_us:
+            if not error.permanent and not self._is_given_up(connection, message, now_us):
                 chance = self._chance.random()
                 retry_us = now_us + BACKOFF.pause_us(message.attempts + 1, chance, error.retry_after_us)
             message_rows.mark_failed(connection, message.id, _text(error), now_us, retry_us)
         return Publishing(None, changes_of(outcome.message for outcome in outcomes))
+
+    def _is_given_up(self, connection: sa.Connection, message: Message, now_us: int) -> bool:
+        # Read again, as it has moved if the clock was set meanwhile.
+        created_us = message_rows.created_us(connection, message.id)
+        tried_us = self._lease_us() - self._begun_us
+        return now_us - created_us >= self._give_up_after_us and tried_us >= min(self._give_up_after_us, TRIED_LEAST_US)
+
+    def _lease_us(self) -> int:
+        return self._store.now().time.now_us
 
     def _report(self, outcomes: list[_Outcome]) -> None:
         for outcome in outcomes:
