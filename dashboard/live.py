@@ -164,7 +164,7 @@ class Live(Source[PageReader]):
                 self._general.add(shown)
             for who in view.concerns or ():
                 self._by_user[who].add(shown)
-            shown.task = asyncio.create_task(self._keep(shown), name=f"live {page_request.path[:80]}")
+            shown.task = asyncio.create_task(self._keep(shown), name="live view")
         return shown
 
     def _leave(self, shown: _Open) -> None:

@@ -183,7 +183,7 @@ async def running(
             async def follow(changed: frozenset[str]) -> None:
                 sections = {key.partition(".")[0] for key in changed}
                 if "logs" in sections:
-                    logs.configure(settings.logs)
+                    logs.configure(settings.logs, quotes_errors=settings.privacy.is_plain)
                 for retention in retentions:
                     retention.follow(settings)
                 if sections & {"alerts", "apps"}:

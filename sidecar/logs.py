@@ -59,8 +59,38 @@ def _plain_traceback(stream: TextIO, error: structlog.typing.ExcInfo) -> None:
     stream.write("\n".join(one_line(line) for line in text.split("\n")))
 
 
-def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
-    """Sends the records of structlog and of the standard library to ``stream`` (default: stderr)."""
+def without_messages(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Leaves of an unexpected error its type and its lines of code: its message may have the id of a user in it."""
+    if event.get("logger") == "asyncio":  # whose text has the error and the task
+        event["event"] = str(event["event"]).partition("\n")[0]
+    error = _error_of(event.pop("exc_info", None))
+    if error is None:
+        return event
+    message, kind = str(error), type(error).__name__
+    if message:
+        event = {name: _without(value, message, kind) for name, value in event.items()}
+    lines = [f"{one.filename}:{one.lineno} {one.name}" for one in traceback.extract_tb(error.__traceback__)]
+    return {**event, "error_type": kind, "error_at": lines}
+
+
+def _error_of(given: object) -> BaseException | None:
+    """The error that ``exc_info`` is about: itself, a tuple with it, or true for the one that is being handled."""
+    if isinstance(given, tuple):
+        given = given[1]
+    if isinstance(given, BaseException):
+        return given
+    return sys.exc_info()[1] if given else None
+
+
+def _without(value: object, message: str, kind: str) -> object:
+    return value.replace(message, kind) if isinstance(value, str) else value
+
+
+def configure(settings: LogSettings, stream: TextIO | None = None, *, quotes_errors: bool = True) -> None:
+    """Sends the records of structlog and of the standard library to ``stream`` (default: stderr).
+
+    Without ``quotes_errors`` the messages of unexpected errors are left out.
+    """
     stream = stream or sys.stderr
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -79,6 +109,8 @@ def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
             structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=_plain_traceback),
         ]
     )
+    if not quotes_errors:
+        rendering.insert(0, without_messages)
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(

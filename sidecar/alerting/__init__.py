@@ -49,6 +49,7 @@ def policy_of(settings: Settings) -> Policy:
     return Policy(
         thresholds=alerts.thresholds(),
         receivers={one.name: one.most_per_minute for one in alerts.receivers},
+        user_ids={one.name: one.user_ids or settings.privacy.user_id_in_telemetry for one in alerts.receivers},
         takes_acknowledgements=frozenset(
             one.name for one in alerts.receivers if RECEIVERS[one.type_name].takes_acknowledgements
         ),

@@ -56,6 +56,7 @@ from sidecar.domain.kick import Cause
 from sidecar.domain.sdk_words import KICKED_OUT
 from sidecar.domain.texts import Text
 from sidecar.domain.units import MINUTE_US
+from sidecar.store.access import pseudonyms
 from sidecar.store.users import app_hours
 from sidecar.store.values import Applied, Commit, Publishing
 from sidecar.system.chance import CHANCE, random_uuid
@@ -354,6 +355,7 @@ class AlertReaction:
             self.policy.base,
             self.policy.apps,
             planned.notifications[0].group,
+            users=pseudonyms.naming(connection, self.policy.user_ids.get(receiver, "plain")),
             is_digest=planned.is_digest,
             now_us=now_us,
         )

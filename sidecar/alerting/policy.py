@@ -13,18 +13,20 @@ from sidecar.domain.alerts.thresholds import Thresholds
 from sidecar.domain.apps import Apps
 from sidecar.domain.texts import Text
 from sidecar.domain.units import SECOND_US
+from sidecar.domain.user_naming import Mode
 from sidecar.store.users.app_hours import Activity
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """Which receivers are notified, and how often. ``base``: the dashboard's URL; ``apps``: what the apps are called.
 
-    ``receivers``: the most messages a minute of each.
+    ``receivers``: the most messages a minute of each; ``user_ids``: how those to each name users, if not by the id.
     ``grace_us``: for so long after a start no client counts as lost, because senders wait before they try again.
     """
 
     thresholds: Thresholds = Thresholds()
     receivers: dict[str, int] = {}
+    user_ids: Mapping[str, Mode] = {}
     takes_acknowledgements: frozenset[str] = frozenset()
     routes: tuple[Route, ...] = ()
     group_by: tuple[str, ...] = ("kind", "app_id")

@@ -30,7 +30,7 @@ def canary(config: Path | None, *, once: bool) -> None:
     settings = load(config, None).settings
     if not settings.canary.is_on:
         raise SettingsError(["canary.app_id, canary.user_id and canary.token_command or canary.token_url are not set."])
-    logs.configure(settings.logs)
+    logs.configure(settings.logs, quotes_errors=settings.privacy.is_plain)
     status = lifecycle.run(_watched(settings, once=once))
     if once:
         click.get_current_context().exit({True: 0, False: EXIT_UNREACHABLE, None: EXIT_UNKNOWN}[status.reachable])

@@ -22,7 +22,7 @@ from sidecar.web import tls
 def serve(config: Path | None, database_url: str | None, host: str | None, port: int | None) -> None:
     """Serve the sidecar and its dashboard."""
     loaded = load_to_serve(config, database_url, host=host, port=port)
-    logs.configure(loaded.settings.logs)
+    logs.configure(loaded.settings.logs, quotes_errors=loaded.settings.privacy.is_plain)
     lifecycle.run(
         app.until_stopped(
             loaded.settings,
@@ -51,7 +51,7 @@ def demo_(port: int | None, users: int, seed: int, *, with_sdk: bool) -> None:
     from sidecar import demo  # noqa: PLC0415
 
     loaded = demo.settings(os.environ, port=port)
-    logs.configure(loaded.settings.logs)
+    logs.configure(loaded.settings.logs, quotes_errors=loaded.settings.privacy.is_plain)
     click.echo(f"Writing a made-up day of {users:,} users …", err=True)
     lifecycle.run(demo.live(loaded, users=users, seed=seed, with_sdk=with_sdk, environ=os.environ, say=click.echo))
 

@@ -28,6 +28,7 @@ from sidecar.settings.value_kinds import (
     Secret,
     Share,
     Text,
+    UserIds,
     Wait,
     wait_us,
 )
@@ -64,12 +65,13 @@ Scope = Annotated[Literal["read", "support", "write"], Meta(description="one of 
 class ReceiverSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The settings of every receiver. A type of receiver adds its own in a subclass, whose tag is the type's name.
 
-    ``template`` (Jinja2) replaces the default text.
+    ``template`` (Jinja2) replaces the default text. ``user_ids``: how messages name users; None: as spans do.
     """
 
     name: Name
     most_per_minute: AtLeastOne = 30
     template: Text | None = None
+    user_ids: UserIds | None = None
 
     @property
     def type_name(self) -> str:

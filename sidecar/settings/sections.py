@@ -240,10 +240,15 @@ class CanarySettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PrivacySettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How spans name users, and the keys of ``extended_data`` whose values are not stored."""
+    """How what leaves Zimwatch names users, and the keys of ``extended_data`` whose values are not stored."""
 
     user_id_in_telemetry: UserIds = "plain"
     redact_extended_data: Keys = ()
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether users are named by their ids."""
+        return self.user_id_in_telemetry == "plain"
 
     def problems(self) -> list[str]:
         """More keys than each event may be compared with."""

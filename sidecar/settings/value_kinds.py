@@ -8,6 +8,7 @@ from typing import Annotated, Final, Literal, TypeVar
 from msgspec import Meta
 
 from sidecar.domain.units import DAY_US, HOUR_US, MINUTE_US, MS_US, SECOND_US
+from sidecar.domain.user_naming import Mode
 
 _UNIT_US: Final = {"ms": MS_US, "s": SECOND_US, "m": MINUTE_US, "h": HOUR_US, "d": DAY_US}
 _DURATION: Final = re.compile(r"([1-9][0-9]{0,6})(ms|s|m|h|d)")
@@ -117,7 +118,7 @@ TraceUrl = Annotated[
         description="the address of a trace, such as https://jaeger.example.com/trace/{trace_id}",
     ),
 ]
-UserIds = Annotated[Literal["plain", "hash", "off"], Meta(description="one of plain, hash, off")]
+UserIds = Annotated[Mode, Meta(description="one of plain, hash, off")]
 Keys = tuple[Annotated[str, Meta(min_length=1, max_length=100)], ...]
 Format = Annotated[Literal["auto", "json", "console"], Meta(description="one of auto, json, console")]
 

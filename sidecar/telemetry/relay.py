@@ -24,13 +24,13 @@ from opentelemetry.sdk.resources import Resource
 from sidecar.clock import Clock
 from sidecar.domain.retry import Backoff
 from sidecar.domain.units import MINUTE_US, MS_US, SECOND_US
+from sidecar.domain.user_naming import PLAIN, UserNaming
 from sidecar.errors import ZimwatchError
 from sidecar.store.values import Loss, PendingSpan
 from sidecar.system.chance import CHANCE
 from sidecar.telemetry.otlp.exporter import Exporter, ExportError, create_exporter
 from sidecar.telemetry.otlp.resource import resource_from
 from sidecar.telemetry.otlp.spans import Envelope, span_of
-from sidecar.telemetry.otlp.user_ids import Naming, plain
 
 ROUND_SPANS: Final = 4_000
 LANES: Final = 4
@@ -91,9 +91,9 @@ class SpanRelay:
         *,
         resource: Resource,
         chance: Random = CHANCE,
-        naming: Naming = plain,
+        users: UserNaming = PLAIN,
     ) -> None:
-        self._naming = naming
+        self._users = users
         self._outbox = outbox
         self._exporter = exporter
         self._clock = clock
@@ -106,10 +106,10 @@ class SpanRelay:
         self._accepted = 0
 
     @classmethod
-    def to(cls, environ: Mapping[str, str], outbox: Outbox, clock: Clock, naming: Naming = plain) -> Self:
+    def to(cls, environ: Mapping[str, str], outbox: Outbox, clock: Clock, users: UserNaming = PLAIN) -> Self:
         """A relay to the collector that ``environ`` names. Call it in the running event loop."""
         resource = resource_from(environ)
-        return cls(outbox, create_exporter(environ, clock), clock, resource=resource, naming=naming)
+        return cls(outbox, create_exporter(environ, clock), clock, resource=resource, users=users)
 
     async def run(self) -> None:
         """Exports pending spans as they arrive. After :meth:`stop` it returns once each has been tried.
@@ -188,7 +188,7 @@ class SpanRelay:
         few = len(pending) <= BATCH_SPANS
         for start in range(0, len(pending), SLICE_SPANS):
             for one in pending[start : start + SLICE_SPANS]:
-                lanes[0 if few else crc32(one.trace_id) % LANES].append((one, span_of(one, self._naming)))
+                lanes[0 if few else crc32(one.trace_id) % LANES].append((one, span_of(one, self._users)))
             await asyncio.sleep(0)
         try:
             async with asyncio.TaskGroup() as group:

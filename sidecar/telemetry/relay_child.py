@@ -13,13 +13,13 @@ import msgspec
 
 from sidecar import logs
 from sidecar.clock import now_us
+from sidecar.domain.user_naming import Mode, UserNaming
 from sidecar.errors import ZimwatchError
 from sidecar.settings import LogSettings
 from sidecar.store.access import pseudonyms
 from sidecar.store.log import span_outbox
 from sidecar.store.sqlite import connections
 from sidecar.store.values import Loss, PendingSpan
-from sidecar.telemetry.otlp.user_ids import naming
 from sidecar.telemetry.relay import SpanRelay
 from sidecar.telemetry.relay_parent import (
     Committed,
@@ -49,10 +49,10 @@ class PipedOutbox:
 
         return await asyncio.get_running_loop().run_in_executor(self._reader, read)
 
-    def key(self) -> bytes:
-        """Of the hashes of user ids."""
+    def naming(self, mode: Mode) -> UserNaming:
+        """How spans name users."""
         with self._engine.connect() as connection:
-            return pseudonyms.key(connection)
+            return pseudonyms.naming(connection, mode)
 
     async def done(self, through: int, spans: int, losses: Sequence[Loss]) -> None:
         """Waits until the parent has committed it; ZimwatchError if the commit failed."""
@@ -90,13 +90,12 @@ def _send(message: Done | Failed) -> None:
     sys.stdout.buffer.flush()
 
 
-async def main(path: Path, user_ids: str = "plain") -> None:
+async def main(path: Path, user_ids: Mode = "plain") -> None:
     """Relays until :class:`Stop` is received and each pending span was tried, or until the parent has gone."""
     lines = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     outbox = PipedOutbox(path)
-    key = outbox.key() if user_ids == "hash" else b""
-    relay = SpanRelay.to(os.environ, outbox, now_us, naming(user_ids, key))
+    relay = SpanRelay.to(os.environ, outbox, now_us, outbox.naming(user_ids))
     work = asyncio.create_task(relay.run())
     following = asyncio.create_task(outbox.follow(lines, relay))
     done, _ = await asyncio.wait([work, following], return_when=asyncio.FIRST_COMPLETED)
@@ -112,5 +111,6 @@ async def main(path: Path, user_ids: str = "plain") -> None:
 
 
 if __name__ == "__main__":
-    logs.configure(msgspec.json.decode(sys.argv[2], type=LogSettings))
-    asyncio.run(main(Path(sys.argv[1]), sys.argv[3]))
+    _mode = msgspec.convert(sys.argv[3], Mode)
+    logs.configure(msgspec.json.decode(sys.argv[2], type=LogSettings), quotes_errors=_mode == "plain")
+    asyncio.run(main(Path(sys.argv[1]), _mode))

@@ -15,6 +15,7 @@ from typing import Final
 
 import msgspec
 
+from sidecar.domain.user_naming import Mode
 from sidecar.errors import ZimwatchError
 from sidecar.settings import LogSettings
 from sidecar.store.values import Loss
@@ -68,7 +69,7 @@ class RelayParent:
         log: LogSettings,
         start: Start = processes.start,
         *,
-        user_ids: str = "plain",
+        user_ids: Mode = "plain",
     ) -> None:
         self._start = start
         self._outbox = outbox

@@ -13,8 +13,10 @@ from sidecar.alerting.tables import user_watch_rows
 from sidecar.domain.alerts.routing import Silence
 from sidecar.domain.alerts.thresholds import Thresholds
 from sidecar.domain.alerts.user_watches import UserWatch
+from sidecar.domain.apps import Apps
 from sidecar.domain.events import SERVER_USER_ACTION, Event
 from sidecar.domain.units import DAY_US, SECOND_US
+from sidecar.domain.user_naming import Mode
 from sidecar.store import Store
 from sidecar.store.access import audit_log
 from sidecar.store.access.audit_values import AuditAction, Entry, User
@@ -30,10 +32,17 @@ FEW: Final = 4
 NOW_US: Final = BEGIN_US + 200 * SECOND_US
 
 
-def reaction() -> AlertReaction:
-    """Notifies one receiver at once, and in digests."""
+def reaction(user_ids: Mode = "plain") -> AlertReaction:
+    """Notifies one receiver at once, and in digests, in which users are named in this way."""
     thresholds = Thresholds(offline_too_long_us=SECOND_US, storm_users=10)
-    return AlertReaction(Policy(thresholds=thresholds, receivers={"ops": 1_000}, group_alone=1), began_us=BEGIN_US)
+    policy = Policy(
+        thresholds=thresholds,
+        receivers={"ops": 1_000},
+        user_ids={"ops": user_ids},
+        group_alone=1,
+        apps=Apps({}, "https://office.example.com/{app_id}/{user_id}"),
+    )
+    return AlertReaction(policy, began_us=BEGIN_US)
 
 
 def lives() -> tuple[list[Event], list[Phone]]:

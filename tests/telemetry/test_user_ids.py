@@ -6,11 +6,16 @@ from typing import Any
 
 import pytest
 
+from sidecar.domain.user_naming import Mode, UserNaming
 from sidecar.store.values import PendingSpan
 from sidecar.telemetry.otlp.spans import span_of
-from sidecar.telemetry.otlp.user_ids import naming, user_hash
 
 KEY = b"k" * 32
+MODES: tuple[Mode, ...] = ("plain", "hash", "off")
+
+
+def hash_of(app_id: int, user_id: str, key: bytes = KEY) -> str:
+    return UserNaming("hash", key).hash(app_id, user_id) or ""
 
 
 def pending(user_id: str) -> PendingSpan:
@@ -25,8 +30,8 @@ def pending(user_id: str) -> PendingSpan:
 @pytest.mark.parametrize("user_id", ["alice-7f3a9c", "alice-7f3a9c" * 20])
 def test_a_span_has_what_the_setting_says(user_id: str) -> None:
     raw = user_id.encode()
-    hashed = user_hash(KEY, 1, user_id).encode()
-    found = {mode: span_of(pending(user_id), naming(mode, KEY)) for mode in ("plain", "hash", "off")}
+    hashed = hash_of(1, user_id).encode()
+    found = {mode: span_of(pending(user_id), UserNaming(mode, KEY)) for mode in MODES}
     assert [raw in found[mode] for mode in found] == [True, False, False]
     assert [hashed in found[mode] for mode in found] == [False, True, False]
     assert found["plain"] == span_of(pending(user_id))
@@ -35,4 +40,4 @@ def test_a_span_has_what_the_setting_says(user_id: str) -> None:
 
 
 def test_the_hash_needs_the_key_and_differs_by_app() -> None:
-    assert len({user_hash(KEY, 1, "alice"), user_hash(KEY, 2, "alice"), user_hash(b"x" * 32, 1, "alice")}) == 3
+    assert len({hash_of(1, "alice"), hash_of(2, "alice"), hash_of(1, "alice", b"x" * 32)}) == 3

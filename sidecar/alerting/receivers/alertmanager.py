@@ -24,6 +24,7 @@ from sidecar.settings.alert_settings import ReceiverSettings
 from sidecar.settings.value_kinds import Url
 
 _NO_LABEL: Final = re.compile(r"[^a-zA-Z0-9_]")
+_SUBJECT: Final = ("app_id", "user_id", "user_hash")
 _LIFETIME_US: Final = DAY_US
 _PER_REQUEST: Final = 1_000
 
@@ -70,7 +71,7 @@ class Alertmanager(VolatileReceiver):
 
     def _alert(self, alert: dict[str, Any], message: Message, now_us: int) -> dict[str, Any]:
         labels = {"alertname": alert["kind"], "severity": alert["severity"], "fingerprint": alert["fingerprint"]}
-        labels |= {name: str(alert[name]) for name in ("app_id", "user_id") if alert[name] is not None}
+        labels |= {name: str(alert[name]) for name in _SUBJECT if alert.get(name) is not None}
         labels |= {_NO_LABEL.sub("_", name): value for name, value in alert["labels"].items() if name != "flapping"}
         return {
             "labels": {name: one_line(value) for name, value in labels.items() if value},

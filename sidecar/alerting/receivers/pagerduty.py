@@ -71,7 +71,7 @@ class PagerDuty(Receiver):
                 "source": app if app_id is not None else "zimwatch",
                 "severity": alert["severity"],
                 "timestamp": alert["started_at"],
-                "component": one_line(alert["user_id"] or "zim"),
+                "component": one_line(alert["user_id"] or alert.get("user_hash") or "zim"),
                 "group": str(alert["app_id"] or "zimwatch"),
                 "class": alert["kind"],
                 "custom_details": {

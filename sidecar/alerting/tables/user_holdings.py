@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -59,7 +59,7 @@ class Alerts:
     def export(self, connection: sa.Connection, whom: Whom, table: str, cursor: int, limit: int) -> Page:
         """See :class:`Holding`."""
         ids = _own(connection, whom, cursor, limit)
-        return Page(_rows_of(connection, table, ids, whom), ids[-1] if len(ids) == limit else None)
+        return Page(_rows_of(connection, table, ids), ids[-1] if len(ids) == limit else None)
 
 
 class AlertsOfClients:
@@ -80,7 +80,7 @@ class AlertsOfClients:
     def export(self, connection: sa.Connection, whom: Whom, table: str, cursor: int, _limit: int) -> Page:
         """See :class:`Holding`."""
         ids, after = _of_clients(connection, whom, cursor)
-        return Page(_rows_of(connection, table, ids, whom), after)
+        return Page(_rows_of(connection, table, ids), after)
 
 
 def _own(connection: sa.Connection, whom: Whom, cursor: int, limit: int) -> list[int]:
@@ -142,7 +142,7 @@ def _remove(connection: sa.Connection, ids: Sequence[int], whom: Whom) -> Mappin
         _end(connection, *row)
     alert_retention.remove(connection, list(ids))
     for message_id in messages:
-        _scrub(connection, message_id, whom)
+        _scrub(connection, message_id, ids, whom)
     return before
 
 
@@ -164,37 +164,33 @@ def _select(table: str, ids: Sequence[int]) -> str:
     return f"{every} WHERE alert_id IN ({marks})"
 
 
-def _rows_of(connection: sa.Connection, table: str, ids: Sequence[int], whom: Whom) -> list[dict[str, Any]]:
+def _rows_of(connection: sa.Connection, table: str, ids: Sequence[int]) -> list[dict[str, Any]]:
     if not ids:
         return []
     found = connection.exec_driver_sql(_select(table, ids), tuple(ids))
     rows = [mapping.named(metadata.tables[table], row) for row in found]
     for row in rows:
         if table == "alert_messages":
-            row["body"] = _about(msgspec.json.decode(row["body"]), whom)
+            row["body"] = _about(msgspec.json.decode(row["body"]), ids)
     return rows
 
 
-def _about(body: dict[str, Any], whom: Whom) -> dict[str, Any]:
-    """A message as far as it is about the user: a digest has alerts of others."""
+def _about(body: dict[str, Any], ids: Collection[int]) -> dict[str, Any]:
+    """A message as far as it is about these alerts: a digest has others too."""
     if "alerts" not in body:
         return body
-    return {"alerts": [one for one in body["alerts"] if _is_of(one, whom)]}
+    return {"alerts": [one for one in body["alerts"] if one["id"] in ids]}
 
 
-def _is_of(view: Mapping[str, Any], whom: Whom) -> bool:
-    return view.get("app_id") == whom.app_id and view.get("user_id") == whom.user_id
-
-
-def _scrub(connection: sa.Connection, message_id: int, whom: Whom) -> None:
-    """Takes the user out of a digest, which stays for its other alerts."""
+def _scrub(connection: sa.Connection, message_id: int, ids: Collection[int], whom: Whom) -> None:
+    """Takes these alerts of the user out of a digest, which stays for its other alerts."""
     row = connection.exec_driver_sql(
         "SELECT alerts, body, error, proof FROM alert_messages WHERE id = ?", (message_id,)
     ).first()
     if row is None:
         return
     body = msgspec.json.decode(row.body)
-    body["alerts"] = [one for one in body.get("alerts", ()) if not _is_of(one, whom)]
+    body["alerts"] = [one for one in body.get("alerts", ()) if one["id"] not in ids]
     body["alert"] |= {"summary": f"{row.alerts:,} alerts", "labels": {"digest": "true"}}
     error = (
         row.error if row.error is None or not mentions(row.error, whom.user_id) else texts.dump(texts.verbatim(ERASED))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from sidecar.domain.user_naming import Mode, UserNaming
 from sidecar.store.access import audit_chain, audit_subjects, keys
 
 
@@ -18,6 +19,11 @@ def key(connection: sa.Connection) -> bytes:
 def pseudonym(connection: sa.Connection, app_id: int, user_id: str) -> str:
     """The user's pseudonym."""
     return audit_chain.pseudonym_of_user(key(connection), app_id, user_id)
+
+
+def naming(connection: sa.Connection, mode: Mode) -> UserNaming:
+    """How users are named outside."""
+    return UserNaming(mode, b"" if mode == "plain" else key(connection))
 
 
 def erased_through(connection: sa.Connection, app_id: int, user_id: str) -> int:

@@ -57,6 +57,7 @@ def connect(
         pool_size=4,
         max_overflow=0,
         execution_options=options or {},
+        hide_parameters=True,  # an error's text is logged, and they have ids of users
     )
 
     @sa.event.listens_for(engine, "connect")

@@ -24,9 +24,9 @@ from opentelemetry.trace import INVALID_SPAN_CONTEXT
 
 from sidecar.domain import rfc3339, sdk_words
 from sidecar.domain.units import SECOND_US
+from sidecar.domain.user_naming import PLAIN, UserNaming
 from sidecar.store.values import PendingSpan
 from sidecar.telemetry.otlp import attributes as names
-from sidecar.telemetry.otlp.user_ids import Naming, plain
 
 DESCRIPTIONS: Final = {
     sdk_words.KICKED_OUT: "Kicked out: another device logged in with this user ID",
@@ -126,7 +126,7 @@ COMMON: Final = (
 )
 
 
-def span_of(pending: PendingSpan, naming: Naming = plain) -> bytes:
+def span_of(pending: PendingSpan, users: UserNaming = PLAIN) -> bytes:
     """The field ``spans`` of a ScopeSpans: one finished span that starts and ends at its event's moment."""
     session_id, event, user_id = pending.session_id, pending.connection_event, pending.user_id
     trace_id = session_id or pending.client_id
@@ -156,11 +156,11 @@ def span_of(pending: PendingSpan, naming: Naming = plain) -> bytes:
     ]
     if session_id is not None:
         parts += (_SESSION_ID, _uuid(session_id))
-    if user_id is not None and naming is plain:
+    if user_id is not None and users.is_plain:
         text = user_id.encode()
         parts += (_USER_IDS[len(text)], text) if len(text) < len(_USER_IDS) else (_text(names.USER_ID, user_id),)
-    elif user_id is not None and (attribute := naming(pending.app_id, user_id)) is not None:
-        parts.append(_text(*attribute))
+    elif user_id is not None and (hashed := users.hash(pending.app_id, user_id)) is not None:
+        parts.append(_text(names.USER_HASH, hashed))
     if pending.previous_state_duration_us is not None:
         parts += (_DURATION, _DOUBLE(pending.previous_state_duration_us / SECOND_US))
     if pending.occurred_at_us != pending.moment_us:
