@@ -8,12 +8,12 @@ No account can be locked out by others for ever. All addresses together have few
 from __future__ import annotations
 
 import ipaddress
-from collections import OrderedDict
 from math import ceil
 from typing import Final
 
 from sidecar.access.refusals import TooManyAttemptsError
 from sidecar.clock import Clock
+from sidecar.domain.gcra import Gcra
 from sidecar.domain.texts import Sentence
 from sidecar.domain.units import MINUTE_US, SECOND_US
 
@@ -37,36 +37,25 @@ _TOO_MANY: Final = Sentence("sign_in.too_many", "too many attempts to sign in; t
 
 
 class Throttle:
-    """Failed attempts by key: ``at_once``, then one every ``another_every_us``.
-
-    For each key it keeps the time at which its count is back at zero (GCRA).
-    """
+    """Failed attempts by key: ``at_once``, then one every ``another_every_us``."""
 
     def __init__(self, clock: Clock, at_once: int, another_every_us: int) -> None:
         self._clock = clock
         self._every_us = another_every_us
-        self._full_us = at_once * another_every_us
-        self._settled_us: OrderedDict[str, int] = OrderedDict()
+        self._counts = Gcra(TRACKED_MOST, at_once * another_every_us)
 
     def attempt(self, key: str) -> None:
         """Counts an attempt; TooManyAttemptsError, and none is counted, where it is one too many."""
         now_us = self._clock()
-        # A clock that was set back locks nobody out for longer than a full count.
-        settled_us = min(max(self._settled_us.get(key, 0), now_us), now_us + self._full_us)
-        self._settled_us[key] = settled_us
-        wait_us = settled_us + self._every_us - self._full_us - now_us
+        wait_us = self._counts.wait_us(key, self._every_us, now_us)
         if wait_us > 0:
             seconds = ceil(wait_us / SECOND_US)
             raise TooManyAttemptsError(_TOO_MANY(seconds=seconds), retry_after_s=seconds)
-        self._settled_us[key] = settled_us + self._every_us
-        self._settled_us.move_to_end(key)
-        if len(self._settled_us) > TRACKED_MOST:
-            self._settled_us.popitem(last=False)
+        self._counts.add(key, self._every_us, now_us)
 
     def take_back(self, key: str) -> None:
         """Takes back an attempt that succeeded, or that was refused for another reason."""
-        if key in self._settled_us:
-            self._settled_us[key] -= self._every_us
+        self._counts.take_back(key, self._every_us)
 
 
 class SignInThrottle:

@@ -11,7 +11,7 @@ user alone, and others on one of the user and the address: nobody uses up the li
 from __future__ import annotations
 
 import contextlib
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from math import ceil
 from typing import Final, Literal
@@ -22,6 +22,7 @@ from opentelemetry.metrics import Observation
 
 from sidecar.clock import Clock
 from sidecar.domain.events import Event
+from sidecar.domain.gcra import Gcra
 from sidecar.domain.texts import Sentence
 from sidecar.domain.units import HOUR_US, MINUTE_US, SECOND_US
 from sidecar.errors import StoreUnavailableError, ZimwatchError
@@ -62,35 +63,32 @@ class Sender(msgspec.Struct, frozen=True):
 
 
 class _Rate:
-    """Counts by key. For each it keeps the time at which its count is back at zero (GCRA)."""
+    """The events of each key, at so many a minute as the settings have now; none are counted without a limit."""
 
     def __init__(self, limit: Limit, a_minute: Callable[[], int], most: int) -> None:
         self._limit = limit
         self._a_minute = a_minute
-        self._most = most
-        self.settled_us: OrderedDict[Hashable, float] = OrderedDict()
+        self.counts = Gcra(most, MINUTE_US, LONGEST_US)
 
     def check(self, key: Hashable, now_us: int) -> None:
         """LimitedError where the key has no room for one more event."""
         a_minute = self._a_minute()
         if not a_minute:
             return
-        wait_us = self.settled_us.get(key, 0) + MINUTE_US / a_minute - MINUTE_US - now_us
+        wait_us = self.counts.wait_us(key, MINUTE_US / a_minute, now_us)
         if wait_us > 0:
             _limited[self._limit] += 1
             raise LimitedError(self._limit, a_minute, ceil(wait_us))
 
     def add(self, key: Hashable, events: int, now_us: int) -> None:
-        """Counts events of the key; negative ones are taken back."""
-        a_minute = self._a_minute()
-        if not a_minute:
-            return
-        # A clock that was set back keeps nobody out for longer than the longest pause.
-        settled_us = min(max(self.settled_us.get(key, 0), now_us), now_us + MINUTE_US + LONGEST_US)
-        self.settled_us[key] = settled_us + events * MINUTE_US / a_minute
-        self.settled_us.move_to_end(key)
-        if len(self.settled_us) > self._most:
-            self.settled_us.popitem(last=False)
+        """Counts events of the key."""
+        if a_minute := self._a_minute():
+            self.counts.add(key, events * MINUTE_US / a_minute, now_us)
+
+    def take_back(self, key: Hashable, events: int) -> None:
+        """Takes back events that were counted."""
+        if a_minute := self._a_minute():
+            self.counts.take_back(key, events * MINUTE_US / a_minute)
 
 
 class RateLimits:
@@ -139,18 +137,21 @@ class Counted:
 
         LimitedError, where a user has too many, counts none of them.
         """
-        counted = self._check(events, rejected)
-        self._add(counted, 1)
+        now_us = self._clock()
+        counted = self._check(events, rejected, now_us)
+        for rate, key, number in counted:
+            rate.add(key, number, now_us)
         try:
             yield
         except StoreUnavailableError:
-            self._add(counted, -1)
+            for rate, key, number in counted:
+                rate.take_back(key, number)
             raise
 
-    def _check(self, events: Sequence[Event], rejected: int) -> list[tuple[_Rate, Hashable, int]]:
+    def _check(self, events: Sequence[Event], rejected: int, now_us: int) -> list[tuple[_Rate, Hashable, int]]:
         if self._users is None:
             return []
-        now_us, users = self._clock(), self._users
+        users = self._users
         of_users = Counter(map(self._user_key, events))
         for user in of_users:
             users.check(user, now_us)
@@ -163,8 +164,3 @@ class Counted:
     def _user_key(self, event: Event) -> int:
         """A hash: an id may be long. Two users with the same one of 64 bits would share a limit."""
         return hash((event.app_id, event.user_id or event.client_id, True if event.proven else self._address))
-
-    def _add(self, counted: Sequence[tuple[_Rate, Hashable, int]], sign: int) -> None:
-        now_us = self._clock()
-        for rate, key, number in counted:
-            rate.add(key, sign * number, now_us)

@@ -97,7 +97,7 @@ def test_the_number_of_tracked_clients_is_bounded(monkeypatch: pytest.MonkeyPatc
     one = throttle_of(Machine())
     for number in range(1_000):
         one.attempt(network_of(ipaddress.ip_address(number)))
-    assert len(one._settled_us) == 100
+    assert len(one._counts) == 100
 
 
 def of_number(number: int) -> Address:
