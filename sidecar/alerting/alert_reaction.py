@@ -13,7 +13,6 @@ from typing import Final
 
 import msgspec
 import sqlalchemy as sa
-import structlog
 
 from sidecar.alerting import due_alerts
 from sidecar.alerting.payloads import message_body
@@ -62,8 +61,6 @@ from sidecar.store.values import Applied, Commit, Publishing
 from sidecar.system.chance import CHANCE, random_uuid
 
 __all__ = ["AT_ONCE", "AlertReaction", "Gathered", "Policy"]
-
-_log = structlog.stdlib.get_logger(__name__)
 
 # A tick resolves, opens or repeats about so many alerts in one transaction, so that no event waits long for it.
 AT_ONCE: Final = 500
