@@ -109,6 +109,7 @@ def _environment() -> Environment:
     environment.install_gettext_callables(language.gettext, language.ngettext, newstyle=True)  # type: ignore[attr-defined]
     environment.globals.update(
         NAVIGATION=navigation.ENTRIES,
+        SETTINGS_PAGES=navigation.SETTINGS,
         user_path=user_path,
         apps=app_names.apps,
         happened_path=user_links.happened_path,

@@ -69,7 +69,7 @@ def _code_routes(site: Site) -> list[web.AbstractRouteDef]:
             )
         except (access.AccountFormError, access.RefusedError) as error:
             return _codes_page(request, account, secret, problem=error)
-        page = with_secret(render("recovery_codes.html", tab="", recovery=recovery))
+        page = with_secret(render("recovery_codes.html", tab="account", recovery=recovery))
         page.cookies.update(response.cookies)
         return page
 
@@ -147,7 +147,7 @@ async def _page(site: Site, request: web.Request, *, problem: ZimwatchError | No
     response = render(
         "account.html",
         status_of(problem),
-        tab="",
+        tab="account",
         here=ACCOUNT,
         now_us=site.clock(),
         principal=principal,
@@ -156,7 +156,6 @@ async def _page(site: Site, request: web.Request, *, problem: ZimwatchError | No
         sessions=sessions,
         is_own=session is not None and _has_own_sessions(session),
         recovery_codes_left=left,
-        manages=principal is not None and principal.may(Action.ACCOUNTS),
         problem=None if problem is None else translate(problem.text),
         form_token=form_token(request),
     )
@@ -170,7 +169,7 @@ def _codes_page(
     response = render(
         "account_codes.html",
         status_of(problem),
-        tab="",
+        tab="account",
         here="/account/codes",
         secret=secret,
         secret_in_groups=" ".join(secret[at : at + 4] for at in range(0, len(secret), 4)),

@@ -141,7 +141,7 @@ async def _page(
     response = render(
         "accounts.html",
         status_of(problem),
-        tab="",
+        tab="settings",
         here=ACCOUNTS,
         now_us=site.clock(),
         people=await site.store.read(accounts.list_all),

@@ -18,7 +18,7 @@ import pytest
 from pyarrow import parquet
 from yarl import URL
 
-from dashboard import export
+from dashboard import export, navigation
 from dashboard.page import fill, shown
 from dashboard.text.status_texts import texts_for
 from sidecar.domain.paths import user_path
@@ -230,6 +230,19 @@ async def test_a_share_link_shows_neither_ids_nor_raw_data(running: Zimwatch) ->
     async with running.http.get(found[1] + "x", headers=BROWSER) as response:
         assert response.status == 410
         assert "This link is not valid any more" in await response.text()
+
+
+async def test_the_pages_of_the_settings_lead_to_each_other(running: Zimwatch) -> None:
+    for link in navigation.SETTINGS:
+        _, text = await page(running, link.path)
+        assert re.findall(r'<a href="([^"]+)" aria-current="page">', text) == ["/settings", link.path]
+        for other in navigation.SETTINGS:
+            assert f'<a href="{other.path}"' in text
+    _, secret = await new_token(running.store, "write")
+    async with running.http.get("/settings", headers={"Authorization": f"Bearer {secret}"}) as response:
+        text = await response.text()
+    assert 'href="/tokens"' in text
+    assert 'href="/accounts"' not in text
 
 
 async def test_the_settings_say_what_is_in_force_and_give_no_secret_away(running: Zimwatch) -> None:

@@ -35,8 +35,8 @@ async def test_it_has_all_of_each_kind(running: Zimwatch, accepted: str) -> None
     assert [f"#{kind}" for kind in KINDS] == re.findall(r'<a href="(#\w+)">', text.split("<section ")[0])
 
 
-async def test_the_settings_lead_to_it(running: Zimwatch) -> None:
-    async with running.http.get("/settings") as answer:
+async def test_every_page_leads_to_it(running: Zimwatch) -> None:
+    async with running.http.get("/") as answer:
         assert 'href="/findings"' in await answer.text()
 
 

@@ -43,7 +43,7 @@ PAGES = {
     "200 alerts": ("/alerts?group=kind", Bound(20, 4, 420)),
     "an alert": ("/alerts/1", Bound(9, 4, 200)),
     "silences": ("/silences", Bound(8, 4, 200)),
-    "settings": ("/settings", Bound(34, 5, 1_000)),
+    "settings": ("/settings", Bound(25, 5, 700)),
     "findings": ("/findings", Bound(34, 9, 500)),
     "rejected": ("/rejected", Bound(6, 3, 150)),
     "sign-in": ("/sign-in", Bound(6, 3, 100)),

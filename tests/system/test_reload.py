@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,12 @@ async def test_a_process_reads_its_settings_again_by_call_and_by_signal(tmp_path
         await kick(http, "carol")
         assert [one["alert"]["user_id"] for one in await called.wait(1)] == ["carol"]
         async with http.get("/settings", headers={"Accept": "text/html"}) as page:
-            assert OTHER in await page.text()
+            text = await page.text()
+            assert OTHER in text
+            # What is set comes first, with its source; a default is a line below.
+            assert re.search(r"<code>alerts.allowed_hosts</code></th>.*zimwatch\.toml", text, re.DOTALL)
+            assert "<code>alerts.max_age</code>" not in text
+            assert "\nalerts.max_age = " in text
 
         file.write_text(WRONG)
         checked = await zimwatch("check-config", folder=tmp_path)
