@@ -29,6 +29,7 @@ CI = os.environ.get("CI", "").lower() in {"1", "true"}
 _PROGRAMS = {
     "alertmanager": "prometheus-alertmanager",
     "apache2": "apache2",
+    "caddy": "caddy",
     "cpp": "g++",
     "faketime": "faketime",
     "haproxy": "haproxy",

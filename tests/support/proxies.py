@@ -1,4 +1,4 @@
-"""nginx, HAProxy and Apache httpd in front of a server, as Debian's packages set them up, in processes of their own."""
+"""nginx, HAProxy, Apache httpd and Caddy in front of a server, as Debian sets them up, each in a process of its own."""
 
 from __future__ import annotations
 
@@ -57,7 +57,20 @@ ProxyPass "{at}/" "http://127.0.0.1:{upstream}{to}/"
 ProxyPassReverse "{at}/" "http://127.0.0.1:{upstream}{to}/"
 {more}
 """
-PROXIES: Final = ("nginx", "haproxy", "apache2")
+_CADDY: Final = """
+{{
+  admin off
+  auto_https off
+}}
+:{port} {{
+  bind 127.0.0.1
+  {handle} {at}/* {{
+    reverse_proxy 127.0.0.1:{upstream}
+  }}
+  {more}
+}}
+"""
+PROXIES: Final = ("nginx", "haproxy", "apache2", "caddy")
 
 
 @contextlib.asynccontextmanager
@@ -82,12 +95,13 @@ async def proxy(
     folder = folder / name
     folder.mkdir()
     to = path if prefix == KEEPS else ""
-    configuration, command = {"nginx": _nginx, "haproxy": _haproxy, "apache2": _apache}[name](folder)
+    configuration, command = {"nginx": _nginx, "haproxy": _haproxy, "apache2": _apache, "caddy": _caddy}[name](folder)
     file = folder / "proxy.conf"
     values = {"folder": folder, "port": port, "upstream": upstream, "at": path, "more": more, "beside": beside}
     values |= {"to": f"{to}/" if name == "nginx" and path and prefix != KEEPS else to if name != "nginx" else ""}
     values["tls"] = f" ssl; ssl_certificate {certificate}; ssl_certificate_key {certificate}" if certificate else ""
     values["strip"] = f"http-request replace-path {path}(/)?(.*) /\\2" if prefix != KEEPS else ""
+    values["handle"] = "handle" if prefix == KEEPS else "handle_path"
     file.write_text(configuration.format(**values))
     with (folder / "stderr").open("wb") as output:
         process = await asyncio.create_subprocess_exec(*command, str(file), stdout=output, stderr=output)
@@ -113,6 +127,12 @@ def _apache(_folder: Path) -> tuple[str, list[str]]:
     lines = "\n".join(f"LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so" for name in _APACHE_MODULES)
     user = "User www-data\nGroup www-data" if IS_ROOT else ""
     return _APACHE.replace("{modules}", lines).replace("{user}", user), ["apache2", "-X", "-f"]
+
+
+def _caddy(folder: Path) -> tuple[str, list[str]]:
+    """It keeps a copy of its configuration, and would keep certificates, in these folders."""
+    folders = [f"XDG_CONFIG_HOME={folder}", f"XDG_DATA_HOME={folder}"]
+    return _CADDY, ["env", *folders, "caddy", "run", "--adapter", "caddyfile", "--config"]
 
 
 async def _listening(port: int, process: asyncio.subprocess.Process, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Zimwatch behind nginx, HAProxy and Apache httpd, at the root of a host and below a path."""
+"""Zimwatch behind nginx, HAProxy, Apache httpd and Caddy, at the root of a host and below a path."""
 
 from __future__ import annotations
 
