@@ -35,6 +35,7 @@ from sidecar.reload import Reload
 from sidecar.settings import Settings, duration_us, secrets_by_app
 from sidecar.store import Limits, Retention, Store
 from sidecar.store.access.audit_retention import AuditRetention
+from sidecar.store.access.audit_values import AuditAction, Entry
 from sidecar.store.scheduled_backups import Backups
 from sidecar.system import listening, processes
 from sidecar.system.chance import CHANCE
@@ -60,6 +61,9 @@ TEND_EVERY_S: Final = 1.0
 ERASE_EVERY_S: Final = 1.0
 # What is past its retention is looked for every so many times, and each time while there is any.
 PRUNE_EVERY: Final = 5
+
+AT_HANGUP: Final = "SIGHUP"
+"""Who reloads by a signal, in the audit log: nobody knows who sent it."""
 
 Retentions = tuple[Retention, alerting.AlertRetention, AuditRetention]
 """What keeps events, alerts and the audit log for as long as the settings say."""
@@ -91,6 +95,7 @@ class Running(msgspec.Struct, frozen=True):
 
     url: str
     store: Store
+    recorder: audit.Recorder
     first_account: str | None = None
 
 
@@ -194,7 +199,7 @@ async def running(
         stack.callback(store.hurry)
         await pages
         log.info("serving", url=url, database=settings.database.url, exports_spans=export_spans)
-        yield Running(url, store, application[access.FIRST_RUN].path)
+        yield Running(url, store, recorder, application[access.FIRST_RUN].path)
         log.info("stopping")
     log.info("stopped")
 
@@ -210,11 +215,18 @@ async def until_stopped(
     stop = stop_signal()
     async with running(settings, environ, reload=reload) as served:
         if reload is not None:
-            at_hangup(reload.run_logged)
+            at_hangup(lambda: _reload_at_hangup(reload, served.recorder))
         # What is loaded by now stays: a collection would go through it for some 40 ms, in which no request is answered.
         gc.freeze()
         started(served)
         await stop.wait()
+
+
+async def _reload_at_hangup(reload: Reload, recorder: audit.Recorder) -> None:
+    changes = await reload.run_logged()
+    if changes is not None:
+        done, details = AuditAction.SETTINGS_RELOADED, {"changed": " ".join(changes.changed)}
+        await recorder.write([Entry(at_us=now_us(), actor=AT_HANGUP, action=done, details=details)])
 
 
 def open_store(

@@ -68,14 +68,15 @@ class Reload:
             _log.info("the settings were read again", changed=changes.changed, after_restart=changes.after_restart)
             return changes
 
-    async def run_logged(self) -> None:
-        """As :meth:`run`; an error is in the log alone."""
+    async def run_logged(self) -> Changes | None:
+        """As :meth:`run`; None where it failed, which is in the log alone."""
         try:
-            await self.run()
+            return await self.run()
         except SettingsError:
-            pass  # it is logged
+            return None  # it is logged
         except ZimwatchError as error:
             _log.error("the settings were read again, and not all could follow", problem=str(error))
+            return None
 
     async def _read(self) -> Loaded:
         pool = self._threads.pool("zimwatch-settings", 1)

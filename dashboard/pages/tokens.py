@@ -14,12 +14,12 @@ from dashboard.site import Page, Site
 from dashboard.text.app_names import apps
 from dashboard.text.language import marked
 from sidecar import access
-from sidecar.access import Principal, routing, token_actions, token_form
+from sidecar.access import Principal, audit, routing, token_actions, token_form
 from sidecar.access.policy import GRANTS, Action
 from sidecar.access.refusals import NotAllowedError
 from sidecar.access.token_form import RotateRequest, TokenFormError, TokenRequest
 from sidecar.domain.texts import Sentence, Text
-from sidecar.store.access.tokens import TokenRefusedError
+from sidecar.store.access.tokens import TokenRefusedError, named
 from sidecar.store.values import Token
 from sidecar.web.forms import form_token, read_form
 
@@ -91,6 +91,7 @@ def _routes(site: Site) -> list[web.AbstractRouteDef]:
             made = await token_actions.make(store, access.principal_of(request), _request_of(given), clock())
         except _ERRORS as error:
             return await shown(request, given=given, problem=error.text)
+        audit.of(request).subjects = (named(made),)
         return await shown(request, made=made)
 
     async def rotate(request: web.Request) -> web.Response:
@@ -100,11 +101,16 @@ def _routes(site: Site) -> list[web.AbstractRouteDef]:
             made = await token_actions.rotate(store, access.principal_of(request), token_id, wanted, clock())
         except _ERRORS as error:
             return await shown(request, problem=error.text)
-        return await shown(request, problem=_NO_SUCH()) if made is None else await shown(request, made=made)
+        if made is None:
+            return await shown(request, problem=_NO_SUCH())
+        audit.of(request).details["successor"] = made[0].id
+        return await shown(request, made=made)
 
     async def revoke(request: web.Request) -> web.Response:
         await read_form(request)
-        await token_actions.revoke(store, access.principal_of(request), int(request.match_info["id"]), clock())
+        token_id = int(request.match_info["id"])
+        if not await token_actions.revoke(store, access.principal_of(request), token_id, clock()):
+            audit.of(request).is_settled = True  # nothing was done
         raise web.HTTPSeeOther(PATH)
 
     return [
@@ -119,9 +125,9 @@ PAGE: Final = Page(needed=Action.TOKENS, views=_views, routes=_routes)
 
 def _request_of(given: dict[str, str]) -> TokenRequest:
     """TokenFormError for apps that are no numbers; a name of an app counts as its number."""
-    named = [one.strip() for one in given.get("apps", "").replace("\n", ",").split(",") if one.strip()]
+    given_apps = [one.strip() for one in given.get("apps", "").replace("\n", ",").split(",") if one.strip()]
     app_ids = []
-    for name in named:
+    for name in given_apps:
         found = apps().id_of(name)
         if not (found.isascii() and found.isdigit() and len(found) <= token_form.APP_DIGITS):
             raise TokenFormError(token_form.NO_APP(given=name[:40]))

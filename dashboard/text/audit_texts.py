@@ -40,6 +40,7 @@ ACTION_TEXTS: Final = {
     AuditAction.TOKEN_CHECKED: marked("checked a ZIM token"),
     AuditAction.TOKEN_MADE: marked("made a token"),
     AuditAction.TOKEN_REVOKED: marked("revoked a token"),
+    AuditAction.TOKEN_ROTATED: marked("rotated a token"),
     AuditAction.USER_ERASED: marked("erased a user"),
     AuditAction.USER_EXPORTED: marked("exported a user"),
     AuditAction.USER_SEEN: marked("looked at a user"),

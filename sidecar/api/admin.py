@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from sidecar import access
-from sidecar.access import routing
+from sidecar.access import audit, routing
 from sidecar.access.policy import Action
 from sidecar.api import json_views
 from sidecar.errors import SettingsError
@@ -25,6 +25,7 @@ def routes(reload: Reload | None) -> list[web.AbstractRouteDef]:
             return json_views.response({"changed": [], "after_restart": []})
         try:
             changes = await reload.run()
+            audit.of(request).details["changed"] = " ".join(changes.changed)
         except SettingsError as error:
             raise Problem(409, _NOT_VALID, more={"problems": error.problems}) from None
         return json_views.response({"changed": changes.changed, "after_restart": changes.after_restart})

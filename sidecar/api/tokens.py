@@ -7,12 +7,13 @@ from typing import Final
 from aiohttp import web
 
 from sidecar import access
-from sidecar.access import routing, token_actions
+from sidecar.access import audit, routing, token_actions
 from sidecar.access.policy import Action
 from sidecar.access.token_form import RotateRequest, TokenRequest
 from sidecar.api import json_views
 from sidecar.clock import Clock
 from sidecar.store import Store
+from sidecar.store.access import tokens
 from sidecar.store.values import Token
 from sidecar.web import request_body
 from sidecar.web.params import id_in_path
@@ -33,7 +34,9 @@ def routes(store: Store, clock: Clock) -> list[web.AbstractRouteDef]:
 
     async def make(request: web.Request) -> web.Response:
         given, now_us = request_body.decode(await request_body.read(request), TokenRequest), clock()
-        return _made(*await token_actions.make(store, access.principal_of(request), given, now_us), now_us)
+        made = await token_actions.make(store, access.principal_of(request), given, now_us)
+        audit.of(request).subjects = (tokens.named(made),)
+        return _made(*made, now_us)
 
     async def rotate(request: web.Request) -> web.Response:
         raw, now_us = await request_body.read(request), clock()
@@ -41,6 +44,7 @@ def routes(store: Store, clock: Clock) -> list[web.AbstractRouteDef]:
         made = await token_actions.rotate(store, access.principal_of(request), id_in_path(request), given, now_us)
         if made is None:
             raise Problem(404, _NO_SUCH)
+        audit.of(request).details["successor"] = made[0].id
         return _made(*made, now_us)
 
     async def revoke(request: web.Request) -> web.Response:

@@ -7,20 +7,21 @@ from pathlib import Path
 from typing import Final
 
 import click
+import sqlalchemy as sa
 
 from sidecar.access import token_form
 from sidecar.access.policy import SCOPES
 from sidecar.access.principal import LOCAL
 from sidecar.access.token_form import TokenRequest
 from sidecar.alerting.payloads import time_text
-from sidecar.cli.audited import recorded
+from sidecar.cli.audited import entry, recorded
 from sidecar.cli.options import APP_ID, TOKEN_ID, DurationText, load, settings_options, with_store
 from sidecar.clock import now_us
 from sidecar.domain import api_token
 from sidecar.domain.outside_text import one_line
 from sidecar.errors import ZimwatchError
 from sidecar.store import Store
-from sidecar.store.access import tokens
+from sidecar.store.access import audit_log, tokens
 from sidecar.store.access.audit_values import AuditAction
 from sidecar.store.values import Token
 from sidecar.web.origin import origin_is_allowed
@@ -58,7 +59,7 @@ def create(
     wanted = token_form.new_token(given, LOCAL, now_us(), made_by=MADE_BY)
 
     async def work(store: Store) -> str:
-        create = recorded(tokens.create, AuditAction.TOKEN_MADE, _made, scope=scope)
+        create = recorded(tokens.create, AuditAction.TOKEN_MADE, tokens.named, scope=scope)
         _, secret = await store.write(create, wanted, now_us())
         return secret
 
@@ -105,8 +106,14 @@ def rotate(token_id: int, overlap: str, config: Path | None, database_url: str |
 
     async def work(store: Store) -> tuple[Token, str, Token | None]:
         at_us = now_us()
-        rotate = recorded(tokens.rotate, AuditAction.TOKEN_MADE, _made, successor_of=token_id)
-        new, secret = await store.write(rotate, token_id, overlap_us=overlap_us, now_us=at_us, made_by=MADE_BY)
+
+        def rotate(connection: sa.Connection) -> tuple[Token, str]:
+            made = tokens.rotate(connection, token_id, overlap_us=overlap_us, now_us=at_us, made_by=MADE_BY)
+            done = entry(AuditAction.TOKEN_ROTATED, f"token {token_id}", successor=made[0].id)
+            audit_log.record(connection, done)
+            return made
+
+        new, secret = await store.write(rotate)
         return new, secret, await store.read(tokens.one, token_id)
 
     new, secret, old = with_store(load(config, database_url), work)
@@ -160,7 +167,3 @@ def _state(found: Token, at_us: int) -> str:
     """Such as ``good``, or ``good, replaced by 4``."""
     state = found.state(at_us)
     return state if found.replaced_by is None else f"{state}, replaced by {found.replaced_by}"
-
-
-def _made(created: tuple[Token, str]) -> str:
-    return f"token {created[0].id}"

@@ -27,6 +27,7 @@ from sidecar.store.access import accounts, browser_sessions, tokens
 from sidecar.store.access.browser_sessions import New
 from sidecar.store.values import Token
 from tests.support.accounts import new_account
+from tests.support.audited import looks
 from tests.support.clocks import Machine
 from tests.support.counted import peeked
 from tests.support.running import Zimwatch, zimwatch
@@ -247,8 +248,14 @@ async def test_operators_and_admins_make_rotate_and_revoke_on_the_page_and_other
             status, text = await page(person)
             assert not re.findall(api_token.PATTERN, text)
             assert f"replaced by token {new.id}" in text
-            for one in (token, new):
+            for one in (token, new, new):
                 assert (await post(person, f"/tokens/{one.id}/revoke", form))[0] == 303
+            done = [one for one in await looks(running) if one.action.startswith("token.")]
+            assert [(one.action, one.about, one.details) for one in done] == [
+                ("token.made", f"token {token.id}", {}),
+                ("token.rotated", f"token {token.id}", {"successor": new.id}),
+                *(("token.revoked", f"token {one.id}", {}) for one in (token, new)),
+            ]
             assert await states(running.store, machine, token, new) == ["revoked", "revoked"]
         async with signed_in(running, "operator", frozenset({9})) as other:
             assert f"token-{new.id}" not in (await page(other))[1]

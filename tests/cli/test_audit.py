@@ -38,6 +38,7 @@ def sql(text: str) -> list[tuple[object, ...]]:
 
 def test_commands_are_recorded_by_the_user_of_the_system_and_the_chain_is_checked() -> None:
     run("token", "create", "--scope", "read")
+    run("token", "rotate", "1")
     run("token", "revoke", "1")
     assert run("token", "revoke", "7")[0] == 1
     Path("password").write_text("correct horse battery staple 7\n", encoding="utf-8")
@@ -48,6 +49,7 @@ def test_commands_are_recorded_by_the_user_of_the_system_and_the_chain_is_checke
     assert sql("SELECT DISTINCT actor FROM audit_log") == [("command line, by dana",)]
     assert sql("SELECT action, subject, details FROM audit_log ORDER BY id") == [
         ("token.made", "token 1", '{"scope":"read"}'),
+        ("token.rotated", "token 1", '{"successor":2}'),
         ("token.revoked", "token 1", None),
         ("account.changed", "account erin", '{"did":"add"}'),
         ("backup.made", None, '{"file":"backup.db"}'),
@@ -55,13 +57,13 @@ def test_commands_are_recorded_by_the_user_of_the_system_and_the_chain_is_checke
         ("database.pruned", None, '{"rows":0}'),
     ]
     head = run("audit", "head")[1]
-    assert head.startswith("6:")
-    assert run("audit", "verify", "--head", head) == (0, f"The chain of 6 rows holds. Its head is {head}.")
-    for none in ("", "6", head[2:], f"x{head}", head[:-1], "٦" + head[1:]):
+    assert head.startswith("7:")
+    assert run("audit", "verify", "--head", head) == (0, f"The chain of 7 rows holds. Its head is {head}.")
+    for none in ("", "7", head[2:], f"x{head}", head[:-1], "٦" + head[1:]):
         status, text = run("audit", "verify", "--head", none)
         assert (status, "a head is NUMBER:HASH" in text, "broken" in text) == (2, True, False), none
     run("db", "restore", "backup.db")
-    assert sql("SELECT action FROM audit_log ORDER BY id")[3:] == [("backup.restored",)]
+    assert sql("SELECT action FROM audit_log ORDER BY id")[4:] == [("backup.restored",)]
     assert run("audit", "verify")[0] == 0
     status, text = run("audit", "verify", "--head", head)
     assert (status, "rows are gone or replaced" in text) == (1, True), "the backup has not what came after it"

@@ -100,6 +100,10 @@ async def test_a_process_reads_its_settings_again_by_call_and_by_signal(tmp_path
         status, answer = await reload(http)
         assert answer == {"changed": [], "after_restart": []}
         assert len(called.taken) == 2  # the receiver is in the settings no longer
+        async with http.get("/v1/audit") as response:
+            rows = [one for one in (await response.json())["entries"] if one["action"] == "settings.reloaded"]
+        assert [one["actor"] for one in rows] == ["local", "SIGHUP", "local"]
+        assert "ingest.allowed_origins" in rows[1]["details"]["changed"]
     assert "not valid" in (tmp_path / "serve.log").read_text()
 
 

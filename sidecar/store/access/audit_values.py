@@ -43,6 +43,7 @@ class AuditAction(StrEnum):
     TOKEN_CHECKED = "zim_token.checked"  # noqa: S105 - no secret
     TOKEN_MADE = "token.made"  # noqa: S105 - same
     TOKEN_REVOKED = "token.revoked"  # noqa: S105 - same
+    TOKEN_ROTATED = "token.rotated"  # noqa: S105 - same
     USER_ERASED = "user.erased"
     USER_EXPORTED = "user.exported"
     USER_SEEN = "user.seen"

@@ -186,6 +186,11 @@ def listed(connection: sa.Connection, now_us: int) -> list[Token]:
     return sorted(map(token_of, rows), key=lambda token: token.id)
 
 
+def named(made: tuple[Token, str]) -> str:
+    """What was made, for the audit log."""
+    return f"token {made[0].id}"
+
+
 def mark_used(connection: sa.Connection, used_us: Mapping[int, int]) -> None:
     """Records when tokens, by id, were used last. Not announced: nothing that is kept in memory depends on it."""
     if used_us:
