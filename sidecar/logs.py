@@ -121,7 +121,9 @@ def configure(settings: LogSettings, stream: TextIO | None = None, *, quotes_err
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.level.upper())
-    logging.getLogger("alembic").setLevel(max(root.level, logging.WARNING))  # its INFO at each start says nothing
+    # INFO of alembic says nothing, and DEBUG of urllib3 has the paths that Apprise calls, which are secret.
+    for name in ("alembic", "urllib3"):
+        logging.getLogger(name).setLevel(max(root.level, logging.WARNING))
     logging.captureWarnings(capture=True)
     structlog.configure(
         processors=[

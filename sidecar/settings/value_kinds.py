@@ -119,7 +119,10 @@ TraceUrl = Annotated[
     ),
 ]
 UserIds = Annotated[Mode, Meta(description="one of plain, hash, off")]
-Keys = tuple[Annotated[str, Meta(min_length=1, max_length=100)], ...]
+Keys = Annotated[
+    tuple[Annotated[str, Meta(min_length=1, max_length=100)], ...],
+    Meta(description="a list of keys of 1 to 100 characters"),
+]
 Format = Annotated[Literal["auto", "json", "console"], Meta(description="one of auto, json, console")]
 
 

@@ -59,6 +59,14 @@ def test_a_list_in_the_environment_is_separated_by_commas() -> None:
     assert loaded.settings.ingest.allowed_origins == ("https://a.example", "https://b.example:8443")
 
 
+def test_keys_of_extended_data_may_come_from_the_environment() -> None:
+    name = "ZIMWATCH_PRIVACY__REDACT_EXTENDED_DATA"
+    assert load(None, {name: "nickname, token"}, {}).settings.privacy.redact_extended_data == ("nickname", "token")
+    with pytest.raises(SettingsError) as error:
+        load(None, {name: "k" * 101}, {})
+    assert str(error.value).startswith("privacy.redact_extended_data must be a list of keys")
+
+
 def test_every_wrong_and_unknown_key_is_named_at_once(tmp_path: Path) -> None:
     path = _toml(tmp_path, '[server]\nport = "8790"\ncolour = 1\n[nonsense]\na = 1\n[logs]\nlevel = "loud"\n')
     problems = _problems(path, ZIMWATCH_LEASES__SILENT="soon", ZIMWATCH_SERVER_PORT="1")
