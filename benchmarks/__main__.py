@@ -13,9 +13,24 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from benchmarks import devices, findings, front, heartbeats, ingest, late, live, memory, reads, spans, sweeps, visits
+from benchmarks import (
+    devices,
+    findings,
+    front,
+    heartbeats,
+    ingest,
+    late,
+    live,
+    memory,
+    reads,
+    spans,
+    start,
+    sweeps,
+    visits,
+)
 
 PARTS = (
+    "start",
     "ingest",
     "late",
     "devices",
@@ -34,10 +49,13 @@ PARTS = (
 )
 
 
-async def run(options: argparse.Namespace) -> dict[str, Any]:  # noqa: C901, PLR0912 - one part after the other
+async def run(options: argparse.Namespace) -> dict[str, Any]:  # noqa: C901, PLR0912, PLR0915 - one part after the other
     """Runs the chosen parts; returns their results by name."""
     parts = options.parts or PARTS
     found: dict[str, Any] = {"machine": {"python": platform.python_version(), "sqlite": sqlite3.sqlite_version}}
+    if "start" in parts:
+        found["start"] = {"zimwatch": start.measure()}
+        show("The start of a command beside that of a bare Python", found["start"])
     if "ingest" in parts:
         found["ingest"] = await whole_path(options)
     if "late" in parts:

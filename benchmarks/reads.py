@@ -206,6 +206,6 @@ def _loading_s() -> float:
     took = []
     for _ in range(STARTS):
         begun = time.perf_counter()
-        subprocess.run([sys.executable, "-c", "import sidecar.cli"], check=True)
+        subprocess.run([sys.executable, "-c", "import sidecar.cli.serve"], check=True)
         took.append(time.perf_counter() - begun)
     return statistics.median(took)

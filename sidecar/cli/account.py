@@ -15,7 +15,8 @@ from sidecar.access.passwords import strong_hasher
 from sidecar.access.policy import PEOPLE
 from sidecar.alerting.payloads import time_text
 from sidecar.cli.audited import recorded
-from sidecar.cli.options import APP_ID, load, settings_options, with_store
+from sidecar.cli.opened import with_store
+from sidecar.cli.options import APP_ID, load, settings_options
 from sidecar.clock import now_us
 from sidecar.domain.account_names import (
     PASSWORD_CHARACTERS,

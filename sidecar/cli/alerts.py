@@ -15,7 +15,8 @@ from sidecar.alerting import policy_of
 from sidecar.alerting.payloads import time_text
 from sidecar.alerting.replay import Replayed, replay, replayed
 from sidecar.alerting.tables import message_rows
-from sidecar.cli.options import Duration, existing, load, settings_options, with_store
+from sidecar.cli.opened import existing, with_store
+from sidecar.cli.options import Duration, load, settings_options
 from sidecar.clock import now_us
 from sidecar.domain.alerts.rules.client_lost import ClientLost
 from sidecar.domain.alerts.rules.lost_storm import LostStorm

@@ -9,7 +9,8 @@ from typing import Final
 import click
 
 from sidecar.alerting.payloads import time_text
-from sidecar.cli.options import existing, load, settings_options, with_store
+from sidecar.cli.opened import existing, with_store
+from sidecar.cli.options import load, settings_options
 from sidecar.errors import ZimwatchError
 from sidecar.store.access import audit_check, audit_log
 from sidecar.store.access.audit_check import Broken

@@ -26,7 +26,7 @@ EXIT_UNKNOWN: Final = 3
 @click.option("--config", type=click.Path(path_type=Path), help="Settings file; default ./zimwatch.toml.")
 @click.option("--once", is_flag=True, help="Exit with the first result: 0 reachable, 1 not reachable, 3 not known.")
 def canary(config: Path | None, *, once: bool) -> None:
-    """Log an account in through the real SDK, and print a line whenever ZIM becomes reachable or unreachable."""
+    """Log an account in through the real SDK, and print when ZIM becomes reachable or unreachable."""
     settings = load(config, None).settings
     if not settings.canary.is_on:
         raise SettingsError(["canary.app_id, canary.user_id and canary.token_command or canary.token_url are not set."])

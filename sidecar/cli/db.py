@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from sidecar.cli.audited import record
-from sidecar.cli.options import existing, load, settings_options, with_database, with_store
+from sidecar.cli.opened import existing, with_database, with_store
+from sidecar.cli.options import load, settings_options
 from sidecar.domain.units import DAY_US
 from sidecar.errors import DatabaseRefusedError, StoreUnavailableError, ZimwatchError
 from sidecar.store import Store, engines

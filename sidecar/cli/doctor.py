@@ -31,7 +31,10 @@ def doctor(
     *,
     as_json: bool,
 ) -> None:
-    """Check this machine, the database, what is called, and how a running server is reached; exit 1 for a problem."""
+    """Check this machine, the database, what is called, and how a running server is reached.
+
+    Exits 1 for a problem.
+    """
     loaded = load(config, database_url, host=host, port=port)
     results: list[Result] = []
 

@@ -9,7 +9,8 @@ import click
 
 from sidecar.alerting.payloads import time_text
 from sidecar.cli.audited import recorded
-from sidecar.cli.options import APP_ID, existing, load, settings_options, with_store
+from sidecar.cli.opened import existing, with_store
+from sidecar.cli.options import APP_ID, load, settings_options
 from sidecar.clock import now_us
 from sidecar.domain.erasure_texts import NOT_REACHED
 from sidecar.domain.outside_text import one_line

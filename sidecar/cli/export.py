@@ -7,17 +7,18 @@ from pathlib import Path
 import click
 
 from sidecar.alerting.payloads import time_text
-from sidecar.cli.options import APP_ID, existing, load, settings_options, with_store
+from sidecar.cli.opened import existing, with_store
+from sidecar.cli.options import APP_ID, load, settings_options
 from sidecar.clock import now_us
 from sidecar.store import Store
 from sidecar.store.care import user_export
 
 
-@click.command("export")
+@click.command()
 @click.argument("app_id", type=APP_ID)
 @click.argument("user_id")
 @settings_options
-def export_(app_id: int, user_id: str, config: Path | None, database_url: str | None) -> None:
+def export(app_id: int, user_id: str, config: Path | None, database_url: str | None) -> None:
     """Print all that is held of a user as one JSON, also while the database is being served."""
 
     async def work(store: Store) -> None:

@@ -1,32 +1,24 @@
-"""Shared parts of the commands: options, the settings from them, and an open store."""
+"""Shared parts of the commands: options, and the settings from them."""
 
 from __future__ import annotations
 
-import asyncio
 import os
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
-import msgspec
 
-from sidecar import checks
-from sidecar.alerting import HOLDINGS, AlertRetention
-from sidecar.alerting.receivers import RECEIVER_SETTINGS
-from sidecar.clock import now_us
 from sidecar.domain import app_ids
-from sidecar.errors import SettingsError, ZimwatchError
-from sidecar.settings import DatabaseSettings, Loaded, duration_us
+from sidecar.errors import SettingsError
+from sidecar.settings import Loaded, duration_us
 from sidecar.settings import load as load_settings
 from sidecar.settings import read as read_settings
-from sidecar.store import Retention, Store, engines, schema
-from sidecar.store.access.audit_retention import AuditRetention
+from sidecar.settings.alert_settings import ReceiverSettings
 
-T = TypeVar("T")
 Command = TypeVar("Command", bound=Callable[..., Any])
 APP_ID: Final = click.IntRange(0, app_ids.LARGEST)
-TOKEN_ID: Final = click.IntRange(0, schema.LARGEST)
+TOKEN_ID: Final = click.IntRange(0, 2**63 - 1)
 
 
 class Duration(click.ParamType[int]):
@@ -71,54 +63,41 @@ def server_options(command: Command) -> Command:
     return command
 
 
+class _ReceiverTypes(Mapping[str, type[ReceiverSettings]]):
+    """The types of receivers, imported once a setting names one."""
+
+    def __getitem__(self, name: str) -> type[ReceiverSettings]:
+        return self._known()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._known())
+
+    def __len__(self) -> int:
+        return len(self._known())
+
+    def __bool__(self) -> bool:
+        return True
+
+    @staticmethod
+    def _known() -> Mapping[str, type[ReceiverSettings]]:
+        from sidecar.alerting.receivers import RECEIVER_SETTINGS  # noqa: PLC0415 - they can send, too
+
+        return RECEIVER_SETTINGS
+
+
 def load(config: Path | None, database_url: str | None, **server: object) -> Loaded:
     """The settings from every source; None stands for an option that was not given."""
     overrides = {"database.url": database_url, **{f"server.{key}": value for key, value in server.items()}}
-    return load_settings(config, os.environ, overrides, RECEIVER_SETTINGS)
+    return load_settings(config, os.environ, overrides, _ReceiverTypes())
 
 
 def load_to_serve(config: Path | None, database_url: str | None, **server: object) -> Loaded:
     """Like :func:`load`, with the checks of serving: SettingsError names all problems at once."""
     overrides = {"database.url": database_url, **{f"server.{key}": value for key, value in server.items()}}
-    loaded, problems = read_settings(config, os.environ, overrides, RECEIVER_SETTINGS)
+    from sidecar import checks  # noqa: PLC0415 - the other commands do without
+
+    loaded, problems = read_settings(config, os.environ, overrides, _ReceiverTypes())
     problems += checks.problems(loaded.settings, os.environ)
     if problems:
         raise SettingsError(problems)
     return loaded
-
-
-def existing(loaded: Loaded) -> Loaded:
-    """Refuses a database that does not exist, which opening would create."""
-    path = engines.location(loaded.settings.database.url)
-    if not path.exists():
-        raise ZimwatchError(f"There is no database {path}.")
-    return loaded
-
-
-def with_database(loaded: Loaded, url: str) -> Loaded:
-    """The same settings with another database."""
-    settings = msgspec.structs.replace(loaded.settings, database=DatabaseSettings(url=url))
-    return msgspec.structs.replace(loaded, settings=settings)
-
-
-def with_store(loaded: Loaded, work: Callable[[Store], Coroutine[Any, Any, T]], *, attach: bool = True) -> T:
-    """Runs ``work`` on the store. With ``attach`` another process may be serving the database."""
-
-    async def run() -> T:
-        settings = loaded.settings
-        store = Store.open(
-            settings.database.url,
-            clock=now_us,
-            leases=settings.leases.leases(),
-            retention=Retention.of(settings),
-            expiring=[AlertRetention.of(settings), AuditRetention.of(settings)],
-            holdings=HOLDINGS,
-            export_spans=None,
-            attach=attach,
-        )
-        try:
-            return await work(store)
-        finally:
-            await store.close()
-
-    return asyncio.run(run())

@@ -15,7 +15,8 @@ from sidecar.access.principal import LOCAL
 from sidecar.access.token_form import TokenRequest
 from sidecar.alerting.payloads import time_text
 from sidecar.cli.audited import entry, recorded
-from sidecar.cli.options import APP_ID, TOKEN_ID, DurationText, load, settings_options, with_store
+from sidecar.cli.opened import with_store
+from sidecar.cli.options import APP_ID, TOKEN_ID, DurationText, load, settings_options
 from sidecar.clock import now_us
 from sidecar.domain import api_token
 from sidecar.domain.outside_text import one_line

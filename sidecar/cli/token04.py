@@ -9,9 +9,9 @@ from typing import Any, Final
 import click
 import msgspec
 
-from sidecar.alerting.payloads import time_text
 from sidecar.cli.options import load
 from sidecar.clock import now_us
+from sidecar.domain import rfc3339
 from sidecar.domain.apps import Apps
 from sidecar.domain.outside_text import one_line
 from sidecar.domain.texts import duration
@@ -56,7 +56,7 @@ def _view(found: TokenCheck, at_us: int) -> dict[str, Any]:
         "good": not found.problems,
         "version": VERSION if found.cipher else None,
         "cipher": found.cipher,
-        "expires_at": None if expires_us is None else time_text(expires_us),
+        "expires_at": None if expires_us is None else rfc3339.text(expires_us),
         "expires_in_s": None if expires_us is None else (expires_us - at_us) // SECOND_US,
         "problems": [
             {"kind": one.kind, "code": one.code, "summary": str(one.text), "advice": str(one.advice)}
@@ -75,7 +75,7 @@ def _lines(found: TokenCheck, apps: Apps, at_us: int) -> list[tuple[str, str]]:
         left_us = found.expires_at_us - at_us
         left = f"in {duration(left_us)}" if left_us > 0 else f"{duration(-left_us)} ago"
         lines += [("version", VERSION), ("cipher", str(found.cipher))]
-        lines.append(("expires", f"{time_text(found.expires_at_us)}, {left}"))
+        lines.append(("expires", f"{rfc3339.text(found.expires_at_us)}, {left}"))
     if found.app_id is not None:
         lines.append(("made with", f"the ServerSecret of app {apps.in_full(found.app_id)}"))
     if found.content is not None:

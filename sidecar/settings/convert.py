@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, get_origin, get_type_hints
 from zoneinfo import ZoneInfoNotFoundError, available_timezones
 
-import jinja2
 import msgspec
 from msgspec import Meta
 
@@ -177,6 +176,8 @@ def _of_timezone(where: str, name: str) -> Iterator[str]:
 def _of_template(where: str, template: str | None) -> Iterator[str]:
     if template is None:
         return
+    import jinja2  # noqa: PLC0415 - most settings have no template
+
     try:
         jinja2.Environment(autoescape=True).parse(template)
     except jinja2.TemplateSyntaxError as error:

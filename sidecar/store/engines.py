@@ -12,6 +12,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from sidecar import private_file
 from sidecar.clock import Clock
 from sidecar.errors import DatabaseRefusedError, StoreUnavailableError
 from sidecar.store.database import Database
@@ -48,7 +49,7 @@ def location(url: str) -> Path:
 
 def warnings(url: str) -> list[str]:
     """Permissions by which others than its owner can read or replace the database; one sentence each."""
-    return database_file.exposed(location(url))
+    return private_file.exposed(location(url))
 
 
 def problems(url: str) -> list[str]:

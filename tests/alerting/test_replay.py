@@ -9,9 +9,9 @@ import click.testing
 import msgspec
 import pytest
 
-from sidecar import cli
 from sidecar.alerting import reaction_of
 from sidecar.alerting.replay import replay
+from sidecar.cli.commands import zimwatch
 from sidecar.clock import now_us
 from sidecar.domain.lease import Leases
 from sidecar.domain.units import SECOND_US
@@ -71,7 +71,7 @@ def test_the_command_prints_what_would_have_been_sent_beside_what_was(
     arguments = ["alerts", "replay", "--since", "1h", "--database-url", url]
     arguments += ["--config", str(tmp_path / "new.toml")] if with_new else []
     monkeypatch.chdir(tmp_path)
-    result = click.testing.CliRunner().invoke(cli.main, arguments)
+    result = click.testing.CliRunner().invoke(zimwatch, arguments)
     assert result.exit_code == 0, result.output
     assert f"Would have been sent: {1 if with_new else 2}" in result.output
     assert "carol was kicked out" in result.output

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from sidecar.access.passwords import strong_hasher
-from sidecar.cli import main
+from sidecar.cli.commands import zimwatch
 from sidecar.store.access import accounts
 from tests.support.stores import opened
 
@@ -25,7 +25,7 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(*arguments: str, given: str | None = None) -> Result:
-    return CliRunner().invoke(main, ["account", *arguments], input=given)
+    return CliRunner().invoke(zimwatch, ["account", *arguments], input=given)
 
 
 def rows() -> list[list[str]]:
@@ -79,7 +79,7 @@ def test_a_number_that_no_app_or_token_can_have_is_named_by_each_command() -> No
         ("erase", late, "alice"),
         ("export", late, "alice"),
     ):
-        done = CliRunner().invoke(main, [*arguments])
+        done = CliRunner().invoke(zimwatch, [*arguments])
         assert (done.exit_code, f"{late} is not in the range" in done.output) == (2, True), done.output
 
 

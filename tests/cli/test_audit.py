@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from sidecar.access.audit.recorder import WRITE_EVERY_S
-from sidecar.cli import main
+from sidecar.cli.commands import zimwatch
 from tests.support.events import APP_ID
 from tests.support.process import DATABASE, serving
 
@@ -27,7 +27,7 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(*words: str) -> tuple[int, str]:
-    done = CliRunner().invoke(main, words, catch_exceptions=False)
+    done = CliRunner().invoke(zimwatch, words, catch_exceptions=False)
     return done.exit_code, done.output.strip()
 
 

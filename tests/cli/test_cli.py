@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from sidecar.cli import main
+from sidecar.cli.commands import zimwatch
 from sidecar.settings import KEYS, MASK
 
 
@@ -17,7 +17,7 @@ def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _run(*words: str, **environ: str) -> Result:
-    return CliRunner().invoke(main, words, env=environ)
+    return CliRunner().invoke(zimwatch, words, env=environ)
 
 
 def test_check_config_prints_every_setting_and_its_source() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from sidecar.cli import main
+from sidecar.cli.commands import zimwatch
 from sidecar.clock import now_us
 from sidecar.domain.token04.layout import parse
 from sidecar.domain.units import SECOND_US
@@ -30,7 +30,7 @@ def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _run(given: str | bytes, *words: str, **environ: str) -> Result:
-    return CliRunner().invoke(main, ["token04", *words], input=given, env=environ, catch_exceptions=False)
+    return CliRunner().invoke(zimwatch, ["token04", *words], input=given, env=environ, catch_exceptions=False)
 
 
 def _with_secret(given: str | bytes, *words: str) -> Result:

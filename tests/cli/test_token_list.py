@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from sidecar.cli import main
+from sidecar.cli.commands import zimwatch
 
 NAMES = '{"7": "A chat with a long name"}'
 
@@ -16,7 +16,9 @@ def test_a_token_of_an_app_is_listed_with_the_apps_name(tmp_path: Path, monkeypa
     monkeypatch.chdir(tmp_path)
 
     def run(*words: str) -> list[str]:
-        done = CliRunner().invoke(main, ["token", *words], env={"ZIMWATCH_APPS__NAMES": NAMES}, catch_exceptions=False)
+        done = CliRunner().invoke(
+            zimwatch, ["token", *words], env={"ZIMWATCH_APPS__NAMES": NAMES}, catch_exceptions=False
+        )
         assert done.exit_code == 0
         return done.stdout.splitlines()
 

@@ -12,7 +12,6 @@ from asyncio.subprocess import PIPE
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from aiohttp import web
 
 from sidecar.domain.sdk_words import EVENTS, STATES, connection_state
 from sidecar.store.log import rejected_events
+from sidecar.version import VERSION
 from tests.conformance.event_server import event_server
 from tests.conformance.port_apps import PORTS, REPORTER, Port
 from tests.conformance.watching import eventually
@@ -328,7 +328,7 @@ async def test_each_attempt_has_the_devices_time_and_each_event_its_reporter(app
         assert request.query_string == f"sent_at={(moment := request.query['sent_at'])}"
         assert (len(moment), moment[-5], moment[-1]) == (24, ".", "Z")
         assert datetime.now(UTC) - datetime.fromisoformat(moment) < timedelta(seconds=ENDS_WITHIN_S)
-    reporter = {"name": PORTS[port].reporter, "version": version("zimwatch")}
+    reporter = {"name": PORTS[port].reporter, "version": VERSION}
     assert [event["reporter"] for event in server.accepted] == [reporter] * len(server.accepted)
 
 

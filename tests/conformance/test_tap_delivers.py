@@ -7,7 +7,6 @@ import itertools
 import json
 import signal
 from datetime import datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -15,6 +14,7 @@ from urllib.parse import quote
 import pytest
 from aiohttp import web
 
+from sidecar.version import VERSION
 from tests.conformance.event_server import event_server
 
 SCRIPT = Path(__file__).parent / "scripts/stand-in.cjs"
@@ -276,7 +276,7 @@ async def test_events_name_the_tap_and_its_version() -> None:
     async with event_server() as server:
         await run("life", server.url)
     assert {json.dumps(event["reporter"]) for event in server.accepted} == {
-        json.dumps({"name": "zim-tap", "version": version("zimwatch")})
+        json.dumps({"name": "zim-tap", "version": VERSION})
     }
 
 

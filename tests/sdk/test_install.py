@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from sidecar.cli import main
+from sidecar.cli.commands import zimwatch
 from sidecar.sdk.client.install import (
     SdkUnavailableError,
     find,
@@ -74,14 +74,14 @@ async def test_the_locked_packages_are_fetched_once_into_their_own_folder(
 
 
 def test_the_command_prints_the_folder_and_exits_1_on_failure(environ: dict[str, str], tmp_path: Path) -> None:
-    done = CliRunner().invoke(main, ["sdk", "install"], env=environ)
+    done = CliRunner().invoke(zimwatch, ["sdk", "install"], env=environ)
     assert done.exit_code == 1
     assert "zimwatch: Node.js is not installed" in done.stderr
     _program(tmp_path / "bin/node", "echo v22.1.0")
     _program(tmp_path / "bin/npm", "mkdir node_modules")
-    done = CliRunner().invoke(main, ["sdk", "install"], env=environ)
+    done = CliRunner().invoke(zimwatch, ["sdk", "install"], env=environ)
     assert str(folder(environ)) in done.stdout
-    done = CliRunner().invoke(main, ["sdk", "path"], env=environ)
+    done = CliRunner().invoke(zimwatch, ["sdk", "path"], env=environ)
     assert done.stdout.strip() == str(folder(environ) / "node_modules")
 
 

@@ -15,11 +15,12 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from sidecar import private_file
 from sidecar.clock import now_us
 from sidecar.errors import DatabaseRefusedError, StoreUnavailableError
 from sidecar.sdk.recording.event_queue import FILE, EventQueue
 from sidecar.store import Store, log_positions
-from sidecar.store.sqlite import backups, database_file, integrity
+from sidecar.store.sqlite import backups, integrity
 from tests.support.commands import zimwatch as command
 from tests.support.events import Phone
 from tests.support.mounts import bound
@@ -97,7 +98,7 @@ async def test_files_and_folders_that_are_open_to_others_are_named_at_the_start_
     folder = tmp_path / "data [1]"
     folder.mkdir(mode=0o700)
     file = await filled(folder)
-    assert database_file.exposed(file) == []
+    assert private_file.exposed(file) == []
     (copy := folder / f"{DATABASE}.replaced-1").touch()
     for one, mode in ((file, 0o640), (copy, 0o604), (folder, 0o770)):
         one.chmod(mode)
@@ -199,7 +200,7 @@ async def test_nothing_opens_the_file_that_sqlite_has_open(tmp_path: Path) -> No
         await served.store.tend()
         assert watched
         assert not {DATABASE, f"{DATABASE}-shm"} & set(watched)
-        database_file.exposed(file)
+        private_file.exposed(file)
         # The locks still hold: a writer of its own process finds the file locked by a transaction of ours.
         done = asyncio.Event()
         loop = asyncio.get_running_loop()

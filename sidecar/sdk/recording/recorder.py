@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from importlib.metadata import version
 from random import Random
 from typing import Any, Final
 
@@ -23,10 +22,11 @@ from sidecar.sdk.client.zim_client import (
     TokenWillExpire,
     ZimError,
 )
+from sidecar.version import VERSION
 
 WireEvent = dict[str, Any]
 
-REPORTER: Final = {"name": "zimwatch-python", "version": version("zimwatch")}
+REPORTER: Final = {"name": "zimwatch-python", "version": VERSION}
 DISCONNECTED: Final = sdk_words.STATES.index(sdk_words.DISCONNECTED)
 CONNECTED: Final = sdk_words.STATES.index(sdk_words.CONNECTED)
 _STILL_IN: Final = {sdk_words.STATES.index(name) for name in (sdk_words.CONNECTED, sdk_words.RECONNECTING)}

@@ -213,32 +213,6 @@ class Place:
                 raise NotInPlaceError(NOT_IN_PLACE(file=file.name), retry_after_s=RETRY_AFTER_S)
 
 
-def exposed(path: Path) -> list[str]:
-    """A sentence for each file of a database, and for its folder, whose mode gives others than its owner access."""
-    path = Path(os.path.realpath(path))
-    found = []
-    with contextlib.suppress(OSError):
-        for file in sorted(path.parent.glob(f"{_literal(path.name)}*")):
-            mode = stat.S_IMODE(file.stat().st_mode)
-            if file.is_file() and mode & ~OWNER_ONLY & ~stat.S_IXUSR:
-                found.append(
-                    f"{file} is open to others than its owner (mode {mode:04o}), and holds personal data;"
-                    f" make it private with `chmod 600 {file}`"
-                )
-    with contextlib.suppress(OSError):
-        mode = stat.S_IMODE(path.parent.stat().st_mode)
-        if mode & (stat.S_IWGRP | stat.S_IWOTH):
-            found.append(
-                f"others than its owner may write to the folder {path.parent} (mode {mode:04o}), and so replace the"
-                f" database in it; take that from them with `chmod go-w {path.parent}`"
-            )
-    return found
-
-
-def _literal(name: str) -> str:
-    return re.sub(r"([\[*?])", r"[\1]", name)
-
-
 def _is_mount_point(path: Path) -> bool:
     """Whether something is mounted at this very path, by the system's table of mounts, where it has one."""
     try:

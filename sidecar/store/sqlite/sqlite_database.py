@@ -16,6 +16,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 import structlog
 
+from sidecar import private_file
 from sidecar.clock import Clock, steady_us
 from sidecar.domain.events import Event
 from sidecar.errors import DatabaseRefusedError
@@ -105,7 +106,7 @@ class SqliteDatabase:
         if self._place is not None:
             self._place.remember()
         if self._held is not None:
-            for why in database_file.exposed(self.path):
+            for why in private_file.exposed(self.path):
                 _log.warning("others can read or replace the database", why=why)
         return outdated
 

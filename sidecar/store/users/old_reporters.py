@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from importlib.metadata import version
 from typing import Final
 
 import msgspec
@@ -18,9 +17,10 @@ from sidecar.domain.reporters import is_outdated
 from sidecar.domain.units import DAY_US
 from sidecar.store.conditions import in_apps
 from sidecar.store.values import Applied
+from sidecar.version import VERSION
 
 # That of the tap that is served here, and of the ports.
-CURRENT: Final = version("zimwatch")
+CURRENT: Final = VERSION
 # A sender may make up any number of old versions.
 MOST_OF_AN_APP: Final = 50
 _SHOWN: Final = 10
