@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator
 
 import structlog
 from opentelemetry import metrics
+from opentelemetry.metrics import Observation
 
 from sidecar.errors import SettingsError, ZimwatchError
 from sidecar.settings import Loaded
@@ -22,8 +23,12 @@ Follow = Callable[[frozenset[str]], Awaitable[None]]
 """Follows settings that have changed: their keys."""
 
 _log = structlog.stdlib.get_logger(__name__)
-_reloads = metrics.get_meter("zimwatch").create_counter(
-    "zimwatch.reloads", description="Times that the settings were read again, by result"
+# Observed and not added to, as the settings are read before there is anything to count with.
+_reloads = {"done": 0, "refused": 0}
+metrics.get_meter("zimwatch").create_observable_counter(
+    "zimwatch.reloads",
+    [lambda _options: [Observation(count, {"result": result}) for result, count in _reloads.items()]],
+    description="Times that the settings were read again, by result",
 )
 
 
@@ -38,8 +43,6 @@ class Reload:
         # Changed keys that not everybody could follow, as where the database was away: they are followed next time.
         self._unfollowed: set[str] = set()
         self._one_at_a_time = asyncio.Lock()
-        for result in ("done", "refused"):
-            _reloads.add(0, {"result": result})
 
     def follow(self, follower: Follow) -> None:
         """Has ``follower`` called after each reload, in the order of these calls."""
@@ -55,7 +58,7 @@ class Reload:
             try:
                 new = await self._read()
             except SettingsError as error:
-                _reloads.add(1, {"result": "refused"})
+                _reloads["refused"] += 1
                 _log.error("the settings were not read again, because they are not valid", problems=error.problems)
                 raise
             changes = take_over(self.loaded.settings, new.settings)
@@ -64,7 +67,7 @@ class Reload:
             for follower in self._followers:
                 await follower(frozenset(self._unfollowed))
             self._unfollowed.clear()
-            _reloads.add(1, {"result": "done"})
+            _reloads["done"] += 1
             _log.info("the settings were read again", changed=changes.changed, after_restart=changes.after_restart)
             return changes
 

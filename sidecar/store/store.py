@@ -38,12 +38,7 @@ from sidecar.store.log import span_outbox
 from sidecar.store.log.event_log import Batch
 from sidecar.store.log.followers import Follower
 from sidecar.store.users import user_reads
-from sidecar.store.values import (
-    Appended,
-    Commit,
-    Publishing,
-    Rejected,
-)
+from sidecar.store.values import Appended, Commit, Publishing, Rejected
 from sidecar.store.writer import Limits, Writer
 from sidecar.system.files import FILES, Files
 from sidecar.system.threads import THREADS, Threads, run_in
@@ -191,6 +186,10 @@ class Store:
     def problem(self) -> Text | None:
         """Why the last commit failed; None where it did not."""
         return self._database.care.problem or self._database.care.waits_for()
+
+    def waiting(self) -> tuple[int, int]:
+        """The bytes of the events that wait for their commit, and the age of the oldest in microseconds."""
+        return (0, 0) if self._writer is None else self._writer.waiting()
 
     @property
     def heartbeat_after_s(self) -> int:

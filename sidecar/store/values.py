@@ -274,10 +274,14 @@ class BrowserSession(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Storage(msgspec.Struct, frozen=True, kw_only=True):
-    """``grows_bytes_a_day`` and ``full_in_days`` are estimated from the last day's events; None without any."""
+    """``grows_bytes_a_day`` and ``full_in_days`` are estimated from the last day's events; None without any.
+
+    ``wal_bytes`` is the size of the write-ahead log beside the file.
+    """
 
     path: str
     file_bytes: int
+    wal_bytes: int
     free_bytes: int
     events: int
     events_last_day: int

@@ -19,9 +19,11 @@ import msgspec
 import sqlalchemy as sa
 import structlog
 
+from sidecar import durations
 from sidecar.clock import Clock
 from sidecar.domain.events import Event
 from sidecar.domain.lease import Leases, LeaseTime
+from sidecar.domain.units import SECOND_US
 from sidecar.errors import StoreUnavailableError, ZimwatchError
 from sidecar.settings import Settings, duration_us
 from sidecar.store.database import RETRY_AFTER_S, Database
@@ -262,6 +264,7 @@ class Writer:
 
     def _commit(self, works: list[_Waiting]) -> None:
         self._in_progress = works
+        begun_us = self._steady()
         try:
             results, left = self._transaction(works)
         except FollowerFailedError:
@@ -273,6 +276,7 @@ class Writer:
             self._projections = None
             self._failed(works, error)
             return
+        durations.COMMITS.observe((self._steady() - begun_us) / SECOND_US)
         self._in_progress = []
         for waiting, result in zip(works, results, strict=True):
             self._answer(waiting, result, left)

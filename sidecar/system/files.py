@@ -23,6 +23,9 @@ class Files(Protocol):
     def identity(self, path: Path) -> tuple[int, int] | None:
         """Device and inode, which change when another file takes the name; None where there is none."""
 
+    def size_bytes(self, path: Path) -> int:
+        """The size of a file; 0 where there is none."""
+
     def free_bytes(self, folder: Path) -> int:
         """Free space of its disk."""
 
@@ -51,6 +54,13 @@ class RealFiles:
         except OSError:
             return None
         return found.st_dev, found.st_ino
+
+    def size_bytes(self, path: Path) -> int:
+        """See :class:`Files`."""
+        try:
+            return path.stat().st_size
+        except OSError:
+            return 0
 
     def free_bytes(self, folder: Path) -> int:
         """See :class:`Files`."""

@@ -1,6 +1,7 @@
 """Zimwatch's own metrics in Prometheus's format. ``docs/metrics.md`` lists them.
 
-Other packages count through OpenTelemetry's API alone; this module sets the provider behind it.
+Other packages count through OpenTelemetry's API; this module sets the provider behind it. Histograms of durations are
+in :mod:`sidecar.durations`.
 """
 
 from __future__ import annotations
@@ -20,17 +21,25 @@ from sidecar.clock import Clock
 from sidecar.domain.app_ids import AppIds
 from sidecar.domain.status import NOT_LOGGED_IN, OFFLINE, ONLINE
 from sidecar.domain.units import SECOND_US
-from sidecar.store import Store
+from sidecar.store import Store, database
 from sidecar.store.log import span_outbox
 from sidecar.store.users import user_reads
 from sidecar.store.values import StoreGauge
+from sidecar.version import VERSION
 
 LOSSES: Final = ("refused", "rejected", "expired")
+QUEUE_SIZE: Final = "zimwatch.queue.size"
+QUEUE_AGE: Final = "zimwatch.queue.age"
 
 _meter = metrics.get_meter("zimwatch")
 _exported = _meter.create_counter("zimwatch.spans.exported", description="Spans that a collector accepted")
 _lost = _meter.create_counter("zimwatch.spans.lost", description="Spans that will not be exported, by reason")
 _failed = _meter.create_counter("zimwatch.span.export.failures", description="Failed attempts to export")
+_meter.create_observable_gauge(
+    "zimwatch.build.info",
+    [lambda _options: [Observation(1, {"version": VERSION})]],
+    description="1, with the version that runs",
+)
 # The latest values of each gauge: OpenTelemetry calls back at any time, and cannot wait for a database.
 _read: Final[dict[str, Sequence[Observation]]] = {}
 
@@ -54,10 +63,21 @@ def _age(connection: sa.Connection, now_us: int, _apps: AppIds) -> dict[str, flo
     return {"": 0 if oldest_us is None else max(0, now_us - oldest_us) / SECOND_US}
 
 
+def _sizes(connection: sa.Connection, now_us: int, _apps: AppIds) -> dict[str, float]:
+    size = database.size(connection, now_us)
+    return {"file": size.file_bytes, "wal": size.wal_bytes}
+
+
+def _free(connection: sa.Connection, now_us: int, _apps: AppIds) -> dict[str, float]:
+    return {"": database.size(connection, now_us).free_bytes}
+
+
 GAUGES: Final = (
     StoreGauge("zimwatch.users", "Users by status, each counted once", _users, label="status", is_of_apps=True),
     StoreGauge("zimwatch.span.backlog", "Spans waiting to be exported", _pending),
     StoreGauge("zimwatch.span.backlog.age", "Age of the oldest span that waits to be exported", _age, unit="s"),
+    StoreGauge("zimwatch.database.size", "Size of the database, by part", _sizes, label="part", unit="By"),
+    StoreGauge("zimwatch.disk.free", "Free space of the database's disk", _free, unit="By"),
 )
 
 
@@ -69,11 +89,9 @@ class Metrics:
         self._clock = clock
         self._gauges = (*GAUGES, *gauges)
         for gauge in self._gauges:
-            if gauge.name not in _read:
-                _read[gauge.name] = ()
-                _meter.create_observable_gauge(
-                    gauge.name, [_latest(gauge.name)], unit=gauge.unit, description=gauge.description
-                )
+            _create(gauge.name, gauge.unit, gauge.description)
+        _create(QUEUE_SIZE, "By", "Size of the events that wait for their commit")
+        _create(QUEUE_AGE, "s", "Age of the oldest of them")
         _exported.add(0)  # the series exist from the start, so that the first loss is an increase
         _failed.add(0)
         for kind in LOSSES:
@@ -96,6 +114,8 @@ class Metrics:
         now_us = self._clock()
         if apps is not None:
             return generate_latest(await self._of_apps(now_us, apps)), CONTENT_TYPE_LATEST
+        size_bytes, age_us = self._store.waiting()
+        _read[QUEUE_SIZE], _read[QUEUE_AGE] = [Observation(size_bytes)], [Observation(age_us / SECOND_US)]
         for gauge, values in await self._store.read(_values, self._gauges, now_us):
             _read[gauge.name] = [Observation(value, _labels(gauge, name)) for name, value in values.items()]
         return generate_latest(REGISTRY), CONTENT_TYPE_LATEST
@@ -116,6 +136,13 @@ def _values(
 ) -> list[tuple[StoreGauge, Mapping[str, float]]]:
     """The values of all these gauges at one moment."""
     return [(gauge, gauge.read(connection, now_us, apps)) for gauge in gauges]
+
+
+def _create(name: str, unit: str, description: str) -> None:
+    """Creates a gauge of the latest values, once in a process."""
+    if name not in _read:
+        _read[name] = ()
+        _meter.create_observable_gauge(name, [_latest(name)], unit=unit, description=description)
 
 
 def _latest(name: str) -> Callable[[CallbackOptions], Sequence[Observation]]:

@@ -13,7 +13,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 from opentelemetry import context, trace
 
-from sidecar import access
+from sidecar import access, durations
 from sidecar.access import audit
 from sidecar.domain.texts import Text
 from sidecar.settings import Settings
@@ -25,6 +25,8 @@ _tracer = trace.get_tracer("zimwatch")
 _MACHINES = ("/v1/", "/tap/", "/static/", "/live/", "/openapi.json", "/livez", "/readyz", "/metrics")
 _NEXT_LONGEST = 2_000
 _QUIET = ("/livez", "/readyz", "/static/")
+_INGEST = "/v1/events"
+_DURATIONS = {kind: durations.REQUESTS.labels(kind) for kind in durations.REQUEST_KINDS}
 
 
 ErrorPage = Callable[[int, Text, Mapping[str, str]], web.Response]
@@ -64,8 +66,10 @@ def middlewares(
         bound = structlog.contextvars.bind_contextvars(request_id=request[audit.REQUEST_ID])
         try:
             response = await handler(request)
-            duration_ms = round((time.perf_counter() - begun) * 1000, 2)  # noqa: TID251 - same
+            duration_s = time.perf_counter() - begun  # noqa: TID251 - same
+            duration_ms = round(duration_s * 1000, 2)
             if not response.prepared:
+                _observe(request, duration_s)
                 response.headers["Server-Timing"] = f"app;dur={duration_ms}"  # https://www.w3.org/TR/server-timing/
             resource = request.match_info.route.resource
             log.note(
@@ -110,6 +114,17 @@ def middlewares(
             return await handler(request)
 
     return [log_request, answer_errors, audited.recording(recorder), check_access]
+
+
+def _observe(request: web.Request, duration_s: float) -> None:
+    """Counts the duration of an answer, unless it is of a file, a stream or a probe."""
+    path = request.path
+    if path == _INGEST:
+        _DURATIONS["ingest"].observe(duration_s)
+    elif path.startswith("/v1/"):
+        _DURATIONS["api"].observe(duration_s)
+    elif not path.startswith(_MACHINES):
+        _DURATIONS["page"].observe(duration_s)
 
 
 def _sign_in_at(request: web.Request) -> str:

@@ -15,8 +15,7 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from sidecar.alerting.receivers.webhook import WebhookSettings
-from sidecar.settings import AlertSettings, LeaseSettings
+from sidecar.settings import LeaseSettings
 from sidecar.store import log_positions
 from sidecar.store.log import rejected_events
 from tests.support.running import Zimwatch, zimwatch
@@ -289,18 +288,3 @@ async def test_clients_get_an_interval_of_three_heartbeats_a_lease(tmp_path: Pat
     async with zimwatch(tmp_path, leases=LeaseSettings(heartbeat=lease)) as running:
         for query in ("", "?dry_run=1"):
             assert (await running.send([], query))[1]["heartbeat_after_s"] == after_s
-
-
-async def test_every_documented_metric_is_there_before_anything_happened(tmp_path: Path) -> None:
-    receiver = WebhookSettings(name="ops", url="http://127.0.0.1:9/hook")
-    alerts = AlertSettings(receivers=(receiver,), offline_too_long="0s")
-    documented = (Path(__file__).parents[2] / "docs/metrics.md").read_text().split("canary.md")[0]
-    async with zimwatch(tmp_path, alerts=alerts) as running, running.http.get("/metrics") as response:
-        given = await response.text()
-    for name, labels, meaning in re.findall(r"^\| `(\w+)(?:\{([\w,]+)\})?` \| (.*)$", documented, re.MULTILINE):
-        if meaning.endswith("; with TLS alone |"):  # tests/web/test_tls.py looks for these
-            continue
-        series = re.findall(rf"^{name}(?:\{{(.*)\}})? ", given, re.MULTILINE)
-        assert series, name
-        for value in re.findall(r"`([a-z_]+)`", meaning) if labels else ():
-            assert any(f'"{value}"' in one for one in series), (name, value)

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 import structlog
 from opentelemetry import metrics
 
+from sidecar import durations
 from sidecar.alerting.alert_reaction import AlertReaction
 from sidecar.alerting.receivers import Receiver
 from sidecar.alerting.tables import message_rows, notifications
@@ -78,6 +79,7 @@ class Dispatcher:
         self.name = name
         for result in ("sent", "failed", "dead"):
             _attempts.add(0, {"receiver": name, "result": result})  # a counter that begins at 1 shows no increase
+        self._duration = durations.DELIVERIES.labels(name)
         self._receiver = receiver
         self._store = store
         self._reaction = reaction
@@ -142,9 +144,14 @@ class Dispatcher:
         return True
 
     async def _attempt(self, message: Message) -> _Outcome:
+        loop = asyncio.get_running_loop()
         try:
             earlier = await self._store.read(message_rows.earlier_proof, message)
-            return _Outcome(message, proof=await self._receiver.send(message, earlier, self._clock()))
+            begun_s = loop.time()
+            try:
+                return _Outcome(message, proof=await self._receiver.send(message, earlier, self._clock()))
+            finally:
+                self._duration.observe(loop.time() - begun_s)
         except DeliveryError as error:
             return _Outcome(message, error=error)
         except Exception as error:  # noqa: BLE001 - a receiver may raise anything: the message waits

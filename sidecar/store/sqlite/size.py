@@ -24,6 +24,7 @@ def measure(connection: sa.Connection, path: Path, now_us: int, files: Files) ->
     return Storage(
         path=str(path),
         file_bytes=file_bytes,
+        wal_bytes=files.size_bytes(path.with_name(f"{path.name}-wal")),
         free_bytes=free,
         events=events,
         events_last_day=last_day,
