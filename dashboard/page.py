@@ -28,6 +28,7 @@ from dashboard.text.alert_texts import (
     label_value,
     person,
 )
+from dashboard.text.browser_names import browser_name
 from dashboard.text.language import gettext as _
 from dashboard.text.role_texts import ROLE_TEXTS
 from dashboard.text.status_texts import (
@@ -151,6 +152,7 @@ def _environment() -> Environment:
         time_of_day=times.time_of_day,
         ago=times.ago,
         alert_summary=alert_summary,
+        browser_name=browser_name,
         lasted=times.lasted,
         at_most=times.at_most,
         shown=shown,

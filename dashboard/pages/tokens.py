@@ -37,10 +37,10 @@ EXPIRES: Final = {
     "": marked("as long as possible"),
 }
 OVERLAPS: Final = {
-    "0s": marked("ends at once"),
-    "1h": marked("ends in 1 hour"),
-    "24h": marked("ends in 24 hours"),
-    "7d": marked("ends in 7 days"),
+    "0s": marked("old one ends at once"),
+    "1h": marked("old one ends in 1 hour"),
+    "24h": marked("old one ends in 24 hours"),
+    "7d": marked("old one ends in 7 days"),
 }
 _FIELDS: Final = ("scope", "name", "apps", "origins", "expires")
 _SENT_MOST: Final = 1_000

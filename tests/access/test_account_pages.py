@@ -21,6 +21,7 @@ from tests.support.clocks import Machine
 from tests.support.running import Zimwatch, zimwatch
 from tests.support.tokens import new_token
 
+FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0"
 NEW = {"password": "another long password", "repeated": "another long password"}
 
 
@@ -82,6 +83,7 @@ async def test_one_sees_and_ends_ones_own_sessions_and_no_others(running: Zimwat
     dana, erin = await with_password(running.store), await with_password(running.store, "erin")
     async with person(running) as first, person(running) as second, person(running) as of_erin:
         await first.signs_in("dana", PASSWORD)
+        second.http.headers["User-Agent"] = FIREFOX
         await second.signs_in("dana", PASSWORD)
         await of_erin.signs_in("erin", PASSWORD)
         sessions = running.store.credentials
@@ -90,6 +92,8 @@ async def test_one_sees_and_ends_ones_own_sessions_and_no_others(running: Zimwat
         token = await form_token(first)
         _, page = await first.gets("/account")
         assert set(re.findall(r"/account/sessions/(\d+)/end", page)) == {str(numbers[second])}
+        assert f'title="{FIREFOX}">Firefox on Linux</span>' in page
+        assert '<a href="/account" aria-current="page">' in page
         for other, remains in ((of_erin, 200), (second, 303)):
             await first.posts(f"/account/sessions/{numbers[other]}/end", form_token=token)
             assert (await other.gets("/users"))[0] == remains
