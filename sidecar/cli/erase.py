@@ -10,7 +10,7 @@ import click
 from sidecar.alerting.payloads import time_text
 from sidecar.cli.audited import recorded
 from sidecar.cli.opened import existing, with_store
-from sidecar.cli.options import APP_ID, load, settings_options
+from sidecar.cli.options import APP_ID, USER_ID, load, settings_options
 from sidecar.clock import now_us
 from sidecar.domain.erasure_texts import NOT_REACHED
 from sidecar.domain.outside_text import one_line
@@ -27,7 +27,7 @@ _PATIENCE_S = 600
 
 @click.command()
 @click.argument("app_id", type=APP_ID)
-@click.argument("user_id")
+@click.argument("user_id", type=USER_ID)
 @click.option("--yes", is_flag=True, help="Do not ask for the id again.")
 @settings_options
 def erase(app_id: int, user_id: str, config: Path | None, database_url: str | None, *, yes: bool) -> None:

@@ -33,6 +33,18 @@ class Duration(click.ParamType[int]):
             self.fail(str(error), param, ctx)
 
 
+class UserIdText(click.ParamType[str]):
+    """The id of a user: any text but none."""
+
+    name = "user id"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ANN401, D102
+        return str(value) or self.fail("a user id is not empty.", param, ctx)
+
+
+USER_ID: Final = UserIdText()
+
+
 class DurationText(click.ParamType[str]):
     """``90d``, checked."""
 
