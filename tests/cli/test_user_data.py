@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 from click.testing import CliRunner
 
-from sidecar.cli import main
+from sidecar.cli.commands import zimwatch
 from sidecar.clock import now_us
 from sidecar.store import Store
 from tests.support.events import APP_ID, Phone
@@ -31,7 +31,7 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(*words: str, typed: str | None = None) -> tuple[int, str]:
-    done = CliRunner().invoke(main, words, input=typed, catch_exceptions=False)
+    done = CliRunner().invoke(zimwatch, words, input=typed, catch_exceptions=False)
     return done.exit_code, done.output
 
 
