@@ -49,6 +49,7 @@ from sidecar.domain.outside_text import one_line
 from sidecar.domain.paths import user_path
 from sidecar.domain.reporters import is_outdated
 from sidecar.store.users.old_reporters import CURRENT
+from sidecar.version import build
 
 _SHORT: Final = 120
 _STOPS: Final = (".", "!", "?", "。", "！", "？", "…")
@@ -109,6 +110,7 @@ def _environment() -> Environment:
     # The extension adds this method at run time.
     environment.install_gettext_callables(language.gettext, language.ngettext, newstyle=True)  # type: ignore[attr-defined]
     environment.globals.update(
+        VERSION=build(),
         NAVIGATION=navigation.ENTRIES,
         SETTINGS_PAGES=navigation.SETTINGS,
         user_path=user_path,

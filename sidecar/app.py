@@ -42,6 +42,7 @@ from sidecar.system.chance import CHANCE
 from sidecar.system.files import FILES, Files
 from sidecar.system.processes import Start
 from sidecar.system.threads import THREADS, Threads
+from sidecar.version import build
 from sidecar.web.prefix import strip_prefix
 from sidecar.web.server import Runner
 from sidecar.web.tls import Certificate
@@ -198,7 +199,7 @@ async def running(
             reload.follow(follow)
         stack.callback(store.hurry)
         await pages
-        log.info("serving", url=url, database=settings.database.url, exports_spans=export_spans)
+        log.info("serving", version=build(), url=url, database=settings.database.url, exports_spans=export_spans)
         yield Running(url, store, recorder, application[access.FIRST_RUN].path)
         log.info("stopping")
     log.info("stopped")

@@ -13,6 +13,7 @@ from sidecar.api import json_views
 from sidecar.domain.app_ids import AppIds
 from sidecar.domain.texts import Text
 from sidecar.store import Store
+from sidecar.version import build
 
 _CANNOT_COMMIT = "events cannot be committed; see the log or the overview for the cause"
 _BACKGROUND_FAILED = "a background task failed and is being restarted; see the log or the overview for the cause"
@@ -28,6 +29,7 @@ def routes(
     is_prepared: Callable[[], bool],
 ) -> list[web.AbstractRouteDef]:
     """The calls for orchestrators and monitoring."""
+    version = build()
 
     async def alive(_request: web.Request) -> web.Response:
         return json_views.response({"status": "ok"})
@@ -35,12 +37,14 @@ def routes(
     async def ready(_request: web.Request) -> web.Response:
         if store.problem is not None:
             # Readable by anyone, and the database's own error would reveal hosts and files.
-            return json_views.response({"status": "failing", "reason": _CANNOT_COMMIT}, 503)
-        if problems():
-            return json_views.response({"status": "failing", "reason": _BACKGROUND_FAILED}, 503)
-        if not is_prepared():
-            return json_views.response({"status": "starting", "reason": _STARTING}, 503)
-        return json_views.response({"status": "ok"})
+            found = {"status": "failing", "reason": _CANNOT_COMMIT}
+        elif problems():
+            found = {"status": "failing", "reason": _BACKGROUND_FAILED}
+        elif not is_prepared():
+            found = {"status": "starting", "reason": _STARTING}
+        else:
+            found = {"status": "ok"}
+        return json_views.response(found | {"version": version}, 503 if "reason" in found else 200)
 
     async def metrics(request: web.Request) -> web.Response:
         text, content_type = await metrics_text(access.apps_of(request))

@@ -13,9 +13,9 @@ def main() -> None:
 
         print(overview.text())
     elif words == ["--version"]:
-        from sidecar.version import VERSION  # noqa: PLC0415 - same
+        from sidecar.version import build  # noqa: PLC0415 - same
 
-        print(f"zimwatch {VERSION}")
+        print(f"zimwatch {build()}")
     else:
         from sidecar.cli.commands import zimwatch  # noqa: PLC0415 - same
 

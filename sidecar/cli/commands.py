@@ -9,7 +9,7 @@ import click
 
 from sidecar.cli import overview
 from sidecar.errors import SettingsError, ZimwatchError
-from sidecar.version import VERSION
+from sidecar.version import build
 
 EXIT_FAILED: Final = 1
 EXIT_SETTINGS: Final = 2
@@ -54,6 +54,6 @@ def command(name: str) -> click.Command:
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(VERSION, message="zimwatch %(version)s")
+@click.version_option(build(), message="zimwatch %(version)s")
 def zimwatch() -> None:
     """Zimwatch."""

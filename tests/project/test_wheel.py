@@ -22,21 +22,27 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from sidecar.version import VERSION
+from sidecar.version import VERSION, build
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("dashboard", "schemas", "sidecar")
+COMMIT = "0123456789ab"
+STAMP = f"{VERSION}+{COMMIT}"
 WITHIN_S = 60
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """The source distribution, and the wheel made of it."""
+    """The source distribution, and the wheel made of it with a commit."""
     folder = tmp_path_factory.mktemp("built")
     run(sys.executable, "-m", "hatchling", "build", "--target", "sdist", "--directory", folder, folder=ROOT)
     (sdist,) = folder.glob("*.tar.gz")
+    with tarfile.open(sdist) as packed:
+        packed.extractall(folder, filter="data")
+    unpacked = folder / sdist.name.removesuffix(".tar.gz")
+    (unpacked / "sidecar/commit.txt").write_text(f"{COMMIT}\n")
     options = ("--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", folder)
-    run(sys.executable, "-m", "pip", "wheel", *options, sdist, folder=folder)
+    run(sys.executable, "-m", "pip", "wheel", *options, unpacked, folder=folder)
     (wheel,) = folder.glob("*.whl")
     return sdist, wheel
 
@@ -83,7 +89,7 @@ def test_the_wheel_has_every_file_of_the_packages_and_nothing_else(built: tuple[
     sdist, wheel = built
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
-    assert names == files_of_the_tree()
+    assert names == files_of_the_tree() | {"sidecar/commit.txt"}
     with tarfile.open(sdist) as packed:
         inside = {name.partition("/")[2] for name in packed.getnames()}
     assert files_of_the_tree() <= inside
@@ -92,10 +98,14 @@ def test_the_wheel_has_every_file_of_the_packages_and_nothing_else(built: tuple[
 
 
 def test_what_is_installed_knows_its_version_and_checks_settings(installed: Path, tmp_path: Path) -> None:
-    assert f"zimwatch {VERSION}\n" == run(installed / "zimwatch", "--version", folder=tmp_path)
+    assert f"zimwatch {STAMP}\n" == run(installed / "zimwatch", "--version", folder=tmp_path)
     assert "server.port = 8790  # default" in run(installed / "zimwatch", "check-config", folder=tmp_path)
     where = run(installed / "python", "-c", "import sidecar, sys; print(sidecar.__path__[0])", folder=tmp_path)
     assert installed.parent in Path(where.strip()).parents
+
+
+def test_a_source_tree_has_no_commit() -> None:
+    assert build() == VERSION
 
 
 async def test_the_installed_demo_answers_pages_files_and_the_tap(installed: Path, tmp_path: Path) -> None:
@@ -108,6 +118,8 @@ async def test_the_installed_demo_answers_pages_files_and_the_tap(installed: Pat
 
         page = await text("/users")
         assert "alice" in page
+        assert f"Zimwatch {STAMP}" in page
+        assert STAMP in await text("/readyz")
         assert 'lang="zh-' in await text("/users", language="zh-CN")
         files = set(re.findall(r"""(?:src|href)="(/static/[^"]+)""", page))
         assert {name.rpartition(".")[2] for name in files} >= {"css", "js"}

@@ -11,6 +11,7 @@ from sidecar.telemetry.otlp.otlp_grpc import GrpcExporter
 from sidecar.telemetry.otlp.otlp_http import HttpExporter
 from sidecar.telemetry.otlp.otlp_settings import exporting, read_otlp_settings
 from sidecar.telemetry.otlp.resource import resource_from
+from sidecar.version import build
 
 ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}
 PROTOCOL, TRACES_PROTOCOL = "OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"
@@ -113,6 +114,12 @@ def test_the_service_is_zimwatch_by_default(
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     assert resource_from(environ).attributes["service.name"] == expected
+
+
+def test_the_resource_has_this_version_unless_another_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert resource_from({}).attributes["service.version"] == build()
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "service.version=7")
+    assert resource_from({}).attributes["service.version"] == "7"
 
 
 def test_other_resource_attributes_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
