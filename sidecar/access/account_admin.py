@@ -6,13 +6,14 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from sidecar.access.policy import GRANTS, PEOPLE, Role
+from sidecar.access import token_form
+from sidecar.access.policy import PEOPLE, Role
 from sidecar.domain import app_ids
 from sidecar.domain.account_names import name_problem, normal_name
 from sidecar.domain.texts import Sentence
 from sidecar.errors import ZimwatchError
 from sidecar.store.access import accounts, second_factor, tokens
-from sidecar.store.values import Account, Token
+from sidecar.store.values import Account
 
 _TAKEN: Final = Sentence("account.taken", "there is an account %(name)s already")
 _UNKNOWN: Final = Sentence("account.unknown", "there is no account %(name)s")
@@ -62,11 +63,7 @@ def change(
     if role != Role.ADMIN or apps is not None:
         _keep_last(connection, account, force=force)
     accounts.change(connection, account.id, role=role, apps=apps)
-
-    def keeps(token: Token) -> bool:
-        return token.scope in GRANTS.get(Role(role), ()) and app_ids.has_all(apps, token.apps)
-
-    return account, tokens.revoke_of_account(connection, account.id, now_us, keeps)
+    return account, tokens.revoke_of_account(connection, account.id, now_us, token_form.could_make(role, apps))
 
 
 def disable(connection: sa.Connection, name: str, now_us: int, *, force: bool = False) -> tuple[Account, int]:

@@ -54,7 +54,7 @@ class Authenticator:
         self.throttle = SignInThrottle(clock)
         self.sessions = Sessions(store, settings, clock)
         self.oidc = OidcSignIn(store, settings, clock, self.sessions, self.throttle) if settings.oidc.is_on else None
-        self._forward_auth = ForwardAuth(settings)
+        self._forward_auth = ForwardAuth(store, settings, clock)
         self._is_open_at_first = not (
             settings.server.public_url
             or not is_loopback(settings.server.host)
@@ -84,7 +84,7 @@ class Authenticator:
         given = self._given(request)
         # Credentials that are not known here are those of the proxy, where it has signed somebody in.
         is_known = given is not None and self._store.credentials.token(given[1]) is not None
-        if not is_known and (forwarded := self._forwarded(request)) is not None:
+        if not is_known and (forwarded := await self._forwarded(request)) is not None:
             return forwarded
         if given is not None:
             name, secret = given
@@ -149,9 +149,9 @@ class Authenticator:
             return name, secret
         return None
 
-    def _forwarded(self, request: web.Request) -> Principal | None:
+    async def _forwarded(self, request: web.Request) -> Principal | None:
         """The person whom a trusted proxy has signed in; None where there is none."""
-        return self._forward_auth.principal(request) if _counts_by_itself(request) else None
+        return await self._forward_auth.principal(request) if _counts_by_itself(request) else None
 
     def _has_credentials(self, request: web.Request) -> bool:
         return self._given(request) is not None or bool(self._session_secret(request))

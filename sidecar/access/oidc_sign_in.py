@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
@@ -12,20 +13,23 @@ import sqlalchemy as sa
 import structlog
 from aiohttp import web
 
-from sidecar.access.groups import NO_ROLE, granted
-from sidecar.access.oidc import LASTS_S, FlowCookie, LookUp, OidcError, OpenIdConnect, errors
+from sidecar.access import outside_tokens
+from sidecar.access.groups import NO_ROLE, Grant, granted
+from sidecar.access.oidc import LASTS_S, FlowCookie, LookUp, LostRoleError, OidcError, OpenIdConnect, errors
 from sidecar.access.oidc.proof import Proof, unsealed
 from sidecar.access.proxies import public_request
 from sidecar.access.sessions import Sessions
 from sidecar.access.throttle import SignInThrottle
 from sidecar.clock import Clock
+from sidecar.domain.texts import Text
 from sidecar.domain.units import MINUTE_US, SECOND_US
 from sidecar.errors import StoreUnavailableError
 from sidecar.logs import Bounded
 from sidecar.settings import Settings
 from sidecar.store import Store
-from sidecar.store.access import browser_sessions, keys, signed_requests
-from sidecar.store.values import BrowserSession, OutsideIdentity
+from sidecar.store.access import audit_log, browser_sessions, keys, signed_requests
+from sidecar.store.access.audit_values import AuditAction, Entry
+from sidecar.store.values import BrowserSession, OutsideIdentity, identity_key
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -55,6 +59,8 @@ class OidcSignIn:
         self._looking_up: dict[int, tuple[asyncio.Task[None], float]] = {}
         self._failures = Bounded(clock)
         self._key: bytes | None = None
+        # In the audit log.
+        self._provider = f"provider {settings.oidc.issuer}"
 
     async def begin(self, request: web.Request, response: web.StreamResponse, following: str) -> None:
         """Sends the browser to the provider, with what it has to bring back in a cookie. ProviderError."""
@@ -82,8 +88,10 @@ class OidcSignIn:
         flow = cookie.read(request, await self._flow_key(), now_us // SECOND_US)
         person = await self.client.finish(flow, request.query)
         grant = granted(self._groups, person.groups)
+        narrow = self._narrowing(identity_key(flow.issuer, person.subject), grant, now_us)
         if grant is None:
-            raise OidcError(NO_ROLE(), 403)
+            await self._store.write(narrow)
+            raise LostRoleError(NO_ROLE())
         await self._use(flow.state, now_us)
         attempt.take_back()
         owner = OutsideIdentity(
@@ -95,7 +103,12 @@ class OidcSignIn:
             checked_at_us=now_us,
         )
         await self._sessions.begin(
-            request, response, owner, name=person.name, refresh=lambda secret: person.proof.sealed(secret, now_us)
+            request,
+            response,
+            owner,
+            name=person.name,
+            refresh=lambda secret: person.proof.sealed(secret, now_us),
+            also=narrow,
         )
         cookie.drop(response)
         response.headers["Location"] = flow.following
@@ -156,12 +169,42 @@ class OidcSignIn:
                 changed = self._confirmed(owner, found, now_us)
             except OidcError as error:
                 log.info("a session was ended by its provider", session=session.id, reason=str(error))
-                await self._store.write(browser_sessions.end_because, session.id, error.text)
+                await self._store.write(self._end, session.id, owner, error, now_us)
             else:
-                if (changed.role, changed.apps, found.proof) == (owner.role, owner.apps, proof):
+                is_same = (changed.role, changed.apps, found.proof) == (owner.role, owner.apps, proof)
+                grant = Grant(changed.role, changed.apps)
+                if is_same and (found.groups is None or outside_tokens.are_within(self._store, owner.key, grant)):
                     return  # the claim says that it was looked up
-                kept = found.proof.sealed(secret, now_us)
-                await self._store.write(browser_sessions.confirm, session.id, changed, kept)
+                kept, narrow = found.proof.sealed(secret, now_us), self._narrowing(owner.key, grant, now_us)
+
+                def confirm(connection: sa.Connection) -> None:
+                    browser_sessions.confirm(connection, session.id, changed, kept)
+                    if found.groups is not None:
+                        narrow(connection)
+
+                await self._store.write(confirm)
+
+    def _end(
+        self, connection: sa.Connection, session_id: int, owner: OutsideIdentity, error: OidcError, now_us: int
+    ) -> None:
+        """Ends a session because of what the provider says. Who lost their role lose their tokens too."""
+        browser_sessions.end_because(connection, session_id, error.text)
+        audit_log.record(connection, self._ended(session_id, owner, error.text, now_us))
+        if isinstance(error, LostRoleError):
+            self._narrowing(owner.key, None, now_us)(connection)
+
+    def _ended(self, session_id: int, owner: OutsideIdentity, why: Text, now_us: int) -> Entry:
+        return Entry(
+            at_us=now_us,
+            actor=self._provider,
+            action=AuditAction.SIGNED_OUT,
+            subject=owner.called,
+            details={"session": session_id, "reason": why.sentence},
+        )
+
+    def _narrowing(self, identity: str, grant: Grant | None, now_us: int) -> Callable[[sa.Connection], None]:
+        """Revokes the tokens that the identity could not make with the grant."""
+        return lambda connection: outside_tokens.revoke(connection, identity, grant, by=self._provider, now_us=now_us)
 
     async def _proof(self, session: BrowserSession, secret: str) -> Proof:
         """The provider's tokens behind the session. OidcError where they cannot be read any more."""
@@ -177,7 +220,7 @@ class OidcSignIn:
             return msgspec.structs.replace(owner, checked_at_us=now_us)
         grant = granted(self._groups, found.groups)
         if grant is None:
-            raise OidcError(errors.SIGNED_OUT_NO_ROLE(), 403)
+            raise LostRoleError(errors.SIGNED_OUT_NO_ROLE())
         return msgspec.structs.replace(owner, checked_at_us=now_us, role=grant.role, apps=grant.apps)
 
     def _looked_up(self, session_id: int, task: asyncio.Task[None]) -> None:

@@ -24,7 +24,8 @@ LOCAL_NAME: Final = "local"
 class Principal(msgspec.Struct, frozen=True, kw_only=True):
     """``apps`` are the only ones that it may see.
 
-    ``proof`` is what authenticated it, such as a token; ``name`` is as given, and proves nothing.
+    ``proof`` is what authenticated it, such as a token; ``name`` is as given, and proves nothing. ``identity`` is the
+    key of somebody whom a provider or a proxy named.
     """
 
     role: Role
@@ -34,6 +35,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     session_id: int | None = None
     token: Token | None = None
     account_id: int | None = None
+    identity: str | None = None
 
     @classmethod
     def of_token(cls, token: Token, *, name: str = "", session_id: int | None = None) -> Principal:
@@ -55,14 +57,14 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def of_owner(cls, owner: SessionOwner, *, name: str = "", session_id: int | None = None) -> Principal:
         """The principal whose sessions belong to ``owner``; ``name`` is as given with a token."""
-        account_id = None
+        account_id = identity = None
         match owner:
             case Token():
                 return cls.of_token(owner, name=name, session_id=session_id)
             case Account():
                 proof, name, account_id = owner.called, "", owner.id
             case OutsideIdentity():
-                proof, name = one_line(f"{owner.subject} at {owner.issuer}"), clean_name(owner.name)
+                proof, name, identity = owner.called, clean_name(owner.name), owner.key
         return cls(
             role=Role(owner.role),
             apps=owner.apps,
@@ -70,6 +72,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
             name=name,
             session_id=session_id,
             account_id=account_id,
+            identity=identity,
         )
 
     def may(self, action: Action) -> bool:

@@ -30,7 +30,7 @@ async def rotate(
     if old is None:
         return None
     token_form.check_may_rotate(maker, old)
-    overlap_us, not_after_us = token_form.overlap_us(given.overlap), token_form.end_of(maker)
+    overlap_us, not_after_us = token_form.overlap_us(given.overlap), token_form.end_of(maker, old.scope, now_us)
     return await store.write(
         tokens.rotate,
         token_id,
@@ -39,6 +39,7 @@ async def rotate(
         made_by=maker.called(),
         by_token=None if maker.token is None else maker.token.id,
         by_account=maker.account_id,
+        by_identity=maker.identity,
         not_after_us=not_after_us,
     )
 

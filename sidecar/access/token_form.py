@@ -1,10 +1,12 @@
 """A token as the command line, the API or the page requests it, and what its maker may give away.
 
-Nobody makes a token that may do more than they may, see other apps, or, where a token makes it, live longer.
+Nobody makes a token that may do more than they may, see other apps, or, where a token makes it, live longer. What a
+person makes whom a provider or a proxy named always expires.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -13,6 +15,7 @@ from sidecar.access.policy import GRANTS, Role
 from sidecar.access.principal import Principal, clean_name
 from sidecar.access.refusals import NotAllowedError
 from sidecar.domain import app_ids
+from sidecar.domain.app_ids import AppIds
 from sidecar.domain.texts import Sentence
 from sidecar.domain.units import DAY_US
 from sidecar.errors import ZimwatchError
@@ -27,6 +30,10 @@ OVERLAP: Final = "24h"
 _OVERLAP_LONGEST_US: Final = 90 * DAY_US
 _LONGEST_US: Final = 3_660 * DAY_US
 APP_DIGITS: Final = 19
+OTHER_LONGEST_DAYS: Final = 90
+SENDS_LONGEST_DAYS: Final = 366
+"""How long a token is valid that somebody made whom a provider or a proxy named: of those who never return nobody says
+that they left. One that only sends events is in apps, and shows nothing."""
 
 _NO_SCOPE: Final = Sentence("token.no_scope", "scope: %(given)s is unknown; it is one of %(known)s")
 _OTHER_SCOPE: Final = Sentence(
@@ -43,6 +50,10 @@ _LONG_NAME: Final = Sentence("token.long_name", "name has more than %(most)s cha
 _NO_EXPIRES: Final = Sentence("token.no_expires", "expires: %(given)s is not a duration such as 24h or 90d")
 _LATE: Final = Sentence("token.expires_late", "expires: a token is valid for ten years at most, or without end")
 _OUTLIVES: Final = Sentence("token.outlives", "the token that makes it ends earlier; leave expires out to end with it")
+_OUTLIVES_PERSON: Final = Sentence(
+    "token.outlives_person",
+    "expires: as a provider signs you in, a token of this scope that you make is valid for %(days)s days at most",
+)
 _NO_OVERLAP: Final = Sentence("token.no_overlap", "overlap: %(given)s is not a duration up to 90d, such as 0s or 24h")
 _NOT_OWN: Final = Sentence("token.not_own", "a token may rotate itself and those that it made")
 
@@ -79,10 +90,11 @@ def new_token(given: TokenRequest, maker: Principal, now_us: int, *, made_by: st
         name=clean_name(given.name),
         apps=_apps(given.apps, maker),
         origins=_origins(given),
-        expires_at_us=_expires(given.expires, maker, now_us),
+        expires_at_us=_expires(given.expires, given.scope, maker, now_us),
         made_by=made_by,
         made_by_token=None if maker.token is None else maker.token.id,
         made_by_account=maker.account_id,
+        made_by_identity=maker.identity,
     )
 
 
@@ -95,6 +107,11 @@ def check_grants(maker: Principal, scope: str) -> None:
     """NotAllowedError where the maker may not make a token of this scope."""
     if not may_grant(maker, scope):
         raise NotAllowedError(_OTHER_SCOPE(scope=scope, known=_listed(GRANTS.get(maker.role, ())) or "-"))
+
+
+def could_make(role: str, apps: AppIds) -> Callable[[Token], bool]:
+    """Whether a person with this role for these apps could make a token."""
+    return lambda token: token.scope in GRANTS.get(Role(role), ()) and app_ids.has_all(apps, token.apps)
 
 
 def sees(principal: Principal, token: Token) -> bool:
@@ -127,8 +144,10 @@ def overlap_us(given: str) -> int:
     return us
 
 
-def end_of(maker: Principal) -> int | None:
-    """When what the maker makes ends at the latest; None for no end."""
+def end_of(maker: Principal, scope: str, now_us: int) -> int | None:
+    """When a token of this scope that the maker makes ends at the latest; None for no end."""
+    if maker.identity is not None:
+        return now_us + _longest_days(scope) * DAY_US
     return None if maker.token is None else maker.token.expires_at_us
 
 
@@ -162,8 +181,12 @@ def _origins(given: TokenRequest) -> tuple[str, ...]:
     return origins
 
 
-def _expires(given: str | None, maker: Principal, now_us: int) -> int | None:
-    latest_us = end_of(maker)
+def _longest_days(scope: str) -> int:
+    return SENDS_LONGEST_DAYS if scope == Role.INGEST else OTHER_LONGEST_DAYS
+
+
+def _expires(given: str | None, scope: str, maker: Principal, now_us: int) -> int | None:
+    latest_us = end_of(maker, scope, now_us)
     if given is None:
         return latest_us
     try:
@@ -173,7 +196,8 @@ def _expires(given: str | None, maker: Principal, now_us: int) -> int | None:
     if lasts_us > _LONGEST_US:
         raise TokenFormError(_LATE())
     if latest_us is not None and now_us + lasts_us > latest_us:
-        raise NotAllowedError(_OUTLIVES())
+        outlives = _OUTLIVES() if maker.identity is None else _OUTLIVES_PERSON(days=_longest_days(scope))
+        raise NotAllowedError(outlives)
     return now_us + lasts_us
 
 

@@ -16,7 +16,7 @@ metadata = sa.MetaData()
 # "ZIMW": SQLite's application_id, which marks a file as Zimwatch's.
 APPLICATION_ID = 0x5A494D57
 # The newest migration: a file at this revision has the tables below.
-REVISION = "0061_makers_of_tokens"
+REVISION = "0062_tokens_of_identities"
 # The cursor that exists after a migration that changed projections, until they are rebuilt.
 OUTDATED = "projections"
 # The user key of clients before any login, and of their events.
@@ -374,6 +374,7 @@ api_tokens = sa.Table(
     sa.Column("made_by", sa.Text, nullable=False),
     sa.Column("made_by_token", sa.BigInteger),
     sa.Column("made_by_account", sa.BigInteger),
+    sa.Column("made_by_identity", sa.Text),
     sa.Column("last_used_at_us", sa.BigInteger),
     sa.Column("replaced_by", sa.BigInteger),
     # The token that rotated itself, and so began the line that this one is of.

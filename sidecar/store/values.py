@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from sidecar.domain.app_ids import AppIds
 from sidecar.domain.events import Event
+from sidecar.domain.outside_text import one_line
 from sidecar.domain.server_view import Disagreement, ServerView
 from sidecar.domain.session import Session
 from sidecar.domain.status import Status
@@ -208,6 +209,7 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
     made_by: str = ""
     made_by_token: int | None = None
     made_by_account: int | None = None
+    made_by_identity: str | None = None  # the key of somebody whom a provider or a proxy named
     expires_at_us: int | None
     revoked_at_us: int | None
     last_used_at_us: int | None = None
@@ -252,6 +254,21 @@ class OutsideIdentity(msgspec.Struct, frozen=True, kw_only=True):
     role: str
     apps: frozenset[int] | None
     checked_at_us: int
+
+    @property
+    def key(self) -> str:
+        """What its sessions and tokens have in common."""
+        return identity_key(self.issuer, self.subject)
+
+    @property
+    def called(self) -> str:
+        """Its name in the audit log, as who did something and as what something was done to."""
+        return one_line(f"{self.subject} at {self.issuer}")
+
+
+def identity_key(issuer: str, subject: str) -> str:
+    """See :attr:`OutsideIdentity.key`."""
+    return f"outside {issuer} {subject}"
 
 
 SessionOwner = Token | Account | OutsideIdentity

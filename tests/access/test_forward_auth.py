@@ -14,6 +14,8 @@ import pytest_asyncio
 from aiohttp import web
 
 from sidecar.settings import ForwardAuthSettings, GroupSettings, ServerSettings
+from sidecar.store.access import tokens
+from tests.support.audited import looks
 from tests.support.process import free_port
 from tests.support.proxies import proxy
 from tests.support.running import Zimwatch, zimwatch
@@ -68,6 +70,33 @@ async def test_groups_of_each_request_give_a_role(
 ) -> None:
     found = {path: await opens(running, path, DANA | headers) for path in opened}
     assert found == opened
+
+
+async def test_tokens_end_with_the_first_request_whose_groups_do_not_allow_them(running: Zimwatch) -> None:
+    erin = DANA | {"Remote-User": "erin", "Accept": "*/*"}
+
+    async def makes() -> int:
+        async with running.http.post("/v1/tokens", json={"scope": "read", "apps": [7]}, headers=erin) as response:
+            made = await response.json()
+        assert (response.status, made["made_by"]) == (201, "Dana, by forward-auth erin")
+        assert made["expires_at"] is not None
+        return int(made["id"])
+
+    async def is_valid(token_id: int) -> bool:
+        found = await running.store.read(tokens.one, token_id)
+        return found is not None and found.revoked_at_us is None
+
+    first = await makes()
+    for groups, lasts in (("sre", True), ("eu", False), ("sre", False)):
+        await opens(running, "/wall", erin | {"Remote-Groups": groups})
+        assert await is_valid(first) is lasts
+    second = await makes()
+    assert await opens(running, "/wall", erin | {"Remote-User": "dave", "Remote-Groups": "cleaners"}) == 403
+    assert await is_valid(second), "another one made it"
+    assert await opens(running, "/wall", erin | {"Remote-Groups": "cleaners"}) == 403
+    assert not await is_valid(second)
+    rows = [(one.action, one.about) for one in await looks(running) if one.actor == "forward-auth"]
+    assert rows == [("token.revoked", f"token {token_id}") for token_id in (first, second)]
 
 
 async def test_without_the_header_other_ways_of_signing_in_remain(running: Zimwatch) -> None:

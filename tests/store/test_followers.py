@@ -158,7 +158,7 @@ NEWER_TABLES = (
 )
 NEWER_COLUMNS_OF_TOKENS = (
     *("name", "apps", "origins", "made_by", "made_by_token", "last_used_at_us", "replaced_by"),
-    *("made_by_account", "ends_with"),
+    *("made_by_account", "made_by_identity", "ends_with"),
 )
 
 

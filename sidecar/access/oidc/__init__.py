@@ -1,7 +1,7 @@
 """Signing in by OpenID Connect: the protocol alone. Sessions and routes are of their own rooms."""
 
 from sidecar.access.oidc.client import LookUp, OpenIdConnect, Person
-from sidecar.access.oidc.errors import EndedByProviderError, OidcError, ProviderError
+from sidecar.access.oidc.errors import EndedByProviderError, LostRoleError, OidcError, ProviderError
 from sidecar.access.oidc.flow import CALLBACK, LASTS_S, PATH, FlowCookie
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "EndedByProviderError",
     "FlowCookie",
     "LookUp",
+    "LostRoleError",
     "OidcError",
     "OpenIdConnect",
     "Person",

@@ -56,6 +56,13 @@ class ProviderError(OidcError):
         super().__init__(message, 502)
 
 
+class LostRoleError(OidcError):
+    """The provider says groups, and none of them has a role here (any more)."""
+
+    def __init__(self, message: Text) -> None:
+        super().__init__(message, 403)
+
+
 class EndedByProviderError(OidcError):
     """The provider says that a token or a code is not valid (any more)."""
 

@@ -55,7 +55,7 @@ def owner_key(owner: SessionOwner) -> str:
         case Account():
             return key_of_account(owner.id)
         case OutsideIdentity():
-            return f"outside {owner.issuer} {owner.subject}"
+            return owner.key
 
 
 def key_of_account(account_id: int) -> str:

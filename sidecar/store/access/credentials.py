@@ -37,6 +37,7 @@ class _Held(msgspec.Struct):
     tokens: dict[bytes, Token] = {}
     sessions: dict[bytes, BrowserSession] = {}
     apps: list[tuple[frozenset[int], int | None]] | None = None
+    of_identities: dict[str, list[Token]] | None = None
     nobody: bool = False
 
 
@@ -98,6 +99,15 @@ class Credentials:
             ]
         valid = (apps for apps, end_us in held.apps if end_us is None or end_us > now_us)
         return frozenset().union(*valid)
+
+    def of_identity(self, identity: str) -> list[Token]:
+        """The valid tokens that somebody made whom a provider or a proxy named, by the key of that person."""
+        held, now_us = self._current(), self._clock()
+        if held.of_identities is None:
+            held.of_identities = {}
+            for token in map(tokens.token_of, self._database.peek(tokens.OF_IDENTITIES, now_us)):
+                held.of_identities.setdefault(token.made_by_identity or "", []).append(token)
+        return [token for token in held.of_identities.get(identity, ()) if token.state(now_us) == "good"]
 
     def used(self, token: Token) -> None:
         """Notes a request of the token, unless one was noted within :data:`USED_EVERY_US`; nothing is written yet."""

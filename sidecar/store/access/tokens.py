@@ -43,6 +43,7 @@ COLUMNS: Final = (
     _token.made_by,
     _token.made_by_token,
     _token.made_by_account,
+    _token.made_by_identity,
     _token.expires_at_us,
     _token.revoked_at_us,
     _token.last_used_at_us,
@@ -50,6 +51,11 @@ COLUMNS: Final = (
     _token.ends_with,
 )
 _NAMES: Final = ", ".join(column.name for column in COLUMNS)
+OF_IDENTITIES: Final = (
+    f"SELECT {_NAMES} FROM api_tokens"
+    " WHERE made_by_identity IS NOT NULL AND revoked_at_us IS NULL AND expires_at_us > ?"
+)
+"""Those that somebody made whom a provider or a proxy named. They always expire."""
 WITH_THIS_SECRET: Final = f"SELECT {_NAMES} FROM api_tokens WHERE secret_sha256 = ?"
 APPS: Final = (
     "SELECT apps, MAX(expires_at_us), COUNT(*) - COUNT(expires_at_us) FROM api_tokens"
@@ -75,6 +81,7 @@ class NewToken(msgspec.Struct, frozen=True, kw_only=True):
     made_by: str = ""
     made_by_token: int | None = None
     made_by_account: int | None = None
+    made_by_identity: str | None = None
     ends_with: int | None = None
 
 
@@ -109,13 +116,15 @@ def rotate(
     made_by: str = "",
     by_token: int | None = None,
     by_account: int | None = None,
+    by_identity: str | None = None,
     not_after_us: int | None = None,
 ) -> tuple[Token, str]:
     """Makes the successor of a valid token, which ends ``overlap_us`` from now, or earlier where it would have.
 
     The successor lives as long as the token was given, but not beyond ``not_after_us`` nor the token that made it. What
-    the token made ends with the successor from now on. ``by_token`` and ``by_account`` are who rotates it; where it
-    does so itself, the successor ends when it is revoked. TokenRefusedError where it has ended, or has a successor.
+    the token made ends with the successor from now on. ``by_token``, ``by_account`` and ``by_identity`` are who rotates
+    it; where it does so itself, the successor ends when it is revoked. TokenRefusedError where it has ended, or has a
+    successor.
     """
     old = one(connection, token_id)
     if old is None or old.state(now_us) != "good":
@@ -135,6 +144,7 @@ def rotate(
         made_by=made_by,
         made_by_token=old.made_by_token,
         made_by_account=by_account,
+        made_by_identity=by_identity if by_token is None else old.made_by_identity,
         ends_with=old.id if by_token == old.id else old.ends_with,
     )
     new, secret = create(connection, successor, now_us)
@@ -164,12 +174,16 @@ def revoke_of_account(
 ) -> int:
     """Revokes the tokens that the account made, but for those that it ``keeps``; how many valid ones that ended."""
     before = _valid(connection, now_us)
-    # Those that have expired too: a successor may end with them.
-    is_its = (_token.made_by_account == account_id) & _token.revoked_at_us.is_(None)
-    for token in map(token_of, connection.execute(sa.select(*COLUMNS).where(is_its)).all()):
-        if not keeps(token):
-            revoke(connection, token.id, now_us)
+    _revoke_made(connection, _token.made_by_account == account_id, now_us, keeps)
     return before - _valid(connection, now_us)
+
+
+def revoke_of_identity(
+    connection: sa.Connection, identity: str, now_us: int, keeps: Callable[[Token], bool]
+) -> list[Token]:
+    """Revokes the tokens that the identity made, but for those that it ``keeps``; the valid ones of them."""
+    found = _revoke_made(connection, _token.made_by_identity == identity, now_us, keeps)
+    return [token for token in found if token.state(now_us) == "good"]
 
 
 def one(connection: sa.Connection, token_id: int) -> Token | None:
@@ -215,6 +229,17 @@ def token_of(row: Sequence[Any]) -> Token:
 def hashed(secret: str) -> bytes:
     """The stored form of a secret. Any text of a header can be hashed."""
     return hashlib.sha256(secret.encode(errors="replace")).digest()
+
+
+def _revoke_made(
+    connection: sa.Connection, is_its: sa.ColumnElement[bool], now_us: int, keeps: Callable[[Token], bool]
+) -> list[Token]:
+    # Those that have expired too: a successor may end with them.
+    rows = connection.execute(sa.select(*COLUMNS).where(is_its & _token.revoked_at_us.is_(None))).all()
+    found = [token for token in map(token_of, rows) if not keeps(token)]
+    for token in found:
+        revoke(connection, token.id, now_us)
+    return found
 
 
 def _valid(connection: sa.Connection, now_us: int) -> int:

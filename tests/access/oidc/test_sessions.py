@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from html import unescape
 from typing import Any
 
 import msgspec
 import pytest
 from yarl import URL
 
-from sidecar.access import oidc_sign_in
+from sidecar.access import oidc_sign_in, token_actions
+from sidecar.access.principal import Principal
+from sidecar.access.refusals import NotAllowedError
+from sidecar.access.token_form import TokenRequest
+from sidecar.domain import api_token
+from sidecar.domain.units import DAY_US
+from sidecar.store.access import tokens
 from sidecar.store.access.account_schema import browser_sessions
+from sidecar.store.values import Token
 from tests.access.oidc.conftest import GROUPS, World
-from tests.support.clocks import Machine
+from tests.support.audited import looks
+from tests.support.clocks import DAY_S, Machine
 from tests.support.oidc.hostile import HostileProvider
 from tests.support.running import Zimwatch
 
@@ -84,6 +94,101 @@ async def test_other_settings_of_groups_count_at_the_next_request(running: Zimwa
         assert await opens(running, "/settings") == 403
     finally:
         msgspec.structs.force_setattr(GROUPS, "roles", before)
+
+
+async def makes(running: Zimwatch, scope: str, **fields: str) -> Token:
+    """Makes a token on the page."""
+    async with running.http.get("/tokens") as response:
+        page = await response.text()
+    form = {name: unescape(re.findall(f'name="{name}" value="([^"]+)"', page)[0]) for name in ("form_token", "once")}
+    headers = {"Sec-Fetch-Site": "same-origin"}
+    async with running.http.post("/tokens", data={"scope": scope, **form, **fields}, headers=headers) as response:
+        page = await response.text()
+        assert response.status == 200, page
+    (secret,) = {str(found) for found in re.findall(api_token.PATTERN, page)}
+    made = running.store.credentials.token(secret)
+    assert made is not None
+    return made
+
+
+async def states(running: Zimwatch, machine: Machine, *made: Token) -> list[str]:
+    found = [await running.store.read(tokens.one, one.id) for one in made]
+    return [one.state(machine.now_us) for one in found if one is not None]
+
+
+async def of_provider(running: Zimwatch, provider: HostileProvider) -> list[tuple[str, str | None, Any]]:
+    """What the provider did, in the audit log."""
+    rows = [one for one in await looks(running) if one.actor == f"provider {provider.issuer}"]
+    return [(one.action, one.about, one.details.get("reason")) for one in rows]
+
+
+async def test_tokens_end_at_the_look_up_after_which_their_maker_could_not_make_them(
+    running: Zimwatch, provider: HostileProvider, machine: Machine
+) -> None:
+    provider.person |= {"sub": "erin", "groups": ["boss"]}
+    await sign_in(running)
+    write, read, forward = [await makes(running, scope) for scope in ("write", "read", "forward")]
+    assert (forward.made_by_identity, forward.apps) == (f"outside {provider.issuer} erin", frozenset({7, 8}))
+    provider.person["groups"] = ["sre"]
+    machine.passes(59)
+    assert await opens(running) == 200
+    assert await states(running, machine, write, read, forward) == ["good"] * 3
+    machine.passes(1)
+    assert await opens(running) == 200
+    assert await states(running, machine, write, read, forward) == ["good", "good", "revoked"], "an operator makes none"
+    of_every_app = await makes(running, "read", apps="")
+    provider.person["groups"] = ["cleaners"]
+    machine.passes(60)
+    assert "none of your groups" in await reason(running)
+    assert await states(running, machine, write, read, of_every_app) == ["revoked"] * 3
+    done = await of_provider(running, provider)
+    assert done[-5:] == [
+        ("token.revoked", f"token {forward.id}", "groups"),
+        ("session.ended", f"erin at {provider.issuer}", "oidc.lost_role"),
+        *(("token.revoked", f"token {one.id}", "groups") for one in (write, read, of_every_app)),
+    ]
+
+
+async def test_tokens_end_at_a_sign_in_with_less_and_at_one_that_is_refused(
+    running: Zimwatch, provider: HostileProvider, machine: Machine
+) -> None:
+    provider.person |= {"sub": "frank"}
+    await sign_in(running)
+    first, second = await makes(running, "write", apps="7"), await makes(running, "write")
+    provider.person["groups"] = ["eu"]
+    running.http.cookie_jar.clear()
+    await sign_in(running)
+    assert await states(running, machine, first, second) == ["revoked"] * 2, "support makes none"
+    provider.person["groups"] = ["sre"]
+    running.http.cookie_jar.clear()
+    await sign_in(running)
+    third = await makes(running, "read")
+    provider.person["groups"] = []
+    running.http.cookie_jar.clear()
+    async with running.http.get(BEGIN) as response:
+        assert response.status == 403
+    assert await states(running, machine, third) == ["revoked"]
+
+
+async def test_a_token_outlives_a_sign_out_and_the_provider_but_not_for_long(
+    running: Zimwatch, provider: HostileProvider, machine: Machine
+) -> None:
+    provider.person |= {"sub": "grace"}
+    await sign_in(running)
+    made = {scope: await makes(running, scope, expires="") for scope in ("read", "ingest")}
+    lasts = {scope: one.expires_at_us - machine.now_us for scope, one in made.items() if one.expires_at_us is not None}
+    assert lasts == {"read": 90 * DAY_US, "ingest": 366 * DAY_US}
+    person = running.store.credentials.session(next(iter(running.http.cookie_jar)).value)
+    assert person is not None
+    asked = TokenRequest(scope="read", expires="91d")
+    with pytest.raises(NotAllowedError, match="90 days at most"):
+        await token_actions.make(running.store, Principal.of_session(person), asked, machine.now_us)
+    machine.passes(60)
+    provider.person["gone"], provider.tokens = True, {"refresh_token": "none"}
+    assert await opens(running) in {200, 303}
+    assert await states(running, machine, *made.values()) == ["good"] * 2
+    machine.passes(90 * DAY_S)
+    assert await states(running, machine, *made.values()) == ["expired", "good"]
 
 
 async def test_many_requests_at_once_look_the_groups_up_once(
