@@ -296,10 +296,9 @@ class AlertReaction:
         settled = [one for one in to_send if one.what != "firing" or one.due_us + SETTLE_US <= now_us]
         digests = {one.answers for one in settled if one.digest and one.answers is not None}
         ended = notifications.ended_digests(connection, digests)
-        made = [
-            self._message(connection, unit, receiver, planned, now_us)
-            for planned in self._grouping(connection, receiver, now_us).plan(settled, ended)
-        ]
+        # Where only messages are tried again, nothing is to be grouped.
+        planned = self._grouping(connection, receiver, now_us).plan(settled, ended) if settled else []
+        made = [self._message(connection, unit, receiver, one, now_us) for one in planned]
         unit.settle()
         return Publishing(made, unit.changes)
 

@@ -43,14 +43,14 @@ def empty_database() -> bytes:
 
 
 class Server:
-    """Runs on the files in ``folder`` until it is stopped or killed; ``gone`` is set once it does not run any more."""
+    """Runs on the files in ``folder`` until it is stopped or killed; ``gone`` is done once it does not run any more."""
 
     def __init__(
         self, folder: Path, machine: Machine, chance: Random, receiver: Receiver, collector: Collector
     ) -> None:
         self.disk = Disk(folder, self._die)
         self.background = Background()
-        self.gone = asyncio.Event()
+        self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.left: Path | None = None
         self._machine = machine
         self._stack = contextlib.AsyncExitStack()
@@ -93,12 +93,13 @@ class Server:
     async def stop(self) -> None:
         """An orderly stop."""
         await self._stack.aclose()
-        self.gone.set()
+        if not self.gone.done():
+            self.gone.set_result(None)
 
     def _die(self) -> None:
         self.left = self.disk.folder.with_name(f"{self.disk.folder.name}+")
         self.disk.left(self.left)
-        self.gone.set()
+        self.gone.set_result(None)
 
     async def bury(self) -> None:
         """Ends the tasks of a killed process. Nothing that they do reaches the files that it left."""
@@ -108,19 +109,17 @@ class Server:
 
     async def take(self, body: bytes, sent_at_us: int | None) -> tuple[Decoded, Appended]:
         """What the ingest call does with a body. ConnectionError where it gives no answer of acceptance."""
-        if self.gone.is_set() or self.store is None:
+        if self.gone.done() or self.store is None:
             raise ConnectionError("nobody listens")
         decoded = decode(body, "json", self.store.settled_us(), sent_at_us=sent_at_us)
         events = [event for _, event in decoded.events]
         work = asyncio.create_task(self.store.append(events, decoded.rejected, size_bytes=len(body)))
-        gone = asyncio.create_task(self.gone.wait())
         try:
-            await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((work, self.gone), return_when=asyncio.FIRST_COMPLETED)
             if not work.done() or self.disk.is_dead:
                 raise ConnectionError("it was killed")
             return decoded, work.result()
         except (ZimwatchError, KilledError) as error:
             raise ConnectionError(str(error)) from error
         finally:
-            gone.cancel()
             work.cancel()

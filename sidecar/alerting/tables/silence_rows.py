@@ -22,6 +22,8 @@ ENDED_LOOKED_AT: Final = 2_000
 _ROWS: Final = sa.select(*(column for column in alert_silences.columns if column.name != "is_over")).order_by(
     alert_silences.c.id.desc()
 )
+# Built once: each plan of messages reads them.
+_NOT_ENDED: Final = _ROWS.where(sa.text("NOT is_over"), alert_silences.c.ends_at_us > sa.bindparam("now_us"))
 
 
 def listed(connection: sa.Connection, apps: AppIds = None) -> list[Silence]:
@@ -50,8 +52,7 @@ def has_room(connection: sa.Connection) -> bool:
 
 def not_ended(connection: sa.Connection, now_us: int) -> list[Silence]:
     """Those that have not ended, newest first. Some may not have started."""
-    query = _ROWS.where(sa.text("NOT is_over"), alert_silences.c.ends_at_us > now_us)
-    return [_silence_of(row) for row in connection.execute(query)]
+    return [_silence_of(row) for row in connection.execute(_NOT_ENDED, {"now_us": now_us})]
 
 
 def record_ends(connection: sa.Connection, now_us: int) -> bool:
