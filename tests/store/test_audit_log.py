@@ -17,7 +17,7 @@ from sidecar.store.access.audit_values import Head, SearchText, User
 from sidecar.store.database import Database
 from sidecar.store.sqlite.sqlite_database import SqliteDatabase
 from tests.store.test_database import append, connected, undone
-from tests.support.audit_edits import edit, rehash
+from tests.support.audit_edits import EDITS, TABLES, edit, rehash
 from tests.support.audited import entry, record_many
 from tests.support.counted import statements
 from tests.support.events import APP_ID, BEGIN_US
@@ -69,16 +69,19 @@ def test_a_chain_holds_from_its_first_row_to_its_head(database: Database) -> Non
 def edits_are_found(database: Database, count: int, seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311 - the same every time
     recorded(database)
-    not_found = []
+    not_found, done = [], set()
     with database.begin() as connection:
         for _ in range(count):
             undo = connection.begin_nested()
             made = edit(connection, chance)
+            done.add(made.partition(" of " if made.startswith("change: ") else ":")[0])
             if isinstance(audit_check.verify(connection), Verified):
                 not_found.append(made)
             undo.rollback()
         assert isinstance(audit_check.verify(connection), Verified)
     assert not_found == []
+    columns = {f"change: {column}" for table in TABLES for column in table.columns}
+    assert done >= columns | {one.__name__ for one in EDITS} - {"change"}
 
 
 def test_random_edits_of_the_tables_are_found_each(database: Database) -> None:

@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from sidecar.store.access import audit_chain, audit_log, audit_schema
 from sidecar.store.access.audit_values import Head
 
-_VALUES: Final[tuple[Any, ...]] = ("", "mallory", "user 0", 0, 1, -1, 7, 2.5, b"", b"\0" * 32, b"mallory")
+TABLES: Final = (audit_schema.audit_log, audit_schema.audit_marks, audit_schema.audit_subjects)
+_VALUES: Final[tuple[Any, ...]] = ("", "mallory", "user 0", 0, 1, -1, 7, 99, 1 << 40, 2.5, b"", b"\0" * 32, b"mallory")
 
 
 def edit(connection: sa.Connection, chance: random.Random) -> str:
@@ -30,15 +31,17 @@ def edit(connection: sa.Connection, chance: random.Random) -> str:
 
 def everything(connection: sa.Connection) -> list[Any]:
     """Each value of the tables, with its type."""
-    tables = (audit_schema.audit_log, audit_schema.audit_marks)
-    rows = [row for table in tables for row in connection.exec_driver_sql(f"SELECT * FROM {table.name} ORDER BY id, 1")]
+    rows = [row for table in TABLES for row in connection.exec_driver_sql(f"SELECT * FROM {table.name} ORDER BY 1, 2")]
     return [(type(value), value) for row in rows for value in row]
 
 
 def change(connection: sa.Connection, chance: random.Random) -> str:
-    table = chance.choice((audit_schema.audit_log, audit_schema.audit_log, audit_schema.audit_marks))
+    table = chance.choice((audit_schema.audit_log, *TABLES))
     key = table.primary_key.columns[0].name
-    where = chance.choice([row[0] for row in connection.exec_driver_sql(f"SELECT {key} FROM {table.name}")])
+    # What was searched for is kept as it was written, and its pseudonym is of any way to write it.
+    kept = "app_id IS NOT NULL" if table is audit_schema.audit_subjects else "TRUE"
+    keys = [row[0] for row in connection.exec_driver_sql(f"SELECT {key} FROM {table.name} WHERE {kept}")]
+    where = chance.choice(keys)
     column = chance.choice(table.columns.keys())
     old = connection.exec_driver_sql(f"SELECT {column} FROM {table.name} WHERE {key} = ?", (where,)).scalar()
     value = chance.choice((None, *_VALUES, _flipped(old, chance), _flipped(old, chance)))
@@ -61,6 +64,34 @@ def remove(connection: sa.Connection, chance: random.Random) -> str:
     gone = chance.sample(_ids(connection), chance.randint(1, 3))
     connection.exec_driver_sql("DELETE FROM audit_log WHERE id = ?", [(one,) for one in gone])
     return str(gone)
+
+
+def remove_and_renumber(connection: sa.Connection, chance: random.Random) -> str:
+    """The rows behind a removed one move up, so that there is no gap."""
+    gone = chance.choice(_ids(connection))
+    connection.exec_driver_sql("DELETE FROM audit_log WHERE id = ?", (gone,))
+    for one in _ids(connection):
+        if one > gone:
+            connection.exec_driver_sql("UPDATE audit_log SET id = ? WHERE id = ?", (one - 1, one))
+    return str(gone)
+
+
+def reorder(connection: sa.Connection, chance: random.Random) -> str:
+    """Rows of a run change places with one another."""
+    ids = _ids(connection)
+    first = chance.randrange(len(ids) - 2)
+    run = ids[first : chance.randint(first + 2, len(ids))]
+    for one in run:
+        connection.exec_driver_sql("UPDATE audit_log SET id = ? WHERE id = ?", (-one, one))
+    mixed = chance.sample(run, len(run))
+    for one, place in zip(run, mixed, strict=True):
+        connection.exec_driver_sql("UPDATE audit_log SET id = ? WHERE id = ?", (place, -one))
+    return f"{run} as {mixed}"
+
+
+def remove_all(connection: sa.Connection, _chance: random.Random) -> str:
+    connection.exec_driver_sql("DELETE FROM audit_log")
+    return "every row"
 
 
 def cut_tail(connection: sa.Connection, chance: random.Random) -> str:
@@ -150,6 +181,9 @@ EDITS: Final[tuple[Callable[[sa.Connection, random.Random], str], ...]] = (
     change,
     change,
     remove,
+    remove_and_renumber,
+    remove_all,
+    reorder,
     cut_tail,
     cut_front,
     swap,
