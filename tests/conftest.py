@@ -34,6 +34,7 @@ _PROGRAMS = {
     "faketime": "faketime",
     "haproxy": "haproxy",
     "nginx": "nginx",
+    "prometheus": "prometheus",
 }
 
 
