@@ -26,6 +26,8 @@ _FIELDS: Final = {
     kind: tuple(name for name in kind.__struct_fields__ if name not in Common.__struct_fields__) for kind in _TYPE_OF
 }
 _NO_DETAILS: Final[dict[str, Any]] = {}
+# What msgspec says of a time that it cannot read, whether or not there is such a time.
+_NO_DATETIME: Final = "Invalid RFC3339"
 _TIMES: Final = ("occurred_at", "token_expires_at")
 _decoder: Final = msgspec.json.Decoder(Wire)
 _fields: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -35,7 +37,9 @@ def decode_one(raw: bytes, now_us: int, sent_at_us: int | None) -> Event:
     """One event, even with a time that Python's datetime cannot hold. An error of ``NOT_DECODED`` otherwise."""
     try:
         return event_of(_decoder.decode(raw), now_us, sent_at_us, {})
-    except msgspec.ValidationError:
+    except msgspec.ValidationError as error:
+        if _NO_DATETIME not in str(error):
+            raise
         fields = _fields.decode(raw)
         times = {name: us for name in _TIMES if (us := _unusual_us(fields.get(name))) is not None}
         if not times:
