@@ -100,14 +100,6 @@ def test_a_port_in_use_is_reported_in_a_sentence(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-async def test_a_hang_up_is_ignored(tmp_path: Path) -> None:
-    async with serving(tmp_path) as (address, process), aiohttp.ClientSession(address) as http:
-        process.send_signal(signal.SIGHUP)
-        async with http.get("/readyz") as answer:
-            assert answer.status == 200
-        assert process.returncode is None
-
-
 async def test_a_second_one_on_the_same_database_is_refused(tmp_path: Path) -> None:
     async with serving(tmp_path):
         done = _zimwatch(tmp_path, "serve", "--port", "0")
