@@ -16,7 +16,7 @@ define environment
 	@mkdir -p .build && touch $@
 endef
 
-.PHONY: help run test check wheel bench benchpages benchtap screenshots messages schemas mutants soak format lock clean
+.PHONY: help run test check wheel bench benchpages benchtap screenshots messages schemas release mutants soak format lock clean
 .DEFAULT_GOAL := help
 
 help: ## list what there is
@@ -61,6 +61,9 @@ messages: .build/dev ## bring the catalogues of the pages up to date with what t
 schemas: .build/dev ## copy the schema of events into openapi.json, and the kinds of findings into their document
 	@$(DEV)/python -m tests.update_openapi
 	@$(DEV)/python -m tests.update_findings
+
+release: .build/dev ## write VERSION=1.2.3 into the package, the tap, the ports and the changelog
+	@$(DEV)/python -m tests.update_version $(VERSION)
 
 mutants: .build/dev ## how many small faults in the pure modules their tests find (N=100 SEED=1 MODULE=chart)
 	@$(DEV)/python -m tests.mutants --count $(or $(N),100) --seed $(or $(SEED),1) --module "$(MODULE)"

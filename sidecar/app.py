@@ -89,10 +89,7 @@ class System(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Running(msgspec.Struct, frozen=True):
-    """A served Zimwatch. ``url`` has no slash at its end.
-
-    ``first_account`` is the path of the link that makes the first account; None where it is not needed.
-    """
+    """A served Zimwatch: ``url`` without a slash at its end, and the path of the link that makes the first account."""
 
     url: str
     store: Store

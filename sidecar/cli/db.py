@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -15,6 +17,8 @@ from sidecar.store import Store, engines
 from sidecar.store.access.audit_values import AuditAction
 from sidecar.store.care import pruning_hold
 
+EXIT_DUE: Final = 1
+
 
 async def _path(store: Store) -> Path:
     return store.path
@@ -26,11 +30,45 @@ def db() -> None:
 
 
 @db.command()
+@click.option("--check", "only_check", is_flag=True, help="Change nothing; exit 1 if there is something to do, else 0.")
 @settings_options
-def upgrade(config: Path | None, database_url: str | None) -> None:
-    """Create the tables, or bring them up to date."""
-    path = with_store(load(config, database_url), _path, attach=False)
-    click.echo(f"{path} is up to date.")
+@click.pass_context
+def upgrade(context: click.Context, config: Path | None, database_url: str | None, *, only_check: bool) -> None:
+    """Create the tables, or bring them up to date, and print what was done; `serve` does so by itself.
+
+    Make a backup before: an older Zimwatch refuses a database that was upgraded. What is cut off is not done, and is
+    begun again the next time.
+    """
+    loaded = load(config, database_url)
+    url = loaded.settings.database.url
+    due = engines.pending_migrations(url)
+    is_new = not engines.location(url).exists()
+    if only_check:
+        _print_due(engines.location(url), due, is_new=is_new)
+        context.exit(EXIT_DUE if due else 0)
+    path = with_store(loaded, _path, attach=False)
+    if is_new:
+        click.echo(f"Created {path}, schema {due[-1][0]}.")
+    elif due:
+        _print_migrations(due)
+        click.echo(f"{path} is up to date now: {len(due)} migrations, schema {due[-1][0]}.")
+    else:
+        click.echo(f"{path} was up to date; nothing was changed.")
+
+
+def _print_due(path: Path, due: Sequence[tuple[str, str]], *, is_new: bool) -> None:
+    if is_new:
+        click.echo(f"There is no database {path}; it would be created.")
+    elif due:
+        _print_migrations(due)
+        click.echo(f"{path} is to be upgraded: {len(due)} migrations.")
+    else:
+        click.echo(f"{path} is up to date.")
+
+
+def _print_migrations(due: Sequence[tuple[str, str]]) -> None:
+    for name, about in due:
+        click.echo(f"{name}: {about}")
 
 
 @db.command()

@@ -59,6 +59,17 @@ def problems(url: str) -> list[str]:
     return integrity.problems(path, in_use=database_file.is_served(path))
 
 
+def pending_migrations(url: str) -> list[tuple[str, str]]:
+    """The migrations that are due, oldest first: name, and what it is about. Changes nothing, also while it is served.
+
+    All of them where there is no database. DatabaseRefusedError where it is not ours, or a newer Zimwatch wrote it.
+    """
+    path = database_file.locate(location(url))
+    if path.exists() and path.stat().st_size:
+        database_file.refuse_foreign(path)
+    return connections.pending(path, in_use=database_file.is_served(path))
+
+
 def is_served(url: str) -> bool:
     """Whether a process serves the database."""
     return database_file.is_served(location(url))

@@ -35,7 +35,7 @@ from sidecar.settings import KEYS, Settings, environment_name, load, value_of
 from sidecar.store.mapping import Client, index_of
 from sidecar.store.schema import metadata
 from sidecar.version import VERSION
-from tests import update_findings
+from tests import update_findings, update_version
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("docker/*.md")])
@@ -205,11 +205,10 @@ def test_vendored_scripts_are_what_their_list_says() -> None:
 
 
 def test_every_sender_says_this_version() -> None:
-    senders = [ROOT / "sidecar/sdk/tap/zim-tap.js"]
-    senders += [path for path in (ROOT / "docs/ports").rglob("*") if "eporter." in path.name and path.suffix != ".md"]
-    assert len(senders) == 7
+    senders = list(update_version.files())
+    assert len(senders) == 8
     for path in senders:
-        said = re.findall(r"""\b_?version = ["']([\d.]+)["'];?""", path.read_text(encoding="utf-8"), re.IGNORECASE)
+        said = [found[1] for found in update_version.SAID.findall(path.read_text(encoding="utf-8"))]
         assert said == [VERSION], path.name
 
 

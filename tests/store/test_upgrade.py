@@ -190,7 +190,7 @@ async def test_a_database_of_the_first_version_is_upgraded_and_all_in_it_is_righ
         stderr=asyncio.subprocess.PIPE,
     )
     output, errors = await process.communicate()
-    assert (process.returncode, b"is up to date" in output) == (0, True), errors.decode()
+    assert (process.returncode, b"is up to date now" in output) == (0, True), errors.decode()
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [(schema.REVISION,)]
         assert connection.execute("SELECT position, id FROM events ORDER BY position").fetchall() == [

@@ -106,6 +106,17 @@ def refuse_newer(path: Path, found: str | None) -> None:
         raise DatabaseRefusedError(f"{path} was written by a newer Zimwatch (schema {found}); use that version")
 
 
+def pending(path: Path, *, in_use: bool) -> list[tuple[str, str]]:
+    """The migrations that are due, oldest first, each with what it is about; nothing is changed.
+
+    ``path`` is of a file of ours, or of none. DatabaseRefusedError where a newer Zimwatch has written it.
+    """
+    found = integrity.revision(path, in_use=in_use) if path.exists() and path.stat().st_size else None
+    refuse_newer(path, found)
+    passed = [] if found == REVISION else list(_script().iterate_revisions("head", found))
+    return [(str(one.revision), str(one.doc)) for one in reversed(passed)]
+
+
 def migrate(engine: sa.Engine, path: Path) -> bool:
     """Brings the tables up to date, in one transaction; refuses a file that a newer Zimwatch has written.
 
