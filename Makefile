@@ -16,7 +16,7 @@ define environment
 	@mkdir -p .build && touch $@
 endef
 
-.PHONY: help run test check wheel bench benchpages benchtap screenshots messages schemas release mutants soak format lock clean
+.PHONY: help run test check wheel npm bench benchpages benchtap screenshots messages schemas release mutants soak format lock clean
 .DEFAULT_GOAL := help
 
 help: ## list what there is
@@ -41,6 +41,9 @@ check: .build/dev ## lint, format, types, import layers, words, templates, YAML,
 wheel: .build/dev ## the Python package in dist/, with the commit that it is built of
 	@git describe --always --dirty --exclude='*' --abbrev=12 > sidecar/commit.txt
 	@$(DEV)/python -m hatchling build --target wheel --directory dist; status=$$?; rm -f sidecar/commit.txt; exit $$status
+
+npm: .build/dev ## the npm package of the Web tap in dist/
+	@$(DEV)/python -m tests.support.npm_package dist
 
 bench: .build/dev ## how fast it is, beside bare SQLite on this machine (BENCH="ingest spans" for some of it)
 	@$(DEV)/python -m benchmarks $(BENCH)

@@ -19,6 +19,7 @@ def files() -> Iterator[Path]:
     """Those with a version of their own, which are all the same."""
     yield ROOT / "sidecar/version.py"
     yield ROOT / "sidecar/sdk/tap/zim-tap.js"
+    yield ROOT / "sidecar/sdk/tap/package.json"
     yield from (path for path in (ROOT / "docs/ports").rglob("*") if "eporter." in path.name and path.suffix != ".md")
 
 
