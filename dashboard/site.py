@@ -14,6 +14,7 @@ from sidecar.access.policy import Action
 from sidecar.alerting import AlertReaction
 from sidecar.canary import CanaryStatus
 from sidecar.clock import Clock
+from sidecar.domain.alerts.rules.backup_overdue import LastBackup
 from sidecar.domain.texts import Text
 from sidecar.settings import ServerSettings
 from sidecar.store import Store
@@ -27,11 +28,15 @@ TryReceiver = Callable[[str, str], Awaitable[Mapping[str, Any]]]
 
 
 class InForce(msgspec.Struct, frozen=True):
-    """The settings, the receivers by name and type, and how to send one a test message."""
+    """The settings, the receivers by name and type, how to send one a test message, and the last backup.
+
+    ``last_backup`` gives None before it was looked for the first time.
+    """
 
     shown: Callable[[], Shown]
     receivers: Callable[[], Sequence[tuple[str, str]]]
     try_receiver: TryReceiver
+    last_backup: Callable[[], LastBackup | None]
 
 
 class Site(msgspec.Struct, frozen=True, kw_only=True):

@@ -112,13 +112,7 @@ async def running(
     system = system or System()
     reaction = alerting.reaction_of(settings, system.chance)
     retentions = _retentions(settings)
-    store = open_store(
-        settings,
-        system,
-        reaction,
-        retentions=retentions,
-        export_spans=export_spans,
-    )
+    store = open_store(settings, system, reaction, retentions=retentions, export_spans=export_spans)
     background = Background()
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(store.close)
@@ -162,6 +156,7 @@ async def running(
             http=system.http,
             reload=reload,
             is_prepared=pages.done,
+            last_backup=lambda: backups.last,
             recorder=recorder,
             chance=system.chance,
             hasher=system.hasher(),

@@ -14,6 +14,7 @@ from sidecar.access import audit
 from sidecar.alerting.notify.test_message import send_test_message
 from sidecar.canary import CanaryStatus
 from sidecar.clock import Clock
+from sidecar.domain.alerts.rules.backup_overdue import LastBackup
 from sidecar.errors import ZimwatchError
 from sidecar.http_client import HttpClient
 from sidecar.lifecycle import Background
@@ -44,13 +45,15 @@ def build(
     http: Callable[[Sequence[str]], HttpClient] = HttpClient,
     reload: Reload | None = None,
     is_prepared: Callable[[], bool] = lambda: True,
+    last_backup: Callable[[], LastBackup | None] = lambda: None,
     recorder: audit.Recorder | None = None,
     chance: Random = CHANCE,
     hasher: PasswordHasher | None = None,
 ) -> web.Application:
     """The web application over an open store; starts nothing.
 
-    ``canary`` gives the canary's status, ``is_prepared`` whether pages can be shown at once.
+    ``canary`` gives the canary's status, ``is_prepared`` whether pages can be shown at once, ``last_backup`` the
+    newest scheduled one.
     ``reload`` has the settings in force, and reads them again. ``recorder`` writes the audit log, while its own task
     runs. ZimwatchError where the path of ``server.public_url`` is one of the application's own.
     """
@@ -125,6 +128,7 @@ def build(
             lambda name, base: send_test_message(
                 settings.alerts, name, settings.server.public_url.rstrip("/") or base, clock(), http
             ),
+            last_backup,
         ),
         trace_url_template=settings.dashboard.trace_url_template,
         server_secrets=secrets_by_app(settings.zego.server_secrets),

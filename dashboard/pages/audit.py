@@ -15,6 +15,7 @@ from dashboard.page import sentence
 from dashboard.page_request import Loader, PageRequest, View
 from dashboard.parts.export_formats import FORMATS, ExportFormat
 from dashboard.site import Page, Site
+from dashboard.text.audit_details import detail_words
 from dashboard.text.audit_texts import ACTION_TEXTS
 from dashboard.text.times import from_text
 from dashboard.text.translate import translate
@@ -44,6 +45,7 @@ def _views(site: Site) -> dict[str, Loader]:
             "now_us": clock(),
             "given": given,
             "actions": ACTION_TEXTS,
+            "detail_words": detail_words,
             "formats": _FORMATS,
             "export": urlencode(kept),
             "head": await store.read(audit_log.head),

@@ -94,6 +94,7 @@ async def _view(
             "failing": await store.read(message_rows.failing_receivers) if sees_all else {},
             "next_attempts": await store.read(message_rows.next_attempts) if sees_all else {},
             "storage": await store.read(size_of, now_us) if sees_all else None,
+            "backup": in_force.last_backup() if sees_all else None,
             "has_tokens": any(token.state(now_us) == "good" for token in kept),
             "size": size,
             "old_reporters": await store.read(old_reporters.since_yesterday, now_us, own_apps),

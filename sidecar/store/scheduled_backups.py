@@ -109,14 +109,16 @@ class Backups:
 
     def _succeeded(self, newest: Good) -> None:
         self._retry_at_us = None
-        self.last = LastBackup(made_us=newest.made_us, size_bytes=newest.size_bytes)
+        due_us = newest.made_us + duration_us(self._settings.every)
+        self.last = LastBackup(made_us=newest.made_us, size_bytes=newest.size_bytes, due_us=due_us)
         _state.update(last=newest.made_us / SECOND_US, size=newest.size_bytes)
 
     def _failed(self, error: Exception, now_us: int) -> None:
-        self._retry_at_us = self._steady() + min(RETRY_US, duration_us(self._settings.every))
+        pause_us = min(RETRY_US, duration_us(self._settings.every))
+        self._retry_at_us = self._steady() + pause_us
         _failures.add(1)
         _log.error("a backup failed", problem=str(error))
         why = error.text if isinstance(error, ZimwatchError) else verbatim(str(error))
         last = self.last if self.last is not None and self.last.is_on else LastBackup()
         since_us = now_us if last.failing_since_us is None else last.failing_since_us
-        self.last = msgspec.structs.replace(last, failing_since_us=since_us, why=why)
+        self.last = msgspec.structs.replace(last, failing_since_us=since_us, why=why, due_us=now_us + pause_us)

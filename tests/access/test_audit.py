@@ -191,6 +191,17 @@ async def test_the_log_is_read_on_a_page_by_a_call_and_in_exports_with_filters(r
         assert f'href="/users/{APP_ID}/alice"' in text
         assert "looked at a user" in text
         assert "listed alerts</td>" not in text
+    seen = next(one for one in all_of_it["entries"] if one["action"] == "user.seen")
+    assert f'href="/audit?request_id={seen["request_id"]}"' in text
+    async with running.http.get(f"/audit?request_id={seen['request_id']}") as response:
+        text = await response.text()
+        assert text.count('<tr id="row-') == 1
+    await got(running, f"/users?app_id={APP_ID}&status=online")
+    await looks(running)
+    async with running.http.get("/audit?action=users.listed") as response:
+        text = await response.text()
+        assert f"app {APP_ID}, filtered by status" in text
+        assert "{&" not in text
     async with running.http.get("/audit?from=nonsense") as response:
         assert response.status == 400
     async with running.http.get("/audit.csv?action=user.seen") as response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import sqlite3
 import stat
@@ -16,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from dashboard.pages.settings import size as readable
 from sidecar.clock import now_us, steady_us
 from sidecar.domain.alerts.rules.backup_overdue import LastBackup
 from sidecar.domain.units import DAY_US, MINUTE_US, SECOND_US
@@ -69,6 +71,11 @@ async def metrics_of(running: Zimwatch) -> str:
         return await response.text()
 
 
+async def settings_page(running: Zimwatch) -> str:
+    async with running.http.get("/settings") as response:
+        return await response.text()
+
+
 def metric(text: str, name: str) -> float | None:
     return next((float(line.split()[-1]) for line in text.splitlines() if line.startswith(name)), None)
 
@@ -106,6 +113,9 @@ async def test_a_server_makes_one_at_its_start_keeps_the_newest_and_touches_no_o
         async with asyncio.timeout(60):
             while size != metric(text := await metrics_of(running), "zimwatch_backup_size_bytes"):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
+        shown = await settings_page(running)
+        assert re.search(rf"Last backup</dt>\s*<dd>.*<time.*{re.escape(readable(size))}, checked", shown)
+        assert re.search(r"Next backup</dt>\s*<dd>.*<time", shown)
     assert stat.S_IMODE((folder / newest).stat().st_mode) == 0o600
     assert integrity.problems(folder / newest, in_use=False) == []
     assert abs((metric(text, "zimwatch_backup_last_seconds") or 0) - now_us() / SECOND_US) < DAY_S
@@ -118,6 +128,9 @@ async def test_a_failing_backup_fires_an_alert_that_the_next_good_one_resolves(t
     settings = BackupSettings(folder=str(folder), every="1s")
     async with zimwatch(tmp_path, backups=settings, alerts=AlertSettings(offline_too_long="0s")) as running:
         await until_fires(running, ["backup_overdue"])
+        shown = await settings_page(running)
+        assert "none yet that was checked" in shown
+        assert re.search(r'<span class="problem">.+</span>', shown)
         folder.unlink()
         await until_fires(running, [])
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700

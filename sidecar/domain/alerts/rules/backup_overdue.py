@@ -24,12 +24,13 @@ _SUBJECT: Final = Subject(other="backups")
 class LastBackup(msgspec.Struct, frozen=True, kw_only=True):
     """When the last good one was made (None: there is none), and since when and why making one fails, where it does.
 
-    ``is_on``: whether Zimwatch makes backups at all.
+    ``due_us``: when the next is made. ``is_on``: whether Zimwatch makes backups at all.
     """
 
     is_on: bool = True
     made_us: int | None = None
     size_bytes: int = 0
+    due_us: int | None = None
     failing_since_us: int | None = None
     why: Text = msgspec.field(default_factory=NOT_TRIED)
 
