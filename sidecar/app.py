@@ -35,7 +35,6 @@ from sidecar.reload import Reload
 from sidecar.settings import Settings, duration_us, secrets_by_app
 from sidecar.store import Limits, Retention, Store
 from sidecar.store.access.audit_retention import AuditRetention
-from sidecar.store.access.audit_values import AuditAction, Entry
 from sidecar.store.scheduled_backups import Backups
 from sidecar.system import listening, processes
 from sidecar.system.chance import CHANCE
@@ -62,9 +61,6 @@ TEND_EVERY_S: Final = 1.0
 ERASE_EVERY_S: Final = 1.0
 # What is past its retention is looked for every so many times, and each time while there is any.
 PRUNE_EVERY: Final = 5
-
-AT_HANGUP: Final = "SIGHUP"
-"""Who reloads by a signal, in the audit log: nobody knows who sent it."""
 
 Retentions = tuple[Retention, alerting.AlertRetention, AuditRetention]
 """What keeps events, alerts and the audit log for as long as the settings say."""
@@ -216,10 +212,8 @@ async def until_stopped(
 
 
 async def _reload_at_hangup(reload: Reload, recorder: audit.Recorder) -> None:
-    changes = await reload.run_logged()
-    if changes is not None:
-        done, details = AuditAction.SETTINGS_RELOADED, {"changed": " ".join(changes.changed)}
-        await recorder.write([Entry(at_us=now_us(), actor=AT_HANGUP, action=done, details=details)])
+    if (changes := await reload.run_logged()) is not None:
+        await recorder.reloaded_at_hangup(changes.changed)
 
 
 def open_store(

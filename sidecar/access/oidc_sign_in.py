@@ -16,6 +16,8 @@ from aiohttp import web
 from sidecar.access import outside_tokens
 from sidecar.access.groups import NO_ROLE, Grant, granted
 from sidecar.access.oidc import LASTS_S, FlowCookie, LookUp, LostRoleError, OidcError, OpenIdConnect, errors
+from sidecar.access.oidc.id_token import IdTokenError
+from sidecar.access.oidc.logout_token import Logout
 from sidecar.access.oidc.proof import Proof, unsealed
 from sidecar.access.proxies import public_request
 from sidecar.access.sessions import Sessions
@@ -29,7 +31,7 @@ from sidecar.settings import Settings
 from sidecar.store import Store
 from sidecar.store.access import audit_log, browser_sessions, keys, signed_requests
 from sidecar.store.access.audit_values import AuditAction, Entry
-from sidecar.store.values import BrowserSession, OutsideIdentity, identity_key
+from sidecar.store.values import BrowserSession, OutsideIdentity, identity_called, identity_key
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -108,6 +110,7 @@ class OidcSignIn:
             owner,
             name=person.name,
             refresh=lambda secret: person.proof.sealed(secret, now_us),
+            sid=person.sid,
             also=narrow,
         )
         cookie.drop(response)
@@ -128,6 +131,15 @@ class OidcSignIn:
         task, until_s = found
         await asyncio.wait({task}, timeout=max(0.0, until_s - now_s))
         return True
+
+    async def log_out(self, token: str) -> None:
+        """Ends the sessions that the provider names by a logout token. OidcError; also where it came before."""
+        try:
+            await self._store.write(self._end_named, await self.client.logout(token), self._clock())
+        except OidcError as error:
+            if (more := self._failures.more()) is not None:
+                log.warning("a logout by the provider was refused", problem=str(error), unlogged=more)
+            raise
 
     async def leave(self, request: web.Request) -> str | None:
         """Where the browser of such a session has to go to sign out at the provider too; None where nowhere."""
@@ -189,16 +201,25 @@ class OidcSignIn:
     ) -> None:
         """Ends a session because of what the provider says. Who lost their role lose their tokens too."""
         browser_sessions.end_because(connection, session_id, error.text)
-        audit_log.record(connection, self._ended(session_id, owner, error.text, now_us))
+        audit_log.record(connection, self._ended(session_id, owner.called, error.text, now_us))
         if isinstance(error, LostRoleError):
             self._narrowing(owner.key, None, now_us)(connection)
 
-    def _ended(self, session_id: int, owner: OutsideIdentity, why: Text, now_us: int) -> Entry:
+    def _end_named(self, connection: sa.Connection, wanted: Logout, now_us: int) -> None:
+        issuer, why = self.client.settings.issuer, errors.SIGNED_OUT_BY_PROVIDER()
+        once = signed_requests.digest("oidc logout", issuer, wanted.jti)
+        until_us = wanted.until_s * SECOND_US
+        if signed_requests.taken_before(connection, once, once, now_us=now_us, until_us=until_us) is not None:
+            raise IdTokenError(errors.TOKEN_CLAIM(claim="jti"))
+        for session_id, subject in browser_sessions.end_of_provider(connection, issuer, wanted.sub, wanted.sid, why):
+            audit_log.record(connection, self._ended(session_id, identity_called(issuer, subject), why, now_us))
+
+    def _ended(self, session_id: int, whose: str, why: Text, now_us: int) -> Entry:
         return Entry(
             at_us=now_us,
             actor=self._provider,
             action=AuditAction.SIGNED_OUT,
-            subject=owner.called,
+            subject=whose,
             details={"session": session_id, "reason": why.sentence},
         )
 

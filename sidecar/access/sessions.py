@@ -68,12 +68,14 @@ class Sessions:
         *,
         name: str = "",
         refresh: Callable[[str], str] | None = None,
+        sid: str | None = None,
         also: Callable[[sa.Connection], None] = lambda _connection: None,
     ) -> None:
-        """Begins a session and sets its cookie on ``response``. ``refresh`` makes what is kept, of the cookie's value.
+        """Begins a session and sets its cookie on ``response``.
 
-        The secret is always new, and the session of the browser's former cookie ends (session fixation). ``also`` is
-        done in the same transaction; where it raises no session begins.
+        ``refresh`` makes what is kept, of the cookie's value; ``sid`` is the session at the provider. The secret is
+        always new, and the session of the browser's former cookie ends (session fixation). ``also`` is done in the same
+        transaction; where it raises no session begins.
         """
         public, now_us = public_request(request, self._server), self._clock()
         cookie, secret = Cookie.of(public), secrets.token_urlsafe(32)
@@ -85,6 +87,7 @@ class Sessions:
             address=str(public.client or ""),
             browser=one_line(request.headers.get(hdrs.USER_AGENT, ""))[:_BROWSER_CHARACTERS],
             refresh=refresh(secret) if refresh else None,
+            sid=sid,
         )
 
         def write(connection: sa.Connection) -> None:

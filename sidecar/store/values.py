@@ -263,12 +263,17 @@ class OutsideIdentity(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def called(self) -> str:
         """Its name in the audit log, as who did something and as what something was done to."""
-        return one_line(f"{self.subject} at {self.issuer}")
+        return identity_called(self.issuer, self.subject)
 
 
 def identity_key(issuer: str, subject: str) -> str:
     """See :attr:`OutsideIdentity.key`."""
     return f"outside {issuer} {subject}"
+
+
+def identity_called(issuer: str, subject: str) -> str:
+    """See :attr:`OutsideIdentity.called`."""
+    return one_line(f"{subject} at {issuer}")
 
 
 SessionOwner = Token | Account | OutsideIdentity

@@ -195,7 +195,7 @@ async def test_an_older_database_is_followed_from_its_newest_event_on(tmp_path: 
         connection.execute("DROP INDEX browser_sessions_by_owner")
         for column in ("ended", "owner", "account_id", "issuer", "subject", "role", "apps", "refresh", "checked_at_us"):
             connection.execute(f"ALTER TABLE browser_sessions DROP COLUMN {column}")
-        for column in ("address", "browser"):
+        for column in ("address", "browser", "sid"):
             connection.execute(f"ALTER TABLE browser_sessions DROP COLUMN {column}")
         connection.execute("CREATE INDEX browser_sessions_by_token ON browser_sessions (token_id, seen_at_us)")
         connection.execute("UPDATE alembic_version SET version_num = '0020_rules_in_tables'")

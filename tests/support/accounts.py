@@ -86,7 +86,10 @@ async def every_statement_of_accounts(store: Store) -> None:
     await store.write(browser_sessions.confirm, found.id, msgspec.structs.replace(ERIN, role="support"), "opaque")
     await store.read(browser_sessions.refresh_of, found.id)
     await store.write(browser_sessions.claim_check, found.id, 1, 5)
-    await store.write(browser_sessions.end_because, found.id, verbatim("no group is left"))
+    assert store.credentials.of_identity(ERIN.key) == []
+    why = verbatim("no group is left")
+    ended = await store.write(browser_sessions.end_of_provider, ERIN.issuer, ERIN.subject, "a session there", why)
+    assert ended == [(found.id, ERIN.subject)]
     await store.write(keys.made_when_needed, "of a test")
 
 

@@ -30,6 +30,7 @@ from sidecar.store import Store
 from sidecar.store.access import audit_log
 from sidecar.store.access.audit_values import AuditAction, Entry, Head
 
+AT_HANGUP: Final = "SIGHUP"
 WAITING_MOST: Final = 10_000
 WRITE_EVERY_S: Final = 0.5
 HEAD_EVERY_S: Final = 600.0
@@ -102,6 +103,11 @@ class Recorder:
         await self.look(entries)
         with contextlib.suppress(StoreUnavailableError):
             await self.flush()
+
+    async def reloaded_at_hangup(self, changed: Iterable[str]) -> None:
+        """Records a reload by a signal, of which nobody knows who sent it."""
+        done, details = AuditAction.SETTINGS_RELOADED, {"changed": " ".join(changed)}
+        await self.write([Entry(at_us=self._clock(), actor=AT_HANGUP, action=done, details=details)])
 
     async def flush(self) -> None:
         """Writes all that waits. StoreUnavailableError: the rest still waits."""

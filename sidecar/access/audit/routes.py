@@ -164,6 +164,7 @@ NOT_RECORDED: Final[Mapping[tuple[str, str], str]] = {
     (hdrs.METH_GET, "/first-account/{secret}"): "an empty form",
     (hdrs.METH_GET, "/set-password/{secret}"): "an empty form",
     (hdrs.METH_GET, "/sign-in/oidc"): "it leads to the provider, and back to what is recorded",
+    (hdrs.METH_POST, "/sign-in/oidc/back-channel-logout"): "each session that it ends is recorded",
     (hdrs.METH_GET, "/user-data"): "a form of two buttons",
     (hdrs.METH_GET, "/erasures/{id}"): _NO_USERS,
     (hdrs.METH_GET, "/v1/erasures/{id}"): _NO_USERS,

@@ -2,11 +2,12 @@
 
 from sidecar.access.oidc.client import LookUp, OpenIdConnect, Person
 from sidecar.access.oidc.errors import EndedByProviderError, LostRoleError, OidcError, ProviderError
-from sidecar.access.oidc.flow import CALLBACK, LASTS_S, PATH, FlowCookie
+from sidecar.access.oidc.flow import CALLBACK, LASTS_S, LOGOUT, PATH, FlowCookie
 
 __all__ = [
     "CALLBACK",
     "LASTS_S",
+    "LOGOUT",
     "PATH",
     "EndedByProviderError",
     "FlowCookie",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -13,7 +14,8 @@ from sidecar.access.oidc.documents import Documents
 from sidecar.access.oidc.endpoints import Endpoints, Tokens
 from sidecar.access.oidc.errors import EndedByProviderError, ProviderError
 from sidecar.access.oidc.flow import Flow, with_query
-from sidecar.access.oidc.id_token import IdTokenError, claims_of
+from sidecar.access.oidc.id_token import SUBJECT_CHARACTERS, IdTokenError, claims_of
+from sidecar.access.oidc.logout_token import Logout, logout_of
 from sidecar.access.oidc.proof import Proof, expiry_us
 from sidecar.access.proxies import PublicRequest
 from sidecar.clock import Clock
@@ -21,14 +23,17 @@ from sidecar.domain.units import SECOND_US
 from sidecar.http_client import HttpClient
 from sidecar.settings import OidcSettings
 
+T = TypeVar("T")
+
 
 class Person(msgspec.Struct, frozen=True):
-    """Somebody whom the provider has signed in."""
+    """Somebody whom the provider has signed in. ``sid`` is its own session; None where it did not say."""
 
     subject: str
     name: str
     groups: tuple[str, ...]
     proof: Proof
+    sid: str | None = None
 
 
 class LookUp(msgspec.Struct, frozen=True):
@@ -76,7 +81,13 @@ class OpenIdConnect:
         )
         if groups is None:
             groups = groups_of(claims, self.settings.groups_claim)
-        return Person(proof.subject, name_of(claims | told) or proof.subject, groups or (), proof)
+        sid = claims.get("sid")
+        kept = sid if isinstance(sid, str) and len(sid) <= SUBJECT_CHARACTERS else None
+        return Person(proof.subject, name_of(claims | told) or proof.subject, groups or (), proof, kept)
+
+    async def logout(self, token: str) -> Logout:
+        """Whose sessions the provider ends by this logout token. OidcError."""
+        return await self._by_keys(partial(logout_of, token))
 
     async def look_up(self, proof: Proof) -> LookUp:
         """The person's groups now. OidcError, but no ProviderError, where the sign-in is over.
@@ -136,23 +147,22 @@ class OpenIdConnect:
         return groups_of(claims, self.settings.groups_claim) or ()
 
     async def _claims(self, token: str, *, nonce: str | None) -> dict[str, Any]:
-        """The claims of a valid token, also of one whose key is new."""
-        try:
-            return await self._claims_by_keys(token, nonce=nonce)
-        except IdTokenError as error:
-            if not error.unknown_key:
-                raise
-        return await self._claims_by_keys(token, nonce=nonce, newer=True)
+        return await self._by_keys(partial(claims_of, token, nonce=nonce))
 
-    async def _claims_by_keys(self, token: str, *, nonce: str | None, newer: bool = False) -> dict[str, Any]:
-        return claims_of(
-            token,
-            await self._documents.keys.get(newer=newer),
+    async def _by_keys(self, read: Callable[..., T]) -> T:
+        """What is read of a valid token with the provider's keys, also of one whose key is new."""
+        read = partial(
+            read,
             issuer=self.settings.issuer,
             client_id=self.settings.client_id,
             now_s=self._clock() // SECOND_US,
-            nonce=nonce,
         )
+        try:
+            return read(await self._documents.keys.get())
+        except IdTokenError as error:
+            if not error.unknown_key:
+                raise
+        return read(await self._documents.keys.get(newer=True))
 
     def _is_expired(self, proof: Proof) -> bool:
         return self._clock() >= proof.expires_at_us

@@ -27,6 +27,7 @@ from sidecar.settings import OidcSettings
 LASTS_S: Final = 600
 PATH: Final = "/sign-in/oidc"
 CALLBACK: Final = f"{PATH}/callback"
+LOGOUT: Final = f"{PATH}/back-channel-logout"
 _NAME: Final = "zimwatch-oidc"
 # A browser keeps no cookie of more than 4,096 bytes.
 _FOLLOWING_BYTES: Final = 1_500

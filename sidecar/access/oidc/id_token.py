@@ -27,7 +27,7 @@ ALGORITHMS: Final = (
 )
 """Asymmetric ones alone, so that a public key is never taken for a shared secret."""
 LEEWAY_S: Final = 60
-_SUBJECT_CHARACTERS: Final = 255
+SUBJECT_CHARACTERS: Final = 255
 # Providers add header parameters of their own; those that are critical are still refused.
 _REGISTRY: Final = jws.JWSRegistry(algorithms=ALGORITHMS, strict_check_header=False)
 _OF_CLAIM: Final = {
@@ -52,16 +52,7 @@ def claims_of(
     token: str, keys: KeySet, *, issuer: str, client_id: str, now_s: int, nonce: str | None
 ) -> dict[str, Any]:
     """The claims of a valid token; IdTokenError for any other. ``nonce`` None: of a token that was renewed."""
-    try:
-        claims = jwt.decode(token, keys, registry=_REGISTRY).claims
-    except (MissingAlgorithmError, UnsupportedAlgorithmError):
-        raise IdTokenError(errors.TOKEN_ALGORITHM()) from None
-    except InvalidKeyIdError:
-        raise IdTokenError(errors.TOKEN_KEY(), unknown_key=True) from None
-    except (BadSignatureError, KeyParameterError):
-        raise IdTokenError(errors.TOKEN_SIGNATURE(), unknown_key=True) from None
-    except (JoseError, ValueError, TypeError, RecursionError):
-        raise IdTokenError(errors.TOKEN_UNREADABLE()) from None
+    claims = verified(token, keys)
     options: dict[str, jwt.ClaimsOption] = {
         "iss": {"essential": True, "value": issuer},
         "sub": {"essential": True},
@@ -72,14 +63,34 @@ def claims_of(
     }
     if nonce is not None:
         options["nonce"] = {"essential": True, "value": nonce}
+    checked(claims, now_s, **options)
+    if len(claims["sub"]) > SUBJECT_CHARACTERS:
+        raise IdTokenError(errors.TOKEN_CLAIM(claim="sub"))
+    return claims
+
+
+def verified(token: str, keys: KeySet) -> dict[str, Any]:
+    """The claims of a token that one of the keys signed, unchecked. IdTokenError."""
+    try:
+        return jwt.decode(token, keys, registry=_REGISTRY).claims
+    except (MissingAlgorithmError, UnsupportedAlgorithmError):
+        raise IdTokenError(errors.TOKEN_ALGORITHM()) from None
+    except InvalidKeyIdError:
+        raise IdTokenError(errors.TOKEN_KEY(), unknown_key=True) from None
+    except (BadSignatureError, KeyParameterError):
+        raise IdTokenError(errors.TOKEN_SIGNATURE(), unknown_key=True) from None
+    except (JoseError, ValueError, TypeError, RecursionError):
+        raise IdTokenError(errors.TOKEN_UNREADABLE()) from None
+
+
+def checked(claims: dict[str, Any], now_s: int, **options: jwt.ClaimsOption) -> dict[str, Any]:
+    """The claims, which are as the options want and valid at this time. IdTokenError."""
     try:
         jwt.JWTClaimsRegistry(now=now_s, leeway=LEEWAY_S, **options).validate(claims)
     except ExpiredTokenError:
         raise IdTokenError(errors.TOKEN_EXPIRED()) from None
     except ClaimError as error:
         raise IdTokenError(_of(error.claim)) from None
-    if len(claims["sub"]) > _SUBJECT_CHARACTERS:
-        raise IdTokenError(errors.TOKEN_CLAIM(claim="sub"))
     return claims
 
 

@@ -50,6 +50,8 @@ browser_sessions = sa.Table(
     sa.Column("account_id", KEY),
     sa.Column("issuer", sa.Text),
     sa.Column("subject", sa.Text),
+    # The session at the provider that it was begun with.
+    sa.Column("sid", sa.Text),
     sa.Column("role", sa.Text),
     sa.Column("apps", sa.Text),
     sa.Column("refresh", sa.Text),

@@ -16,7 +16,7 @@ from sidecar.domain import texts
 from sidecar.domain.texts import Text
 from sidecar.store.access import account_rows, app_sets, tokens
 from sidecar.store.access.account_schema import browser_sessions as table
-from sidecar.store.values import Account, BrowserSession, OutsideIdentity, SessionOwner, Token
+from sidecar.store.values import Account, BrowserSession, OutsideIdentity, SessionOwner, Token, identity_key
 
 MOST_OF_AN_OWNER: Final = 100
 """Sessions of one token, account or identity. One more ends the one without a request for longest."""
@@ -37,7 +37,10 @@ WITH_THIS_SECRET: Final = f"{_SELECT} WHERE s.secret_sha256 = ?"
 
 
 class New(msgspec.Struct, frozen=True, kw_only=True):
-    """A new session. ``refresh`` is what the identity provider's part needs later; it is not read with the session."""
+    """A new session. ``refresh`` is what the identity provider's part needs later, and ``sid`` the session there.
+
+    Neither is read with the session.
+    """
 
     owner: SessionOwner
     created_at_us: int
@@ -45,6 +48,7 @@ class New(msgspec.Struct, frozen=True, kw_only=True):
     address: str = ""
     browser: str = ""
     refresh: str | None = None
+    sid: str | None = None
 
 
 def owner_key(owner: SessionOwner) -> str:
@@ -76,6 +80,7 @@ def begin(connection: sa.Connection, secret: str, begun: New, *, created_after_u
         "token_id": owner.id if isinstance(owner, Token) else None,
         "account_id": owner.id if isinstance(owner, Account) else None,
         "refresh": begun.refresh,
+        "sid": begun.sid,
         "name": begun.name,
         "address": begun.address,
         "browser": begun.browser,
@@ -134,6 +139,24 @@ def end_because(connection: sa.Connection, session_id: int, why: Text) -> None:
     change = sa.update(table).where(_session.id == session_id)
     connection.execute(change.values(ended=texts.dump(why), refresh=None))
     tokens.announce(connection)
+
+
+def end_of_provider(
+    connection: sa.Connection, issuer: str, subject: str | None, sid: str | None, why: Text
+) -> list[tuple[int, str]]:
+    """Ends the sessions of a subject, or those begun with one session at the provider; see :func:`end_because`.
+
+    Of a known subject also those of which it is not known what they were begun with. The ids and subjects of these.
+    """
+    wanted = (_session.issuer == issuer) & _session.ended.is_(None)
+    if subject is not None:
+        wanted &= _session.owner == identity_key(issuer, subject)
+    if sid is not None:
+        wanted &= (_session.sid == sid) if subject is None else sa.or_(_session.sid == sid, _session.sid.is_(None))
+    rows = connection.execute(sa.select(_session.id, _session.subject).where(wanted).order_by(_session.id)).all()
+    for session_id, _ in rows:
+        end_because(connection, session_id, why)
+    return [(session_id, its_subject) for session_id, its_subject in rows]
 
 
 def end(connection: sa.Connection, secret: str) -> None:

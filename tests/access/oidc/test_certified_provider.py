@@ -16,8 +16,17 @@ from sidecar.access.proxies import PublicRequest
 from sidecar.clock import now_us
 from sidecar.domain.units import MINUTE_US
 from sidecar.http_client import HttpClient
-from sidecar.settings import OidcSettings
-from tests.support.oidc.certified import CLIENT_ID, CLIENT_SECRET, CertifiedProvider, through_its_pages
+from sidecar.settings import GroupSettings, OidcSettings
+from tests.support.audited import looks
+from tests.support.oidc.certified import (
+    CLIENT_ID,
+    CLIENT_SECRET,
+    CertifiedProvider,
+    signs_out_there,
+    through_its_pages,
+)
+from tests.support.process import free_port
+from tests.support.running import zimwatch
 
 pytestmark = pytest.mark.oidc
 ZIMWATCH = "http://127.0.0.1:8790"
@@ -81,6 +90,34 @@ async def test_a_sign_in_works_after_the_provider_has_changed_its_keys(tmp_path:
                 await signed_in(client, "dana")
             clock.later_us = MINUTE_US  # a key that is not known is looked for once a minute
             assert (await signed_in(client, "dana")).subject == "dana"
+
+
+async def test_who_signs_out_at_the_provider_is_signed_out_here_by_its_own_call(tmp_path: Path) -> None:
+    port = free_port()
+    provider = CertifiedProvider(tmp_path, f"http://127.0.0.1:{port}", {"dana": ["sre"], "erin": ["sre"]})
+    scopes = ("openid", "profile", "groups")
+    settings = OidcSettings(issuer=provider.issuer, client_id=CLIENT_ID, client_secret=CLIENT_SECRET, scopes=scopes)
+    groups = GroupSettings(roles={"sre": "operator"})
+    async with (
+        provider.running(),
+        zimwatch(tmp_path, port=port, oidc=settings, groups=groups) as running,
+        aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as dana,
+        aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as erin,
+    ):
+
+        async def opens(browser: aiohttp.ClientSession) -> int:
+            async with browser.get(f"{running.url}/wall", allow_redirects=False) as response:
+                return response.status
+
+        for browser, name in ((dana, "dana"), (erin, "erin")):
+            back = await through_its_pages(browser, f"{running.url}/sign-in/oidc", name)
+            async with browser.get(URL(back, encoded=True), allow_redirects=False) as response:
+                assert response.status == 303
+            assert await opens(browser) == 200
+        await signs_out_there(dana, provider.issuer)
+        assert [await opens(browser) for browser in (dana, erin)] == [401, 200]
+        ended = [(one.actor, one.about) for one in await looks(running) if one.action == "session.ended"]
+        assert ended == [(f"provider {provider.issuer}", f"dana at {provider.issuer}")]
 
 
 @pytest.mark.parametrize("method", ["client_secret_post", "none"])

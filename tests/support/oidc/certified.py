@@ -41,6 +41,8 @@ class CertifiedProvider:
                 "grant_types": ["authorization_code", "refresh_token"],
                 "redirect_uris": [f"{zimwatch}/sign-in/oidc/callback"],
                 "post_logout_redirect_uris": [f"{zimwatch}/sign-in"],
+                "backchannel_logout_uri": f"{zimwatch}/sign-in/oidc/back-channel-logout",
+                "backchannel_logout_session_required": True,
             },
         }
         self.rotate()
@@ -100,3 +102,13 @@ async def through_its_pages(http: aiohttp.ClientSession, address: str, person: s
         async with http.post(action[1], data=fields, allow_redirects=False) as response:
             address = response.headers["Location"]
     raise RuntimeError(f"the provider did not lead back, but to {address}")
+
+
+async def signs_out_there(http: aiohttp.ClientSession, issuer: str) -> None:
+    """Signs out at the provider's own page, as somebody does who leaves another application."""
+    async with http.get(f"{issuer}/session/end") as response:
+        page = await response.text()
+    token = re.search(r'name="xsrf" value="([^"]+)"', page)
+    assert token is not None, page
+    async with http.post(f"{issuer}/session/end/confirm", data={"xsrf": token[1], "logout": "yes"}) as response:
+        assert response.status == 200

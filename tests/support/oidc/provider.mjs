@@ -15,9 +15,13 @@ const provider = new Provider(`http://localhost:${port}`, {
   clientAuthMethods: [method],
   issueRefreshToken: async (ctx, of, code) => of.grantTypeAllowed('refresh_token') && code.scopes.has('offline_access'),
   rotateRefreshToken: true,
+  features: { backchannelLogout: { enabled: true } },
+  // Its own dispatcher calls no address on loopback.
+  fetch: (url, { dispatcher, ...options }) => fetch(url, options),
   async findAccount(_, sub) {
     const groups = read().people[sub]
     return groups && { accountId: sub, claims: () => ({ sub, name: `${sub} at the provider`, groups }) }
   },
 })
+provider.on('backchannel.error', (_, error) => console.error(error))
 provider.listen(port, '127.0.0.1', () => console.log('ready'))
