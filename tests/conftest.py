@@ -25,16 +25,19 @@ ROOT = Path(__file__).parents[1]
 hypothesis.settings.register_profile("zimwatch", deadline=None)
 hypothesis.settings.load_profile("zimwatch")
 CI = os.environ.get("CI", "").lower() in {"1", "true"}
-# Marker → the one program that it needs.
+# Marker → the programs that it needs.
 _PROGRAMS = {
-    "alertmanager": "prometheus-alertmanager",
-    "apache2": "apache2",
-    "caddy": "caddy",
-    "cpp": "g++",
-    "faketime": "faketime",
-    "haproxy": "haproxy",
-    "nginx": "nginx",
-    "prometheus": "prometheus",
+    "alertmanager": ["prometheus-alertmanager"],
+    "apache2": ["apache2"],
+    "caddy": ["caddy"],
+    "cpp": ["g++"],
+    "csharp": ["mcs", "mono"],
+    "faketime": ["faketime"],
+    "haproxy": ["haproxy"],
+    "image": ["buildah", "mmdebstrap", "bwrap"],
+    "nginx": ["nginx"],
+    "prometheus": ["prometheus"],
+    "systemd": ["systemd-analyze", "systemd-sysusers"],
 }
 
 
@@ -62,7 +65,9 @@ async def running(tmp_path: Path, options: dict[str, Any]) -> AsyncIterator[Zimw
 def _missing() -> dict[str, str]:
     """Marker → what this machine lacks for it."""
     missing = {
-        marker: f"{program} is not installed" for marker, program in _PROGRAMS.items() if not shutil.which(program)
+        marker: f"{' or '.join(programs)} is not installed"
+        for marker, programs in _PROGRAMS.items()
+        if not all(map(shutil.which, programs))
     }
     if not (shutil.which("chromium") or shutil.which("chromium-browser")):
         missing["browser"] = "Chromium is not installed"
@@ -74,14 +79,12 @@ def _missing() -> dict[str, str]:
         missing["oidc"] = "Node.js or npm's oidc-provider is not installed (make test does it where there is npm)"
     if not (shutil.which("javac") and Path("/usr/share/java/json-android.jar").is_file()):
         missing["java"] = "a JDK or Debian's libandroid-json-org-java is not installed"
-    if not (shutil.which("mcs") and shutil.which("mono")):
-        missing["csharp"] = "Mono with its C# compiler (mono-mcs) is not installed"
     if not postgres.is_there():
         missing["postgres"] = "PostgreSQL is not installed"
     if not _has_ipv6():
         missing["ipv6"] = "there is no IPv6 loopback address"
     if not _may_mount():
-        missing["mount"] = "only root with CAP_SYS_ADMIN may mount file systems"
+        missing["image"] = missing["mount"] = "only root with CAP_SYS_ADMIN may mount file systems"
     return missing
 
 

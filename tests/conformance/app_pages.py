@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -33,16 +34,22 @@ OWN_COPY = """<!doctype html><meta charset="utf-8"><title>An app</title>
 <script src="/app.js"></script>
 <script src="/app-log.js"></script>
 <script src="/faults.js"></script>"""
+# The app of docker/compose.yaml, with the addresses of this test.
+SAMPLE = (ROOT / "docker/sample/index.html").read_text()
 # Everything that the SDK needs, and nothing of Zimwatch.
 CLOSED = "connect-src 'self' wss: https:"
 
 
 @contextlib.asynccontextmanager
 async def app_server(address: str) -> AsyncIterator[str]:
-    """The address of a page that loads the tap from ``address``; ``own`` and ``closed`` below it need no server."""
+    """A page that loads the tap from ``address``, as ``sample`` below it does; ``own`` and ``closed`` do without it."""
 
     async def page(_request: web.Request) -> web.Response:
         return web.Response(text=SERVED_BY_ZIMWATCH.format(address=address), content_type="text/html")
+
+    async def sample(_request: web.Request) -> web.Response:
+        text = re.sub(r"https://unpkg.com/[^\"]+", "/sdk.js", SAMPLE).replace("http://127.0.0.1:8790", address)
+        return web.Response(text=text, content_type="text/html")
 
     async def own(_request: web.Request) -> web.Response:
         return web.Response(text=OWN_COPY, content_type="text/html")
@@ -54,7 +61,8 @@ async def app_server(address: str) -> AsyncIterator[str]:
         return web.FileResponse(FILES[request.path])
 
     application = web.Application()
-    application.add_routes([web.get("/", page), web.get("/own", own), web.get("/closed", closed)])
+    application.add_routes([web.get("/", page), web.get("/sample", sample)])
+    application.add_routes([web.get("/own", own), web.get("/closed", closed)])
     application.add_routes([web.get(path, file) for path in FILES])
     runner = web.AppRunner(application)
     await runner.setup()
