@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import shutil
 from asyncio.subprocess import PIPE
 from collections.abc import Awaitable, Callable
@@ -20,6 +21,7 @@ import pytest
 from aiohttp import web
 
 from sidecar.domain.sdk_words import EVENTS, STATES, connection_state
+from sidecar.ingest.assertions import HEADER
 from sidecar.store.log import rejected_events
 from sidecar.version import VERSION
 from tests.conformance.event_server import event_server
@@ -28,6 +30,7 @@ from tests.conformance.watching import eventually
 from tests.support.running import zimwatch
 from tests.support.vectors import schema
 
+DOCS = Path(__file__).parents[2] / "docs/ports"
 NODE = Path(__file__).parents[2] / "sidecar/sdk/node"
 NOWHERE = "http://127.0.0.1:9"
 ENDS_WITHIN_S = 60
@@ -426,6 +429,21 @@ async def test_each_request_has_the_assertion_of_its_one_user(
         await run([*PORTS[port].start, "proof", server.url, str(queue), TOKEN], await built(port))
     assert dict.fromkeys(text for text, _ in sent) == {"of alice": None, "of bob": None}
     assert all({text.removeprefix("of ")} == users for text, users in sent)
+
+
+@pytest.mark.parametrize("file", ["ios/ZimwatchReporter.swift", "flutter/zimwatch_reporter.dart"])
+def test_one_that_cannot_run_here_has_the_names_of_the_wire_and_no_others(file: str) -> None:
+    text, wire = (DOCS / file).read_text(), schema("event.v1.json")
+    names = {*wire["properties"], *wire["properties"]["type"]["enum"]}
+    names |= {name for one in wire["oneOf"] for name in one["properties"]}
+    answered = set(schema("openapi.json")["components"]["schemas"]["Taken"]["properties"])
+    written = set(re.findall(r"""["']([a-z_]+)["']""", text))
+    assert names - written == set()
+    assert {name for name in written if "_" in name} - names - answered - {"zego_zim"} == set()
+    assert {"accepted", "rejected", "rejected_more", "heartbeat_after_s"} <= written & answered
+    assert re.search(rf"""(?:setValue\(proof, forHTTPHeaderField: "|set\('){HEADER}["']""", text)
+    assert "NOT COMPILED OR RUN" in text
+    assert text.count("/v1/events") + text.count('"v1/events"') == 1
 
 
 async def test_the_queue_for_an_unreachable_server_is_bounded(app: App, queue: Path) -> None:

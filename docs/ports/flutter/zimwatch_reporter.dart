@@ -33,6 +33,7 @@ class ZimwatchOptions {
     this.deviceId,
     this.mostEvents = 2000,
     this.heartbeat = const Duration(seconds: 15),
+    this.assertion,
   });
 
   final String endpoint; // the server's address: https://zimwatch.example.com
@@ -42,6 +43,10 @@ class ZimwatchOptions {
   final String? ingestToken, sdkVersion, appVersion, deviceId;
   final int mostEvents; // past this the oldest are dropped
   final Duration heartbeat; // until the server requests another interval; zero: none
+
+  /// Your backend's assertion for this user, whose events are about to be sent, or null. It vouches for the user. Where it
+  /// throws, or takes more than 10 s, the events wait.
+  final Future<String?> Function(String userID)? assertion;
 }
 
 /// One login, from the call to DISCONNECTED, or to a logout unless CONNECTED follows.
@@ -225,7 +230,8 @@ class ZimwatchReporter {
     // A queued event serves as a sign of life.
     if (_stopped || session == null || !session._live || _state == null || _queue.isNotEmpty) return;
     if (_held > Duration.zero) return;
-    _post('[${_json(session, 'heartbeat', {'state': _state})}]').then(_handleAnswer); // not retried: another follows
+    final user = session.userID.isEmpty ? null : session.userID;
+    _post('[${_json(session, 'heartbeat', {'state': _state})}]', user).then(_handleAnswer); // not retried: another follows
   }
 
   /// Handles the answer; false if the server did not accept the request.
@@ -307,9 +313,12 @@ class ZimwatchReporter {
 
   /// Sends one batch; returns the pause before the next.
   Future<Duration> _send() async {
-    final some = _queue.take(_batch).toList();
+    final next = _queue.take(_batch).toList();
+    final user = _options.assertion == null ? null : _firstUser(next);
+    // An assertion is of one user.
+    final some = user == null ? next : next.takeWhile((event) => (_userOf(event) ?? user) == user).toList();
     _inFlight = some.length; // minus what overflow drops meanwhile
-    final answer = await _post('[${some.join(',')}]');
+    final answer = await _post('[${some.join(',')}]', user);
     final accepted = _handleAnswer(answer);
     final never = answer.status == 400 || answer.status == 413;
     if (never && some.length > 1) {
@@ -332,15 +341,19 @@ class ZimwatchReporter {
     return Duration(milliseconds: jittered);
   }
 
-  Future<_Answer> _post(String body) async {
+  Future<_Answer> _post(String body, String? user) async {
     final client = HttpClient()..connectionTimeout = _answerWithin;
     try {
+      final assertion = _options.assertion;
+      final proof = assertion == null || user == null ? null : await assertion(user).timeout(_answerWithin);
+      if (_stopped) return const _Answer(0, '');
       // From sent_at the server corrects the times of a wrong clock.
       final address = '${_options.endpoint}/v1/events?sent_at=${_time(DateTime.now())}';
       final request = await client.postUrl(Uri.parse(address));
       request.followRedirects = false; // a redirect is not a delivery
       request.headers.contentType = ContentType.json;
       if (_options.ingestToken != null) request.headers.set('Authorization', 'Bearer ${_options.ingestToken}');
+      if (proof != null) request.headers.set('Zimwatch-Assertion', proof);
       request.add(utf8.encode(body)); // a lone surrogate becomes U+FFFD
       final response = await request.close().timeout(_answerWithin);
       final text = await response.transform(const Utf8Decoder(allowMalformed: true)).join().timeout(_answerWithin);
@@ -387,6 +400,25 @@ String _encoded(Map extendedData) {
   } on JsonUnsupportedObjectError {
     return extendedData.toString();
   }
+}
+
+/// The user of an event; null without one.
+String? _userOf(String event) {
+  try {
+    final read = jsonDecode(event);
+    final own = read is Map ? read['user_id'] : null;
+    return own is String ? own : null;
+  } on FormatException {
+    return null;
+  }
+}
+
+String? _firstUser(List<String> events) {
+  for (final event in events) {
+    final own = _userOf(event);
+    if (own != null) return own;
+  }
+  return null;
 }
 
 String? _text(String? value) =>

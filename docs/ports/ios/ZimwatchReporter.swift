@@ -26,6 +26,9 @@ public final class ZimwatchReporter {
         public var deviceId: String?
         public var mostEvents = 2000 // past this the oldest are dropped
         public var heartbeat: TimeInterval = 15 // until the server requests another interval; 0: none
+        /// Your backend's assertion for this user, whose events are about to be sent, or nil. It vouches for the user.
+        /// Call `done` once, on any queue. With an error, or without a call within 10 s, the events wait.
+        public var assertion: ((_ userID: String, _ done: @escaping (Result<String?, Error>) -> Void) -> Void)?
 
         public init(endpoint: URL, appID: UInt32, queueFile: URL) {
             self.endpoint = endpoint
@@ -226,7 +229,8 @@ public final class ZimwatchReporter {
         // A queued event serves as a sign of life.
         guard !stopped, let of = session, of.live, let state = state, queue.isEmpty, DispatchTime.now() >= heldUntil,
               let event = json(of, "heartbeat", Date(), ["state": state]) else { return }
-        post([event]) { status, body in _ = self.handleAnswer(status, body) } // not retried: another follows
+        let user = of.userID.isEmpty ? nil : of.userID
+        post([event], of: user) { status, body in _ = self.handleAnswer(status, body) } // not retried: another follows
     }
 
     /// Handles the answer; false if the server did not accept the request.
@@ -290,12 +294,27 @@ public final class ZimwatchReporter {
             scheduled = false
             return
         }
-        let some = Array(queue.prefix(batch))
+        let (some, user) = nextEvents()
         inFlight = some.count // minus what overflow drops meanwhile
-        post(some) { status, body in
+        post(some, of: user) { status, body in
             self.scheduled = false
             self.schedule(after: self.settle(some.count, status, body))
         }
+    }
+
+    /// The next events, up to the first of another user, and their user: an assertion is of one.
+    private func nextEvents() -> ([Data], String?) {
+        guard options.assertion != nil else { return (Array(queue.prefix(batch)), nil) }
+        var some: [Data] = []
+        var user: String?
+        for event in queue.prefix(batch) {
+            let read = (try? JSONSerialization.jsonObject(with: event)) as? [String: Any]
+            let own = read?["user_id"] as? String
+            if own != nil && user != nil && own != user { break }
+            user = user ?? own
+            some.append(event)
+        }
+        return (some, user)
     }
 
     /// Handles the answer to a batch; returns the pause before the next.
@@ -321,13 +340,32 @@ public final class ZimwatchReporter {
         return full * Double.random(in: 0.5...1)
     }
 
-    private func post(_ events: [Data], done: @escaping (_ status: Int, _ body: String) -> Void) {
+    /// With the assertion of the user, where there is one. Without the app's backend it is as without a network.
+    private func post(_ events: [Data], of user: String?, done: @escaping (_ status: Int, _ body: String) -> Void) {
+        guard let assertion = options.assertion, let user = user else { return post(events, proof: nil, done: done) }
+        var answered = false
+        let proceed: (Result<String?, Error>?) -> Void = { result in // runs on `work`
+            guard !answered else { return }
+            answered = true
+            if !self.stopped, case .success(let proof)? = result {
+                self.post(events, proof: proof, done: done)
+            } else {
+                done(0, "")
+            }
+        }
+        work.asyncAfter(deadline: .now() + Limits.answer) { proceed(nil) }
+        // Not on `work`: it may call the reporter.
+        DispatchQueue.global().async { assertion(user) { result in self.work.async { proceed(result) } } }
+    }
+
+    private func post(_ events: [Data], proof: String?, done: @escaping (_ status: Int, _ body: String) -> Void) {
         // From sent_at the server corrects the times of a wrong clock.
         let path = options.endpoint.appendingPathComponent("v1/events").absoluteString
         var request = URLRequest(url: URL(string: path + "?sent_at=" + Self.time(Date()))!)
         request.httpMethod = "POST"
         request.setValue("application/json", forHTTPHeaderField: "Content-Type")
         if let token = options.ingestToken { request.setValue("Bearer \(token)", forHTTPHeaderField: "Authorization") }
+        if let proof = proof { request.setValue(proof, forHTTPHeaderField: "Zimwatch-Assertion") }
         request.httpBody = Data("[".utf8) + Data(events.joined(separator: Data(",".utf8))) + Data("]".utf8)
         network.dataTask(with: request) { data, response, _ in
             let http = response as? HTTPURLResponse // nil: no connection
