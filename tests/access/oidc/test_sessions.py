@@ -316,6 +316,7 @@ async def test_who_is_gone_at_the_provider_is_signed_out(
     provider.person["gone"] = True
     machine.passes(60)
     assert "the provider has ended your sign-in" in await reason(running)
+    assert (await of_provider(running, provider))[-1] == ("session.ended", f"dana at {provider.issuer}", "oidc.over")
 
 
 async def test_a_copy_of_the_database_has_no_use_for_the_tokens(running: Zimwatch, world: World) -> None:
