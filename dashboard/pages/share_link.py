@@ -15,8 +15,9 @@ from dashboard.site import Page, Site
 from dashboard.text.language import gettext as _
 from dashboard.text.status_texts import OS_NAMES, SERVER_TEXTS
 from sidecar.access import audit, routing
+from sidecar.alerting.user_life import life_of
 from sidecar.domain import findings, sdk_words
-from sidecar.domain.findings import Finding, Life
+from sidecar.domain.findings import Finding
 from sidecar.domain.platforms import PLATFORMS
 from sidecar.domain.session import Session
 from sidecar.store.access import share_links
@@ -70,20 +71,7 @@ PAGE: Final = Page(routes=_routes)
 
 def _findings(detail: UserDetail | None, stored: Sequence[StoredEvent], at_us: int) -> list[Finding]:
     """From what the link may show alone, so that no finding quotes a sender; storms are not of one user."""
-    if detail is None:
-        return []
-    user = detail.user
-    life = Life.of(
-        at_us,
-        _("the user"),
-        [one.event for one in stored],
-        devices=detail.sessions,
-        status=user.status,
-        since_us=user.since_us,
-        reason=user.reason,
-        unconfirmed=user.unconfirmed,
-    )
-    return findings.find(life)
+    return [] if detail is None else findings.find(life_of(detail, _("the user"), stored, at_us))
 
 
 def _redacted(detail: UserDetail) -> UserDetail:

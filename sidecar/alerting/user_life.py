@@ -62,15 +62,20 @@ def life(connection: sa.Connection, detail: UserDetail, stored: Sequence[StoredE
     # A clock that was set back: what was received has happened.
     now_us = max([now_us, *(one.event.received_at_us for one in stored)])
     storms = storm_rows.of_user_at(connection, user.app_id, user.user_id, now_us, _STORMS)
+    return life_of(detail, user.user_id, stored, now_us, disagreement=user.disagreement, storms=storms)
+
+
+def life_of(detail: UserDetail, called: str, stored: Sequence[StoredEvent], now_us: int, **more: object) -> Life:
+    """The life of a user whom its findings name ``called``: from what is given alone."""
+    user = detail.user
     return Life.of(
         now_us,
-        user.user_id,
+        called,
         [one.event for one in stored],
         devices=detail.sessions,
         status=user.status,
         since_us=user.since_us,
         reason=user.reason,
         unconfirmed=user.unconfirmed,
-        disagreement=user.disagreement,
-        storms=storms,
+        **more,
     )
