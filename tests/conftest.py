@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import shutil
 import socket
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
+import structlog
 
 from tests.support import postgres
 from tests.support.clocks import Machine
@@ -60,6 +62,17 @@ async def running(tmp_path: Path, options: dict[str, Any]) -> AsyncIterator[Zimw
 
     async with zimwatch(tmp_path, **options) as running:
         yield running
+
+
+@pytest.fixture
+def logging_as_before() -> Iterator[None]:
+    """What the test configures of logging ends with it."""
+    root = logging.getLogger()
+    before = (list(root.handlers), root.level)
+    yield
+    root.handlers[:], root.level = before
+    logging.captureWarnings(capture=False)
+    structlog.reset_defaults()
 
 
 def _missing() -> dict[str, str]:

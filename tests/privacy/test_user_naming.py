@@ -99,16 +99,6 @@ def test_a_receiver_names_users_as_the_setting_says_unless_it_has_its_own() -> N
     assert policy_of(settings).user_ids == {"ops": "off", "desk": "plain"}
 
 
-@pytest.fixture
-def _logging_as_before() -> Iterator[None]:
-    root = logging.getLogger()
-    before = (list(root.handlers), root.level)
-    yield
-    root.handlers[:], root.level = before
-    logging.captureWarnings(capture=False)
-    structlog.reset_defaults()
-
-
 async def failing_task() -> None:
     task = asyncio.create_task(asyncio.sleep(0), name="some task")
     await task
@@ -116,7 +106,7 @@ async def failing_task() -> None:
     asyncio.get_running_loop().call_exception_handler(context)
 
 
-@pytest.mark.usefixtures("_logging_as_before")
+@pytest.mark.usefixtures("logging_as_before")
 @pytest.mark.parametrize("form", ["json", "console"])
 @pytest.mark.parametrize("quotes", [True, False])
 async def test_logs_have_the_message_of_an_error_in_plain_alone(form: Any, *, quotes: bool) -> None:

@@ -27,11 +27,6 @@ A_CHECK_S = credentials.OLDEST_US / SECOND_US
 
 
 @pytest.fixture
-def machine() -> Machine:
-    return Machine()
-
-
-@pytest.fixture
 async def store(tmp_path: Path, machine: Machine) -> AsyncIterator[Store]:
     store = Store.open(f"sqlite:///{tmp_path / 'zimwatch.db'}", clock=machine.clock, steady=machine.steady)
     yield store

@@ -22,11 +22,6 @@ from tests.support.stores import contents, opened
 
 
 @pytest.fixture
-def machine() -> Machine:
-    return Machine()
-
-
-@pytest.fixture
 async def store(tmp_path: Path, machine: Machine) -> AsyncIterator[Store]:
     store = Store.open(f"sqlite:///{tmp_path / 'zimwatch.db'}", clock=machine.clock, steady=machine.steady)
     yield store

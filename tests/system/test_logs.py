@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import logging
-from collections.abc import Iterator
 
 import pytest
 import structlog
@@ -19,14 +18,7 @@ TRACE_ID = 0x0102030405060708090A0B0C0D0E0F10
 SPAN_ID = 0x0102030405060708
 
 
-@pytest.fixture(autouse=True)
-def _logging_as_before() -> Iterator[None]:
-    root = logging.getLogger()
-    before = (list(root.handlers), root.level)
-    yield
-    root.handlers[:], root.level = before
-    logging.captureWarnings(capture=False)
-    structlog.reset_defaults()
+pytestmark = pytest.mark.usefixtures("logging_as_before")
 
 
 def test_a_line_is_json_with_its_time_level_and_logger_where_stderr_is_no_terminal() -> None:
