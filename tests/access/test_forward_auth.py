@@ -19,6 +19,7 @@ from tests.support.audited import looks
 from tests.support.process import free_port
 from tests.support.proxies import proxy
 from tests.support.running import Zimwatch, zimwatch
+from tests.support.small_server import served
 from tests.support.tokens import new_token
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -167,12 +168,6 @@ async def test_nginx_signs_people_in_by_a_subrequest_and_replaces_what_a_client_
         known = people.get(request.headers.get("Cookie", ""))
         return web.Response(status=200 if known else 401, headers=known)
 
-    application = web.Application()
-    application.add_routes([web.get("/verify", knows)])
-    runner = web.AppRunner(application)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    verify = f"http://127.0.0.1:{runner.addresses[0][1]}/verify"
     server = ServerSettings(trusted_proxies=("127.0.0.1",))
     settings = ForwardAuthSettings(enabled=True)
     lines = """
@@ -180,8 +175,11 @@ async def test_nginx_signs_people_in_by_a_subrequest_and_replaces_what_a_client_
       proxy_set_header Remote-User $user; proxy_set_header Remote-Groups $groups; proxy_set_header Remote-Name "";
       proxy_set_header Remote-Email ""; proxy_set_header X-Forwarded-For $remote_addr;
     """
-    sso = f'location = /sso {{ internal; proxy_pass {verify}; proxy_set_header Content-Length ""; }}'
-    async with zimwatch(tmp_path, server=server, forward_auth=settings, groups=GROUPS) as running:
+    async with (
+        served(web.get("/verify", knows)) as verifier,
+        zimwatch(tmp_path, server=server, forward_auth=settings, groups=GROUPS) as running,
+    ):
+        sso = f'location = /sso {{ internal; proxy_pass {verifier}/verify; proxy_set_header Content-Length ""; }}'
         port = int(running.url.rpartition(":")[2])
         async with (
             proxy("nginx", tmp_path, port, free_port(), more=lines, beside=sso) as address,
@@ -191,4 +189,3 @@ async def test_nginx_signs_people_in_by_a_subrequest_and_replaces_what_a_client_
             for cookie, status in (("sso=of-dana", 200), ("sso=of-will", 403), ("sso=made-up", 401)):
                 async with http.get("/settings", headers=claimed | {"Cookie": cookie}) as response:
                     assert response.status == status, cookie
-    await runner.cleanup()

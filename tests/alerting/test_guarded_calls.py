@@ -28,6 +28,7 @@ from sidecar.http_client import DeliveryError, HttpClient
 from sidecar.ingest.server_query import query
 from sidecar.settings import AlertSettings, CanarySettings
 from sidecar.settings.alert_settings import ReceiverSettings
+from tests.support.small_server import served
 
 PRIVATE = "10.9.8.7"
 ROUTING_KEY = "R" * 32
@@ -52,14 +53,9 @@ class Counted:
 @pytest.fixture
 async def server() -> AsyncIterator[Counted]:
     counted = Counted()
-    application = web.Application()
-    application.add_routes([web.route("*", "/{path:.*}", counted.handle)])
-    runner = web.AppRunner(application, shutdown_timeout=0)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    counted.port = runner.addresses[0][1]
-    yield counted
-    await runner.cleanup()
+    async with served(web.route("*", "/{path:.*}", counted.handle), shutdown_timeout=0) as address:
+        counted.port = int(address.rpartition(":")[2])
+        yield counted
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from tests.support.pages import APP, ago, opened, report, some_users
 from tests.support.process import free_port
 from tests.support.proxies import STRIPS, proxy
 from tests.support.running import Zimwatch, zimwatch
+from tests.support.small_server import served
 from tests.support.tokens import new_token
 
 # Whether each way of asking tells two addresses apart: "load" or "error", and what a script may read.
@@ -38,13 +39,8 @@ async def foreign_page() -> AsyncIterator[str]:
     async def page(_request: web.Request) -> web.Response:
         return web.Response(text="<!doctype html><title>foreign</title><body>", content_type="text/html")
 
-    application = web.Application()
-    application.add_routes([web.get("/", page), web.get("/favicon.ico", page)])
-    runner = web.AppRunner(application)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port := free_port()).start()
-    yield f"http://127.0.0.1:{port}/"
-    await runner.cleanup()
+    async with served(web.get("/", page), web.get("/favicon.ico", page)) as address:
+        yield f"{address}/"
 
 
 async def test_a_foreign_page_cannot_tell_who_is_a_user(running: Zimwatch, browser: Browser) -> None:

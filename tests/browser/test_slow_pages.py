@@ -12,6 +12,7 @@ from playwright.async_api import Browser
 
 from tests.support.pages import opened, settled, some_users
 from tests.support.running import Zimwatch
+from tests.support.small_server import served
 
 PAINTED = "new PerformanceObserver(() => painted()).observe({type: 'paint', buffered: true});"
 
@@ -38,15 +39,8 @@ async def in_halves(running: Zimwatch, painted: asyncio.Event) -> AsyncIterator[
         await response.write(raw[rows:])
         return response
 
-    application = web.Application()
-    application.router.add_get("/{path:.*}", forward)
-    runner = web.AppRunner(application, shutdown_timeout=0)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
+    async with served(web.get("/{path:.*}", forward), shutdown_timeout=0) as address:
+        yield address
 
 
 @pytest.mark.parametrize("path", ["/alerts?group=kind", "/alerts?state=resolved"])

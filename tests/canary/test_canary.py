@@ -24,6 +24,7 @@ from sidecar.settings import CanarySettings, DatabaseSettings, ServerSettings, S
 from tests.conformance.watching import eventually
 from tests.support.canary import overview_with
 from tests.support.process import serving
+from tests.support.small_server import served
 
 ROOT = Path(__file__).parents[2]
 MAKES_A_TOKEN = shlex.join([sys.executable, "-m", "tests.support.made_token"])
@@ -55,13 +56,8 @@ async def tokens() -> AsyncIterator[str]:
     async def answer(request: web.Request) -> web.Response:
         return answers[request.path]
 
-    application = web.Application()
-    application.add_routes([web.get(path, answer) for path in answers])
-    runner = web.AppRunner(application)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    await runner.cleanup()
+    async with served(*(web.get(path, answer) for path in answers)) as address:
+        yield address
 
 
 async def test_a_token_comes_from_a_command_that_gets_the_account() -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from aiohttp import web
 
+from tests.support.small_server import served
+
 ROOT = Path(__file__).parents[2]
 SDK_FOLDER = ROOT / "sidecar/sdk"
 FILES = {
@@ -60,17 +62,9 @@ async def app_server(address: str) -> AsyncIterator[str]:
     async def file(request: web.Request) -> web.FileResponse:
         return web.FileResponse(FILES[request.path])
 
-    application = web.Application()
-    application.add_routes([web.get("/", page), web.get("/sample", sample)])
-    application.add_routes([web.get("/own", own), web.get("/closed", closed)])
-    application.add_routes([web.get(path, file) for path in FILES])
-    runner = web.AppRunner(application)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}/"
-    finally:
-        await runner.cleanup()
+    pages = {"/": page, "/sample": sample, "/own": own, "/closed": closed} | dict.fromkeys(FILES, file)
+    async with served(*(web.get(path, handler) for path, handler in pages.items())) as own_address:
+        yield f"{own_address}/"
 
 
 def to(network: int) -> str:

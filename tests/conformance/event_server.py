@@ -10,6 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from sidecar.ingest import wire
+from tests.support.small_server import served
 
 CORS = {"Access-Control-Allow-Origin": "*"}
 NOW_US = 1_795_485_600_000_000
@@ -50,13 +51,6 @@ class EventServer:
 @contextlib.asynccontextmanager
 async def event_server(answer: Answer = lambda _number, _batch: None) -> AsyncIterator[EventServer]:
     server = EventServer(answer)
-    application = web.Application()
-    application.add_routes([web.post("/v1/events", server.take), web.options("/v1/events", server.preflight)])
-    runner = web.AppRunner(application)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    server.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    try:
+    routes = (web.post("/v1/events", server.take), web.options("/v1/events", server.preflight))
+    async with served(*routes) as server.url:
         yield server
-    finally:
-        await runner.cleanup()

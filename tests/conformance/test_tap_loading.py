@@ -19,6 +19,7 @@ from tests.conformance.event_server import event_server
 from tests.conformance.watching import eventually
 from tests.support.chromium import chromium
 from tests.support.process import free_port, serving
+from tests.support.small_server import served
 
 DOCS = Path(__file__).parents[2] / "docs/web-tap.md"
 SDK = """<!doctype html><meta charset="utf-8"><title>An app</title><script>
@@ -65,15 +66,8 @@ async def app(html: str, policy: str | None = None) -> AsyncIterator[str]:
     async def tap(_request: web.Request) -> web.FileResponse:
         return web.FileResponse(SDK_FOLDER / "tap/zim-tap.js")
 
-    application = web.Application()
-    application.add_routes([web.get("/", page), web.get("/zim-tap.js", tap)])
-    runner = web.AppRunner(application)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}/"
-    finally:
-        await runner.cleanup()
+    async with served(web.get("/", page), web.get("/zim-tap.js", tap)) as address:
+        yield f"{address}/"
 
 
 async def opened(browser: Browser, address: str, warnings: list[str]) -> Page:

@@ -40,6 +40,7 @@ from tests.support.otlp_receiver import receiving
 from tests.support.process import free_port
 from tests.support.proxies import KEEPS, proxy
 from tests.support.running import zimwatch
+from tests.support.small_server import served
 from tests.support.wire import fresh_event
 from tests.support.zego import SERVER_SECRET, zego_server
 
@@ -210,15 +211,8 @@ async def something_else() -> AsyncIterator[int]:
     async def hello(_request: web.Request) -> web.Response:
         return web.Response(text="hello")
 
-    application = web.Application()
-    application.add_routes([web.get("/{path:.*}", hello)])
-    runner = web.AppRunner(application)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield runner.addresses[0][1]
-    finally:
-        await runner.cleanup()
+    async with served(web.get("/{path:.*}", hello)) as address:
+        yield int(address.rpartition(":")[2])
 
 
 async def test_backups_that_are_overdue_or_missing_are_a_problem(tmp_path: Path) -> None:

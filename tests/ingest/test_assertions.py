@@ -16,6 +16,7 @@ from sidecar.ingest.assertions import LIFETIME_S, LONGEST
 from sidecar.settings import AlertSettings, AssertionSettings
 from tests.support.assertions import APP, BY_SECRET, Key, assertion
 from tests.support.running import Zimwatch
+from tests.support.small_server import served
 from tests.support.wire import wire_event
 
 REQUIRED = msgspec.structs.replace(BY_SECRET, require=True)
@@ -172,14 +173,8 @@ class TestFetchedKeys:
     @pytest.fixture
     async def backend(self) -> Any:
         backend = Backend()
-        application = web.Application()
-        application.add_routes([web.get("/jwks.json", backend.answer)])
-        runner = web.AppRunner(application)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        yield backend, f"http://127.0.0.1:{runner.addresses[0][1]}/jwks.json"
-        await runner.cleanup()
+        async with served(web.get("/jwks.json", backend.answer)) as address:
+            yield backend, f"{address}/jwks.json"
 
     @pytest.fixture
     def options(self, backend: tuple[Backend, str], machine: Any) -> dict[str, Any]:

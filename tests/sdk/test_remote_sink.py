@@ -28,6 +28,7 @@ from sidecar.sdk.recording.recorder import Device, Recorder, WireEvent
 from sidecar.sdk.recording.remote_sink import BATCH_EVENTS
 from tests.support.events import BEGIN_US
 from tests.support.process import DATABASE, serving
+from tests.support.small_server import served
 from tests.support.wire import wire_event
 
 WITHIN_S = 20
@@ -65,14 +66,8 @@ class Server:
 @pytest.fixture
 async def server() -> AsyncIterator[Server]:
     server = Server()
-    application = web.Application(client_max_size=1 << 30)
-    application.add_routes([web.post("/v1/events", server.take)])
-    runner = web.AppRunner(application)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    server.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    yield server
-    await runner.cleanup()
+    async with served(web.post("/v1/events", server.take), client_max_size=1 << 30) as server.url:
+        yield server
 
 
 def _events(count: int) -> list[WireEvent]:

@@ -22,6 +22,8 @@ from aiosmtpd.controller import Controller
 from jsonschema import Draft202012Validator
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from tests.support.small_server import served
+
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 WEBHOOK_SCHEMA = json.loads((Path(__file__).parents[2] / "schemas/webhook.v1.json").read_text())
 SLACK_TOKEN = "xoxb-1234"
@@ -189,19 +191,16 @@ class Slack(Called):
 @contextlib.asynccontextmanager
 async def listening(called: Called, port: int = 0) -> AsyncIterator[Called]:
     """Runs it until the context ends."""
-    application = web.Application(client_max_size=1 << 26)
-    application.add_routes([web.post("/hook", called.webhook), web.post("/v2/enqueue", called.pagerduty)])
-    if isinstance(called, Slack):
-        application.add_routes([web.post("/api/{method}", called.call)])
-    application.add_routes([web.route("*", "/any", called.anything), web.route("*", "/any/", called.anything)])
-    runner = web.AppRunner(application)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
-    called.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    try:
+    async with served(
+        web.post("/hook", called.webhook),
+        web.post("/v2/enqueue", called.pagerduty),
+        *([web.post("/api/{method}", called.call)] if isinstance(called, Slack) else ()),
+        web.route("*", "/any", called.anything),
+        web.route("*", "/any/", called.anything),
+        port=port,
+        client_max_size=1 << 26,
+    ) as called.url:
         yield called
-    finally:
-        await runner.cleanup()
 
 
 class Mailbox:

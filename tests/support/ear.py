@@ -10,6 +10,8 @@ from typing import Final
 
 from aiohttp import web
 
+from tests.support.small_server import served
+
 _ANSWERS: Final = {
     "slack": '{"ok": true, "channel": "C1", "ts": "1.1"}',
     "oidc": '{"issuer": "another one"}',
@@ -44,13 +46,5 @@ class Ear:
 async def hearing() -> AsyncIterator[Ear]:
     """Runs it until the context ends."""
     ear = Ear()
-    application = web.Application(client_max_size=1 << 24)
-    application.add_routes([web.route("*", "/{any:.*}", ear.take)])
-    runner = web.AppRunner(application)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    ear.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    try:
+    async with served(web.route("*", "/{any:.*}", ear.take), client_max_size=1 << 24) as ear.url:
         yield ear
-    finally:
-        await runner.cleanup()

@@ -14,6 +14,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from tests.support.small_server import served
+
 
 class Receiver:
     """What arrived, request by request.
@@ -82,14 +84,8 @@ def attributes(span: Span) -> dict[str, Any]:
 async def receiving(port: int = 0) -> AsyncIterator[Receiver]:
     """Runs a receiver until the context ends."""
     receiver = Receiver()
-    application = web.Application()
-    application.add_routes([web.post("/v1/traces", receiver.take)])
-    runner = web.AppRunner(application)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
-    receiver.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    try:
-        yield receiver
-    finally:
-        receiver.answering.set()
-        await runner.cleanup()
+    async with served(web.post("/v1/traces", receiver.take), port=port) as receiver.url:
+        try:
+            yield receiver
+        finally:
+            receiver.answering.set()

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from sidecar.domain.units import SECOND_US
 from tests.support.events import APP_ID, BEGIN_US
+from tests.support.small_server import served
 
 SECRET = "callback-secret"
 SERVER_SECRET = "0123456789abcdef0123456789abcdef"
@@ -86,13 +87,6 @@ class ZegoServer:
 async def zego_server() -> AsyncIterator[ZegoServer]:
     """Runs the stand-in until the context ends."""
     server = ZegoServer()
-    application = web.Application()
-    application.add_routes([web.get("/", server.answer)])
-    runner = web.AppRunner(application)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    server.url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
-    try:
+    async with served(web.get("/", server.answer)) as address:
+        server.url = f"{address}/"
         yield server
-    finally:
-        await runner.cleanup()

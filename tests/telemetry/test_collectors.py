@@ -37,6 +37,7 @@ from sidecar.telemetry import relay as relay_module
 from sidecar.telemetry.relay import SpanRelay, batches
 from tests.support.events import Phone
 from tests.support.otlp_receiver import attributes, receiving
+from tests.support.small_server import served
 from tests.telemetry.test_relay import drained, opened, until
 
 
@@ -203,13 +204,8 @@ async def test_the_spans_of_a_session_are_exported_in_order_while_others_are_sen
 
 @contextlib.asynccontextmanager
 async def slow(handler: Any) -> AsyncIterator[str]:
-    application = web.Application()
-    application.add_routes([web.post("/v1/traces", handler)])
-    runner = web.AppRunner(application)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    await runner.cleanup()
+    async with served(web.post("/v1/traces", handler)) as address:
+        yield address
 
 
 def test_a_batch_is_bounded_in_spans_and_bytes() -> None:

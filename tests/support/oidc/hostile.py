@@ -20,6 +20,7 @@ from joserfc.jwt import Claims
 
 from sidecar.domain.units import SECOND_US
 from tests.support.clocks import Machine
+from tests.support.small_server import served
 
 CLIENT_ID: Final = "zimwatch"
 CLIENT_SECRET: Final = "a secret with spaces & signs: %+/"
@@ -91,25 +92,15 @@ class HostileProvider:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        application = web.Application(middlewares=[self._counted])
-        application.add_routes(
-            [
-                web.get("/.well-known/openid-configuration", self._discovery),
-                web.get("/authorize", self._authorize),
-                web.post("/token", self._token),
-                web.get("/userinfo", self._userinfo),
-                web.get("/keys", self._keys),
-            ]
-        )
-        runner = web.AppRunner(application)
-        await runner.setup()
-        try:
-            site = web.TCPSite(runner, "127.0.0.1", 0)
-            await site.start()
-            self.issuer = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        async with served(
+            web.get("/.well-known/openid-configuration", self._discovery),
+            web.get("/authorize", self._authorize),
+            web.post("/token", self._token),
+            web.get("/userinfo", self._userinfo),
+            web.get("/keys", self._keys),
+            middlewares=[self._counted],
+        ) as self.issuer:
             yield
-        finally:
-            await runner.cleanup()
 
     @web.middleware
     async def _counted(self, request: web.Request, handler: Any) -> web.StreamResponse:
