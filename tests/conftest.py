@@ -32,6 +32,7 @@ _PROGRAMS = {
     "alertmanager": ["prometheus-alertmanager"],
     "apache2": ["apache2"],
     "caddy": ["caddy"],
+    "cmake": ["cmake"],
     "cpp": ["g++"],
     "csharp": ["mcs", "mono"],
     "faketime": ["faketime"],

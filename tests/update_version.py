@@ -11,7 +11,9 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parents[1]
 CHANGELOG: Final = ROOT / "CHANGELOG.md"
-SAID: Final = re.compile(r"""(\b_?version(?: =|":) ["'])([\d.]+)(["'])""", re.IGNORECASE)
+SAID: Final = re.compile(r"""(\b_?version(?: =|":|:|) ["']?)(\d+\.\d+\.\d+)(["']?)""", re.IGNORECASE)
+MANIFESTS: Final = {"CMakeLists.txt", "build.gradle", "package.json", "pubspec.yaml"}
+SOURCES: Final = {".cs", ".dart", ".hpp", ".java", ".js", ".swift"}
 _UNRELEASED: Final = "## [Unreleased]\n"
 
 
@@ -20,7 +22,10 @@ def files() -> Iterator[Path]:
     yield ROOT / "sidecar/version.py"
     yield ROOT / "sidecar/sdk/tap/zim-tap.js"
     yield ROOT / "sidecar/sdk/tap/package.json"
-    yield from (path for path in (ROOT / "docs/ports").rglob("*") if "eporter." in path.name and path.suffix != ".md")
+    ports = ROOT / "docs/ports"
+    for path in sorted(ports.rglob("*.*")):
+        if path.name in MANIFESTS or ("eporter." in path.name and path.suffix in SOURCES):
+            yield path
 
 
 def update(version: str) -> None:

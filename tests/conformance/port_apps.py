@@ -36,7 +36,7 @@ PORTS = {
                 "-std=c++17",
                 *("-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Werror", "-pthread"),
             ],
-            [f"-I{HERE / 'cpp'}", f"-I{DOCS / 'cpp'}", str(HERE / "cpp/app.cpp"), "-o", "app"],
+            [f"-I{HERE / 'cpp'}", f"-I{DOCS / 'cpp/include'}", str(HERE / "cpp/app.cpp"), "-o", "app"],
         ],
         start=["./app"],
         platform="Linux",
