@@ -16,7 +16,7 @@ define environment
 	@mkdir -p .build && touch $@
 endef
 
-.PHONY: help run test check wheel npm bench benchpages benchtap screenshots messages schemas release mutants soak format lock clean
+.PHONY: help run test check wheel npm bench benchpages benchtap screenshots messages schemas release mutants soak image format lock clean
 .DEFAULT_GOAL := help
 
 help: ## list what there is
@@ -70,6 +70,9 @@ release: .build/dev ## write VERSION=1.2.3 into the package, the tap, the ports 
 
 mutants: .build/dev ## how many small faults in the pure modules their tests find (N=100 SEED=1 MODULE=chart)
 	@$(DEV)/python -m tests.mutants --count $(or $(N),100) --seed $(or $(SEED),1) --module "$(MODULE)"
+
+image: ## build the container image without an engine (root; buildah, mmdebstrap); .build/image has what a registry would, and its SBOM
+	@docker/build
 
 soak: .build/dev .build/npm ## the long tests
 	@$(DEV)/pytest -m soak -n 2 --dist worksteal
