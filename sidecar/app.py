@@ -120,6 +120,7 @@ async def running(
         backups = await stack.enter_async_context(_backing_up(settings, system, background))
         if settings.zego.server_secrets:
             await stack.enter_async_context(_querying_zego(settings, system, store, background))
+        await telemetry.begin_episodes(store, settings, exports=export_spans)
         if export_spans:
             await stack.enter_async_context(
                 exporting_spans(settings, environ, system, store, background, metrics=metrics)
@@ -266,7 +267,10 @@ async def exporting_spans(
     relay: telemetry.RelayParent | SpanRelay
     if system.exporter is None:
         user_ids = settings.privacy.user_id_in_telemetry
-        relay = telemetry.RelayParent(outbox, store.path, environ, settings.logs, system.start, user_ids=user_ids)
+        episodes = telemetry.episodes_of(settings)
+        relay = telemetry.RelayParent(
+            outbox, store.path, environ, settings.logs, system.start, user_ids=user_ids, episodes=episodes
+        )
     else:
         from sidecar.telemetry.relay import SpanRelay  # noqa: PLC0415 - large, and else in the child alone
 

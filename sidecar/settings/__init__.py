@@ -19,6 +19,7 @@ from sidecar.settings.sections import (
     ServerSettings,
     Settings,
     SignInSettings,
+    TelemetrySettings,
     ZegoSettings,
 )
 from sidecar.settings.value_kinds import duration_us, secrets_by_app, wait_us
@@ -45,6 +46,7 @@ __all__ = [
     "ServerSettings",
     "Settings",
     "SignInSettings",
+    "TelemetrySettings",
     "ZegoSettings",
     "duration_us",
     "environment_name",

@@ -29,6 +29,7 @@ from sidecar.settings.value_kinds import (
     Count,
     DatabaseUrl,
     Duration,
+    EpisodeKinds,
     EventsAMinute,
     FileBytes,
     FilePath,
@@ -302,6 +303,12 @@ class ExportSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_age: Live[Duration] = "7d"
 
 
+class TelemetrySettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What is exported beside the span of each change."""
+
+    duration_spans: EpisodeKinds = ()
+
+
 class DashboardSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of the pages. The template has ``{trace_id}``, ``{start_ms}`` and ``{end_ms}``."""
 
@@ -340,6 +347,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     retention: Live[RetentionSettings] = RetentionSettings()
     backups: Live[BackupSettings] = BackupSettings()
     export: ExportSettings = ExportSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
     dashboard: DashboardSettings = DashboardSettings()
     alerts: Live[AlertSettings] = AlertSettings()
     logs: Live[LogSettings] = LogSettings()

@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal, TypeVar
 
 from msgspec import Meta
 
+from sidecar.domain.episodes import KINDS, Kind
 from sidecar.domain.units import DAY_US, HOUR_US, MINUTE_US, MS_US, SECOND_US
 from sidecar.domain.user_naming import Mode
 
@@ -52,6 +53,7 @@ Wait = Annotated[
     str,
     Meta(pattern=rf"^({_NONE}|{_DURATION.pattern})\Z", description="a duration such as 0s, 45s, 15m or 24h"),
 ]
+EpisodeKinds = Annotated[tuple[Kind, ...], Meta(description=f"a list out of {', '.join(KINDS)}")]
 Level = Annotated[
     Literal["debug", "info", "warning", "error"],
     Meta(description="one of debug, info, warning, error"),

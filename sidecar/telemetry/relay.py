@@ -15,7 +15,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from random import Random
-from typing import Final, Protocol, Self
+from typing import Any, Final, Protocol, Self
 from zlib import crc32
 
 import structlog
@@ -26,7 +26,7 @@ from sidecar.domain.retry import Backoff
 from sidecar.domain.units import MINUTE_US, MS_US, SECOND_US
 from sidecar.domain.user_naming import PLAIN, UserNaming
 from sidecar.errors import ZimwatchError
-from sidecar.store.values import Loss, PendingSpan
+from sidecar.store.values import Loss
 from sidecar.system.chance import CHANCE
 from sidecar.telemetry.otlp.exporter import Exporter, ExportError, create_exporter
 from sidecar.telemetry.otlp.resource import resource_from
@@ -48,7 +48,26 @@ FAULTS: Final = 5
 
 _log = structlog.stdlib.get_logger(__name__)
 
-Encoded = tuple[PendingSpan, bytes]
+
+class Exportable(Protocol):
+    """What is exported: the position and the id of its event, and its trace."""
+
+    @property
+    def position(self) -> int:
+        """In the log."""
+
+    @property
+    def id(self) -> bytes:
+        """The event's, which a loss names."""
+
+    @property
+    def trace_id(self) -> bytes:
+        """16 bytes; those of one trace are sent in order."""
+
+
+Encoded = tuple[Exportable, bytes]
+Encode = Callable[[Any, UserNaming], bytes]
+"""Encodes one of an outbox, with the names of users."""
 
 
 class _StoppedError(Exception):
@@ -67,7 +86,7 @@ class _Bisection:
 class Outbox(Protocol):
     """The source of pending spans, which records their outcome."""
 
-    async def claim(self, after: int, limit: int) -> list[PendingSpan]:
+    async def claim(self, after: int, limit: int) -> Sequence[Exportable]:
         """The oldest pending spans behind the position ``after``."""
 
     async def done(self, through: int, spans: int, losses: Sequence[Loss]) -> None:
@@ -92,8 +111,10 @@ class SpanRelay:
         resource: Resource,
         chance: Random = CHANCE,
         users: UserNaming = PLAIN,
+        encode: Encode = span_of,
     ) -> None:
         self._users = users
+        self._encode = encode
         self._outbox = outbox
         self._exporter = exporter
         self._clock = clock
@@ -106,10 +127,17 @@ class SpanRelay:
         self._accepted = 0
 
     @classmethod
-    def to(cls, environ: Mapping[str, str], outbox: Outbox, clock: Clock, users: UserNaming = PLAIN) -> Self:
+    def to(
+        cls,
+        environ: Mapping[str, str],
+        outbox: Outbox,
+        clock: Clock,
+        users: UserNaming = PLAIN,
+        encode: Encode = span_of,
+    ) -> Self:
         """A relay to the collector that ``environ`` names. Call it in the running event loop."""
         resource = resource_from(environ)
-        return cls(outbox, create_exporter(environ, clock), clock, resource=resource, users=users)
+        return cls(outbox, create_exporter(environ, clock), clock, resource=resource, users=users, encode=encode)
 
     async def run(self) -> None:
         """Exports pending spans as they arrive. After :meth:`stop` it returns once each has been tried.
@@ -163,13 +191,13 @@ class SpanRelay:
             claimed.cancel()
             await asyncio.gather(claimed, *([acknowledged] if acknowledged else []), return_exceptions=True)
 
-    async def _claim(self) -> list[PendingSpan]:
+    async def _claim(self) -> Sequence[Exportable]:
         pending = await self._outbox.claim(self._claimed, ROUND_SPANS)
         if pending:
             self._claimed = pending[-1].position
         return pending
 
-    async def _more(self) -> list[PendingSpan]:
+    async def _more(self) -> Sequence[Exportable]:
         """The next round, after a pause in which it may grow; empty when nothing arrived for a while."""
         self._awake.clear()
         await self._pause(LINGER_S)
@@ -179,16 +207,16 @@ class SpanRelay:
                 await asyncio.wait_for(self._awake.wait(), POLL_S)
         return pending
 
-    async def _done(self, pending: list[PendingSpan], losses: list[Loss]) -> None:
+    async def _done(self, pending: Sequence[Exportable], losses: list[Loss]) -> None:
         await self._outbox.done(pending[-1].position, len(pending), losses)
 
-    async def _send(self, pending: list[PendingSpan]) -> list[Loss]:
+    async def _send(self, pending: Sequence[Exportable]) -> list[Loss]:
         """Sends a round; returns the losses."""
         lanes: list[list[Encoded]] = [[] for _ in range(LANES)]
         few = len(pending) <= BATCH_SPANS
         for start in range(0, len(pending), SLICE_SPANS):
             for one in pending[start : start + SLICE_SPANS]:
-                lanes[0 if few else crc32(one.trace_id) % LANES].append((one, span_of(one, self._users)))
+                lanes[0 if few else crc32(one.trace_id) % LANES].append((one, self._encode(one, self._users)))
             await asyncio.sleep(0)
         try:
             async with asyncio.TaskGroup() as group:
@@ -239,7 +267,7 @@ class SpanRelay:
                 losses += await self._deliver(suspect, bisection)
         return losses
 
-    def _refused(self, span: PendingSpan, problem: str) -> Loss:
+    def _refused(self, span: Exportable, problem: str) -> Loss:
         _log.warning("the collector refuses a span, which is not sent again", event_id=span.id.hex(), problem=problem)
         return Loss(self._clock(), "refused", 1, span.position, span.id, problem)
 

@@ -1,15 +1,19 @@
-"""``python -m sidecar.telemetry.relay_child DATABASE LOG-SETTINGS USER-IDS``: see :mod:`.relay_parent`."""
+"""``python -m sidecar.telemetry.relay_child DATABASE LOG-SETTINGS USER-IDS EPISODES``: see :mod:`.relay_parent`."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import sys
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from typing import Final, TypeVar
 
 import msgspec
+import sqlalchemy as sa
 
 from sidecar import logs
 from sidecar.clock import now_us
@@ -17,72 +21,154 @@ from sidecar.domain.user_naming import Mode, UserNaming
 from sidecar.errors import ZimwatchError
 from sidecar.settings import LogSettings
 from sidecar.store.access import pseudonyms
-from sidecar.store.log import span_outbox
+from sidecar.store.log import settled_events, span_outbox
+from sidecar.store.log.settled_events import Settled
 from sidecar.store.sqlite import connections
 from sidecar.store.values import Loss, PendingSpan
-from sidecar.telemetry.relay import SpanRelay
+from sidecar.telemetry.otlp.episode_spans import ended_spans, episode_span
+from sidecar.telemetry.relay import Exportable, SpanRelay
 from sidecar.telemetry.relay_parent import (
+    EPISODES_CURSOR,
+    NO_EPISODES,
     Committed,
     Done,
+    Episodes,
     Failed,
     Stop,
     encode,
     to_child,
 )
 
+T = TypeVar("T")
+# How many events are read at a time.
+SETTLED_EVENTS: Final = 300
 
-class PipedOutbox:
-    """A :class:`sidecar.telemetry.relay.Outbox` that reads the database, and has the parent process write to it."""
+
+class Parent:
+    """The parent process: it commits outcomes, and says when there may be more to claim."""
+
+    def __init__(self) -> None:
+        self._wakes: list[Callable[[], None]] = []
+        self._answers: deque[asyncio.Future[None]] = deque()
+
+    async def commit(self, outcome: Done) -> None:
+        """Waits until it is committed; ZimwatchError if the commit failed."""
+        answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._answers.append(answer)  # the parent answers in order
+        _send(outcome)
+        await answer
+
+    def failed(self) -> None:
+        """Has the parent count a failed attempt to export."""
+        _send(Failed())
+
+    def listen(self, wake: Callable[[], None]) -> Callable[[], None]:
+        """Calls ``wake`` for the life of the process."""
+        self._wakes.append(wake)
+        return lambda: None
+
+    async def follow(self, lines: asyncio.StreamReader, relays: Sequence[SpanRelay]) -> None:
+        """Handles messages of the parent until its end of the pipe is closed."""
+        async for line in lines:
+            match to_child(line):
+                case Committed(problem):
+                    answer = self._answers.popleft()
+                    if answer.done():
+                        continue  # who waited was cancelled
+                    if problem is None:
+                        answer.set_result(None)
+                    else:
+                        answer.set_exception(ZimwatchError(problem))
+                case Stop():
+                    for relay in relays:
+                        relay.stop()
+                case _:
+                    for wake in self._wakes:
+                        wake()
+
+
+class Reader:
+    """Reads the database in a thread of its own."""
 
     def __init__(self, path: Path) -> None:
         self._engine = connections.connect(path, writes=False)
-        self._reader = ThreadPoolExecutor(1, "zimwatch-outbox")
-        self._wake: Callable[[], None] = lambda: None
-        self._answer: asyncio.Future[None] | None = None
+        self._thread = ThreadPoolExecutor(1, "zimwatch-outbox")
 
-    async def claim(self, after: int, limit: int) -> list[PendingSpan]:
-        """Reads the database."""
+    async def read(self, query: Callable[[sa.Connection], T]) -> T:
+        """The result of ``query``."""
 
-        def read() -> list[PendingSpan]:
+        def run() -> T:
             with self._engine.connect() as connection:
-                return span_outbox.claim(connection, after, limit)
+                return query(connection)
 
-        return await asyncio.get_running_loop().run_in_executor(self._reader, read)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, run)
 
     def naming(self, mode: Mode) -> UserNaming:
         """How spans name users."""
         with self._engine.connect() as connection:
             return pseudonyms.naming(connection, mode)
 
+
+class PipedOutbox:
+    """A :class:`sidecar.telemetry.relay.Outbox` that reads the database, and has the parent process write to it."""
+
+    def __init__(self, reader: Reader, parent: Parent) -> None:
+        self._reader = reader
+        self._parent = parent
+        self.failed = parent.failed
+        self.listen = parent.listen
+
+    async def claim(self, after: int, limit: int) -> list[PendingSpan]:
+        """Reads the database."""
+        return await self._reader.read(lambda connection: span_outbox.claim(connection, after, limit))
+
     async def done(self, through: int, spans: int, losses: Sequence[Loss]) -> None:
         """Waits until the parent has committed it; ZimwatchError if the commit failed."""
-        self._answer = asyncio.get_running_loop().create_future()
-        _send(Done(through, spans, tuple(losses)))
-        await self._answer
+        await self._parent.commit(Done(through, spans, tuple(losses)))
 
-    def failed(self) -> None:
-        """Has the parent count it."""
-        _send(Failed())
 
-    def listen(self, wake: Callable[[], None]) -> Callable[[], None]:
-        """Sets the one listener, for the life of the process."""
-        self._wake = wake
-        return lambda: None
+class SettledOutbox:
+    """An outbox of what ``made`` makes of settled events, behind a cursor of its own."""
 
-    async def follow(self, lines: asyncio.StreamReader, relay: SpanRelay) -> None:
-        """Handles messages of the parent until its end of the pipe is closed."""
-        async for line in lines:
-            match to_child(line):
-                case Committed(problem):
-                    if self._answer is not None and not self._answer.done():
-                        if problem is None:
-                            self._answer.set_result(None)
-                        else:
-                            self._answer.set_exception(ZimwatchError(problem))
-                case Stop():
-                    relay.stop()
-                case _:
-                    self._wake()
+    def __init__(
+        self,
+        cursor: str,
+        made: Callable[[Sequence[Settled]], Sequence[Exportable]],
+        reader: Reader,
+        parent: Parent,
+        *,
+        max_age_us: int,
+    ) -> None:
+        self._cursor = cursor
+        self._made = made
+        self._reader = reader
+        self._parent = parent
+        self._max_age_us = max_age_us
+        # Up to where a claim behind a position found nothing, so that the next one does not read it again.
+        self._empty = (-1, 0)
+        self.failed = parent.failed
+        self.listen = parent.listen
+
+    async def claim(self, after: int, _limit: int) -> Sequence[Exportable]:
+        """Reads on until it finds something, or an event that has not settled. All of one event is claimed at once."""
+        begin, at = self._empty
+        at = at if begin == after else after
+        while True:
+            settled, through = await self._reader.read(partial(self._settled, after=at))
+            found = self._made(settled)
+            self._empty = (-1, 0) if found else (after, through)
+            if found or not settled:
+                return found
+            at = through
+
+    async def done(self, through: int, spans: int, losses: Sequence[Loss]) -> None:
+        """As :meth:`PipedOutbox.done`."""
+        await self._parent.commit(Done(through, spans, tuple(losses), self._cursor))
+
+    def _settled(self, connection: sa.Connection, after: int) -> tuple[Sequence[Settled], int]:
+        return settled_events.claim(
+            connection, self._cursor, after, SETTLED_EVENTS, now_us=now_us(), max_age_us=self._max_age_us
+        )
 
 
 def _send(message: Done | Failed) -> None:
@@ -90,14 +176,28 @@ def _send(message: Done | Failed) -> None:
     sys.stdout.buffer.flush()
 
 
-async def main(path: Path, user_ids: Mode = "plain") -> None:
+async def _run(relays: Sequence[SpanRelay]) -> None:
+    await asyncio.gather(*(relay.run() for relay in relays))
+
+
+async def main(path: Path, user_ids: Mode = "plain", episodes: Episodes = NO_EPISODES) -> None:
     """Relays until :class:`Stop` is received and each pending span was tried, or until the parent has gone."""
     lines = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
-    outbox = PipedOutbox(path)
-    relay = SpanRelay.to(os.environ, outbox, now_us, outbox.naming(user_ids))
-    work = asyncio.create_task(relay.run())
-    following = asyncio.create_task(outbox.follow(lines, relay))
+    parent, reader = Parent(), Reader(path)
+    users = reader.naming(user_ids)
+    relays = [SpanRelay.to(os.environ, PipedOutbox(reader, parent), now_us, users)]
+    if episodes.spans:
+        outbox = SettledOutbox(
+            EPISODES_CURSOR,
+            lambda settled: list(ended_spans(settled, episodes.spans)),
+            reader,
+            parent,
+            max_age_us=episodes.max_age_us,
+        )
+        relays.append(SpanRelay.to(os.environ, outbox, now_us, users, episode_span))
+    work = asyncio.create_task(_run(relays))
+    following = asyncio.create_task(parent.follow(lines, relays))
     done, _ = await asyncio.wait([work, following], return_when=asyncio.FIRST_COMPLETED)
     if following in done and following.exception() is None:
         # The parent has gone, and nothing here is worth keeping. An export that does not end when it is cancelled would
@@ -113,4 +213,4 @@ async def main(path: Path, user_ids: Mode = "plain") -> None:
 if __name__ == "__main__":
     _mode = msgspec.convert(sys.argv[3], Mode)
     logs.configure(msgspec.json.decode(sys.argv[2], type=LogSettings), quotes_errors=_mode == "plain")
-    asyncio.run(main(Path(sys.argv[1]), _mode))
+    asyncio.run(main(Path(sys.argv[1]), _mode, msgspec.json.decode(sys.argv[4], type=Episodes)))

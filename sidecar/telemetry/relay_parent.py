@@ -15,6 +15,7 @@ from typing import Final
 
 import msgspec
 
+from sidecar.domain.episodes import Kind
 from sidecar.domain.user_naming import Mode
 from sidecar.errors import ZimwatchError
 from sidecar.settings import LogSettings
@@ -27,12 +28,27 @@ from sidecar.telemetry.store_outbox import StoreOutbox
 _LONGEST_LINE_BYTES: Final = 1 << 24
 
 
+EPISODES_CURSOR: Final = "episodes"
+
+
+class Episodes(msgspec.Struct, frozen=True):
+    """Which episodes the child exports, and how old their last event may be."""
+
+    spans: tuple[Kind, ...] = ()
+    max_age_us: int = 0
+
+
+NO_EPISODES: Final = Episodes()
+
+
 class Done(msgspec.Struct, frozen=True, tag=True):
     """From the child: :meth:`sidecar.telemetry.relay.Outbox.done`. The child waits for :class:`Committed`."""
 
     through: int
     spans: int
     losses: tuple[Loss, ...]
+    cursor: str | None = None
+    """That of settled events; None for the spans of events."""
 
 
 class Failed(msgspec.Struct, frozen=True, tag=True):
@@ -70,6 +86,7 @@ class RelayParent:
         start: Start = processes.start,
         *,
         user_ids: Mode = "plain",
+        episodes: Episodes = NO_EPISODES,
     ) -> None:
         self._start = start
         self._outbox = outbox
@@ -80,6 +97,7 @@ class RelayParent:
             str(path),
             encode(log).decode(),
             user_ids,
+            encode(episodes).decode(),
         )
         self._environ = dict(environ)
         self._child: Child | None = None
@@ -141,7 +159,7 @@ class RelayParent:
             self._outbox.failed()
             return
         try:
-            await self._outbox.done(message.through, message.spans, message.losses)
+            await self._outbox.done(message.through, message.spans, message.losses, message.cursor)
         except ZimwatchError as error:
             self._send(Committed(str(error)))
         else:

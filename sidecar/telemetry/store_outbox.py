@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from sidecar.store import Store
-from sidecar.store.log import span_outbox
+from sidecar.store.log import settled_events, span_outbox
 from sidecar.store.values import Loss, PendingSpan
 from sidecar.telemetry.self_metrics import Metrics
 
@@ -21,9 +21,12 @@ class StoreOutbox:
         """Reads the store."""
         return await self._store.read(span_outbox.claim, after, limit)
 
-    async def done(self, through: int, spans: int, losses: Sequence[Loss]) -> None:
-        """Commits the outcome, then counts it."""
-        await self._store.write(span_outbox.acknowledge, through, spans, losses)
+    async def done(self, through: int, spans: int, losses: Sequence[Loss], cursor: str | None = None) -> None:
+        """Commits the outcome, then counts it. With ``cursor`` it is that of settled events."""
+        if cursor is None:
+            await self._store.write(span_outbox.acknowledge, through, spans, losses)
+        else:
+            await self._store.write(settled_events.acknowledge, cursor, through, losses)
         self._metrics.spans_exported(spans - sum(loss.spans for loss in losses))
         for loss in losses:
             self._metrics.spans_lost(loss.spans, loss.kind)

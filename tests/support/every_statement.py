@@ -26,7 +26,7 @@ from sidecar.store.access.audit_retention import AuditRetention
 from sidecar.store.access.share_links import ShareLink
 from sidecar.store.care import erasures, holdings, user_export
 from sidecar.store.care.retention import Retention
-from sidecar.store.log import event_log, log_reads, span_outbox
+from sidecar.store.log import event_log, log_reads, settled_events, span_outbox
 from sidecar.store.log_positions import newest_position
 from sidecar.store.users import (
     app_hours,
@@ -125,6 +125,12 @@ async def _spans(store: Store) -> None:
     await store.write(span_outbox.acknowledge, first.position, 1, lost)
     await store.write(span_outbox.begin, export_spans=False)
     await store.write(span_outbox.acknowledge, last.position, 1_000)
+    await store.write(lambda c: settled_events.begin(c, "settled", is_on=True))
+    await store.write(_executed, "UPDATE followers SET position = ? WHERE name = 'settled'", 0)
+    settled = {"now_us": store.now().time.machine_us + DAY_S * SECOND_US, "max_age_us": 1 << 60}
+    await store.read(lambda c: settled_events.claim(c, "settled", 0, 100, **settled))
+    await store.write(lambda c: settled_events.acknowledge(c, "settled", last.position))
+    await store.write(lambda c: settled_events.begin(c, "settled", is_on=False))
 
 
 async def _accounts(folder: Path) -> None:
@@ -273,6 +279,7 @@ def _switched_off(timeline: Timeline) -> None:
 
 def _reads_of_a_dispatcher(connection: sa.Connection, message: Message) -> None:
     message_rows.earlier_proof(connection, msgspec.structs.replace(message, answers=message.id))
+    message_rows.created_us(connection, message.id)
     notifications.delivered_and_firing(connection, OPS, us(400))
     notifications.ended_digests(connection, [1])
     notifications.suppress(connection, [1], "tests")

@@ -32,6 +32,7 @@ from sidecar.settings import (
     ServerSettings,
     Settings,
     SignInSettings,
+    TelemetrySettings,
     ZegoSettings,
 )
 from sidecar.store import Store
@@ -89,6 +90,7 @@ async def zimwatch(
     groups: GroupSettings | None = None,
     a_minute: Mapping[str, int] | None = None,
     backups: BackupSettings | None = None,
+    telemetry: TelemetrySettings | None = None,
 ) -> AsyncIterator[Zimwatch]:
     """Runs on ``folder/zimwatch.db``, by the real clocks or those of ``machine``, until the context ends.
 
@@ -119,6 +121,7 @@ async def zimwatch(
         retention=RetentionSettings(events=FOR_YEARS, alerts=FOR_YEARS, rejected=FOR_YEARS),
         backups=backups or BackupSettings(),
         export=ExportSettings(max_age=FOR_YEARS),
+        telemetry=telemetry or TelemetrySettings(),
     )
     reload = Reload(Loaded(settings, dict.fromkeys(KEYS, "default")))
     system = app.System(start=start, hasher=weak_hasher)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 SPAN_NAME: Final = "zim.connection_state_changed"
+EPISODES: Final = {"login": "zim.login", "outage": "zim.outage", "session": "zim.session"}
 EVENT_ID: Final = "zim.event.id"
 APP_ID: Final = "zim.app.id"
 USER_ID: Final = "user.id"
@@ -15,6 +16,7 @@ CONNECTION_STATE: Final = "zim.connection.state"
 CONNECTION_EVENT: Final = "zim.connection.event"
 PREVIOUS_STATE: Final = "zim.connection.previous_state"
 PREVIOUS_STATE_DURATION: Final = "zim.connection.previous_state.duration"
+RESULT_CODE: Final = "zim.result.code"
 USER_STATUS: Final = "zim.user.status"
 OCCURRED_AT: Final = "zim.occurred_at"
 EXTENDED_DATA: Final = "zim.extended_data"

@@ -170,7 +170,12 @@ def span_of(pending: PendingSpan, users: UserNaming = PLAIN) -> bytes:
         short = len(text) < len(_EXTENDED)
         parts += (_EXTENDED[len(text)], text) if short else (_text(names.EXTENDED_DATA, pending.extended_data),)
     parts.append(_ENDS.get(event, _UNSET) if event else _UNSET)
-    return b"\x12" + _sized(b"".join(parts))
+    return field(b"".join(parts))
+
+
+def field(encoded: bytes) -> bytes:
+    """An encoded span, or log record, as the repeated field of its scope's message."""
+    return b"\x12" + _sized(encoded)
 
 
 class Envelope:
