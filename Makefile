@@ -16,7 +16,7 @@ define environment
 	@mkdir -p .build && touch $@
 endef
 
-.PHONY: help run test check wheel npm bench benchpages benchtap screenshots messages schemas release mutants soak image format lock clean
+.PHONY: help run test check docs wheel npm bench benchpages benchtap screenshots messages schemas release mutants soak image format lock clean
 .DEFAULT_GOAL := help
 
 help: ## list what there is
@@ -28,7 +28,7 @@ run: .build/run .build/npm ## the dashboard on a throw-away database with made-u
 test: .build/dev .build/npm ## all tests; one line says what this machine could not run
 	@$(DEV)/pytest -n 4 --dist worksteal
 
-check: .build/dev ## lint, format, types, import layers, words, templates, YAML, Dockerfile
+check: .build/dev ## lint, format, types, import layers, words, templates, YAML, Dockerfile, documents
 	$(DEV)/ruff check .
 	$(DEV)/ruff format --check .
 	$(DEV)/mypy
@@ -37,6 +37,7 @@ check: .build/dev ## lint, format, types, import layers, words, templates, YAML,
 	$(DEV)/djlint --lint --quiet dashboard/templates
 	$(DEV)/yamllint --strict docker
 	$(DEV)/hadolint docker/Dockerfile
+	@$(MAKE) --no-print-directory docs
 
 wheel: .build/dev ## the Python package in dist/, with the commit that it is built of
 	@git describe --always --dirty --exclude='*' --abbrev=12 > sidecar/commit.txt
@@ -44,6 +45,9 @@ wheel: .build/dev ## the Python package in dist/, with the commit that it is bui
 
 npm: .build/dev ## the npm package of the Web tap in dist/
 	@$(DEV)/python -m tests.support.npm_package dist
+
+docs: .build/dev ## the documents as a searchable site in .build/docs; a broken link fails
+	@$(DEV)/sphinx-build --quiet --fail-on-warning --builder html --conf-dir docs/site . .build/docs
 
 bench: .build/dev ## how fast it is, beside bare SQLite on this machine (BENCH="ingest spans" for some of it)
 	@$(DEV)/python -m benchmarks $(BENCH)
