@@ -34,6 +34,7 @@ from sidecar.ingest.wire import decode
 from sidecar.settings import KEYS, Settings, environment_name, load, value_of
 from sidecar.store.mapping import Client, index_of
 from sidecar.store.schema import metadata
+from sidecar.telemetry.otlp import attributes
 from sidecar.version import VERSION
 from tests import update_findings, update_version
 
@@ -89,10 +90,32 @@ def test_the_settings_example_is_toml_of_known_keys() -> None:
     assert given <= set(KEYS)
 
 
-def test_every_table_is_documented() -> None:
-    told = (ROOT / "docs/database.md").read_text()
-    for table in metadata.tables:
-        assert f"`{table}`" in told
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_setting_that_a_document_names_exists(document: Path) -> None:
+    sections = "|".join(Settings.__struct_fields__)
+    named = re.findall(rf"`((?:{sections})\.[a-z_]+)(?: = [^`]*)?`", document.read_text())
+    gone = {"alerts.public_url"}  # docs/settings.md says what it is called now
+    assert {one for one in named if not one.endswith(".py")} - gone <= set(KEYS)
+
+
+def test_every_table_is_documented_and_no_other() -> None:
+    text = (ROOT / "docs/database.md").read_text()
+    listed = [
+        name
+        for part in re.findall(r"^\| table \| .*\n\|[-|]+\n((?:\|.*\n)+)", text, re.MULTILINE)
+        for cell, _ in TABLE_ROW.findall(part)
+        for name in re.findall(r"`(\w+)`", cell)
+    ]
+    described = re.findall(r"^### `(\w+)`", text, re.MULTILINE)
+    assert sorted({*listed, *described} - {"user_search"}) == sorted(metadata.tables)  # SQLite's index alone
+
+
+def test_every_span_and_attribute_is_documented_and_no_other() -> None:
+    text = (ROOT / "docs/spans.md").read_text()
+    constants = [value for name, value in vars(attributes).items() if name.isupper()]
+    names = {one for one in constants if isinstance(one, str)} | {*attributes.EPISODES.values()}
+    listed = set(re.findall(r"`((?:zim|user|session)\.[a-z_.]+)`", text))
+    assert listed == names
 
 
 def test_the_order_of_a_client_in_its_users_row_is_documented() -> None:
@@ -154,10 +177,12 @@ def test_pyproject_and_run_in_name_the_same_packages() -> None:
     assert {line for line in lines if line and not line.startswith("#")} == wanted
 
 
-def test_every_kind_of_alert_and_of_receiver_is_documented() -> None:
+def test_every_kind_of_alert_and_of_receiver_is_documented_and_no_other() -> None:
     told = (ROOT / "docs/alerts.md").read_text()
-    for name in (*KINDS, *RECEIVER_SETTINGS):
-        assert f"`{name}`" in told
+    for title, names in (("kind", KINDS), ("type", RECEIVER_SETTINGS)):
+        (part,) = re.findall(rf"^\| {title} \| .*\n\|[-|]+\n((?:\|.*\n)+)", told, re.MULTILINE)
+        listed = [name for row in part.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1])]
+        assert sorted(listed) == sorted(names)
     webhook = json.loads((ROOT / "schemas/webhook.v1.json").read_text())
     assert set(webhook["$defs"]["alert"]["properties"]["kind"]["enum"]) == set(KINDS)
     example = re.search(r"```json\n(.*?)```", told, re.DOTALL)
