@@ -7,8 +7,13 @@ from typing import Any
 
 from playwright.async_api import Browser, ViewportSize, expect
 
+from sidecar.clock import now_us
+from sidecar.domain.units import SECOND_US
+from sidecar.store.access import tokens
+from tests.support.accounts import PASSWORD, with_password
 from tests.support.pages import ago, opened, report
 from tests.support.running import Zimwatch
+from tests.support.tokens import new_token
 from tests.support.wire import fresh_event
 
 ROW_PX = 36
@@ -19,6 +24,7 @@ WALLS: tuple[ViewportSize, ...] = (
     {"width": 1920, "height": 1080},
     {"width": 3840, "height": 2160},
 )
+ORIGIN = "https://staging.of-the-shop.example.com"
 LONG = "user-with-an-id-that-never-ends-" * 8
 ROWS = """() => [...document.querySelectorAll("tbody tr")].filter((row) => row.checkVisibility())
   .map((row) => Math.round(row.getBoundingClientRect().height))"""
@@ -48,6 +54,11 @@ USED = """() => {
   const boxes = [...document.querySelectorAll("main :is(.card, .table)")].map((one) => one.getBoundingClientRect());
   return (Math.max(...boxes.map((box) => box.right)) - Math.min(...boxes.map((box) => box.left))) / innerWidth;
 }"""
+
+# Of tables that have to be scrolled sideways, what is beyond the edge.
+SCROLLED = """() => [...document.querySelectorAll(".table")].flatMap((one) => [...one.querySelectorAll("tbody *")]
+  .filter((part) => part.getBoundingClientRect().right > one.getBoundingClientRect().right + 1)
+  .map((part) => part.outerHTML))"""
 
 
 async def kicked(running: Zimwatch, *users: str) -> None:
@@ -165,3 +176,22 @@ async def test_the_clock_of_a_wall_ticks_in_the_viewers_zone_and_names_it(runnin
     plain = await opened(browser, [], java_script_enabled=False)
     await plain.goto(f"{running.url}/wall")
     await expect(plain.locator(".wall-clock")).to_have_text(re.compile(r"^\s*\d\d:\d\d\s+UTC\s*$"))
+
+
+async def test_no_table_of_the_settings_is_wider_than_the_page(running: Zimwatch, browser: Browser) -> None:
+    await with_password(running.store, "root", "admin")
+    await with_password(running.store, "a-colleague-with-a-long-name@example.com", apps=frozenset({7, 4_294_967_295}))
+    for scope in ("ingest", "forward"):
+        token, _ = await new_token(running.store, scope, 4_294_967_295, name="what the token is for", origins=(ORIGIN,))
+        await running.store.write(tokens.rotate, token.id, overlap_us=SECOND_US, now_us=now_us())
+    page = await opened(browser, [])
+    await page.goto(f"{running.url}/sign-in")
+    await page.get_by_label("Name").fill("root")
+    await page.get_by_label("Password or token").fill(PASSWORD)
+    await page.get_by_role("button", name="Sign in").click()
+    await expect(page.get_by_role("link", name="Account")).to_be_visible()
+    for width in (360, 980, 1024, 1200, 1440):
+        await page.set_viewport_size({"width": width, "height": 800})
+        for path in ("/tokens", "/accounts", "/audit", "/account"):
+            await page.goto(running.url + path)
+            assert await page.evaluate(SCROLLED) == [], (path, width)
