@@ -16,7 +16,7 @@ define environment
 	@mkdir -p .build && touch $@
 endef
 
-.PHONY: help run test check docs wheel npm bench benchpages benchtap screenshots messages schemas release mutants soak image format lock clean
+.PHONY: help run test check docs wheel npm sbom bench benchpages benchtap screenshots messages schemas release mutants soak image format lock clean
 .DEFAULT_GOAL := help
 
 help: ## list what there is
@@ -28,12 +28,13 @@ run: .build/run .build/npm ## the dashboard on a throw-away database with made-u
 test: .build/dev .build/npm ## all tests; one line says what this machine could not run
 	@$(DEV)/pytest -n 4 --dist worksteal
 
-check: .build/dev ## lint, format, types, import layers, words, templates, YAML, Dockerfile, documents
+check: .build/dev ## lint, format, types, import layers, words, licences, templates, YAML, Dockerfile, documents
 	$(DEV)/ruff check .
 	$(DEV)/ruff format --check .
 	$(DEV)/mypy
 	$(DEV)/lint-imports
 	$(DEV)/python -m tests.retired_words
+	$(DEV)/python -m tests.licences
 	$(DEV)/djlint --lint --quiet dashboard/templates
 	$(DEV)/yamllint --strict docker
 	$(DEV)/hadolint docker/Dockerfile
@@ -43,8 +44,12 @@ wheel: .build/dev ## the Python package in dist/, with the commit that it is bui
 	@git describe --always --dirty --exclude='*' --abbrev=12 > sidecar/commit.txt
 	@$(DEV)/python -m hatchling build --target wheel --directory dist; status=$$?; rm -f sidecar/commit.txt; exit $$status
 
-npm: .build/dev ## the npm package of the Web tap in dist/
+npm: .build/dev ## the npm package of the Web tap, and its CycloneDX, in dist/
 	@$(DEV)/python -m tests.support.npm_package dist
+
+sbom: .build/run .build/sbom ## what the Python package brings with it, as CycloneDX, in dist/
+	@mkdir -p dist
+	@.build/sbom-venv/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --of JSON -o dist/zimwatch.cdx.json .venv-run
 
 docs: .build/dev ## the documents as a searchable site in .build/docs; a broken link fails
 	@$(DEV)/sphinx-build --quiet --fail-on-warning --builder html --conf-dir docs/site . .build/docs
@@ -86,7 +91,7 @@ format: .build/dev ## format the code
 	$(DEV)/ruff check --fix .
 
 lock: ## renew requirements/*.txt (needs uv)
-	cd requirements && for name in run dev; do \
+	cd requirements && for name in run dev sbom; do \
 	  uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	    --no-emit-index-url --no-header $$name.in -o $$name.txt || exit 1; done
 
@@ -100,6 +105,11 @@ clean: ## remove what make made
 
 .build/dev: requirements/dev.txt pyproject.toml
 	$(call environment,.venv,requirements/dev.txt)
+
+.build/sbom: requirements/sbom.txt
+	@$(PYTHON) -m venv .build/sbom-venv
+	@.build/sbom-venv/bin/pip install $(PIP_FLAGS) --require-hashes -r requirements/sbom.txt
+	@touch $@
 
 .build/npm: $(wildcard $(NODE_DIR)/package.json $(NODE_DIR)/package-lock.json)
 	@if ! command -v npm >/dev/null; then echo "npm is not installed: the real Web SDK is left out."; \

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.version import VERSION
-from tests.support.npm_package import ROOT, TAP, pack
+from tests.support.npm_package import ROOT, TAP, pack, sbom
 
 TSC = ROOT / "sidecar/sdk/node/node_modules/.bin/tsc"
 MOST_BYTES = 20_000
@@ -61,6 +61,14 @@ def test_it_is_small_and_has_the_files_of_the_tap_alone(tarball: Path) -> None:
         names = {name.removeprefix("package/") for name in packed.getnames()}
     wanted = {path.name for path in TAP.glob("zim-tap*")}
     assert names == wanted | {"package.json", "README.md", "LICENSE"}
+
+
+def test_its_bill_of_materials_names_it_and_nothing_else() -> None:
+    found = json.loads(sbom())
+    assert (found["bomFormat"], found["components"]) == ("CycloneDX", [])
+    described = found["metadata"]["component"]
+    assert described["purl"] == f"pkg:npm/zimwatch-tap@{VERSION}"
+    assert described["licenses"][0]["license"]["id"] == "Apache-2.0"
 
 
 @pytest.mark.parametrize("name", PROGRAMS)

@@ -150,7 +150,7 @@ def test_links_between_documents_lead_somewhere(document: Path) -> None:
         assert (document.parent / target).exists(), target
 
 
-@pytest.mark.parametrize("name", ["run", "dev"])
+@pytest.mark.parametrize("name", ["run", "dev", "sbom"])
 def test_a_lock_has_hashes_and_no_address(name: str) -> None:
     lines = (ROOT / f"requirements/{name}.txt").read_text().splitlines()
     assert any("--hash=sha256:" in line for line in lines)
