@@ -188,7 +188,7 @@ async def running(
             reload.follow(follow)
         stack.callback(store.hurry)
         await pages
-        log.info("serving", version=build(), url=url, database=settings.database.url, exports_spans=export_spans)
+        log.info("serving", version=build(), url=url, database=store.name, exports_spans=export_spans)
         yield Running(url, store, recorder, application[access.FIRST_RUN].path)
         log.info("stopping")
     log.info("stopped")
@@ -268,8 +268,9 @@ async def exporting_spans(
     if system.exporter is None:
         user_ids = settings.privacy.user_id_in_telemetry
         episodes = telemetry.episodes_of(settings)
+        url = settings.database.url
         relay = telemetry.RelayParent(
-            outbox, store.path, environ, settings.logs, system.start, user_ids=user_ids, episodes=episodes
+            outbox, url, environ, settings.logs, system.start, user_ids=user_ids, episodes=episodes
         )
     else:
         from sidecar.telemetry.relay import SpanRelay  # noqa: PLC0415 - large, and else in the child alone

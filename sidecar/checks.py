@@ -14,7 +14,9 @@ from sidecar.settings import AlertSettings, ServerSettings, Settings
 def problems(settings: Settings, environ: Mapping[str, str]) -> list[str]:
     """One sentence for each reason why these settings cannot be served, or cannot work."""
     found = [*_of_telemetry(environ), *_of_alerts(settings), *_of_assertions(settings), *_of_server(settings.server)]
-    if (folder := settings.backups.folder) is not None and not Path(folder).absolute().parent.is_dir():
+    if settings.backups.folder is not None and settings.database.is_on_server:
+        found.append("backups.folder is for a SQLite file; have the PostgreSQL server backed up by its own tools.")
+    elif (folder := settings.backups.folder) is not None and not Path(folder).absolute().parent.is_dir():
         found.append(f"backups.folder must be in a folder that exists, and {folder} is not.")
     return found
 

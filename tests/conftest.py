@@ -51,6 +51,26 @@ def machine() -> Machine:
 
 
 @pytest.fixture
+def engine(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The database engine of a test that is marked with ``both_engines``, which runs once on each."""
+    from tests.support import databases  # noqa: PLC0415 - all of Zimwatch, which most tests do without
+
+    with databases.engine(request.param):
+        yield request.param
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each test that is marked with ``both_engines`` on both; on PostgreSQL with the long tests, if it says so."""
+    marker = metafunc.definition.get_closest_marker("both_engines")
+    if marker is None or metafunc.definition.get_closest_marker("of_sqlite"):
+        return
+    if "engine" not in metafunc.fixturenames:
+        metafunc.fixturenames.insert(0, "engine")  # before the stores that are opened
+    marks = [pytest.mark.postgres, *([pytest.mark.soak] if "soak" in marker.args else [])]
+    metafunc.parametrize("engine", ["sqlite", pytest.param("postgresql", marks=marks)], indirect=True)
+
+
+@pytest.fixture
 def options() -> dict[str, Any]:
     """Arguments of :func:`tests.support.running.zimwatch` for the fixture ``running``; a module has its own."""
     return {}
@@ -132,6 +152,15 @@ def pytest_collection_finish() -> None:
     """Keep what was imported out of each later collection of garbage: every server collects at its start."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _postgres_is_stopped() -> Iterator[None]:
+    yield
+    if "tests.support.databases" in sys.modules:
+        from tests.support import databases  # noqa: PLC0415
+
+        databases.stop()
 
 
 @pytest.fixture(scope="session", autouse=True)

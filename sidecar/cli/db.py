@@ -20,8 +20,8 @@ from sidecar.store.care import pruning_hold
 EXIT_DUE: Final = 1
 
 
-async def _path(store: Store) -> Path:
-    return store.path
+async def _name(store: Store) -> str:
+    return store.name
 
 
 @click.group()
@@ -42,28 +42,28 @@ def upgrade(context: click.Context, config: Path | None, database_url: str | Non
     loaded = load(config, database_url)
     url = loaded.settings.database.url
     due = engines.pending_migrations(url)
-    is_new = not engines.location(url).exists()
+    is_new = not engines.exists(url)
     if only_check:
-        _print_due(engines.location(url), due, is_new=is_new)
+        _print_due(engines.name(url), due, is_new=is_new)
         context.exit(EXIT_DUE if due else 0)
-    path = with_store(loaded, _path, attach=False)
+    name = with_store(loaded, _name, attach=False)
     if is_new:
-        click.echo(f"Created {path}, schema {due[-1][0]}.")
+        click.echo(f"Created {name}, schema {due[-1][0]}.")
     elif due:
         _print_migrations(due)
-        click.echo(f"{path} is up to date now: {len(due)} migrations, schema {due[-1][0]}.")
+        click.echo(f"{name} is up to date now: {len(due)} migrations, schema {due[-1][0]}.")
     else:
-        click.echo(f"{path} was up to date; nothing was changed.")
+        click.echo(f"{name} was up to date; nothing was changed.")
 
 
-def _print_due(path: Path, due: Sequence[tuple[str, str]], *, is_new: bool) -> None:
+def _print_due(name: str, due: Sequence[tuple[str, str]], *, is_new: bool) -> None:
     if is_new:
-        click.echo(f"There is no database {path}; it would be created.")
+        click.echo(f"There is no database {name}; it would be created.")
     elif due:
         _print_migrations(due)
-        click.echo(f"{path} is to be upgraded: {len(due)} migrations.")
+        click.echo(f"{name} is to be upgraded: {len(due)} migrations.")
     else:
-        click.echo(f"{path} is up to date.")
+        click.echo(f"{name} is up to date.")
 
 
 def _print_migrations(due: Sequence[tuple[str, str]]) -> None:

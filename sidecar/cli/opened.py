@@ -20,9 +20,9 @@ T = TypeVar("T")
 
 def existing(loaded: Loaded) -> Loaded:
     """Refuses a database that does not exist, which opening would create."""
-    path = engines.location(loaded.settings.database.url)
-    if not path.exists():
-        raise ZimwatchError(f"There is no database {path}.")
+    url = loaded.settings.database.url
+    if not engines.exists(url):
+        raise ZimwatchError(f"There is no database {engines.name(url)}.")
     return loaded
 
 

@@ -58,7 +58,10 @@ class DurationText(click.ParamType[str]):
 def settings_options(command: Command) -> Command:
     """Adds the options of the settings file and the database."""
     for option in (
-        click.option("--database-url", help="sqlite:/// and the path of a file; default sqlite:///zimwatch.db."),
+        click.option(
+            "--database-url",
+            help="sqlite:/// and the path of a file, or postgresql://…; default sqlite:///zimwatch.db.",
+        ),
         click.option("--config", type=click.Path(path_type=Path), help="Settings file; default ./zimwatch.toml."),
     ):
         command = option(command)

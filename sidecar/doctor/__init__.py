@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from urllib.parse import urlsplit
 
 from sidecar import checks
@@ -22,15 +22,9 @@ async def examine(
     """Each result as soon as it is known. Changes nothing, but writes and deletes a small file beside the database."""
     for one in checks.problems(settings, environ):
         yield problem("settings", one, "Correct the setting; `zimwatch check-config` prints what is in force.")
-    folder = engines.location(settings.database.url).absolute().parent
     yield await machine.node(environ)
-    yield machine.sqlite_version()
-    for result in machine.database(settings.database.url):
+    for result in _of_database(settings, clock(), steady):
         yield result
-    yield machine.disk_speed(folder, steady)
-    yield machine.room(folder, settings.retention.max_bytes)
-    yield machine.clock(settings, clock())
-    yield machine.backups(settings, clock())
     yield await outside.collector(environ, clock)
     async for result in outside.channels(settings):
         yield result
@@ -40,6 +34,23 @@ async def examine(
         yield result
     async for result in _reached(settings):
         yield result
+
+
+def _of_database(settings: Settings, now_us: int, steady: Clock) -> Iterator[Result]:
+    url = settings.database.url
+    if engines.is_on_server(url):
+        reached = machine.database_server(url)
+        yield reached
+        if reached.level == "ok":
+            yield machine.clock(settings, now_us)
+        return
+    folder = engines.location(url).absolute().parent
+    yield machine.sqlite_version()
+    yield from machine.database(url)
+    yield machine.disk_speed(folder, steady)
+    yield machine.room(folder, settings.retention.max_bytes)
+    yield machine.clock(settings, now_us)
+    yield machine.backups(settings, now_us)
 
 
 async def _reached(settings: Settings) -> AsyncIterator[Result]:

@@ -115,6 +115,16 @@ def database(url: str) -> Iterator[Result]:
         yield ok("file modes", "only the owner can read the database")
 
 
+def database_server(url: str) -> Result:
+    """That the server of the database can be reached, and has our tables."""
+    try:
+        if not engines.exists(url):
+            return note("database", f"{engines.name(url)} has no tables yet; `zimwatch serve` creates them")
+    except ZimwatchError as error:
+        return problem("database", str(error), "See docs/postgresql.md.")
+    return ok("database", f"{engines.name(url)} can be read")
+
+
 def backups(settings: Settings, now_us: int) -> Result:
     """The newest good scheduled backup."""
     if settings.backups.folder is None:

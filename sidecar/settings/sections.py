@@ -116,6 +116,11 @@ class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     url: DatabaseUrl = "sqlite:///zimwatch.db"
 
+    @property
+    def is_on_server(self) -> bool:
+        """Whether it is a PostgreSQL server's, and no file."""
+        return self.url.startswith("postgresql://")
+
 
 class IngestSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What ``POST /v1/events`` accepts. ``max_body_bytes`` counts after decompression.

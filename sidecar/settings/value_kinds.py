@@ -39,7 +39,13 @@ PublicUrl = Annotated[
         description="a URL such as https://ops.example.com/zimwatch, no user, query or percent-encoding, or empty",
     ),
 ]
-DatabaseUrl = Annotated[str, Meta(pattern=r"^sqlite:///[^?#]+\Z", description="sqlite:/// and the path of a file")]
+DatabaseUrl = Annotated[
+    str,
+    Meta(
+        pattern=r"^(sqlite:///[^?#]+|postgresql://[^\s]+)\Z",
+        description="sqlite:/// and the path of a file, or postgresql:// with a host and a database",
+    ),
+]
 BodyBytes = Annotated[int, Meta(ge=1_024, le=1 << 30, description="a number of bytes from 1024 to 1073741824")]
 WaitingBytes = Annotated[
     int, Meta(ge=1_048_576, le=1 << 34, description="a number of bytes from 1048576 to 17179869184")

@@ -19,7 +19,7 @@ import msgspec
 import sqlalchemy as sa
 
 from sidecar.domain.events import Event
-from sidecar.domain.texts import Text
+from sidecar.domain.texts import Sentence, Text
 from sidecar.store.values import Applied, Commit, Storage
 
 Key = tuple[int, bytes]
@@ -29,6 +29,8 @@ Key = tuple[int, bytes]
 SHORT_PART: Final = 3
 RETRY_AFTER_S: Final = 5
 """When callers are to try again while the database fails."""
+CANNOT_READ: Final = Sentence("store.cannot_read", "the database cannot be read: %(why)s")
+CANNOT_COMMIT: Final = Sentence("store.cannot_commit", "the database cannot commit: %(why)s")
 _OPTION: Final = "zimwatch_database"
 _LOWER: Final = {ord(upper): ord(upper.lower()) for upper in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
 
@@ -120,8 +122,8 @@ class Database(Protocol):
     """
 
     @property
-    def path(self) -> Path:
-        """Where it is; for messages, and for a child that reads it."""
+    def name(self) -> str:
+        """Where it is, without a password, for messages."""
 
     @property
     def care(self) -> Care:
@@ -130,6 +132,10 @@ class Database(Protocol):
     @property
     def expressions(self) -> Expressions:
         """See :class:`Expressions`."""
+
+    @property
+    def refuses(self) -> Callable[[Event], str | None] | None:
+        """Gives the reason why an event cannot be stored, None where it can; or None itself if every event can be."""
 
     def migrate(self) -> bool:
         """Brings the tables up to date; whether the projections must be rebuilt then. The first call."""

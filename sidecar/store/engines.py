@@ -1,6 +1,7 @@
 """The database engine that ``database.url`` names, and what can be done with a database that is not opened as a store.
 
-The one module outside an engine's own package that knows which engines there are.
+The one module outside an engine's own package that knows which engines there are. PostgreSQL's driver is imported where
+it is needed, because it takes time and 8 MB of memory, which a SQLite file does without.
 """
 
 from __future__ import annotations
@@ -8,13 +9,16 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Final
 
 import sqlalchemy as sa
 
 from sidecar import private_file
 from sidecar.clock import Clock
 from sidecar.errors import DatabaseRefusedError, StoreUnavailableError
+from sidecar.store import first_rows
 from sidecar.store.database import Database
 from sidecar.store.sqlite import (
     backups,
@@ -25,16 +29,36 @@ from sidecar.store.sqlite import (
 )
 from sidecar.store.sqlite.sqlite_database import SqliteDatabase
 from sidecar.system.files import THROW_AWAY, Files
+from sidecar.system.threads import Threads
+
+_POSTGRESQL: Final = "postgresql://"
 
 
-def open_database(url: str, *, attach: bool, steady: Clock, files: Files) -> Database:
+def open_database(url: str, *, attach: bool, steady: Clock, threads: Threads, files: Files) -> Database:
     """Opens the database, which is created where there is none. With ``attach`` another process may serve it."""
+    if is_on_server(url):
+        from sidecar.store import postgres
+
+        return postgres.PostgresDatabase.open(
+            url, attach=attach, steady=steady, threads=threads, first_rows=first_rows.write
+        )
     return SqliteDatabase.open(location(url), attach=attach, steady=steady, files=files)
+
+
+def is_on_server(url: str) -> bool:
+    """Whether the database is a server's, and no file."""
+    return url.startswith(_POSTGRESQL)
 
 
 @contextlib.contextmanager
 def refusing(url: str) -> Iterator[None]:
     """DatabaseRefusedError in the place of the engine's own errors while a database is opened."""
+    if is_on_server(url):
+        from sidecar.store import postgres
+
+        with postgres.refusing(url):
+            yield
+        return
     path = location(url)
     try:
         yield
@@ -43,13 +67,49 @@ def refusing(url: str) -> Iterator[None]:
 
 
 def location(url: str) -> Path:
-    """Where the database is; DatabaseRefusedError where the URL names none."""
+    """The database's file; DatabaseRefusedError where the URL names none."""
+    if is_on_server(url):
+        raise DatabaseRefusedError("this is for a SQLite file; a PostgreSQL database has the tools of its server")
     return connections.path_of(url)
+
+
+def exists(url: str) -> bool:
+    """Whether there is a database."""
+    if is_on_server(url):
+        from sidecar.store import postgres
+
+        return postgres.exists(url)
+    return location(url).exists()
+
+
+def name(url: str) -> str:
+    """Where the database is, without a password, for messages."""
+    if is_on_server(url):
+        from sidecar.store import postgres
+
+        return postgres.name(url)
+    return str(location(url))
+
+
+@contextlib.contextmanager
+def reading(url: str) -> Iterator[Callable[[], AbstractContextManager[sa.Connection]]]:
+    """Opens connections to a database that is being served, in which nothing is written."""
+    if is_on_server(url):
+        from sidecar.store import postgres
+
+        with postgres.reading(url) as connect:
+            yield connect
+        return
+    engine = connections.connect(location(url), writes=False)
+    try:
+        yield engine.connect
+    finally:
+        engine.dispose()
 
 
 def warnings(url: str) -> list[str]:
     """Permissions by which others than its owner can read or replace the database; one sentence each."""
-    return private_file.exposed(location(url))
+    return [] if is_on_server(url) else private_file.exposed(location(url))
 
 
 def problems(url: str) -> list[str]:
@@ -64,6 +124,10 @@ def pending_migrations(url: str) -> list[tuple[str, str]]:
 
     All of them where there is no database. DatabaseRefusedError where it is not ours, or a newer Zimwatch wrote it.
     """
+    if is_on_server(url):
+        from sidecar.store import postgres
+
+        return postgres.pending_migrations(url)
     path = database_file.locate(location(url))
     if path.exists() and path.stat().st_size:
         database_file.refuse_foreign(path)
@@ -72,6 +136,10 @@ def pending_migrations(url: str) -> list[tuple[str, str]]:
 
 def is_served(url: str) -> bool:
     """Whether a process serves the database."""
+    if is_on_server(url):
+        from sidecar.store import postgres
+
+        return postgres.is_served(url)
     return database_file.is_served(location(url))
 
 
@@ -80,11 +148,15 @@ def may_have_rows(url: str, sql: str) -> bool:
 
     True where that cannot be known, because it is served or cannot be read so.
     """
-    return integrity.may_have_rows(location(url), sql)
+    return True if is_on_server(url) else integrity.may_have_rows(location(url), sql)
 
 
 def newest_receipt_us(url: str) -> int | None:
     """When the newest event was received, also while it is served; None where there is none, or it cannot be read."""
+    if is_on_server(url):
+        from sidecar.store import postgres
+
+        return postgres.newest_receipt_us(url)
     path = location(url)
     return integrity.newest_receipt_us(path, in_use=database_file.is_served(path))
 
@@ -106,7 +178,7 @@ def restore(source: Path, url: str) -> Path | None:
 
 def is_full(url: str) -> bool:
     """Whether the database may be written, but its disk has no room worth speaking of."""
-    return sqlite_errors.is_full(location(url))
+    return not is_on_server(url) and sqlite_errors.is_full(location(url))
 
 
 @contextlib.contextmanager
@@ -127,4 +199,8 @@ def throw_away(folder: Path) -> Iterator[Database]:
 
 def unreadable(error: BaseException) -> StoreUnavailableError | None:
     """What to raise for an error by which the database could not be read or written; None for any other."""
+    if type(getattr(error, "orig", error)).__module__.startswith("psycopg"):
+        from sidecar.store import postgres
+
+        return postgres.unreadable(error)
     return sqlite_errors.unreadable(error) if sqlite_errors.is_of_the_file(error) else None

@@ -73,7 +73,7 @@ class Store:
         expiring: Sequence[Expiring],
         holdings: Sequence[Holding],
     ) -> None:
-        self.path = database.path
+        self.name = database.name
         self._database = database
         self._is_closed = False
         self.holdings = all_holdings(holdings)
@@ -145,14 +145,15 @@ class Store:
         with it. Leases and pauses use ``steady``, or
         ``clock`` without one. DatabaseRefusedError where the file is not ours, newer, damaged or in use.
         """
+        steady = steady or clock
         with engines.refusing(database_url), contextlib.ExitStack() as opened:
-            database = engines.open_database(database_url, attach=attach, steady=steady or clock, files=files)
+            database = engines.open_database(database_url, attach=attach, steady=steady, threads=threads, files=files)
             opened.callback(database.close)
             store = cls(
                 database,
                 attached=attach,
                 clock=clock,
-                steady=steady or clock,
+                steady=steady,
                 threads=threads,
                 leases=leases or Leases(),
                 export_spans=export_spans,
@@ -372,7 +373,7 @@ class Store:
         return self._writer
 
     def _only_attached(self) -> DatabaseRefusedError:
-        return DatabaseRefusedError(f"{self.path} is only attached; another process may be serving it")
+        return DatabaseRefusedError(f"{self.name} is only attached; another process may be serving it")
 
     def _write_alone(self, work: Callable[[sa.Connection], T]) -> T:
         with self._database.begin() as connection:

@@ -298,13 +298,14 @@ class BrowserSession(msgspec.Struct, frozen=True, kw_only=True):
 class Storage(msgspec.Struct, frozen=True, kw_only=True):
     """``grows_bytes_a_day`` and ``full_in_days`` are estimated from the last day's events; None without any.
 
-    ``wal_bytes`` is the size of the write-ahead log beside the file.
+    ``wal_bytes`` is the size of the write-ahead log beside the file. ``free_bytes``: None where the disk is another
+    machine's.
     """
 
-    path: str
+    name: str
     file_bytes: int
     wal_bytes: int
-    free_bytes: int
+    free_bytes: int | None
     events: int
     events_last_day: int
     grows_bytes_a_day: int | None

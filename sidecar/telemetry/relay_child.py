@@ -1,4 +1,4 @@
-"""``python -m sidecar.telemetry.relay_child DATABASE LOG-SETTINGS USER-IDS EPISODES``: see :mod:`.relay_parent`."""
+"""``python -m sidecar.telemetry.relay_child LOG-SETTINGS USER-IDS EPISODES``: see :mod:`.relay_parent`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from functools import partial
-from pathlib import Path
 from typing import Final, TypeVar
 
 import msgspec
@@ -20,14 +20,15 @@ from sidecar.clock import now_us
 from sidecar.domain.user_naming import Mode, UserNaming
 from sidecar.errors import ZimwatchError
 from sidecar.settings import LogSettings
+from sidecar.store import engines
 from sidecar.store.access import pseudonyms
 from sidecar.store.log import settled_events, span_outbox
 from sidecar.store.log.settled_events import Settled
-from sidecar.store.sqlite import connections
 from sidecar.store.values import Loss, PendingSpan
 from sidecar.telemetry.otlp.episode_spans import ended_spans, episode_span
 from sidecar.telemetry.relay import Exportable, SpanRelay
 from sidecar.telemetry.relay_parent import (
+    DATABASE,
     EPISODES_CURSOR,
     NO_EPISODES,
     Committed,
@@ -40,6 +41,8 @@ from sidecar.telemetry.relay_parent import (
 )
 
 T = TypeVar("T")
+Connect = Callable[[], AbstractContextManager[sa.Connection]]
+"""Opens a connection in which nothing is written."""
 # How many events are read at a time.
 SETTLED_EVENTS: Final = 300
 
@@ -90,22 +93,22 @@ class Parent:
 class Reader:
     """Reads the database in a thread of its own."""
 
-    def __init__(self, path: Path) -> None:
-        self._engine = connections.connect(path, writes=False)
+    def __init__(self, connect: Connect) -> None:
+        self._connect = connect
         self._thread = ThreadPoolExecutor(1, "zimwatch-outbox")
 
     async def read(self, query: Callable[[sa.Connection], T]) -> T:
         """The result of ``query``."""
 
         def run() -> T:
-            with self._engine.connect() as connection:
+            with self._connect() as connection:
                 return query(connection)
 
         return await asyncio.get_running_loop().run_in_executor(self._thread, run)
 
     def naming(self, mode: Mode) -> UserNaming:
         """How spans name users."""
-        with self._engine.connect() as connection:
+        with self._connect() as connection:
             return pseudonyms.naming(connection, mode)
 
 
@@ -180,11 +183,11 @@ async def _run(relays: Sequence[SpanRelay]) -> None:
     await asyncio.gather(*(relay.run() for relay in relays))
 
 
-async def main(path: Path, user_ids: Mode = "plain", episodes: Episodes = NO_EPISODES) -> None:
+async def main(connect: Connect, user_ids: Mode = "plain", episodes: Episodes = NO_EPISODES) -> None:
     """Relays until :class:`Stop` is received and each pending span was tried, or until the parent has gone."""
     lines = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
-    parent, reader = Parent(), Reader(path)
+    parent, reader = Parent(), Reader(connect)
     users = reader.naming(user_ids)
     relays = [SpanRelay.to(os.environ, PipedOutbox(reader, parent), now_us, users)]
     if episodes.spans:
@@ -211,6 +214,7 @@ async def main(path: Path, user_ids: Mode = "plain", episodes: Episodes = NO_EPI
 
 
 if __name__ == "__main__":
-    _mode = msgspec.convert(sys.argv[3], Mode)
-    logs.configure(msgspec.json.decode(sys.argv[2], type=LogSettings), quotes_errors=_mode == "plain")
-    asyncio.run(main(Path(sys.argv[1]), _mode, msgspec.json.decode(sys.argv[4], type=Episodes)))
+    _mode = msgspec.convert(sys.argv[2], Mode)
+    logs.configure(msgspec.json.decode(sys.argv[1], type=LogSettings), quotes_errors=_mode == "plain")
+    with engines.reading(os.environ[DATABASE]) as _connect:
+        asyncio.run(main(_connect, _mode, msgspec.json.decode(sys.argv[3], type=Episodes)))

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -26,6 +25,8 @@ from sidecar.telemetry.store_outbox import StoreOutbox
 
 # A round in which each span is a loss of its own.
 _LONGEST_LINE_BYTES: Final = 1 << 24
+# The variable of the child's environment that has the URL of the database.
+DATABASE: Final = "ZIMWATCH_RELAY_DATABASE"
 
 
 EPISODES_CURSOR: Final = "episodes"
@@ -80,7 +81,7 @@ class RelayParent:
     def __init__(
         self,
         outbox: StoreOutbox,
-        path: Path,
+        database_url: str,
         environ: Mapping[str, str],
         log: LogSettings,
         start: Start = processes.start,
@@ -94,12 +95,12 @@ class RelayParent:
             sys.executable,
             "-m",
             "sidecar.telemetry.relay_child",
-            str(path),
             encode(log).decode(),
             user_ids,
             encode(episodes).decode(),
         )
-        self._environ = dict(environ)
+        # Its password is nobody's who may list processes.
+        self._environ = {**environ, DATABASE: database_url}
         self._child: Child | None = None
         self._stopping = False
         self._replacing = False

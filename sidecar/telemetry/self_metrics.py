@@ -69,7 +69,8 @@ def _sizes(connection: sa.Connection, now_us: int, _apps: AppIds) -> dict[str, f
 
 
 def _free(connection: sa.Connection, now_us: int, _apps: AppIds) -> dict[str, float]:
-    return {"": database.size(connection, now_us).free_bytes}
+    free = database.size(connection, now_us).free_bytes
+    return {} if free is None else {"": free}
 
 
 GAUGES: Final = (

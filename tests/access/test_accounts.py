@@ -219,7 +219,7 @@ async def test_a_session_does_not_begin_with_a_password_that_is_changed_meanwhil
     verify = PasswordHasher.verify
 
     def slowly(self: PasswordHasher, *given: Any) -> bool:
-        with contextlib.closing(sqlite3.connect(running.store.path)) as connection, connection:
+        with contextlib.closing(sqlite3.connect(running.store.name)) as connection, connection:
             connection.execute("UPDATE accounts SET password_changed_at_us = 99 WHERE id = ?", (dana.id,))
         return verify(self, *given)
 
@@ -310,7 +310,7 @@ async def test_a_recovery_code_counts_once_and_guessing_codes_is_slow(running: Z
 
 async def test_nothing_in_the_database_signs_anybody_in(running: Zimwatch) -> None:
     _, secret, recovery = await with_codes(running.store)
-    with contextlib.closing(sqlite3.connect(Path(running.store.path))) as connection:
+    with contextlib.closing(sqlite3.connect(running.store.name)) as connection:
         dump = "\n".join(connection.iterdump())
     for one in (PASSWORD, secret, *recovery):
         assert one not in dump

@@ -101,7 +101,7 @@ def test_every_wrong_and_unknown_key_is_named_at_once(tmp_path: Path) -> None:
         ),
         ("ZIMWATCH_SERVER__TRUSTED_PROXIES", "proxy.internal"),
         ("ZIMWATCH_SERVER__TRUSTED_PROXIES", "10.0.0.0/8/9"),
-        ("ZIMWATCH_DATABASE__URL", "postgresql://bob:hunter2@db/zim"),
+        ("ZIMWATCH_DATABASE__URL", "postgres://bob:hunter2@db/zim"),
         ("ZIMWATCH_DATABASE__URL", "sqlite://"),
         ("ZIMWATCH_INGEST__MAX_BODY_BYTES", "0"),
         ("ZIMWATCH_INGEST__ALLOWED_ORIGINS", "app.example"),

@@ -19,6 +19,7 @@ from sidecar.settings import AlertSettings, DatabaseSettings, Settings
 from sidecar.store import Store, engines
 from sidecar.store.values import Appended
 from sidecar.system.files import THROW_AWAY
+from sidecar.system.threads import THREADS
 from tests.simulation.disk import FILES, Disk, KilledError
 from tests.simulation.outside import Collector, Receiver
 from tests.support import virtual
@@ -36,7 +37,9 @@ def empty_database() -> bytes:
     """The file of a new database, whose tables are made once."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / FILES[0]
-        database = engines.open_database(f"sqlite:///{path}", attach=False, steady=lambda: 0, files=THROW_AWAY)
+        database = engines.open_database(
+            f"sqlite:///{path}", attach=False, steady=lambda: 0, threads=THREADS, files=THROW_AWAY
+        )
         database.migrate()
         database.close()
         return path.read_bytes()

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import random
-import sqlite3
 import uuid
 from collections import defaultdict
 from collections.abc import AsyncIterator
@@ -18,8 +17,9 @@ import pytest
 
 from sidecar.clock import now_us
 from sidecar.store import Store
+from tests.support.databases import reading, url_of
 from tests.support.otlp_receiver import attributes, receiving
-from tests.support.process import DATABASE, serving
+from tests.support.process import serving
 from tests.support.stores import projected
 
 pytestmark = pytest.mark.soak
@@ -79,12 +79,13 @@ async def until_killed() -> AsyncIterator[aiohttp.ClientSession]:
             yield session
 
 
-async def test_what_was_acknowledged_survives_kill_9_once_and_its_span_arrives(tmp_path: Path) -> None:
+@pytest.mark.both_engines
+async def test_what_was_acknowledged_survives_kill_9_once_and_its_span_arrives(tmp_path: Path, engine: str) -> None:
     senders = [Sender() for _ in range(SENDERS)]
     chance = random.Random(7)  # noqa: S311 - when to kill
     async with receiving() as receiver:
         settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url}
-        for _ in range(ROUNDS):
+        for _ in range(ROUNDS if engine == "sqlite" else ROUNDS // 8):
             async with serving(tmp_path, settings) as (address, process):
 
                 async def work(sender: Sender, address: str = address) -> None:
@@ -105,9 +106,10 @@ async def test_what_was_acknowledged_survives_kill_9_once_and_its_span_arrives(t
                 async with session.get(f"{address}/v1/users/1/alice-{sender.client_id}") as response:
                     assert (await response.json())["status"] == ("online", "offline")[sender.seq % 2]
             acknowledged = set().union(*(sender.acknowledged for sender in senders))
-            with contextlib.closing(sqlite3.connect(tmp_path / DATABASE)) as database:
-                assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-                stored = [row[0] for row in database.execute("SELECT id FROM events")]
+            with reading(tmp_path) as database:
+                if engine == "sqlite":
+                    assert database.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
+                stored = [row[0] for row in database.exec_driver_sql("SELECT id FROM events")]
             assert len(stored) == len(set(stored))
             assert acknowledged == set(stored)
             arrived: dict[bytes, set[bytes]] = defaultdict(set)
@@ -121,7 +123,7 @@ async def test_what_was_acknowledged_survives_kill_9_once_and_its_span_arrives(t
     assert {len(ids) for ids in arrived.values()} == {1}
 
     live = projected(tmp_path)
-    store = Store.open(f"sqlite:///{tmp_path / DATABASE}", clock=now_us)
+    store = Store.open(url_of(tmp_path), clock=now_us)
     await store.rebuild()
     await store.close()
     assert projected(tmp_path) == live

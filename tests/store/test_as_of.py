@@ -18,7 +18,10 @@ from sidecar.store.access.share_links import ShareLink
 from sidecar.store.database import size
 from sidecar.store.users import as_of, per_minute
 from sidecar.store.users.user_query import UserQuery
+from tests.support.databases import url_of
 from tests.support.events import APP_ID, BEGIN_US, Phone
+
+pytestmark = pytest.mark.both_engines("soak")
 
 
 class Clock:
@@ -36,7 +39,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 async def store(tmp_path: Path, clock: Clock) -> AsyncIterator[Store]:
-    store = Store.open(f"sqlite:///{tmp_path / 'zimwatch.db'}", clock=clock)
+    store = Store.open(url_of(tmp_path), clock=clock)
     yield store
     await store.close()
 
@@ -163,6 +166,7 @@ async def test_storage_has_its_growth(store: Store, clock: Clock) -> None:
     assert (storage.events, storage.events_last_day) == (100, 100)
     assert storage.grows_bytes_a_day is not None
     assert storage.full_in_days is not None
+    assert storage.free_bytes is not None
     assert 0 < storage.file_bytes < storage.free_bytes
 
 

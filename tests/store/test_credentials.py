@@ -18,9 +18,12 @@ from sidecar.store.values import Commit, SessionOwner
 from tests.support.accounts import ERIN, new_account
 from tests.support.clocks import Machine
 from tests.support.counted import peeked
+from tests.support.databases import url_of
 from tests.support.events import APP_ID, Phone
 from tests.support.stores import opened
 from tests.support.tokens import new_token, revoke
+
+pytestmark = pytest.mark.both_engines("soak")
 
 REQUESTS = 1_000
 A_CHECK_S = credentials.OLDEST_US / SECOND_US
@@ -28,7 +31,7 @@ A_CHECK_S = credentials.OLDEST_US / SECOND_US
 
 @pytest.fixture
 async def store(tmp_path: Path, machine: Machine) -> AsyncIterator[Store]:
-    store = Store.open(f"sqlite:///{tmp_path / 'zimwatch.db'}", clock=machine.clock, steady=machine.steady)
+    store = Store.open(url_of(tmp_path), clock=machine.clock, steady=machine.steady)
     yield store
     await store.close()
 

@@ -57,7 +57,7 @@ async def test_whatever_the_umask_all_files_are_open_to_their_owner_alone(tmp_pa
         one.chmod(0o700)
     store = opened(folder / DATABASE)
     await store.append([Phone("alice").says("CONNECTED", "SUCCESS", at=0)])
-    backups.backup(store.path, folder / "copy.db")
+    backups.backup(Path(store.name), folder / "copy.db")
     waiting = EventQueue(queue, most_bytes=1_000)
     modes = {file.name: stat.S_IMODE(file.stat().st_mode) for one in (folder, queue) for file in one.iterdir()}
     waiting.close()
@@ -190,8 +190,8 @@ async def test_nothing_opens_the_file_that_sqlite_has_open(tmp_path: Path) -> No
         sys.addaudithook(look)
         attached = opened(file, attach=True)
         await new_token(attached, "read")
-        assert integrity.problems(attached.path, in_use=True) == []
-        backups.backup(attached.path, tmp_path / "copy.db")
+        assert integrity.problems(Path(attached.name), in_use=True) == []
+        backups.backup(Path(attached.name), tmp_path / "copy.db")
         await attached.close()
         with pytest.raises(DatabaseRefusedError, match="already served"):
             opened(file)

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from sidecar.store.rows import Rows
 from sidecar.store.sqlite import connections
-from sidecar.store.sqlite.direct import DirectConnection, Rows
+from sidecar.store.sqlite.direct import DirectConnection
 from tests.support.counted import statements
 
 ROOT = Path(__file__).parents[2]

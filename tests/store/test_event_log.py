@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import msgspec
+import pytest
 
 from sidecar.store import (
     Store,
@@ -18,6 +19,8 @@ from sidecar.store.users import (
 from sidecar.store.users.user_query import UserQuery
 from sidecar.store.values import Rejected
 from tests.support.events import APP_ID, BEGIN_US, Phone
+
+pytestmark = pytest.mark.both_engines
 
 
 async def test_an_event_sent_twice_is_stored_once(store: Store) -> None:

@@ -106,7 +106,7 @@ async def run_with_faults(folder: Path, faulty: Faults, operation: str, code: in
     live = projected(folder)
     await store.rebuild()
     assert projected(folder) == live
-    assert integrity.problems(store.path, in_use=True) == []
+    assert integrity.problems(Path(store.name), in_use=True) == []
     await store.close()
     return count
 
@@ -146,7 +146,7 @@ async def test_a_write_ahead_log_with_a_torn_end_opens_with_all_that_was_acknowl
     again = opened(crashed)
     stored = {one.event.id for who in ("alice", "bob") for one in await timeline(again, who)}
     assert set(acknowledged) == stored
-    assert integrity.problems(again.path, in_use=True) == []
+    assert integrity.problems(Path(again.name), in_use=True) == []
     await again.append([Phone("carol").says("CONNECTED", "SUCCESS", at=99)])
     await again.close()
 

@@ -23,8 +23,11 @@ from sidecar.store.users import per_minute, user_list, user_reads
 from sidecar.store.users.user_query import UserQuery
 from sidecar.store.values import Applied, Commit, Publishing
 from tests.support.cursors import caught_up, cursor
+from tests.support.databases import url_of
 from tests.support.events import APP_ID, BEGIN_US, Phone
 from tests.support.process import DATABASE
+
+pytestmark = pytest.mark.both_engines
 
 
 class Notes:
@@ -46,7 +49,7 @@ class Notes:
 
 
 def opened(folder: Path, *notes: Notes, export_spans: bool = False) -> Store:
-    url = f"sqlite:///{folder / DATABASE}"
+    url = url_of(folder)
     return Store.open(url, clock=lambda: BEGIN_US, followers=notes, export_spans=export_spans)
 
 
@@ -162,6 +165,7 @@ NEWER_COLUMNS_OF_TOKENS = (
 )
 
 
+@pytest.mark.of_sqlite
 async def test_an_older_database_is_followed_from_its_newest_event_on(tmp_path: Path) -> None:
     store = opened(tmp_path, export_spans=True)
     await store.append(connected("alice", "bob"))
@@ -230,6 +234,7 @@ async def test_reading_behind_a_cursor_gives_what_is_followed_in_the_transaction
     await store.close()
 
 
+@pytest.mark.of_sqlite
 async def test_minutes_counted_late_have_their_events_and_not_the_users_of_today(tmp_path: Path) -> None:
     store = opened(tmp_path)
     await store.append([Phone("alice").event(LOGIN, 0), *connected("alice")])
@@ -238,7 +243,7 @@ async def test_minutes_counted_late_have_their_events_and_not_the_users_of_today
         connection.execute("DELETE FROM rollups")
         connection.execute("UPDATE followers SET position = 0 WHERE name = 'minutes'")
     now_us = BEGIN_US + 3_600 * SECOND_US
-    store = Store.open(f"sqlite:///{tmp_path / DATABASE}", clock=lambda: now_us)
+    store = Store.open(url_of(tmp_path), clock=lambda: now_us)
     await caught_up(store, "minutes")
     wanted = {"begin_us": BEGIN_US, "end_us": BEGIN_US, "step_minutes": 1}
     (minute,) = await store.read(lambda connection: per_minute.buckets(connection, None, **wanted))
@@ -306,7 +311,7 @@ def test_after_a_kill_at_any_step_the_effect_of_each_follower_is_that_of_its_cur
 
 async def test_users_become_unconfirmed_without_an_event_and_are_counted_and_listed_as_such(tmp_path: Path) -> None:
     now_us = BEGIN_US
-    store = Store.open(f"sqlite:///{tmp_path / 'zimwatch.db'}", clock=lambda: now_us)
+    store = Store.open(url_of(tmp_path), clock=lambda: now_us)
     alice, bob = Phone("alice"), Phone("bob")
     await store.append([alice.says("CONNECTED", "SUCCESS", at=0), bob.says("CONNECTED", "SUCCESS", at=0)])
     await store.append([alice.event(HEARTBEAT, 0)])

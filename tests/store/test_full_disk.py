@@ -76,7 +76,7 @@ async def test_room_is_made_on_a_disk_that_the_database_has_filled_to_the_last_b
     assert names(disk) == {DATABASE, f"{DATABASE}.lock", "filler"}
     again = opened(disk)
     assert await again.read(log_positions.newest_position) == acknowledged
-    assert integrity.problems(again.path, in_use=True) == []
+    assert integrity.problems(Path(again.name), in_use=True) == []
     assert (await again.read(user_reads.summary)).online == 1
     await again.close()
 
@@ -103,7 +103,7 @@ async def test_room_is_made_in_place_where_there_is_a_little(disk: Path) -> None
     store = opened(disk)
     assert await store.make_room() > 200
     assert disk_usage(disk).free > free + 500_000
-    assert integrity.problems(store.path, in_use=True) == []
+    assert integrity.problems(Path(store.name), in_use=True) == []
     await store.close()
 
 
@@ -113,7 +113,7 @@ async def test_a_copy_that_has_no_room_leaves_nothing_behind(disk: Path, tmp_pat
     await grown(store, 10)
     filled(disk, leave_bytes=50_000)
     with pytest.raises(DatabaseRefusedError, match="cannot be copied"):
-        backups.backup(store.path, disk / "copy.db")
+        backups.backup(Path(store.name), disk / "copy.db")
     await store.close()
     assert names(disk) == {"filler"}
 

@@ -26,9 +26,12 @@ from sidecar.store.users.happenings import Happened
 from sidecar.store.users.user_query import UserQuery
 from sidecar.store.values import Total
 from tests.support.clocks import Machine
+from tests.support.databases import url_of
 from tests.support.events import APP_ID, BEGIN_US, Phone
 from tests.support.stores import opened, projected
 from tests.support.work import of_reads
+
+pytestmark = pytest.mark.both_engines("soak")
 
 VERSIONS: Final = ("2.28.0", "2.29.0", None)
 
@@ -220,6 +223,7 @@ def test_any_order_of_arrival_and_a_rebuild_give_the_same_rows(
     assert sum(row[-1] for row in once) == len(counted)
 
 
+@pytest.mark.of_sqlite
 async def test_an_upgrade_fills_in_what_happened_before(tmp_path: Path) -> None:
     store = opened(tmp_path)
     alice, nobody = Phone("alice"), Phone(None)
@@ -241,7 +245,7 @@ async def test_an_upgrade_fills_in_what_happened_before(tmp_path: Path) -> None:
 async def test_what_happened_goes_with_the_retention_of_events(tmp_path: Path) -> None:
     machine = Machine()
     store = Store.open(
-        f"sqlite:///{tmp_path / 'zimwatch.db'}",
+        url_of(tmp_path),
         clock=machine.clock,
         steady=machine.steady,
         retention=Retention(events_us=DAY_US),

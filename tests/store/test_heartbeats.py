@@ -23,8 +23,11 @@ from sidecar.store.users import live_clients, user_reads
 from sidecar.store.values import Appended, Commit, Rejected, UserDetail
 from tests.support.clocks import DAY_S, Machine
 from tests.support.counted import statements
+from tests.support.databases import url_of
 from tests.support.events import APP_ID, Phone
 from tests.support.process import DATABASE
+
+pytestmark = pytest.mark.both_engines("soak")
 
 BEATS_S = 15
 FEW = Leases(heartbeats_per_second=1)
@@ -40,7 +43,7 @@ class Fleet:
         self.open(folder)
 
     def open(self, folder: Path) -> None:
-        url = f"sqlite:///{folder / DATABASE}"
+        url = url_of(folder)
         self.store = Store.open(url, clock=self.machine.clock, steady=self.machine.steady, leases=self.leases)
 
     def _now(self, event: Event) -> Event:
@@ -252,7 +255,7 @@ def copy_of(fleet: Fleet, folder: Path) -> Path:
     """The database as a kill would leave it; an hour later."""
     copy = folder / "crashed"
     copy.mkdir()
-    backups.backup(fleet.store.path, copy / DATABASE)
+    backups.backup(Path(fleet.store.name), copy / DATABASE)
     fleet.machine.restarts(down_s=3_600)
     return copy
 
@@ -285,6 +288,7 @@ async def test_no_heartbeat_is_held_before_it_is_stored_what_a_crash_would_cost(
     assert len(fleet.store._heartbeats._held) == 1
 
 
+@pytest.mark.of_sqlite
 async def test_while_nothing_can_be_committed_no_heartbeat_is_accepted_and_leases_stand_still(
     fleet: Fleet, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -292,7 +296,7 @@ async def test_while_nothing_can_be_committed_no_heartbeat_is_accepted_and_lease
     await fleet.comes("alice", "bob")
     await fleet.passes(9)
     await fleet.beats("alice")
-    with closing(sqlite3.connect(fleet.store.path, isolation_level=None)) as other:
+    with closing(sqlite3.connect(Path(fleet.store.name), isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")  # another program holds the database
         machine.passes(2)
         with pytest.raises(StoreUnavailableError):

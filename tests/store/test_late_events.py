@@ -20,9 +20,12 @@ from sidecar.store.mapping import Client
 from sidecar.store.users import client_block, client_history, recent_blocks, user_reads, write_users
 from sidecar.store.users.client_events import ClientEvents
 from sidecar.store.users.recent_blocks import RecentBlocks
+from tests.support.databases import url_of
 from tests.support.events import APP_ID, BEGIN_US, Phone, made_id
 from tests.support.stores import projected
 from tests.support.work import of_append
+
+pytestmark = pytest.mark.both_engines("soak")
 
 LATER_US = BEGIN_US + 1_000_000 * SECOND_US
 KINDS = (
@@ -36,7 +39,7 @@ KINDS = (
 
 
 def opened(folder: Path) -> Store:
-    return Store.open(f"sqlite:///{folder / 'zimwatch.db'}", clock=lambda: LATER_US, export_spans=True)
+    return Store.open(url_of(folder), clock=lambda: LATER_US, export_spans=True)
 
 
 def history(count: int, chance: random.Random, phone: Phone | None = None) -> list[Event]:

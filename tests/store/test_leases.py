@@ -19,6 +19,8 @@ from tests.support.events import APP_ID, Phone
 from tests.support.running import Zimwatch, zimwatch
 from tests.support.wire import wire_event
 
+pytestmark = pytest.mark.both_engines("soak")
+
 ALICE = f"/v1/users/{APP_ID}/alice"
 
 
@@ -148,7 +150,7 @@ async def test_a_crash_makes_a_lease_longer_by_an_interval_and_3_s_at_most(tmp_p
         crashed_us = machine.now_us
         copy = tmp_path / "crashed"
         copy.mkdir()
-        backups.backup(running.store.path, copy / "zimwatch.db")  # as a kill would leave it: with the last mark
+        backups.backup(Path(running.store.name), copy / "zimwatch.db")  # as a kill would leave it: with the last mark
     machine.now_us = crashed_us
     machine.restarts(down_s=3600)
     async with zimwatch(copy, machine=machine) as running:
@@ -210,6 +212,7 @@ async def test_a_clock_that_is_set_just_before_a_stop_is_noticed_by_the_stop(
         assert await is_silent(running)
 
 
+@pytest.mark.of_sqlite
 async def test_a_clock_that_was_set_while_nothing_could_be_committed_is_recorded_later(
     tmp_path: Path, machine: Machine
 ) -> None:

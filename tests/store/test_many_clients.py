@@ -17,10 +17,13 @@ from sidecar.store import Store
 from sidecar.store.log import rejected_events
 from sidecar.store.users import client_limit, user_list, user_reads
 from sidecar.store.users.user_query import UserQuery
+from tests.support.databases import url_of
 from tests.support.events import APP_ID, BEGIN_US, Phone
 from tests.support.running import zimwatch
 from tests.support.wire import fresh_event
 from tests.support.work import of_append
+
+pytestmark = pytest.mark.both_engines("soak")
 
 
 def chance_of(number: int) -> random.Random:
@@ -28,7 +31,7 @@ def chance_of(number: int) -> random.Random:
 
 
 async def test_the_status_over_a_hundred_clients_is_that_of_all_of_them_after_each_commit(tmp_path: Path) -> None:
-    store = Store.open(f"sqlite:///{tmp_path / 'zimwatch.db'}", clock=lambda: BEGIN_US)
+    store = Store.open(url_of(tmp_path), clock=lambda: BEGIN_US)
     chance = chance_of(7)
     phones = [Phone("alice", f"phone {number}") for number in range(100)]
     events_of: dict[bytes, list[Event]] = {phone.client_id: [] for phone in phones}
@@ -59,7 +62,7 @@ async def test_the_status_over_a_hundred_clients_is_that_of_all_of_them_after_ea
 
 async def test_the_lease_of_a_crowded_user_is_that_of_the_client_seen_last(tmp_path: Path) -> None:
     now_us = BEGIN_US
-    store = Store.open(f"sqlite:///{tmp_path / 'zimwatch.db'}", clock=lambda: now_us)
+    store = Store.open(url_of(tmp_path), clock=lambda: now_us)
     phones = [Phone("alice", f"phone {number}") for number in range(40)]
     await store.append([phone.says("CONNECTED", "SUCCESS", at=0) for phone in phones])
     await store.append([phone.event(HEARTBEAT, 1) for phone in phones])
@@ -111,7 +114,7 @@ async def test_a_client_above_the_limit_is_refused_by_name_and_all_else_is_accep
 
 async def test_clients_silent_for_a_day_do_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client_limit, "CLIENTS_MOST", 30)
-    store = Store.open(f"sqlite:///{tmp_path / 'zimwatch.db'}", clock=lambda: BEGIN_US)
+    store = Store.open(url_of(tmp_path), clock=lambda: BEGIN_US)
     phones = [Phone("alice", f"phone {number}") for number in range(100)]
     taken = await store.append([phone.says("CONNECTED", "SUCCESS", at=0) for phone in phones[:31]])
     assert (taken.accepted, [place for place, _ in taken.refused]) == (30, [30])
@@ -127,7 +130,7 @@ async def test_an_event_that_is_refused_counts_no_clients_again_for_a_minute(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client_limit, "CLIENTS_MOST", 300)
-    store = Store.open(f"sqlite:///{tmp_path / 'zimwatch.db'}", clock=lambda: BEGIN_US)
+    store = Store.open(url_of(tmp_path), clock=lambda: BEGIN_US)
     phones = [Phone("alice", f"phone {number}") for number in range(400)]
     await store.append([phone.says("CONNECTED", "SUCCESS", at=0) for phone in phones[:300]])
     within, later = [

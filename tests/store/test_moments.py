@@ -28,10 +28,13 @@ from sidecar.store import Store, log_positions
 from sidecar.store.log import span_outbox
 from sidecar.store.users import per_minute, user_reads
 from tests.support.clocks import Machine
+from tests.support.databases import url_of
 from tests.support.events import APP_ID, BEGIN_US, made_id
 from tests.support.running import Zimwatch
 from tests.support.stores import projected
 from tests.support.wire import wire_event
+
+pytestmark = pytest.mark.both_engines("soak")
 
 YEAR_US = 366 * DAY_US
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -170,7 +173,7 @@ async def test_a_device_whose_clock_is_off_by_more_than_a_minute_is_named(runnin
 
 
 async def test_a_span_is_at_the_moment_and_has_the_time_of_the_device(tmp_path: Path, machine: Machine) -> None:
-    store = Store.open(f"sqlite:///{tmp_path / 'zimwatch.db'}", clock=machine.clock, export_spans=True)
+    store = Store.open(url_of(tmp_path), clock=machine.clock, export_spans=True)
     device = Device(machine, "phone", 100 * YEAR_US)
     events = [device.online(), Device(machine, "laptop").online()]
     body = json.dumps(events).encode()
@@ -210,7 +213,7 @@ def test_no_moment_is_after_its_receipt_whatever_the_clocks_show(
 
     async def scenario() -> None:
         store = Store.open(
-            f"sqlite:///{folder / 'zimwatch.db'}",
+            url_of(folder),
             clock=machine.clock,
             steady=machine.steady,
             followers=[AlertReaction(Policy())],

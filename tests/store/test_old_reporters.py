@@ -14,8 +14,10 @@ from sidecar.store import Store
 from sidecar.store.users import as_of, old_reporters, user_reads
 from sidecar.store.users.old_reporters import MOST_OF_AN_APP, OldReporter
 from tests.support.clocks import DAY_S, Machine
+from tests.support.databases import url_of
 from tests.support.events import APP_ID, BEGIN_US, Phone
-from tests.support.process import DATABASE
+
+pytestmark = pytest.mark.both_engines("soak")
 
 OLD: Final[dict[str, Any]] = {"reporter_name": "zim-tap", "reporter_version": "0.0.9"}
 CURRENT: Final[dict[str, Any]] = {"reporter_name": "zim-tap", "reporter_version": old_reporters.CURRENT}
@@ -24,7 +26,7 @@ CURRENT: Final[dict[str, Any]] = {"reporter_name": "zim-tap", "reporter_version"
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
     machine = Machine()
-    opened = Store.open(f"sqlite:///{tmp_path / DATABASE}", clock=machine.clock, steady=machine.steady)
+    opened = Store.open(url_of(tmp_path), clock=machine.clock, steady=machine.steady)
     yield opened
     await opened.close()
 

@@ -143,15 +143,15 @@ async def test_a_kill_in_the_middle_leaves_none_that_counts_and_what_it_left_is_
     store = await filled_store(tmp_path)
     folder = tmp_path / "backups"
     folder.mkdir()
-    made = BackupFolder(folder, f"sqlite:///{store.path}")
-    command = [sys.executable, "-c", KILLED, str(store.path), str(made.target(now_us())), part]
+    made = BackupFolder(folder, f"sqlite:///{store.name}")
+    command = [sys.executable, "-c", KILLED, store.name, str(made.target(now_us())), part]
     killed = await asyncio.to_thread(subprocess.run, command, check=False)
     assert killed.returncode == -signal.SIGKILL
     assert names(folder)
     assert made.good(now_us()) == []
     assert made.clean()
     assert names(folder) == set()
-    backups.checked_backup(store.path, made.target(now_us()))
+    backups.checked_backup(Path(store.name), made.target(now_us()))
     assert len(made.good(now_us())) == 1
     await store.close()
 
@@ -178,14 +178,14 @@ async def test_a_copy_that_is_not_what_the_database_is_does_not_count(
     unfinished = target.with_name("copy.db.unchecked.unfinished")
 
     def stopped() -> bool:
-        if unfinished.exists() and unfinished.stat().st_size >= store.path.stat().st_size:
+        if unfinished.exists() and unfinished.stat().st_size >= Path(store.name).stat().st_size:
             damage(unfinished)
         return False
 
     with pytest.raises(DatabaseRefusedError, match=r"damaged|cannot be (copied|backed up)|other rows"):
-        backups.checked_backup(store.path, target, stopped)
+        backups.checked_backup(Path(store.name), target, stopped)
     assert names(folder) == set()
-    backups.checked_backup(store.path, target)
+    backups.checked_backup(Path(store.name), target)
     assert names(folder) == {"copy.db"}
     await store.close()
 
@@ -196,7 +196,7 @@ async def test_one_that_is_stopped_leaves_nothing(tmp_path: Path) -> None:
     for calls in range(2):
         left = iter(range(calls))
         with pytest.raises(DatabaseRefusedError):
-            backups.checked_backup(store.path, tmp_path / "backups/copy.db", lambda: next(left, None) is None)  # noqa: B023
+            backups.checked_backup(Path(store.name), tmp_path / "backups/copy.db", lambda: next(left, None) is None)  # noqa: B023
         assert names(tmp_path / "backups") == set()
     await store.close()
 
@@ -207,11 +207,11 @@ async def test_on_a_full_disk_none_is_begun_and_the_good_ones_stay(tmp_path: Pat
     folder = tmp_path / "backups"
     folder.mkdir()
     with small_disk(folder, 8 << 20):
-        made = BackupFolder(folder, f"sqlite:///{store.path}")
+        made = BackupFolder(folder, f"sqlite:///{store.name}")
         old = made.target(now_us() - 2 * DAY_US)
         old.write_bytes(b"a good one")
         filled(folder)
-        failing = Backups(f"sqlite:///{store.path}", BackupSettings(folder=str(folder), keep=1), now_us, steady_us)
+        failing = Backups(f"sqlite:///{store.name}", BackupSettings(folder=str(folder), keep=1), now_us, steady_us)
         running = asyncio.create_task(failing.run())
         await until(lambda: failing.last)
         failing.stop()
@@ -229,7 +229,7 @@ async def test_a_copy_for_which_the_room_ends_leaves_nothing(tmp_path: Path, mon
     folder.mkdir()
     monkeypatch.setattr(backups, "_SPARE_BYTES", -(1 << 60))
     with small_disk(folder, 128 << 10), pytest.raises(DatabaseRefusedError, match="full"):
-        backups.checked_backup(store.path, folder / "copy.db")
+        backups.checked_backup(Path(store.name), folder / "copy.db")
     assert names(folder) == set()
     await store.close()
 
@@ -241,7 +241,7 @@ def test_in_virtual_time_one_is_made_when_it_is_due_and_a_clock_that_is_set_back
 
     async def main() -> list[LastBackup | None]:
         store = await filled_store(tmp_path, threads=virtual.OneThread())
-        url = f"sqlite:///{store.path}"
+        url = f"sqlite:///{store.name}"
         made = Backups(url, settings, machine.clock, machine.steady, virtual.OneThread())
         running = asyncio.create_task(made.run())
         seen = []

@@ -129,12 +129,12 @@ async def test_a_backup_holds_what_was_committed_and_never_overwrites(store: Sto
     await store.append([Phone("alice").says("CONNECTED", "SUCCESS", at=0)])
     copy = tmp_path / "copy" / "zimwatch.db"
     copy.parent.mkdir()
-    backups.backup(store.path, copy)
+    backups.backup(Path(store.name), copy)
     with pytest.raises(DatabaseRefusedError, match="never overwrites"):
-        backups.backup(store.path, copy)
+        backups.backup(Path(store.name), copy)
     restored = opened(copy.parent)
     assert await restored.read(user_reads.user, APP_ID, "alice", restored.now()) is not None
-    assert integrity.problems(restored.path, in_use=True) == []
+    assert integrity.problems(Path(restored.name), in_use=True) == []
     await restored.close()
 
 
@@ -169,7 +169,7 @@ async def test_a_backup_made_while_events_arrive_is_restored_and_overwrites_noth
     alice = Phone("alice")
     await store.append([alice.says("CONNECTED", "SUCCESS", at=0)])
     writing = asyncio.gather(*(store.append([alice.says("CONNECTED", "SUCCESS", at=at)]) for at in range(1, 200)))
-    await asyncio.to_thread(backups.backup, store.path, copy)
+    await asyncio.to_thread(backups.backup, Path(store.name), copy)
     await writing
     with pytest.raises(DatabaseRefusedError, match="already served"):
         backups.restore(copy, file)
@@ -178,7 +178,7 @@ async def test_a_backup_made_while_events_arrive_is_restored_and_overwrites_noth
     assert replaced is not None
     restored = opened(tmp_path)
     assert 1 <= await restored.read(log_positions.newest_position) <= 200
-    assert integrity.problems(restored.path, in_use=True) == []
+    assert integrity.problems(Path(restored.name), in_use=True) == []
     await restored.append([alice.says("RECONNECTING", "LOGIN_INTERRUPTED", at=999)])
     await restored.close()
     with closing(sqlite3.connect(replaced)) as before:
@@ -215,7 +215,7 @@ async def test_after_close_nothing_is_accepted_and_all_accepted_events_are_store
 @pytest.mark.filterwarnings("ignore:Skipped unsupported reflection of expression-based index clients_by_lease")
 @pytest.mark.filterwarnings("ignore:autogenerate skipping metadata-specified expression-based index")
 async def test_the_migrations_create_the_declared_tables(store: Store) -> None:
-    reader = connections.connect(store.path, writes=False)
+    reader = connections.connect(Path(store.name), writes=False)
     with reader.connect() as connection:
         # SQLite keeps the index for searches in tables of its own.
         options = {"include_name": lambda name, kind, _parents: kind != "table" or not name.startswith(search.TABLE)}

@@ -39,7 +39,6 @@ def test_no_module_beside_the_store_opens_a_database() -> None:
         and (found := set(OPENS.findall(path.read_text(encoding="utf-8"))))
     }
     assert opening == {
-        "sidecar/telemetry/relay_child.py": {"connections.connect"},  # another process, which only reads
         "sidecar/alerting/replay.py": {"throw_away"},  # a database of its own
         "sidecar/system/files.py": {"sqlite3.connect"},  # by which the store opens its files
         "sidecar/sdk/recording/event_queue.py": {"sqlite3.connect"},  # the queue of an app, not the store

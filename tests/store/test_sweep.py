@@ -15,8 +15,10 @@ from sidecar.domain.units import SECOND_US
 from sidecar.store import Store
 from tests.support.clocks import Machine
 from tests.support.counted import statements
+from tests.support.databases import url_of
 from tests.support.events import Phone
-from tests.support.process import DATABASE
+
+pytestmark = pytest.mark.both_engines("soak")
 
 LEASE_S = 45
 
@@ -57,7 +59,7 @@ class Fleet:
 
 @pytest.fixture
 async def fleet(tmp_path: Path, machine: Machine) -> AsyncIterator[Fleet]:
-    store = Store.open(f"sqlite:///{tmp_path / DATABASE}", clock=machine.clock, steady=machine.steady)
+    store = Store.open(url_of(tmp_path), clock=machine.clock, steady=machine.steady)
     yield Fleet(store, machine)
     await store.close()
 

@@ -17,13 +17,16 @@ from sidecar.store.access.tokens import NewToken, TokenRefusedError
 from sidecar.store.values import Token
 from tests.store.test_upgrade import migrate
 from tests.support.clocks import Machine
+from tests.support.databases import url_of
 from tests.support.events import Phone
 from tests.support.stores import contents, opened
+
+pytestmark = pytest.mark.both_engines("soak")
 
 
 @pytest.fixture
 async def store(tmp_path: Path, machine: Machine) -> AsyncIterator[Store]:
-    store = Store.open(f"sqlite:///{tmp_path / 'zimwatch.db'}", clock=machine.clock, steady=machine.steady)
+    store = Store.open(url_of(tmp_path), clock=machine.clock, steady=machine.steady)
     yield store
     await store.close()
 
@@ -160,6 +163,7 @@ async def test_no_secret_of_a_token_or_its_successor_is_in_the_files(
         assert all(secret[15:40].encode() not in content for content in contents(tmp_path))
 
 
+@pytest.mark.of_sqlite
 async def test_tokens_of_before_are_bound_to_the_app_they_were_bound_to_and_their_secrets_work(tmp_path: Path) -> None:
     path = tmp_path / "zimwatch.db"
     migrate(path, "0031_reporters")
@@ -206,7 +210,7 @@ async def test_a_thousand_requests_of_a_token_are_one_record_of_its_use_an_hour_
         store.credentials.used(token)
         await store.close()
         assert len(written) == 2
-        again = Store.open(f"sqlite:///{tmp_path / 'zimwatch.db'}", clock=machine.clock, steady=machine.steady)
+        again = Store.open(url_of(tmp_path), clock=machine.clock, steady=machine.steady)
         kept = again.credentials.token(secret)
         assert kept is not None
         assert kept.last_used_at_us == machine.now_us

@@ -17,14 +17,17 @@ from sidecar.domain.units import SECOND_US
 from sidecar.store import Store
 from sidecar.store.users import user_list, user_query, user_reads
 from sidecar.store.users.user_query import ListedUser, UserQuery
+from tests.support.databases import url_of
 from tests.support.events import APP_ID, BEGIN_US, Phone
+
+pytestmark = pytest.mark.both_engines("soak")
 
 NOW_US = BEGIN_US + 3_600 * SECOND_US
 
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = Store.open(f"sqlite:///{tmp_path / 'zimwatch.db'}", clock=lambda: NOW_US)
+    store = Store.open(url_of(tmp_path), clock=lambda: NOW_US)
     await store.append(
         [
             *alice(),
@@ -136,7 +139,7 @@ async def test_by_token_the_next_to_end_comes_first_and_a_token_that_ends_meanwh
     tmp_path: Path,
 ) -> None:
     now_us = NOW_US
-    store = Store.open(f"sqlite:///{tmp_path / 'zimwatch.db'}", clock=lambda: now_us)
+    store = Store.open(url_of(tmp_path), clock=lambda: now_us)
     ends = {"dave": -60, "erin": -5, "carol": 90, "bob": 30, "alice": 90, "frank": None}
     phones = {user_id: Phone(user_id) for user_id in ends}
     for number, (user_id, seconds) in enumerate(ends.items()):
@@ -157,7 +160,7 @@ async def test_by_token_the_next_to_end_comes_first_and_a_token_that_ends_meanwh
     assert seen == expected
     # A renewed token moves its user, also one that a restart has to read from the table first.
     await store.close()
-    store = Store.open(f"sqlite:///{tmp_path / 'zimwatch.db'}", clock=lambda: now_us)
+    store = Store.open(url_of(tmp_path), clock=lambda: now_us)
     await store.append([phones["bob"].login(100, token_expires_at_us=NOW_US + 600 * SECOND_US)])
     assert await found(store, order="token") == ["carol", "alice", "bob", "erin", "dave", "frank"]
     await store.close()
@@ -212,7 +215,7 @@ async def test_a_user_comes_with_what_is_known_of_the_device(store: Store) -> No
 async def crowd(tmp_path: Path) -> AsyncIterator[Store]:
     """Three hundred users of three apps in every status, some of them silent for long, in random order."""
     chance = random.Random(5)  # noqa: S311 - the same every time
-    store = Store.open(f"sqlite:///{tmp_path / 'crowd.db'}", clock=lambda: NOW_US)
+    store = Store.open(url_of(tmp_path, "crowd.db"), clock=lambda: NOW_US)
     events = []
     for number in range(300):
         phone = Phone(f"{chance.choice(('user', 'User', 'guest'))}-{number:03}", app_id=chance.choice((APP_ID, 7, 8)))

@@ -44,6 +44,7 @@ from tests.support.accounts import every_statement_of_accounts
 from tests.support.audited import record_many
 from tests.support.clocks import DAY_S, Machine
 from tests.support.cursors import caught_up
+from tests.support.databases import url_of
 from tests.support.events import APP_ID, BEGIN_US, Phone
 from tests.support.every_page import every_page
 from tests.support.process import DATABASE
@@ -63,7 +64,7 @@ def execute_everything(folder: Path) -> None:
 
 def _opened(folder: Path, machine: Machine, *, export_spans: bool = True, retention: Retention | None = None) -> Store:
     return Store.open(
-        f"sqlite:///{folder / DATABASE}",
+        url_of(folder, DATABASE),
         clock=machine.clock,
         steady=machine.steady,
         export_spans=export_spans,
@@ -193,14 +194,14 @@ async def _retention(folder: Path) -> None:
     await store.prune(despite_jump=True)
     await store.close()
     await _opened(folder, machine, export_spans=False).close()
-    engines.may_have_rows(f"sqlite:///{folder / DATABASE}", credentials.ANY_EVER)
+    engines.may_have_rows(url_of(folder, DATABASE), credentials.ANY_EVER)
 
 
 async def _erased(folder: Path) -> None:
     """A user that is in every table is exported and erased."""
     rules = planted.reaction()
     store = Store.open(
-        f"sqlite:///{folder / DATABASE}",
+        url_of(folder, DATABASE),
         clock=lambda: planted.NOW_US,
         export_spans=True,
         followers=[rules],

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,6 +38,13 @@ def running() -> Iterator[str]:
     if URL_VARIABLE in os.environ:
         yield os.environ[URL_VARIABLE]
         return
+    with cluster() as (url, _):
+        yield url
+
+
+@contextlib.contextmanager
+def cluster() -> Iterator[tuple[str, Callable[[], None]]]:
+    """The URL of a cluster of the test's own, and what ends it without a word to its clients and starts it again."""
     # It refuses to be run by root. The path is short, because the one of a socket may have 107 bytes.
     user: dict[str, Any] = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.getuid() == 0 else {}
     with tempfile.TemporaryDirectory(prefix="zimwatch-postgres-") as folder:
@@ -57,8 +64,12 @@ def running() -> Iterator[str]:
         port = free_port()
         options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
         run("pg_ctl", "start", "--wait", "--silent", "--log", log, "--options", options)
+
+        def restart() -> None:
+            run("pg_ctl", "restart", "--wait", "--silent", "--mode=immediate", "--log", log, "--options", options)
+
         try:
-            yield f"postgresql+psycopg://postgres@127.0.0.1:{port}/postgres"
+            yield f"postgresql+psycopg://postgres@127.0.0.1:{port}/postgres", restart
         finally:
             run("pg_ctl", "stop", "--silent", "--mode=immediate")
 

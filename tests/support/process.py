@@ -41,7 +41,9 @@ async def serving(
     """
     address = f"http://127.0.0.1:{(port := free_port())}"
     environ = {key: value for key, value in os.environ.items() if not key.startswith(("ZIMWATCH_", "OTEL_"))}
-    options = ["serve", "--port", str(port), "--database-url", f"sqlite:///{folder / DATABASE}"]
+    from tests.support.databases import url_of  # noqa: PLC0415 - all of Zimwatch, which is not needed to find a port
+
+    options = ["serve", "--port", str(port), "--database-url", url_of(folder, DATABASE)]
     log = folder / "serve.log"
     with log.open("ab") as output:
         process = await asyncio.create_subprocess_exec(

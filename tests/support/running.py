@@ -40,6 +40,7 @@ from sidecar.system import processes
 from sidecar.system.processes import Start
 from tests.support.accounts import weak_hasher
 from tests.support.clocks import Machine
+from tests.support.databases import url_of
 
 FOR_YEARS = "36500d"
 
@@ -105,7 +106,7 @@ async def zimwatch(
         oidc=oidc or OidcSettings(),
         forward_auth=forward_auth or ForwardAuthSettings(),
         groups=groups or GroupSettings(),
-        database=DatabaseSettings(url=f"sqlite:///{folder / 'zimwatch.db'}"),
+        database=DatabaseSettings(url=url_of(folder)),
         ingest=IngestSettings(
             max_body_bytes=max_body_bytes,
             apps=apps,

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +15,14 @@ from sidecar.store import (
     mapping,
     schema,
 )
+from tests.support.databases import reading, url_of
 from tests.support.events import BEGIN_US, Phone
 
 LATER_US = BEGIN_US + 20 * SECOND_US
 
 
 def opened(folder: Path, **options: Any) -> Store:
-    return Store.open(f"sqlite:///{folder / 'zimwatch.db'}", clock=lambda: LATER_US, **options)
+    return Store.open(url_of(folder), clock=lambda: LATER_US, **options)
 
 
 GROUP = ", ".join(f"user_groups.{name}" for name in ("app_id", "status", "platform", "reason", "unconfirmed"))
@@ -37,7 +36,7 @@ def held_open(folder: Path) -> list[str]:
 
 def projected(folder: Path) -> dict[str, list[tuple[Any, ...]]]:
     """The rows of every projection without their keys, which differ from run to run."""
-    with closing(sqlite3.connect(folder / "zimwatch.db")) as connection:
+    with reading(folder) as connection:
         of_user = "JOIN user_status USING (user_key)"
         group_of = "JOIN user_status USING (group_key)"
         columns = [c.name for c in schema.clients.columns if c.name not in {"client_key", "user_key"}]
@@ -55,7 +54,7 @@ def projected(folder: Path) -> dict[str, list[tuple[Any, ...]]]:
             "groups": f"SELECT {GROUP}, users FROM user_groups WHERE users <> 0 ORDER BY 1, 2, 3, 4, 5",
             "members": f"SELECT user_id, {GROUP} FROM user_groups {group_of} ORDER BY user_status.app_id, user_id",
         }
-        found = {name: connection.execute(sql).fetchall() for name, sql in queries.items()}
+        found = {name: [tuple(row) for row in connection.exec_driver_sql(sql)] for name, sql in queries.items()}
     # Clients packed in their user's row count as rows too.
     for app_id, user_id, packed in found.pop("packed"):
         for client in mapping.unpack(packed):

@@ -12,6 +12,7 @@ from tests.support.stores import opened
 STUCK = """
 import asyncio, sys
 from pathlib import Path
+from sidecar.store import engines
 from sidecar.telemetry import relay_child
 
 class Relay:
@@ -24,13 +25,14 @@ class Relay:
                 pass
 
 relay_child.SpanRelay.to = lambda *_: Relay()
-asyncio.run(relay_child.main(Path(sys.argv[1])))
+with engines.reading(sys.argv[1]) as connect:
+    asyncio.run(relay_child.main(connect))
 """
 
 
 async def test_it_ends_with_its_parent_whatever_its_export_waits_for(tmp_path: Path) -> None:
     await opened(tmp_path).close()
-    child = await processes.start([sys.executable, "-c", STUCK, str(tmp_path / "zimwatch.db")], {})
+    child = await processes.start([sys.executable, "-c", STUCK, f"sqlite:///{tmp_path / 'zimwatch.db'}"], {})
     assert child.stdin is not None
     assert child.stdout is not None
     assert await child.stdout.readline() == b"runs\n"

@@ -40,7 +40,7 @@ from tests.telemetry.test_relay import (
 async def relaying(store: Store, receiver: Receiver) -> AsyncIterator[telemetry.RelayParent]:
     outbox = telemetry.StoreOutbox(store, telemetry.Metrics(store, now_us))
     environ = {**os.environ, "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url}
-    relay = telemetry.RelayParent(outbox, store.path, environ, LogSettings(level="error"))
+    relay = telemetry.RelayParent(outbox, f"sqlite:///{store.name}", environ, LogSettings(level="error"))
     task = Task(name="span relay", run=relay.run, stop=relay.stop)
     async with Background().running(task, finish_s=20):
         yield relay

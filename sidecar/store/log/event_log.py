@@ -6,7 +6,7 @@ Events of one client that arrive together are sorted by ``seq`` first, so that o
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import chain
 from typing import Final
 
@@ -34,6 +34,9 @@ WORK_MOST: Final = 50_000
 TOO_MANY_CLIENTS: Final = (
     f"client_id {{}} is new, and its user has had {CLIENTS_MOST:,} clients within 24 hours, which is the limit"
 )
+
+
+_NONE: Final[Mapping[ClientOfUser, str]] = {}
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -77,7 +80,7 @@ def append(
     touching = [*fresh, *heartbeats] if heartbeats else fresh
     database.lock_users(connection, touching)
     projections.load(connection, touching, heartbeat_after_s)
-    if refused := projections.refused(fresh):
+    if refused := _refused(connection, projections, fresh):
         fresh = [event for event in fresh if (event.app_id, event.user_id, event.client_id) not in refused]
     if fresh:
         projections.next_position = database.new_positions(connection, len(fresh))
@@ -144,7 +147,10 @@ class _SortedBatch(msgspec.Struct, frozen=True):
         return heartbeat_after_s if stored and all(one.client_id in stored for one in self.events) else least_s
 
     def answer(
-        self, heartbeat_after_s: int, renewed: tuple[Event, ...] = (), refused: Collection[ClientOfUser] = ()
+        self,
+        heartbeat_after_s: int,
+        renewed: tuple[Event, ...] = (),
+        refused: Mapping[ClientOfUser, str] = _NONE,
     ) -> Appended:
         accepted = len(self.fresh) + len(self.heartbeats)
         duplicates = len(self.events) - accepted
@@ -152,7 +158,7 @@ class _SortedBatch(msgspec.Struct, frozen=True):
             return Appended(accepted, duplicates, (), heartbeat_after_s, renewed)
         new = {id(event) for event in self.fresh}
         errors = tuple(
-            (place, TOO_MANY_CLIENTS.format(uuid.UUID(bytes=event.client_id)))
+            (place, refused[event.app_id, event.user_id, event.client_id].format(uuid.UUID(bytes=event.client_id)))
             for place, event in enumerate(self.events)
             if id(event) in new and (event.app_id, event.user_id, event.client_id) in refused
         )
@@ -188,7 +194,16 @@ def would_append(
     projections = Projections(connection, leases)
     fresh = in_order_of_clients(fresh)
     projections.load(connection, fresh)
-    return part.answer(heartbeat_after_s, refused=projections.refused(fresh))
+    return part.answer(heartbeat_after_s, refused=_refused(connection, projections, fresh))
+
+
+def _refused(connection: sa.Connection, projections: Projections, fresh: Sequence[Event]) -> Mapping[ClientOfUser, str]:
+    """Why the events of these clients are refused."""
+    refused = dict.fromkeys(projections.refused(fresh), TOO_MANY_CLIENTS)
+    if (refuses := of(connection).refuses) is not None:
+        reasons = (((one.app_id, one.user_id, one.client_id), refuses(one)) for one in fresh)
+        refused.update((client, why) for client, why in reasons if why is not None)
+    return refused
 
 
 def _split(events: Sequence[Event], new: set[Key]) -> tuple[list[Event], list[Event]]:

@@ -14,8 +14,9 @@ import sqlalchemy as sa
 import structlog
 
 from sidecar.clock import Clock
-from sidecar.domain.texts import Sentence, Text
+from sidecar.domain.texts import Text
 from sidecar.domain.units import SECOND_US
+from sidecar.store.database import CANNOT_COMMIT
 from sidecar.store.sqlite import backups, integrity, size, tuning
 from sidecar.store.sqlite.database_file import NotInPlaceError
 from sidecar.store.sqlite.sqlite_errors import error_code
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 # How often a database that failed is tried again while nothing is sent.
 RETRY_EVERY_US: Final = SECOND_US
-CANNOT_COMMIT: Final = Sentence("store.cannot_commit", "the database cannot commit: %(why)s")
 # With less free space than this the disk is nearly full.
 _TIGHT_BYTES: Final = 67_108_864
 

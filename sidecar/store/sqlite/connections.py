@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
 from sidecar.errors import DatabaseRefusedError
-from sidecar.store.schema import OUTDATED, REVISION
+from sidecar.store import upgrade
+from sidecar.store.schema import REVISION
 from sidecar.store.sqlite import integrity, tuning, write_lock
 from sidecar.store.sqlite.write_lock import WriteLock
 from sidecar.system.files import FILES, Files
@@ -100,65 +100,23 @@ def connect(
     return engine
 
 
-def refuse_newer(path: Path, found: str | None) -> None:
-    """Refuses tables whose migration ``found`` is not one of this Zimwatch."""
-    if found not in {None, REVISION} and found not in {one.revision for one in _script().walk_revisions()}:
-        raise DatabaseRefusedError(f"{path} was written by a newer Zimwatch (schema {found}); use that version")
-
-
 def pending(path: Path, *, in_use: bool) -> list[tuple[str, str]]:
-    """The migrations that are due, oldest first, each with what it is about; nothing is changed.
-
-    ``path`` is of a file of ours, or of none. DatabaseRefusedError where a newer Zimwatch has written it.
-    """
+    """See :func:`upgrade.pending`. ``path`` is of a file of ours, or of none."""
     found = integrity.revision(path, in_use=in_use) if path.exists() and path.stat().st_size else None
-    refuse_newer(path, found)
-    passed = [] if found == REVISION else list(_script().iterate_revisions("head", found))
-    return [(str(one.revision), str(one.doc)) for one in reversed(passed)]
+    return upgrade.pending(str(path), found)
 
 
 def migrate(engine: sa.Engine, path: Path) -> bool:
     """Brings the tables up to date, in one transaction; refuses a file that a newer Zimwatch has written.
 
-    Returns whether the projections must be rebuilt (a minute for half a million events): after a migration of older
-    tables that is not marked with ``KEEPS_PROJECTIONS``, until a rebuild is committed.
+    Returns whether the projections must be rebuilt.
     """
     with engine.connect() as connection:
         driver: Any = connection.connection.driver_connection
         found = integrity.revision_of(driver)
         if found == REVISION:
-            return _is_outdated(connection)
-    refuse_newer(path, found)
-    # Alembic takes much of the start and of the memory, and is needed only for a file that is not up to date.
-    from alembic import command  # noqa: PLC0415
-
+            return upgrade.is_outdated(connection)
+    upgrade.refuse_newer(str(path), found)
     with engine.begin() as connection:
-        config = _config()
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-        passed = () if found is None else _script().iterate_revisions("head", found)
-        if not all(getattr(one.module, "KEEPS_PROJECTIONS", False) for one in passed):
-            connection.exec_driver_sql(
-                "INSERT INTO followers (name, position) VALUES (?, 0) ON CONFLICT (name) DO NOTHING", (OUTDATED,)
-            )
-        return _is_outdated(connection)
-
-
-def _is_outdated(connection: sa.Connection) -> bool:
-    sql = "SELECT 1 FROM followers WHERE name = ?"
-    return connection.exec_driver_sql(sql, (OUTDATED,)).first() is not None
-
-
-def _config() -> Any:  # noqa: ANN401 - Alembic's, which is not imported for its type
-    from alembic.config import Config  # noqa: PLC0415
-
-    config = Config()
-    config.set_main_option("script_location", str(resources.files("sidecar.store") / "migrations"))
-    config.set_main_option("path_separator", "os")
-    return config
-
-
-def _script() -> Any:  # noqa: ANN401 - same
-    from alembic.script import ScriptDirectory  # noqa: PLC0415
-
-    return ScriptDirectory.from_config(_config())
+        upgrade.upgrade(connection, found)
+        return upgrade.is_outdated(connection)

@@ -7,87 +7,20 @@ It costs 4 µs for a write and 12 µs for a read, more than most of these statem
 from __future__ import annotations
 
 import sqlite3
-from collections import namedtuple
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, cast
 
 import sqlalchemy as sa
 
-Values = tuple[Any, ...]
-
-
-class Rows:
-    """The result of a statement: the part of SQLAlchemy's ``CursorResult`` that the store uses.
-
-    Rows are tuples whose values also have the names of the columns.
-    """
-
-    __slots__ = ("_cursor",)
-
-    def __init__(self, cursor: sqlite3.Cursor) -> None:
-        if cursor.description is not None:
-            cursor.row_factory = _naming(tuple(column[0] for column in cursor.description))
-        self._cursor = cursor
-
-    @property
-    def rowcount(self) -> int:
-        """The number of changed rows."""
-        return self._cursor.rowcount
-
-    def __iter__(self) -> Iterator[Values]:
-        return self._cursor
-
-    def all(self) -> list[Values]:
-        """Every row."""
-        return self._cursor.fetchall()
-
-    def fetchmany(self, size: int) -> list[Values]:
-        """The next rows, at most ``size``."""
-        return self._cursor.fetchmany(size)
-
-    def first(self) -> Values | None:
-        """The first row, if any; the others are discarded."""
-        row: Values | None = self._cursor.fetchone()
-        self._cursor.close()  # an open one would keep the write-ahead log from being checkpointed
-        return row
-
-    def one(self) -> Values:
-        """The only row. NoResultFound or MultipleResultsFound."""
-        rows = self._two()
-        if not rows:
-            raise sa.exc.NoResultFound("No row was found when one was required")
-        if len(rows) > 1:
-            raise sa.exc.MultipleResultsFound("Multiple rows were found when exactly one was required")
-        return rows[0]
-
-    def one_or_none(self) -> Values | None:
-        """The only row, if any. MultipleResultsFound."""
-        rows = self._two()
-        if len(rows) > 1:
-            raise sa.exc.MultipleResultsFound("Multiple rows were found when one or none was required")
-        return rows[0] if rows else None
-
-    def _two(self) -> list[Values]:
-        rows: list[Values] = self._cursor.fetchmany(2)
-        self._cursor.close()
-        return rows
-
-    def scalar(self) -> Any:  # noqa: ANN401 - of any column
-        """The first value of the first row, if any."""
-        row = self.first()
-        return None if row is None else row[0]
-
-    def scalar_one(self) -> Any:  # noqa: ANN401 - of any column
-        """The first value of the only row. NoResultFound or MultipleResultsFound."""
-        return self.one()[0]
+from sidecar.store.rows import Rows, Values, row_type
 
 
 @lru_cache(maxsize=1_000)
 def _naming(names: tuple[str, ...]) -> Callable[[sqlite3.Cursor, Values], Values]:
     """Makes the rows with these columns."""
-    row_type = namedtuple("Row", names, rename=True)  # type: ignore[misc] # noqa: PYI024 - its fields are known here
-    return lambda _cursor, row: tuple.__new__(row_type, row)
+    type_of_row = row_type(names)
+    return lambda _cursor, row: tuple.__new__(type_of_row, row)
 
 
 class DirectConnection(sa.Connection):
@@ -116,6 +49,8 @@ class DirectConnection(sa.Connection):
         except sqlite3.Error as error:
             cursor.close()
             raise self._as_sqlalchemy_has_it(error, statement, parameters) from error
+        if cursor.description is not None:
+            cursor.row_factory = _naming(tuple(column[0] for column in cursor.description))
         return cast("sa.CursorResult[Any]", Rows(cursor))
 
     def _tell_listeners(

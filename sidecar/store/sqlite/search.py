@@ -1,8 +1,7 @@
 """Finds users by any part of their id, also by one or two characters.
 
-A contentless FTS5 index holds each id as its trigrams, padded at the end, so that every part of an id is a prefix of
-some trigram. A character is six hexadecimal digits, and A to Z are a to z, as in LIKE. The index gives candidates: the
-caller checks each against the id itself.
+A contentless FTS5 index holds the trigrams of each id (:mod:`sidecar.store.trigrams`). It gives candidates: the caller
+checks each against the id itself.
 """
 
 from __future__ import annotations
@@ -12,11 +11,9 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from sidecar.store.database import SHORT_PART, folded
+from sidecar.store import trigrams
 
 TABLE: Final = "user_search"
-_RUN: Final = SHORT_PART
-_MOST_RUNS: Final = 3
 # How many pages of 4 KB a slice merges; and how many changes it then counts at least.
 _PAGES: Final = 200
 _MERGED: Final = 2
@@ -26,7 +23,7 @@ def index(connection: sa.Connection, users: Sequence[tuple[int, str]]) -> None:
     """Adds users by key and id."""
     if users:
         sql = f"INSERT INTO {TABLE} (rowid, runs) VALUES (?, ?)"
-        connection.exec_driver_sql(sql, [(key, " ".join(_runs(user_id))) for key, user_id in users])
+        connection.exec_driver_sql(sql, [(key, " ".join(trigrams.of_id(user_id))) for key, user_id in users])
 
 
 def rebuild(connection: sa.Connection) -> None:
@@ -40,7 +37,7 @@ def rebuild(connection: sa.Connection) -> None:
 def forget(connection: sa.Connection, user_key: int, user_id: str) -> None:
     """Removes a user. Its entries stay in the segments until :func:`purge` has merged them."""
     sql = f"INSERT INTO {TABLE} ({TABLE}, rowid, runs) VALUES ('delete', ?, ?)"
-    connection.exec_driver_sql(sql, (user_key, " ".join(_runs(user_id))))
+    connection.exec_driver_sql(sql, (user_key, " ".join(trigrams.of_id(user_id))))
 
 
 def purge(connection: sa.Connection, *, is_first: bool) -> bool:
@@ -57,33 +54,7 @@ def purge(connection: sa.Connection, *, is_first: bool) -> bool:
 
 def candidates(connection: sa.Connection, q: str, limit: int) -> list[int]:
     """Keys of users whose id may contain ``q``, in no order; all of them unless there are more than ``limit``."""
-    text = folded(q)
-    if len(text) < _RUN:
-        wanted = f'"{_hex(text)}" *'
-    else:
-        runs = [text[start : start + _RUN] for start in range(len(text) - _RUN + 1)]
-        wanted = " AND ".join(f'"{_hex(run)}"' for run in _rarest(runs))
+    is_prefix, wanted_runs = trigrams.of_part(q)
+    wanted = " AND ".join(f'"{run}"' for run in wanted_runs) + (" *" if is_prefix else "")
     sql = f"SELECT rowid FROM {TABLE} WHERE {TABLE} MATCH ? LIMIT ?"
     return [row[0] for row in connection.exec_driver_sql(sql, (wanted, limit))]
-
-
-def _rarest(runs: list[str]) -> list[str]:
-    """The trigrams that are likely to be rarest; the first two share at most one character, if possible.
-
-    Ids differ in their digits, and towards their end. Each trigram costs one more pass over the index, and each false
-    candidate a read of a user: with two trigrams there are five times as many candidates as matches, with three hardly
-    more than matches. Two that share no character were worse: the second had more letters, which all ids have.
-    """
-    ranked = sorted(range(len(runs)), key=lambda at: (sum(map(str.isdigit, runs[at])), at), reverse=True)
-    apart = [at for at in ranked if abs(at - ranked[0]) >= _RUN - 1]
-    chosen = dict.fromkeys((ranked[0], *apart[:1], *ranked))
-    return [runs[at] for at in list(chosen)[:_MOST_RUNS]]
-
-
-def _runs(user_id: str) -> set[str]:
-    padded = folded(user_id) + "\0" * (_RUN - 1)
-    return {_hex(padded[start : start + _RUN]) for start in range(len(user_id))}
-
-
-def _hex(text: str) -> str:
-    return "".join(f"{ord(character):06x}" for character in text)

@@ -22,7 +22,7 @@ def measure(connection: sa.Connection, path: Path, now_us: int, files: Files) ->
     grows = round(file_bytes / events * last_day) if events and last_day else None
     free = files.free_bytes(path.resolve().parent)
     return Storage(
-        path=str(path),
+        name=str(path),
         file_bytes=file_bytes,
         wal_bytes=files.size_bytes(path.with_name(f"{path.name}-wal")),
         free_bytes=free,

@@ -1,7 +1,7 @@
 """A SQLite file as a :class:`sidecar.store.database.Database`.
 
-One process serves the file, and SQLite lets one connection write at a time: so there are no users to lock, the next
-position follows the newest event, and every duty is this process's.
+One process serves the file, and SQLite lets one connection write at a time: so commits have one order, and
+every duty is this process's.
 """
 
 from __future__ import annotations
@@ -9,44 +9,33 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import sqlalchemy as sa
 import structlog
 
 from sidecar import private_file
 from sidecar.clock import Clock, steady_us
-from sidecar.domain.events import Event
 from sidecar.errors import DatabaseRefusedError
-from sidecar.store import database, mapping, schema
-from sidecar.store.database import Expressions, Key, Minute
-from sidecar.store.log_positions import newest_position
+from sidecar.store import database, upgrade
+from sidecar.store.database import Expressions, Key
+from sidecar.store.one_order import OneOrder
 from sidecar.store.schema import REVISION
-from sidecar.store.sqlite import connections, counts, database_file, integrity, search, stale_bytes, tuning
+from sidecar.store.sqlite import connections, database_file, integrity, search, stale_bytes, tuning
 from sidecar.store.sqlite.care import SqliteCare
 from sidecar.store.sqlite.database_file import Place
 from sidecar.store.sqlite.direct import DirectConnection
 from sidecar.store.sqlite.sqlite_errors import is_of_the_file, unreadable
 from sidecar.store.sqlite.write_lock import WriteLock
-from sidecar.store.values import Applied, Commit
+from sidecar.store.values import Applied
 from sidecar.system.files import FILES, Files
-
-_INSERT: Final = mapping.insert(schema.events)
-_BEHIND: Final = (
-    f"SELECT {mapping.columns(schema.events, of='e')}, {mapping.STATUS_BEFORE} FROM events e WHERE e.position > ?"
-    " ORDER BY e.position LIMIT ?"
-)
-_KNOWN: Final = (
-    "WITH wanted (app_id, id) AS (VALUES {}) SELECT events.app_id, events.id FROM wanted CROSS JOIN events"
-    " WHERE events.id = wanted.id AND events.app_id = wanted.app_id"
-)
 
 _log = structlog.get_logger(__name__)
 
 
-class SqliteDatabase:
+class SqliteDatabase(OneOrder):
     """A file that exists. ``held`` is the right to serve it, which :meth:`close` releases after the last connection."""
 
     expressions = Expressions(id_has="instr(lower(user_id), ?) > 0", each_client="json_each(clients)")
@@ -60,7 +49,9 @@ class SqliteDatabase:
         place: Place | None = None,
         held: contextlib.ExitStack | None = None,
     ) -> None:
+        super().__init__()
         self.path = path
+        self.name = str(path)
         self.files = files
         self.lock = WriteLock(files)
         self._place = place
@@ -77,8 +68,6 @@ class SqliteDatabase:
         self._peeking: Any = None
         # For wipe(). Closed last: see database_file.py.
         self._raw: int | None = None
-        self._announced: dict[sa.Connection, list[Commit]] = {}
-        self._listeners: list[Callable[[Commit], None]] = []
         self._duties: set[str] = set()
 
     @classmethod
@@ -142,8 +131,7 @@ class SqliteDatabase:
         if has_written:
             self.care.wrote()
         for commit in announced:
-            for callback in tuple(self._listeners):
-                callback(commit)
+            self._tell(commit)
 
     def checkpoint(self, *, truncate: bool) -> bool:
         """Copies the write-ahead log into the file, as far as readers allow; with ``truncate`` the log is emptied.
@@ -217,43 +205,12 @@ class SqliteDatabase:
         """See :class:`sidecar.store.database.Database`. Commits of this process change it too."""
         return int(self.peek("PRAGMA data_version")[0][0])
 
-    def new_ids(self, connection: sa.Connection, keys: Collection[Key], *, claim: bool = True) -> set[Key]:  # noqa: ARG002 - there is no other writer
-        """See :class:`sidecar.store.database.Database`."""
-        new = set(keys)
-        for some in mapping.chunks(tuple(new)):  # a copy, as known ids are removed from the set
-            sql = _KNOWN.format(", ".join(["(?, ?)"] * len(some)))
-            flat = tuple(part for key in some for part in key)
-            new.difference_update((row[0], row[1]) for row in connection.exec_driver_sql(sql, flat))
-        return new
-
-    def lock_users(self, connection: sa.Connection, events: Collection[Event]) -> None:
-        """Nothing: the transaction is the only one that writes."""
-
-    def new_positions(self, connection: sa.Connection, count: int) -> int:  # noqa: ARG002 - all later ones are free
-        """See :class:`sidecar.store.database.Database`."""
-        return newest_position(connection) + 1
-
     def insert_events(
-        self,
-        connection: sa.Connection,
-        applied: Sequence[Applied],
-        dropped: Collection[Key] = (),  # noqa: ARG002 - what is not inserted is new
+        self, connection: sa.Connection, applied: Sequence[Applied], dropped: Collection[Key] = ()
     ) -> None:
         """See :class:`sidecar.store.database.Database`."""
-        if applied:
-            rows = [mapping.event_row(one.position, one.event, one.effect) for one in applied]
-            connection.exec_driver_sql(_INSERT, rows)
-            self.care.events_in_log += len(rows)
-
-    def count(
-        self, connection: sa.Connection, *, groups: Sequence[tuple[int, int]] = (), minutes: Sequence[Minute] = ()
-    ) -> None:
-        """See :class:`sidecar.store.database.Database`. The rows are the sums: there is only one writer."""
-        counts.add(connection, groups, minutes)
-
-    def log_behind(self, connection: sa.Connection, cursor: int, limit: int) -> list[Applied]:
-        """See :class:`sidecar.store.database.Database`."""
-        return [mapping.applied(row) for row in connection.exec_driver_sql(_BEHIND, (cursor, limit))]
+        super().insert_events(connection, applied, dropped)
+        self.care.events_in_log += len(applied)
 
     def index_ids(self, connection: sa.Connection, users: Sequence[tuple[int, str]] | None) -> None:
         """See :class:`sidecar.store.database.Database`."""
@@ -273,15 +230,6 @@ class SqliteDatabase:
     def find(self, connection: sa.Connection, part: str, limit: int) -> list[int]:
         """See :class:`sidecar.store.database.Database`."""
         return search.candidates(connection, part, limit)
-
-    def announce(self, connection: sa.Connection, commit: Commit) -> None:
-        """See :class:`sidecar.store.database.Database`."""
-        self._announced.setdefault(connection, []).append(commit)
-
-    def listen(self, callback: Callable[[Commit], None]) -> Callable[[], None]:
-        """See :class:`sidecar.store.database.Database`."""
-        self._listeners.append(callback)
-        return lambda: self._listeners.remove(callback)
 
     def hold_duty(self, name: str) -> _Duty | None:
         """See :class:`sidecar.store.database.Database`. The process that serves the file has every duty."""
@@ -306,6 +254,6 @@ def _refuse_unusable(path: Path, *, in_use: bool) -> None:
     if not in_use:
         integrity.refuse_unsound(path)
     found = integrity.revision(path, in_use=in_use)
-    connections.refuse_newer(path, found)
+    upgrade.refuse_newer(str(path), found)
     if in_use and found != REVISION:
         raise DatabaseRefusedError(f"{path} is served by an older Zimwatch (schema {found}); stop that one first")

@@ -9,12 +9,10 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
-from sidecar.domain.texts import Sentence
 from sidecar.errors import StoreUnavailableError
-from sidecar.store.database import RETRY_AFTER_S
+from sidecar.store.database import CANNOT_READ, RETRY_AFTER_S
 
 RESTORE: Final = "; it was left as it is. Restore a backup with `zimwatch db restore FILE`, or name another file"
-CANNOT_READ: Final = Sentence("store.cannot_read", "the database cannot be read: %(why)s")
 _DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _BUSY: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _FORBIDDEN: Final = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_AUTH)

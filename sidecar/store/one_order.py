@@ -1,0 +1,88 @@
+"""What engines share that commit one transaction after another.
+
+Then there are no users to lock, the next position follows the newest event, positions are committed in their order and
+without gaps, and the rows of counts are the sums.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Final
+
+import sqlalchemy as sa
+
+from sidecar.domain.events import Event
+from sidecar.store import counts, mapping, schema
+from sidecar.store.database import Key, Minute
+from sidecar.store.log_positions import newest_position
+from sidecar.store.values import Applied, Commit
+
+_INSERT: Final = mapping.insert(schema.events)
+_BEHIND: Final = (
+    f"SELECT {mapping.columns(schema.events, of='e')}, {mapping.STATUS_BEFORE} FROM events e WHERE e.position > ?"
+    " ORDER BY e.position LIMIT ?"
+)
+_KNOWN: Final = (
+    "WITH wanted (app_id, id) AS (VALUES {}) SELECT events.app_id, events.id FROM wanted CROSS JOIN events"
+    " WHERE events.id = wanted.id AND events.app_id = wanted.app_id"
+)
+
+
+class OneOrder:
+    """Methods of a :class:`sidecar.store.database.Database` in which one transaction at a time writes."""
+
+    refuses: Callable[[Event], str | None] | None = None
+
+    def __init__(self) -> None:
+        self._announced: dict[sa.Connection, list[Commit]] = {}
+        self._listeners: list[Callable[[Commit], None]] = []
+
+    def new_ids(self, connection: sa.Connection, keys: Collection[Key], *, claim: bool = True) -> set[Key]:  # noqa: ARG002 - there is no other writer
+        """See :class:`sidecar.store.database.Database`."""
+        new = set(keys)
+        for some in mapping.chunks(tuple(new)):  # a copy, as known ids are removed from the set
+            sql = _KNOWN.format(", ".join(["(?, ?)"] * len(some)))
+            flat = tuple(part for key in some for part in key)
+            new.difference_update((row[0], row[1]) for row in connection.exec_driver_sql(sql, flat))
+        return new
+
+    def lock_users(self, connection: sa.Connection, events: Collection[Event]) -> None:
+        """Nothing: the transaction is the only one that writes."""
+
+    def new_positions(self, connection: sa.Connection, count: int) -> int:  # noqa: ARG002 - all later ones are free
+        """See :class:`sidecar.store.database.Database`."""
+        return newest_position(connection) + 1
+
+    def insert_events(
+        self,
+        connection: sa.Connection,
+        applied: Sequence[Applied],
+        dropped: Collection[Key] = (),  # noqa: ARG002 - what is not inserted is new
+    ) -> None:
+        """See :class:`sidecar.store.database.Database`."""
+        if applied:
+            rows = [mapping.event_row(one.position, one.event, one.effect) for one in applied]
+            connection.exec_driver_sql(_INSERT, rows)
+
+    def count(
+        self, connection: sa.Connection, *, groups: Sequence[tuple[int, int]] = (), minutes: Sequence[Minute] = ()
+    ) -> None:
+        """See :class:`sidecar.store.database.Database`."""
+        counts.add(connection, groups, minutes)
+
+    def log_behind(self, connection: sa.Connection, cursor: int, limit: int) -> list[Applied]:
+        """See :class:`sidecar.store.database.Database`."""
+        return [mapping.applied(row) for row in connection.exec_driver_sql(_BEHIND, (cursor, limit))]
+
+    def announce(self, connection: sa.Connection, commit: Commit) -> None:
+        """See :class:`sidecar.store.database.Database`."""
+        self._announced.setdefault(connection, []).append(commit)
+
+    def listen(self, callback: Callable[[Commit], None]) -> Callable[[], None]:
+        """See :class:`sidecar.store.database.Database`."""
+        self._listeners.append(callback)
+        return lambda: self._listeners.remove(callback)
+
+    def _tell(self, commit: Commit) -> None:
+        for callback in tuple(self._listeners):
+            callback(commit)

@@ -1,0 +1,148 @@
+"""psycopg as the store's statements need it: their placeholders, and their values as on every engine.
+
+Statements have ``?`` for each value, and are given to psycopg directly. What SQLAlchemy compiles takes its usual way.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Final, cast
+
+import psycopg
+import sqlalchemy as sa
+from psycopg.abc import AdaptContext, Buffer
+from psycopg.adapt import AdaptersMap, Dumper, Loader
+from psycopg.types.numeric import Int8Dumper
+
+from sidecar.store.rows import Rows, Values, row_type
+
+_PLACE: Final = re.compile(r"'[^']*'|\?")
+_NAME: Final = re.compile(r"'[^']*'|::\w+|:(?P<name>\w+)")
+# PostgreSQL's text cannot contain U+0000, and events may: it is stored as two characters that stand for nothing else.
+_NUL, _ESCAPE, _ESCAPED_NUL, _ESCAPED_ESCAPE = "\0", "\x1a", "\x1a0", "\x1a1"
+_ESCAPE_BYTE: Final = b"\x1a"
+
+
+@lru_cache(maxsize=2_000)
+def numbered(sql: str) -> str:
+    """The statement with ``$1`` for its first value, and so on."""
+    number = itertools.count(1)
+    return _PLACE.sub(lambda found: f"${next(number)}" if found[0] == "?" else found[0], sql)
+
+
+@lru_cache(maxsize=2_000)
+def _named_places(sql: str) -> tuple[str, Callable[[Mapping[str, Any]], Values]]:
+    """The statement with ``$1`` for the first of its named values, and so on; gives these in their order."""
+    places: dict[str, int] = {}
+
+    def place(found: re.Match[str]) -> str:
+        name = found["name"]
+        return found[0] if name is None else f"${places.setdefault(name, len(places) + 1)}"
+
+    translated = _NAME.sub(place, sql)
+    return translated, lambda values: tuple(values[name] for name in places)
+
+
+def _translated(sql: str, values: Any) -> tuple[str, Any]:  # noqa: ANN401 - as the store gives them
+    """The statement and its values for psycopg; a list has the values of each execution."""
+    rows = values if type(values) is list else [values]
+    if not (rows and isinstance(rows[0], Mapping)):
+        return numbered(sql), values or None
+    translated, in_order = _named_places(sql)
+    ordered = [in_order(row) for row in rows]
+    return translated, ordered if type(values) is list else ordered[0]
+
+
+class _TextDumper(Dumper):
+    """Sends text without a type, which the server infers."""
+
+    oid = 0
+
+    def dump(self, obj: str) -> Buffer:
+        if _NUL in obj or _ESCAPE in obj:
+            obj = obj.replace(_ESCAPE, _ESCAPED_ESCAPE).replace(_NUL, _ESCAPED_NUL)
+        return obj.encode()
+
+
+class _TextLoader(Loader):
+    def load(self, data: Buffer) -> str:
+        raw = bytes(data)
+        text = raw.decode()
+        if _ESCAPE_BYTE in raw:
+            text = text.replace(_ESCAPED_NUL, _NUL).replace(_ESCAPED_ESCAPE, _ESCAPE)
+        return text
+
+
+class _NumberLoader(Loader):
+    """A sum of large integers is an integer, as elsewhere, and no decimal."""
+
+    def load(self, data: Buffer) -> int | float:
+        text = bytes(data).decode()
+        return float(text) if "." in text or "N" in text else int(text)
+
+
+def _adapters() -> AdaptersMap:
+    adapters = AdaptersMap(psycopg.adapters)
+    adapters.register_dumper(str, _TextDumper)
+    # One type for every size, or each size of a value would be another prepared statement.
+    adapters.register_dumper(int, Int8Dumper)
+    adapters.register_loader("text", _TextLoader)
+    adapters.register_loader("numeric", _NumberLoader)
+    return adapters
+
+
+ADAPTERS: Final = _adapters()
+
+
+class _Context:
+    """Gives a new connection our adapters."""
+
+    adapters = ADAPTERS
+    connection = None
+
+
+CONTEXT: Final = cast("AdaptContext", _Context())
+
+
+class DriverConnection(psycopg.Connection[Values]):
+    """:meth:`execute` takes the store's statements; SQLAlchemy uses cursors."""
+
+    def execute(self, query: Any, params: Any = None, **_options: Any) -> psycopg.RawCursor[Values]:  # noqa: ANN401 - psycopg's own
+        """The cursor of the executed statement."""
+        cursor = psycopg.RawCursor(self)
+        cursor.execute(*_translated(query, params))
+        return cursor
+
+
+class PostgresConnection(sa.Connection):
+    """Like ``engine.connect()``, with an :meth:`exec_driver_sql` that takes the store's statements."""
+
+    def exec_driver_sql(
+        self,
+        statement: str,
+        parameters: Any = None,  # noqa: ANN401 - SQLAlchemy's own
+        execution_options: Mapping[str, Any] | None = None,  # noqa: ARG002 - none has a meaning here
+    ) -> sa.CursorResult[Any]:
+        """Executes the statement, once for each tuple of a list. The result is a :class:`Rows`."""
+        driver = cast("DriverConnection", self.connection.driver_connection)
+        cursor = psycopg.RawCursor(driver, row_factory=_named)
+        try:
+            sql, values = _translated(statement, parameters)
+            if type(parameters) is list:
+                cursor.executemany(sql, values or ())
+            else:
+                cursor.execute(sql, values)
+        except psycopg.Error as error:
+            self._handle_dbapi_exception(error, statement, parameters, cast("Any", cursor), None)
+        return cast("sa.CursorResult[Any]", Rows(cursor))
+
+
+def _named(cursor: psycopg.Cursor[Any]) -> Callable[[Sequence[Any]], Values]:
+    description = cursor.description
+    if description is None:
+        return tuple
+    make = row_type(tuple(column.name for column in description))
+    return lambda values: tuple.__new__(make, values)

@@ -1,0 +1,227 @@
+"""A PostgreSQL database as a :class:`sidecar.store.database.Database`.
+
+One process serves it: its writer's session holds a lock of the server, and without that session it cannot write.
+Commands write beside it, and each transaction that writes takes a second lock: so commits have one order.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import psycopg
+import sqlalchemy as sa
+
+from sidecar.clock import Clock
+from sidecar.domain.events import Event
+from sidecar.errors import DatabaseRefusedError, StoreUnavailableError
+from sidecar.store import database, upgrade
+from sidecar.store.database import RETRY_AFTER_S, Expressions
+from sidecar.store.one_order import OneOrder
+from sidecar.store.postgres import connections, locks, notifications, search, tables
+from sidecar.store.postgres.care import PostgresCare
+from sidecar.store.postgres.driver import DriverConnection, PostgresConnection
+from sidecar.store.postgres.notifications import Notifications
+from sidecar.store.postgres.postgres_errors import unreadable
+from sidecar.store.schema import REVISION
+from sidecar.system.threads import Threads
+
+LONGEST_ID_BYTES: Final = 2_048
+_PROBE: Final = "SELECT pg_backend_pid()"
+
+
+class PostgresDatabase(OneOrder):
+    """``serves``: it may append events, and is the only process that does."""
+
+    expressions = Expressions(
+        id_has="strpos(lower(user_id), ?) > 0",
+        # An escaped U+0000 is JSON, but PostgreSQL cannot take it out of there.
+        each_client=r"json_array_elements(replace(clients, '\u0000', '\u001a')::json) AS one (value)",
+    )
+
+    def __init__(
+        self, url: str, *, serves: bool, steady: Clock, threads: Threads, first_rows: tables.FirstRows
+    ) -> None:
+        super().__init__()
+        self._target = connections.target(url)
+        self.name = connections.name(self._target)
+        self._serves = serves
+        self._first_rows = first_rows
+        self.care = PostgresCare(self, steady, serves=serves)
+        options = database.option(self)
+        self._writes = connections.writer(self._target, options, self._began)
+        self._reads = connections.readers(self._target, options)
+        self._writer: PostgresConnection | None = None
+        self._peeking: DriverConnection | None = None
+        self._duties: set[str] = set()
+        self._notifications = Notifications(self._target, self._tell, threads) if serves else None
+
+    @classmethod
+    def open(
+        cls, url: str, *, attach: bool, steady: Clock, threads: Threads, first_rows: tables.FirstRows
+    ) -> PostgresDatabase:
+        """The database, which exists. DatabaseRefusedError where another process serves it, unless with ``attach``."""
+        found = cls(url, serves=not attach, steady=steady, threads=threads, first_rows=first_rows)
+        with contextlib.ExitStack() as opened:
+            opened.callback(found.close)
+            _refuse_pooler(found._target, found.name)
+            opened.pop_all()
+            return found
+
+    def migrate(self) -> bool:
+        """See :class:`sidecar.store.database.Database`."""
+        with self.begin() as connection:
+            revision = tables.revision(connection)
+            if revision is None:
+                tables.create(connection, self._first_rows)
+            elif revision != REVISION:
+                upgrade.refuse_newer(self.name, revision)
+                if not self._serves:
+                    raise DatabaseRefusedError(
+                        f"{self.name} has the tables of an older Zimwatch ({revision}); run `zimwatch db upgrade`"
+                    )
+                upgrade.upgrade(connection, revision)
+            return upgrade.is_outdated(connection)
+
+    def close(self) -> None:
+        """See :class:`sidecar.store.database.Database`."""
+        if self._notifications is not None:
+            self._notifications.close()
+        if self._peeking is not None:
+            self._peeking.close()
+        self.end_writer()
+        self._reads.dispose()
+
+    @contextlib.contextmanager
+    def begin(self) -> Iterator[sa.Connection]:
+        """See :class:`sidecar.store.database.Database`. Others wait for it. The session is kept for the next one."""
+        connection = self._writer or PostgresConnection(self._writes)
+        self._writer = connection
+        try:
+            with connection.begin():
+                connection.exec_driver_sql(locks.COMMIT_IN_ORDER)
+                yield connection
+                for commit in self._announced.get(connection, ()):
+                    if not self._serves:  # the one that serves is the only one that listens
+                        notifications.send(connection, commit)
+        except BaseException:
+            self._announced.pop(connection, None)
+            if connection.invalidated or connection.closed:
+                self.end_writer()
+            raise
+        self.care.succeeded()
+        for commit in self._announced.pop(connection, ()):
+            self._tell(commit)
+
+    def end_writer(self) -> None:
+        """Ends the session that writes; the next transaction begins another."""
+        if self._writer is not None:
+            with contextlib.suppress(sa.exc.SQLAlchemyError, psycopg.Error):
+                self._writer.close()
+            self._writer = None
+        self._writes.dispose()
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """See :class:`sidecar.store.database.Database`."""
+        try:
+            with PostgresConnection(self._reads) as connection, connection.begin():
+                yield connection
+        except (sa.exc.SQLAlchemyError, psycopg.Error) as error:
+            if (unavailable := unreadable(error)) is None:
+                raise
+            raise unavailable from error
+
+    def peek(self, sql: str, *values: Any) -> list[Sequence[Any]]:  # noqa: ANN401 - what the driver takes
+        """See :class:`sidecar.store.database.Database`."""
+        for is_last in (self._peeking is None, True):
+            try:
+                if self._peeking is None:
+                    if self.care.problem is not None:  # a caller in the event loop is not to wait for the server
+                        raise StoreUnavailableError(self.care.problem, retry_after_s=RETRY_AFTER_S)
+                    self._peeking = connections.connect(self._target, autocommit=True)
+                return list(self._peeking.execute(sql, values).fetchall())
+            except psycopg.Error as error:
+                if (unavailable := unreadable(error)) is None:
+                    raise
+                if self._peeking is not None:
+                    self._peeking.close()
+                    self._peeking = None
+                if is_last:
+                    raise unavailable from error
+        raise AssertionError
+
+    def unannounced(self) -> int:
+        """See :class:`sidecar.store.database.Database`."""
+        return 0 if self._notifications is None else self._notifications.missed()
+
+    def index_ids(self, connection: sa.Connection, users: Sequence[tuple[int, str]] | None) -> None:
+        """See :class:`sidecar.store.database.Database`."""
+        if users is None:
+            search.rebuild(connection)
+        else:
+            search.index(connection, users)
+
+    def forget_id(self, connection: sa.Connection, user_key: int, user_id: str) -> None:  # noqa: ARG002 - the key is enough
+        """See :class:`sidecar.store.database.Database`."""
+        search.forget(connection, user_key)
+
+    def purge_ids(self, connection: sa.Connection, *, is_first: bool) -> bool:  # noqa: ARG002 - the server vacuums
+        """Nothing is left to do."""
+        return False
+
+    def find(self, connection: sa.Connection, part: str, limit: int) -> list[int]:
+        """See :class:`sidecar.store.database.Database`."""
+        return search.candidates(connection, part, limit)
+
+    def hold_duty(self, name: str) -> _Duty | None:
+        """See :class:`sidecar.store.database.Database`. The process that serves the database has every duty."""
+        if not self._serves or name in self._duties:
+            return None
+        self._duties.add(name)
+        return _Duty(self._duties, name)
+
+    @staticmethod
+    def refuses(event: Event) -> str | None:
+        """See :class:`sidecar.store.database.Database`. An index of PostgreSQL takes 2,704 bytes."""
+        if event.user_id is not None and len(event.user_id.encode()) > LONGEST_ID_BYTES:
+            return f"user_id has more than {LONGEST_ID_BYTES} bytes, which PostgreSQL cannot index"
+        versions = (event.platform, event.sdk_version, event.app_version)
+        if sum(len(one.encode()) for one in versions if one is not None) > LONGEST_ID_BYTES:
+            return f"platform and versions have more than {LONGEST_ID_BYTES} bytes, which PostgreSQL cannot index"
+        return None
+
+    def _began(self, session: DriverConnection) -> None:
+        """Takes the right to serve for a new session of the writer."""
+        if not self._serves:
+            return
+        try:
+            session.execute(locks.SERVE)
+        except psycopg.errors.LockNotAvailable:
+            raise DatabaseRefusedError(f"{self.name} is already served by another Zimwatch") from None
+
+
+class _Duty:
+    def __init__(self, held: set[str], name: str) -> None:
+        self._held = held
+        self._name = name
+
+    def release(self) -> None:
+        """See :class:`sidecar.store.database.Duty`."""
+        self._held.discard(self._name)
+
+
+def _refuse_pooler(target: str, name: str) -> None:
+    """A pooler that gives each transaction another session would lose the locks of ours."""
+    with connections.connect(target) as connection:
+        sessions = set()
+        for _ in range(2):
+            (row,) = connection.execute(_PROBE).fetchall()
+            sessions.add(row[0])
+            connection.commit()
+    if len(sessions) > 1:
+        raise DatabaseRefusedError(
+            f"{name} is behind a pooler that gives each transaction another session; set it to sessions"
+            " (pool_mode = session in PgBouncer), or name the server itself"
+        )

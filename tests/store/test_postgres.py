@@ -1,0 +1,149 @@
+"""What PostgreSQL alone does: who may serve, what a lost session costs, and how long an outage lasts."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psycopg
+import pytest
+
+from sidecar.domain.events import Event
+from sidecar.errors import DatabaseRefusedError, StoreUnavailableError
+from sidecar.store import Store, engines
+from sidecar.store.postgres import notifications
+from sidecar.store.users import user_reads
+from sidecar.store.values import Commit
+from tests.support import databases
+from tests.support.databases import url_of
+from tests.support.events import Phone
+from tests.support.every_statement import execute_everything
+from tests.support.stores import opened
+from tests.support.tokens import new_token, revoke
+
+pytestmark = [pytest.mark.postgres]
+
+
+@pytest.fixture(autouse=True)
+def engine() -> Iterator[None]:
+    with databases.engine("postgresql"):
+        yield
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    store = opened(tmp_path)
+    yield store
+    await store.close()
+
+
+async def test_one_process_serves_a_database_and_commands_work_beside_it(store: Store, tmp_path: Path) -> None:
+    assert engines.is_served(url_of(tmp_path))
+    with pytest.raises(DatabaseRefusedError, match="already served by another Zimwatch"):
+        opened(tmp_path)
+    command = opened(tmp_path, attach=True)
+    token, secret = await new_token(command, "read")
+    assert store.credentials.token(secret) is not None
+    await revoke(command, token)
+    await becomes(lambda: (found := store.credentials.token(secret)) is not None and found.revoked_at_us is not None)
+    with pytest.raises(DatabaseRefusedError, match="only attached"):
+        await command.append([Phone("bob").login(0)])
+    await command.close()
+    await store.close()
+    assert not engines.is_served(url_of(tmp_path))
+
+
+async def test_who_loses_its_session_cannot_write_and_another_process_may(store: Store, tmp_path: Path) -> None:
+    phone = Phone("alice")
+    assert (await store.append([phone.login(0)])).accepted == 1
+    end_sessions(url_of(tmp_path))
+    other = await served(tmp_path)
+    with pytest.raises(StoreUnavailableError):
+        await store.append([phone.says("CONNECTING", "ACTIVE_LOGIN", at=1)])
+    with pytest.raises(StoreUnavailableError, match="already served"):
+        await store.append([phone.says("CONNECTING", "ACTIVE_LOGIN", at=1)])
+    assert (await other.append([phone.says("CONNECTED", "SUCCESS", at=2)])).accepted == 1
+    await other.close()
+    # What was kept in memory before is read again.
+    answer = await until_accepted(store, [phone.says("DISCONNECTED", "KICKED_OUT", at=3)])
+    assert answer.accepted == 1
+    user = await store.read(user_reads.user, phone.app_id, "alice", store.now())
+    assert user is not None
+    assert (user.user.status, user.user.reason, user.user.position) == ("not_logged_in", "KICKED_OUT", 3)
+
+
+async def test_text_is_kept_verbatim_also_with_what_postgresql_cannot_store(store: Store) -> None:
+    odd = 'a\0b\x1ac\x1a0\\u0000"😀'
+    phone = Phone("al\0ice")
+    event = msgspec.structs.replace(phone.says("CONNECTED", "SUCCESS", at=1), extended_data=odd, app_version=odd)
+    await store.append([event])
+    found = await store.read(user_reads.timeline, phone.app_id, "al\0ice", before=None, limit=10)
+    assert [one.event for one in found] == [event]
+    assert await store.read(user_reads.user, phone.app_id, "al\x1a0ice", store.now()) is None
+
+
+async def test_an_announcement_of_many_users_arrives_whole(store: Store, tmp_path: Path) -> None:
+    heard: list[Commit] = []
+    store.subscribe(heard.append)
+    users = tuple((1, f"user {number}" * 20) for number in range(500))
+    command = opened(tmp_path, attach=True)
+    await command.write(lambda connection: notifications.send(connection, Commit(7, users, alerts=(1, 2))))
+    await becomes(lambda: sum(len(one.users) for one in heard) >= len(users))
+    await command.close()
+    assert sorted(user for one in heard for user in one.users) == sorted(users)
+    assert {alert for one in heard for alert in one.alerts} == {1, 2}
+    assert len(heard) > 1
+
+
+async def becomes(it_is: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            if it_is():
+                return
+            await asyncio.sleep(0.02)
+
+
+def end_sessions(url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as server:
+        ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+        server.execute(f"{ended} AND datname = current_database()".encode())
+
+
+async def served(folder: Path) -> Store:
+    """Opens the store once the right to serve is free: the server takes a moment to end a session."""
+    async with asyncio.timeout(10):
+        while True:
+            with contextlib.suppress(DatabaseRefusedError):
+                return opened(folder)
+            await asyncio.sleep(0.05)
+
+
+async def until_accepted(store: Store, events: list[Event]) -> Any:
+    async with asyncio.timeout(20):
+        while True:
+            with contextlib.suppress(StoreUnavailableError):
+                return await store.append(events)
+            await asyncio.sleep(0.1)
+
+
+@pytest.mark.soak
+def test_every_statement_and_every_page_runs_on_postgresql(tmp_path: Path) -> None:
+    execute_everything(tmp_path)
+
+
+async def test_what_an_index_cannot_take_is_rejected_and_holds_up_no_other_event(store: Store) -> None:
+    chance = random.Random(1)  # noqa: S311 - ids that cannot be compressed
+    ids = ["".join(chance.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=length)) for length in (2_048, 2_049)]
+    events = [Phone(user_id).says("CONNECTED", "SUCCESS", at=1) for user_id in ids]
+    long_versions = msgspec.structs.replace(
+        Phone("carol").says("CONNECTED", "SUCCESS", at=1), sdk_version="😀" * 256, app_version="😀" * 257
+    )
+    answer = await store.append([*events, long_versions, Phone("bob").says("CONNECTED", "SUCCESS", at=1)])
+    assert answer.accepted == 2
+    assert [place for place, _ in answer.refused] == [1, 2]
+    assert all("PostgreSQL cannot index" in why for _, why in answer.refused)
