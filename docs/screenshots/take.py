@@ -68,6 +68,7 @@ PICTURES: Final[tuple[tuple[str, str, tuple[int, int], str, str], ...]] = (
 )
 # A receiver's address is on the page of settings, so that it is the same each time too.
 HOOK_PORT: Final = 9000
+SET: Final = ("apps.names", "alerts.receivers", "alerts.routes")
 CUT: Final = {DESKTOP: 1_500, PHONE: 1_700, WALL: 900}
 
 
@@ -117,7 +118,8 @@ def _settings(database: Path) -> Settings:
 
 
 def _served(settings: Settings, clock: history.Clock) -> AbstractAsyncContextManager[app.Running]:
-    reload = Reload(Loaded(settings, dict.fromkeys(KEYS, "default")))
+    sources = dict.fromkeys(KEYS, "default") | dict.fromkeys(SET, "zimwatch.toml")
+    reload = Reload(Loaded(settings, sources))
     return app.running(settings, {}, system=app.System(clock=clock, steady=clock, files=THROW_AWAY), reload=reload)
 
 
