@@ -17,6 +17,9 @@ from sidecar.domain import events, sdk_words
 
 Kind = Literal["login", "outage", "session"]
 KINDS: Final[tuple[Kind, ...]] = ("login", "outage", "session")
+LogKind = Literal["change", "login", "outage", "session"]
+LOG_KINDS: Final[tuple[LogKind, ...]] = ("change", *KINDS)
+"""What is logged: each change of a connection, and episodes."""
 TYPES: Final = (events.CONNECTION_STATE_CHANGED, events.LOGIN, events.LOGIN_RESULT, events.LOGOUT)
 """The types of events that episodes follow from."""
 

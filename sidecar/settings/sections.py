@@ -41,6 +41,7 @@ from sidecar.settings.value_kinds import (
     Keys,
     Level,
     Live,
+    LogKinds,
     Networks,
     Origins,
     Port,
@@ -312,6 +313,7 @@ class TelemetrySettings(msgspec.Struct, frozen=True, kw_only=True):
     """What is exported beside the span of each change."""
 
     duration_spans: EpisodeKinds = ()
+    log_events: LogKinds = ()
 
 
 class DashboardSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal, TypeVar
 
 from msgspec import Meta
 
-from sidecar.domain.episodes import KINDS, Kind
+from sidecar.domain.episodes import KINDS, LOG_KINDS, Kind, LogKind
 from sidecar.domain.units import DAY_US, HOUR_US, MINUTE_US, MS_US, SECOND_US
 from sidecar.domain.user_naming import Mode
 
@@ -59,6 +59,7 @@ Wait = Annotated[
     str,
     Meta(pattern=rf"^({_NONE}|{_DURATION.pattern})\Z", description="a duration such as 0s, 45s, 15m or 24h"),
 ]
+LogKinds = Annotated[tuple[LogKind, ...], Meta(description=f"a list out of {', '.join(LOG_KINDS)}")]
 EpisodeKinds = Annotated[tuple[Kind, ...], Meta(description=f"a list out of {', '.join(KINDS)}")]
 Level = Annotated[
     Literal["debug", "info", "warning", "error"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import sqlalchemy as sa
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 
@@ -12,7 +13,7 @@ from sidecar.store import Store
 from sidecar.store.log import settled_events
 from sidecar.telemetry.otlp.otlp_settings import exporting, problems, refuse_unusable
 from sidecar.telemetry.otlp.resource import resource_from
-from sidecar.telemetry.relay_parent import EPISODES_CURSOR, Episodes, RelayParent
+from sidecar.telemetry.relay_parent import LOGS_CURSOR, SPANS_CURSOR, Episodes, RelayParent
 from sidecar.telemetry.self_metrics import Metrics, start_metrics
 from sidecar.telemetry.store_outbox import StoreOutbox
 
@@ -40,10 +41,16 @@ def start(environ: Mapping[str, str]) -> None:
 
 def episodes_of(settings: Settings) -> Episodes:
     """What of episodes is exported, by the settings."""
-    return Episodes(settings.telemetry.duration_spans, duration_us(settings.export.max_age))
+    wanted = settings.telemetry
+    return Episodes(wanted.duration_spans, wanted.log_events, duration_us(settings.export.max_age))
 
 
 async def begin_episodes(store: Store, settings: Settings, *, exports: bool) -> None:
-    """Begins the cursor of episodes at the newest event, unless it has begun; ends it where none are exported."""
-    is_on = exports and bool(settings.telemetry.duration_spans)
-    await store.write(lambda connection: settled_events.begin(connection, EPISODES_CURSOR, is_on=is_on))
+    """Begins the cursors of what is exported at the newest event, unless they have begun; ends the others."""
+    wanted = settings.telemetry
+
+    def begin(connection: sa.Connection) -> None:
+        for cursor, kinds in ((SPANS_CURSOR, wanted.duration_spans), (LOGS_CURSOR, wanted.log_events)):
+            settled_events.begin(connection, cursor, is_on=exports and bool(kinds))
+
+    await store.write(begin)

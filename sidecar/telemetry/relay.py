@@ -29,6 +29,7 @@ from sidecar.errors import ZimwatchError
 from sidecar.store.values import Loss
 from sidecar.system.chance import CHANCE
 from sidecar.telemetry.otlp.exporter import Exporter, ExportError, create_exporter
+from sidecar.telemetry.otlp.otlp_settings import Signal
 from sidecar.telemetry.otlp.resource import resource_from
 from sidecar.telemetry.otlp.spans import Envelope, span_of
 
@@ -133,11 +134,15 @@ class SpanRelay:
         outbox: Outbox,
         clock: Clock,
         users: UserNaming = PLAIN,
+        *,
         encode: Encode = span_of,
+        signal: Signal = "traces",
     ) -> Self:
         """A relay to the collector that ``environ`` names. Call it in the running event loop."""
         resource = resource_from(environ)
-        return cls(outbox, create_exporter(environ, clock), clock, resource=resource, users=users, encode=encode)
+        return cls(
+            outbox, create_exporter(environ, clock, signal), clock, resource=resource, users=users, encode=encode
+        )
 
     async def run(self) -> None:
         """Exports pending spans as they arrive. After :meth:`stop` it returns once each has been tried.

@@ -26,11 +26,13 @@ from sidecar.store.log import settled_events, span_outbox
 from sidecar.store.log.settled_events import Settled
 from sidecar.store.values import Loss, PendingSpan
 from sidecar.telemetry.otlp.episode_spans import ended_spans, episode_span
+from sidecar.telemetry.otlp.log_events import log_events, log_record
 from sidecar.telemetry.relay import Exportable, SpanRelay
 from sidecar.telemetry.relay_parent import (
     DATABASE,
-    EPISODES_CURSOR,
+    LOGS_CURSOR,
     NO_EPISODES,
+    SPANS_CURSOR,
     Committed,
     Done,
     Episodes,
@@ -137,9 +139,9 @@ class SettledOutbox:
         self,
         cursor: str,
         made: Callable[[Sequence[Settled]], Sequence[Exportable]],
+        *,
         reader: Reader,
         parent: Parent,
-        *,
         max_age_us: int,
     ) -> None:
         self._cursor = cursor
@@ -190,15 +192,13 @@ async def main(connect: Connect, user_ids: Mode = "plain", episodes: Episodes = 
     parent, reader = Parent(), Reader(connect)
     users = reader.naming(user_ids)
     relays = [SpanRelay.to(os.environ, PipedOutbox(reader, parent), now_us, users)]
+    settled = partial(SettledOutbox, reader=reader, parent=parent, max_age_us=episodes.max_age_us)
     if episodes.spans:
-        outbox = SettledOutbox(
-            EPISODES_CURSOR,
-            lambda settled: list(ended_spans(settled, episodes.spans)),
-            reader,
-            parent,
-            max_age_us=episodes.max_age_us,
-        )
-        relays.append(SpanRelay.to(os.environ, outbox, now_us, users, episode_span))
+        outbox = settled(SPANS_CURSOR, lambda some: list(ended_spans(some, episodes.spans)))
+        relays.append(SpanRelay.to(os.environ, outbox, now_us, users, encode=episode_span))
+    if episodes.logs:
+        outbox = settled(LOGS_CURSOR, lambda some: list(log_events(some, episodes.logs)))
+        relays.append(SpanRelay.to(os.environ, outbox, now_us, users, encode=log_record, signal="logs"))
     work = asyncio.create_task(_run(relays))
     following = asyncio.create_task(parent.follow(lines, relays))
     done, _ = await asyncio.wait([work, following], return_when=asyncio.FIRST_COMPLETED)

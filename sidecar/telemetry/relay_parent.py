@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from sidecar.domain.episodes import Kind
+from sidecar.domain.episodes import Kind, LogKind
 from sidecar.domain.user_naming import Mode
 from sidecar.errors import ZimwatchError
 from sidecar.settings import LogSettings
@@ -29,13 +29,15 @@ _LONGEST_LINE_BYTES: Final = 1 << 24
 DATABASE: Final = "ZIMWATCH_RELAY_DATABASE"
 
 
-EPISODES_CURSOR: Final = "episodes"
+SPANS_CURSOR: Final = "episodes"
+LOGS_CURSOR: Final = "log_events"
 
 
 class Episodes(msgspec.Struct, frozen=True):
-    """Which episodes the child exports, and how old their last event may be."""
+    """Which episodes the child exports as spans and as logs, and how old their last event may be."""
 
     spans: tuple[Kind, ...] = ()
+    logs: tuple[LogKind, ...] = ()
     max_age_us: int = 0
 
 

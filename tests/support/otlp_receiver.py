@@ -8,10 +8,15 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from aiohttp import web
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
+    ExportLogsServiceRequest,
+    ExportLogsServiceResponse,
+)
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tests.support.small_server import served
@@ -28,6 +33,7 @@ class Receiver:
         self.url = ""
         self.spans: list[Span] = []
         self.refused: list[Span] = []
+        self.logs: list[LogRecord] = []
         self.services: set[str] = set()
         self.requests = 0
         self.failures = 0
@@ -62,20 +68,31 @@ class Receiver:
             body=ExportTraceServiceResponse().SerializeToString(), content_type="application/x-protobuf"
         )
 
+    async def take_logs(self, request: web.Request) -> web.Response:
+        sent = ExportLogsServiceRequest.FromString(await request.read())
+        async with self._arrived:
+            self.requests += 1
+            self.logs += [one for of in sent.resource_logs for part in of.scope_logs for one in part.log_records]
+            self._arrived.notify_all()
+        answer = ExportLogsServiceResponse().SerializeToString()
+        return web.Response(body=answer, content_type="application/x-protobuf")
+
     def _take(self, sent: ExportTraceServiceRequest, spans: list[Span]) -> None:
         self.spans += spans
         for of_resource in sent.resource_spans:
             attributes = {one.key: one.value.string_value for one in of_resource.resource.attributes}
             self.services.add(attributes["service.name"])
 
-    async def wait_for(self, *, spans: int = 0, requests: int = 0, within_s: float = 20) -> list[Span]:
-        """The spans so far, once there are as many spans and requests; TimeoutError where they don't come."""
+    async def wait_for(self, *, spans: int = 0, requests: int = 0, logs: int = 0, within_s: float = 20) -> list[Span]:
+        """The spans so far, once there are as many of each; TimeoutError where they don't come."""
         async with asyncio.timeout(within_s), self._arrived:
-            await self._arrived.wait_for(lambda: len(self.spans) >= spans and self.requests >= requests)
+            await self._arrived.wait_for(
+                lambda: len(self.spans) >= spans and self.requests >= requests and len(self.logs) >= logs
+            )
         return self.spans
 
 
-def attributes(span: Span) -> dict[str, Any]:
+def attributes(span: Span | LogRecord) -> dict[str, Any]:
     """A span's attributes as Python values."""
     return {one.key: getattr(one.value, one.value.WhichOneof("value") or "string_value") for one in span.attributes}
 
@@ -84,7 +101,8 @@ def attributes(span: Span) -> dict[str, Any]:
 async def receiving(port: int = 0) -> AsyncIterator[Receiver]:
     """Runs a receiver until the context ends."""
     receiver = Receiver()
-    async with served(web.post("/v1/traces", receiver.take), port=port) as receiver.url:
+    routes = web.post("/v1/traces", receiver.take), web.post("/v1/logs", receiver.take_logs)
+    async with served(*routes, port=port) as receiver.url:
         try:
             yield receiver
         finally:

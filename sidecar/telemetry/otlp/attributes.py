@@ -6,6 +6,11 @@ from typing import Final
 
 SPAN_NAME: Final = "zim.connection_state_changed"
 EPISODES: Final = {"login": "zim.login", "outage": "zim.outage", "session": "zim.session"}
+# https://opentelemetry.io/docs/specs/semconv/general/session/
+SESSION_START: Final = "session.start"
+SESSION_END: Final = "session.end"
+PREVIOUS_SESSION_ID: Final = "session.previous_id"
+DURATION: Final = "zim.duration"
 EVENT_ID: Final = "zim.event.id"
 APP_ID: Final = "zim.app.id"
 USER_ID: Final = "user.id"

@@ -66,13 +66,13 @@ def episode_span(pending: EpisodeSpan, users: UserNaming) -> bytes:
     kind = pending.episode.kind
     span = Span(
         trace_id=trace_id,
-        span_id=span_id(kind.encode(), start.app_id.to_bytes(8, "big") + start.id),
+        span_id=episode_span_id(kind, start),
         parent_span_id=span_id(b"root", trace_id) if pending.has_root else b"",
         name=names.EPISODES[kind],
         kind=Span.SPAN_KIND_INTERNAL,
         start_time_unix_nano=begin_ns,
         end_time_unix_nano=max(begin_ns, end.moment_us * 1_000),  # a client's clock may be set back in between
-        attributes=[KeyValue(key=key, value=_value(value)) for key, value in attributes_of(end, users).items()],
+        attributes=[key_value(key, value) for key, value in attributes_of(end, users).items()],
         links=[
             Span.Link(trace_id=trace_id, span_id=event_id_of(one), flags=_FLAGS)
             for one in (start, end)
@@ -86,17 +86,22 @@ def episode_span(pending: EpisodeSpan, users: UserNaming) -> bytes:
     return field(span.SerializeToString(deterministic=True))
 
 
+def episode_span_id(kind: Kind, start: Reported) -> bytes:
+    """The id of an episode's span, whether it is exported or not."""
+    return span_id(kind.encode(), start.app_id.to_bytes(8, "big") + start.id)
+
+
 def event_id_of(event: Reported) -> bytes:
     """The id of the span of a connection_state_changed."""
     return span_id(b"root", event.trace_id) if event.starts_trace else event_span_id(event.app_id, event.id)
 
 
-def attributes_of(event: Reported, users: UserNaming) -> dict[str, str | int]:
+def attributes_of(event: Reported, users: UserNaming) -> dict[str, str | float]:
     """The attributes that an event has in spans and logs alike."""
     user_id = event.user_id
     naming = names.USER_ID if users.is_plain else names.USER_HASH
     shown = user_id if user_id is None or users.is_plain else users.hash(event.app_id, user_id)
-    found: dict[str, str | int | None] = {
+    found: dict[str, str | float | None] = {
         names.EVENT_ID: str(uuid.UUID(bytes=event.id)),
         names.APP_ID: event.app_id,
         naming: shown,
@@ -112,5 +117,10 @@ def attributes_of(event: Reported, users: UserNaming) -> dict[str, str | int]:
     return {key: value for key, value in found.items() if value is not None}
 
 
-def _value(value: str | int) -> AnyValue:
-    return AnyValue(string_value=value) if isinstance(value, str) else AnyValue(int_value=value)
+def key_value(key: str, value: str | float) -> KeyValue:
+    """An attribute."""
+    if isinstance(value, str):
+        return KeyValue(key=key, value=AnyValue(string_value=value))
+    if isinstance(value, int):
+        return KeyValue(key=key, value=AnyValue(int_value=value))
+    return KeyValue(key=key, value=AnyValue(double_value=value))

@@ -1,4 +1,4 @@
-"""Sends encoded spans to the collector. Specification: https://opentelemetry.io/docs/specs/otlp/.
+"""Sends encoded spans and log records to the collector. Specification: https://opentelemetry.io/docs/specs/otlp/.
 
 An exporter makes one attempt and returns its outcome; the relay retries.
 """
@@ -12,7 +12,7 @@ import msgspec
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from sidecar.clock import Clock
-from sidecar.telemetry.otlp.otlp_settings import read_otlp_settings
+from sidecar.telemetry.otlp.otlp_settings import Signal, read_otlp_settings
 
 
 class ExportError(Exception):
@@ -39,7 +39,10 @@ class ExportResult(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, answer: bytes) -> ExportResult:
-        """From an ExportTraceServiceResponse; any other answer counts as accepting all."""
+        """From an ExportTraceServiceResponse, or that for logs, whose fields have the same numbers.
+
+        Any other answer counts as accepting all.
+        """
         try:
             partial = ExportTraceServiceResponse.FromString(answer).partial_success
         except ValueError:
@@ -51,15 +54,15 @@ class Exporter(Protocol):
     """Sends requests, also several at a time, in one event loop."""
 
     async def export(self, request: bytes) -> ExportResult:
-        """Sends an encoded ExportTraceServiceRequest; ExportError if it was not accepted."""
+        """Sends an encoded request of the exporter's signal; ExportError if it was not accepted."""
 
     async def close(self) -> None:
         """Closes its connections."""
 
 
-def create_exporter(environ: Mapping[str, str], clock: Clock) -> Exporter:
-    """The exporter for the protocol of the settings. Call it in the running event loop."""
-    settings = read_otlp_settings(environ)
+def create_exporter(environ: Mapping[str, str], clock: Clock, signal: Signal = "traces") -> Exporter:
+    """The exporter of a signal, for the protocol of its settings. Call it in the running event loop."""
+    settings = read_otlp_settings(environ, signal)
     if settings.protocol == "grpc":
         from sidecar.telemetry.otlp.otlp_grpc import GrpcExporter  # noqa: PLC0415 - grpc is large and slow to import
 

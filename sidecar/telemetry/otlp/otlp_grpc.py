@@ -10,9 +10,12 @@ from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 
 from sidecar.telemetry.otlp.exporter import ExportError, ExportResult
-from sidecar.telemetry.otlp.otlp_settings import OtlpSettings
+from sidecar.telemetry.otlp.otlp_settings import OtlpSettings, Signal
 
-_METHOD: Final = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+_METHODS: Final[dict[Signal, str]] = {
+    "traces": "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+    "logs": "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+}
 # As with HTTP: the request itself is invalid.
 PERMANENT: Final = frozenset({grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.OUT_OF_RANGE})
 _FAULTS: Final = frozenset({grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.DATA_LOSS})
@@ -37,7 +40,7 @@ class GrpcExporter:
                 settings.read(settings.client_certificate),
             )
             self._channel = grpc.aio.secure_channel(parts.netloc, credentials, compression=compression)
-        self._call = self._channel.unary_unary(_METHOD)
+        self._call = self._channel.unary_unary(_METHODS[settings.signal])
 
     async def export(self, request: bytes) -> ExportResult:
         """Makes one call."""

@@ -1,4 +1,4 @@
-"""The OTLP exporter's settings, from OpenTelemetry's own environment variables.
+"""The settings of the OTLP exporters of spans and logs, from OpenTelemetry's own environment variables.
 
 Specification: https://opentelemetry.io/docs/specs/otel/protocol/exporter/.
 """
@@ -10,7 +10,7 @@ import math
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -18,6 +18,8 @@ from opentelemetry.util.re import parse_env_headers
 
 from sidecar.errors import SettingsError
 
+Signal = Literal["traces", "logs"]
+SIGNALS: Final[tuple[Signal, ...]] = ("traces", "logs")
 DEFAULT_TIMEOUT_S: Final = 10.0
 _PROTOCOLS: Final = ("http/protobuf", "grpc")
 _COMPRESSIONS: Final = ("none", "gzip")
@@ -27,8 +29,9 @@ logging.getLogger(parse_env_headers.__module__).disabled = True
 
 
 class OtlpSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Where and how to send spans. ``endpoint`` is the full URL."""
+    """Where and how to send a signal. ``endpoint`` is the full URL."""
 
+    signal: Signal
     protocol: str
     endpoint: str
     headers: dict[str, str]
@@ -57,22 +60,34 @@ def exporting(environ: Mapping[str, str]) -> bool:
         return False
     if environ.get("OTEL_TRACES_EXPORTER", "").strip().lower() == "none":
         return False
-    return any(environ.get(name, "").strip() for name in _names("ENDPOINT"))
+    return any(environ.get(name, "").strip() for name in _names("ENDPOINT", "traces"))
 
 
-def read_otlp_settings(environ: Mapping[str, str]) -> OtlpSettings:
-    """The settings; SettingsError names each invalid variable. Those for traces take precedence over general ones."""
+class _Variables(msgspec.Struct, frozen=True):
+    """The variables of one signal, which take precedence over general ones."""
+
+    environ: Mapping[str, str]
+    signal: Signal
+
+    def get(self, word: str) -> tuple[str, str]:
+        """The name and the value of the variable that takes effect."""
+        names = _names(word, self.signal)
+        return next(((name, value) for name in names if (value := self.environ.get(name, "").strip())), (names[1], ""))
+
+
+def read_otlp_settings(environ: Mapping[str, str], signal: Signal = "traces") -> OtlpSettings:
+    """The settings; SettingsError names each invalid variable."""
     problems: list[str] = []
-    settings = _read(environ, problems)
+    settings = _read(_Variables(environ, signal), problems)
     if problems:
         raise SettingsError(problems)
     return settings
 
 
-def _read(environ: Mapping[str, str], problems: list[str]) -> OtlpSettings:
-    protocol = _one_of(environ, "PROTOCOL", _PROTOCOLS, problems)
-    compression = _one_of(environ, "COMPRESSION", _COMPRESSIONS, problems)
-    name, text = _variable(environ, "TIMEOUT")
+def _read(variables: _Variables, problems: list[str]) -> OtlpSettings:
+    protocol = _one_of(variables, "PROTOCOL", _PROTOCOLS, problems)
+    compression = _one_of(variables, "COMPRESSION", _COMPRESSIONS, problems)
+    name, text = variables.get("TIMEOUT")
     timeout_s = DEFAULT_TIMEOUT_S
     if text:
         try:
@@ -81,32 +96,35 @@ def _read(environ: Mapping[str, str], problems: list[str]) -> OtlpSettings:
             timeout_s = 0.0
         if not 0 < timeout_s < math.inf:
             problems.append(f"{name} is {text!r}; it must be a number of seconds above 0")
-    endpoint = _endpoint(environ, protocol, problems)
+    endpoint = _endpoint(variables, protocol, problems)
     return OtlpSettings(
+        signal=variables.signal,
         protocol=protocol,
         endpoint=endpoint,
-        headers=_headers(environ, problems),
+        headers=_headers(variables, problems),
         timeout_s=timeout_s,
         gzip=compression == "gzip",
-        certificate=_variable(environ, "CERTIFICATE")[1] or None,
-        client_key=_variable(environ, "CLIENT_KEY")[1] or None,
-        client_certificate=_variable(environ, "CLIENT_CERTIFICATE")[1] or None,
-        insecure=_variable(environ, "INSECURE")[1].lower() == "true",
+        certificate=variables.get("CERTIFICATE")[1] or None,
+        client_key=variables.get("CLIENT_KEY")[1] or None,
+        client_certificate=variables.get("CLIENT_CERTIFICATE")[1] or None,
+        insecure=variables.get("INSECURE")[1].lower() == "true",
     )
 
 
 def problems(environ: Mapping[str, str]) -> list[str]:
-    """A sentence for each invalid variable, and for certificates that cannot be used."""
+    """A sentence for each invalid variable, and for certificates that cannot be used; of every signal."""
     found: list[str] = []
-    settings = _read(environ, found)
-    try:
-        settings.tls()
-    except OSError as error:  # ssl.SSLError is one
-        names = [_variable(environ, word)[0] for word in _CERTIFICATES if _variable(environ, word)[1]]
-        found.append(
-            f"the certificates for the collector cannot be used ({', '.join(names)}): {error.strerror or error}"
-        )
-    return found
+    for signal in SIGNALS:
+        variables = _Variables(environ, signal)
+        settings = _read(variables, found)
+        try:
+            settings.tls()
+        except OSError as error:  # ssl.SSLError is one
+            names = [variables.get(word)[0] for word in _CERTIFICATES if variables.get(word)[1]]
+            found.append(
+                f"the certificates for the collector cannot be used ({', '.join(names)}): {error.strerror or error}"
+            )
+    return list(dict.fromkeys(found))
 
 
 def refuse_unusable(environ: Mapping[str, str]) -> None:
@@ -115,8 +133,8 @@ def refuse_unusable(environ: Mapping[str, str]) -> None:
         raise SettingsError(found)
 
 
-def _endpoint(environ: Mapping[str, str], protocol: str, problems: list[str]) -> str:
-    name, endpoint = _variable(environ, "ENDPOINT")
+def _endpoint(variables: _Variables, protocol: str, problems: list[str]) -> str:
+    name, endpoint = variables.get("ENDPOINT")
     if protocol == "grpc":
         endpoint = endpoint or "http://localhost:4317"
         if not _has_host(endpoint if "://" in endpoint else f"//{endpoint}"):
@@ -127,7 +145,8 @@ def _endpoint(environ: Mapping[str, str], protocol: str, problems: list[str]) ->
         problems.append(f"{name} must be an address that begins with http:// or https://")
     elif not _has_host(endpoint):
         problems.append(f"{name} must be an address with a host, such as http://127.0.0.1:4318")
-    return endpoint if "TRACES" in name else endpoint.rstrip("/") + "/v1/traces"
+    is_whole = name == _names("ENDPOINT", variables.signal)[0]
+    return endpoint if is_whole else f"{endpoint.rstrip('/')}/v1/{variables.signal}"
 
 
 def _has_host(address: str) -> bool:
@@ -139,9 +158,9 @@ def _has_host(address: str) -> bool:
         return False
 
 
-def _headers(environ: Mapping[str, str], problems: list[str]) -> dict[str, str]:
+def _headers(variables: _Variables, problems: list[str]) -> dict[str, str]:
     """The headers, which are secrets: an invalid one is named by its position."""
-    name, text = _variable(environ, "HEADERS")
+    name, text = variables.get("HEADERS")
     headers: dict[str, str] = {}
     for position, one in enumerate(text.split(","), start=1):
         if not one.strip():
@@ -153,19 +172,13 @@ def _headers(environ: Mapping[str, str], problems: list[str]) -> dict[str, str]:
     return headers
 
 
-def _one_of(environ: Mapping[str, str], word: str, allowed: tuple[str, ...], problems: list[str]) -> str:
+def _one_of(variables: _Variables, word: str, allowed: tuple[str, ...], problems: list[str]) -> str:
     """The value; the first of ``allowed`` if it is not set."""
-    name, value = _variable(environ, word)
+    name, value = variables.get(word)
     if value and value not in allowed:
         problems.append(f"{name} is {value!r}; it must be one of {', '.join(allowed)}")
     return value or allowed[0]
 
 
-def _variable(environ: Mapping[str, str], word: str) -> tuple[str, str]:
-    """The name and the value of the variable that takes effect."""
-    names = _names(word)
-    return next(((name, value) for name in names if (value := environ.get(name, "").strip())), (names[1], ""))
-
-
-def _names(word: str) -> tuple[str, str]:
-    return f"OTEL_EXPORTER_OTLP_TRACES_{word}", f"OTEL_EXPORTER_OTLP_{word}"
+def _names(word: str, signal: Signal) -> tuple[str, str]:
+    return f"OTEL_EXPORTER_OTLP_{signal.upper()}_{word}", f"OTEL_EXPORTER_OTLP_{word}"

@@ -189,6 +189,6 @@ class Envelope:
         self._schema = b"\x1a" + _sized(resource.schema_url.encode()) if resource.schema_url else b""
 
     def request(self, spans: Iterable[bytes]) -> bytes:
-        """An ExportTraceServiceRequest with these spans."""
+        """An ExportTraceServiceRequest with these spans, or one of log records, whose fields have the same numbers."""
         scope_spans = b"\x12" + _sized(self._scope + b"".join(spans))
         return b"\x0a" + _sized(self._resource + scope_spans + self._schema)
