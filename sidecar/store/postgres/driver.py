@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, cast
 
@@ -17,6 +17,7 @@ from psycopg.abc import AdaptContext, Buffer
 from psycopg.adapt import AdaptersMap, Dumper, Loader
 from psycopg.types.numeric import Int8Dumper
 
+from sidecar.store import mapping
 from sidecar.store.rows import Rows, Values, row_type
 
 _PLACE: Final = re.compile(r"'[^']*'|\?")
@@ -138,6 +139,20 @@ class PostgresConnection(sa.Connection):
         except psycopg.Error as error:
             self._handle_dbapi_exception(error, statement, parameters, cast("Any", cursor), None)
         return cast("sa.CursorResult[Any]", Rows(cursor))
+
+
+def copy_rows(connection: sa.Connection, table: sa.Table, rows: Iterable[Values]) -> None:
+    """Inserts whole rows by COPY, which costs the server a fraction of an INSERT for each."""
+    driver = cast("DriverConnection", connection.connection.driver_connection)
+    sql = f"COPY {table.name} ({mapping.columns(table)}) FROM STDIN"
+    try:
+        with driver.cursor() as cursor, cursor.copy(sql.encode()) as copy:
+            for row in rows:
+                copy.write_row(row)
+    except psycopg.Error as error:
+        raise sa.exc.DBAPIError.instance(
+            sql, None, error, psycopg.Error, dialect=connection.dialect, hide_parameters=True
+        ) from error
 
 
 def _named(cursor: psycopg.Cursor[Any]) -> Callable[[Sequence[Any]], Values]:

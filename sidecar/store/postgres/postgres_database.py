@@ -7,7 +7,7 @@ Commands write beside it, and each transaction that writes takes a second lock: 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
 
 import psycopg
@@ -16,15 +16,16 @@ import sqlalchemy as sa
 from sidecar.clock import Clock
 from sidecar.domain.events import Event
 from sidecar.errors import DatabaseRefusedError, StoreUnavailableError
-from sidecar.store import database, upgrade
-from sidecar.store.database import RETRY_AFTER_S, Expressions
+from sidecar.store import database, mapping, schema, upgrade
+from sidecar.store.database import RETRY_AFTER_S, Expressions, Key
 from sidecar.store.one_order import OneOrder
 from sidecar.store.postgres import connections, locks, notifications, search, tables
 from sidecar.store.postgres.care import PostgresCare
-from sidecar.store.postgres.driver import DriverConnection, PostgresConnection
+from sidecar.store.postgres.driver import DriverConnection, PostgresConnection, copy_rows
 from sidecar.store.postgres.notifications import Notifications
 from sidecar.store.postgres.postgres_errors import unreadable
 from sidecar.store.schema import REVISION
+from sidecar.store.values import Applied
 from sidecar.system.threads import Threads
 
 LONGEST_ID_BYTES: Final = 2_048
@@ -155,6 +156,17 @@ class PostgresDatabase(OneOrder):
     def unannounced(self) -> int:
         """See :class:`sidecar.store.database.Database`."""
         return 0 if self._notifications is None else self._notifications.missed()
+
+    def insert_events(
+        self,
+        connection: sa.Connection,
+        applied: Sequence[Applied],
+        dropped: Collection[Key] = (),  # noqa: ARG002 - what is not inserted is new
+    ) -> None:
+        """See :class:`sidecar.store.database.Database`."""
+        if applied:
+            rows = (mapping.event_row(one.position, one.event, one.effect) for one in applied)
+            copy_rows(connection, schema.events, rows)
 
     def index_ids(self, connection: sa.Connection, users: Sequence[tuple[int, str]] | None) -> None:
         """See :class:`sidecar.store.database.Database`."""
