@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import sqlite3
 import tempfile
@@ -16,7 +17,7 @@ from typing import Any, Final
 import msgspec
 
 from sidecar.domain.units import DAY_US, SECOND_US
-from tests.simulation import invariants
+from tests.simulation import invariants, limits
 from tests.simulation.disk import FILES
 from tests.simulation.invariants import BrokenError, Log, Look
 from tests.simulation.outside import Collector, Receiver
@@ -29,6 +30,8 @@ from tests.support.stores import projected
 
 # Where the files are: in memory where there is such a folder, because each run writes some MB.
 _FOLDER: Final = next((one for one in ("/dev/shm",) if Path(one).is_dir()), None)  # noqa: S108 - a temporary folder in it
+# The fault that is there from the beginning to the end.
+LIMITS: Final = "limits"
 _LOOK_EVERY_S: Final = 2.0
 # The column among those of a user that :func:`projected` gives.
 _LEASE_UNTIL: Final = 7
@@ -43,12 +46,12 @@ _SLACK_OF_A_START_US: Final = 60 * SECOND_US
 
 
 class Options(msgspec.Struct, frozen=True):
-    """The size of a run, and which faults there are. All of them are in :data:`FAULTS`."""
+    """The size of a run, and which faults there are: all of them by default."""
 
     seed: int
     clients: int = 100
     minutes: float = 20.0
-    faults: tuple[str, ...] = ("network", "receiver", "collector", "disk", "kill", "restart", "clock")
+    faults: tuple[str, ...] = ("network", "receiver", "collector", "disk", "kill", "restart", "clock", "limits")
     # Between two faults of a kind, in seconds.
     pause_s: tuple[float, float] = (20.0, 240.0)
 
@@ -74,9 +77,9 @@ class Simulation:
         self._folder = folder
         self.machine = Machine()
         self._chance = Random(options.seed)  # noqa: S311 - it must be reproducible
-        self.receiver = Receiver(self.machine, self._child("receiver"))
-        self.collector = Collector(self._child("collector"))
-        self.network = Network(self._take, self._child("network"))
+        self.receiver = Receiver(self.machine, self.child("receiver"))
+        self.collector = Collector(self.child("collector"))
+        self.network = Network(self._take, self.child("network"))
         self.log = Log()
         self.kills = self.starts = 0
         # For how long events were accepted; nobody is called silent for the rest of the time.
@@ -89,11 +92,11 @@ class Simulation:
         self._files.mkdir()
         (self._files / FILES[0]).write_bytes(empty_database())
         self.senders = [
-            Sender(number, self._true_us, lambda: self.up_us, self.network, self._child(f"sender {number}"))
+            Sender(number, self._true_us, lambda: self.up_us, self.network, self.child(f"sender {number}"))
             for number in range(options.clients)
         ]
 
-    def _child(self, name: str) -> Random:
+    def child(self, name: str) -> Random:
         """A stream of chance of its own, so that a fault less does not change what the others draw."""
         return Random(f"{self._options.seed} {name}")  # noqa: S311 - same
 
@@ -112,7 +115,7 @@ class Simulation:
         loop.set_exception_handler(lambda _loop, _context: None)  # what a killed process leaves undone
         await self._start()
         tasks = [asyncio.create_task(sender.run()) for sender in self.senders]
-        faults = [asyncio.create_task(self._trouble(name)) for name in self._options.faults]
+        faults = [asyncio.create_task(self._trouble(name)) for name in self._options.faults if name != LIMITS]
         end_us = self.machine.steady_us + int(self._options.minutes * 60 * SECOND_US)
         while self.machine.steady_us < end_us:
             await asyncio.sleep(_LOOK_EVERY_S)
@@ -194,7 +197,7 @@ class Simulation:
 
     async def _start(self) -> None:
         self.starts += 1
-        chance = self._child(f"server {self.starts}")
+        chance = self.child(f"server {self.starts}")
         server = Server(self._files, self.machine, chance, self.receiver, self.collector)
         await server.start()
         self._server = server
@@ -216,7 +219,7 @@ class Simulation:
 
     async def _trouble(self, name: str) -> None:
         """One kind of fault, again and again."""
-        chance = self._child(name)
+        chance = self.child(name)
         while True:
             await asyncio.sleep(chance.uniform(*self._options.pause_s))
             await getattr(self, f"_{name}")(chance)
@@ -279,8 +282,13 @@ def run(options: Options) -> Outcome:
     empty_database()
     began = time.process_time()
     gc.freeze()  # or each collection walks through all modules, a fifth of the time
-    with tempfile.TemporaryDirectory(prefix="zimwatch-simulation-", dir=_FOLDER) as name:
+    with (
+        tempfile.TemporaryDirectory(prefix="zimwatch-simulation-", dir=_FOLDER) as name,
+        contextlib.ExitStack() as stack,
+    ):
         simulation = Simulation(options, Path(name))
+        if LIMITS in options.faults:
+            stack.enter_context(limits.small(simulation.child(LIMITS)))
         broken = None
         try:
             virtual.run(simulation.machine, simulation.run())
