@@ -3,33 +3,21 @@
 from __future__ import annotations
 
 import sqlite3
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from sidecar.domain.units import MINUTE_US, SECOND_US
+from sidecar.domain.units import SECOND_US
+from sidecar.store import heartbeats
+from sidecar.store.sqlite import tuning
 from tests.simulation import oracle
-from tests.simulation.outside import Collector, Receiver
+from tests.simulation.disk import FILES
+from tests.simulation.outside import Collector
 from tests.simulation.senders import Sender
-from tests.simulation.server import MOST_PER_MINUTE
+from tests.simulation.server import Server
 
 LEASE_US: Final = 45 * SECOND_US
-_OPENED_BY: Final = {
-    "kicked_out": "KICKED_OUT",
-    "token_expired": "TOKEN_EXPIRED",
-    "login_timeout": "LOGIN_TIMEOUT",
-    "unregistered": "UNREGISTERED",
-}
-
-
-# The end of alerts that one digest was about is notified once the last of them is over.
-_WAITING: Final = (
-    "SELECT n.id, n.what, n.due_at_us FROM alert_notifications n WHERE n.state = 'waiting' AND NOT EXISTS ("
-    " SELECT 1 FROM alert_notifications b JOIN alert_notifications o ON o.message_id = b.message_id"
-    " JOIN alerts a ON a.id = o.alert_id WHERE b.alert_id = n.alert_id AND a.state = 'firing')"
-)
-_PENDING: Final = "SELECT id FROM alert_messages WHERE state = 'pending'"
 _EVENTS: Final = (
     "SELECT position, id, moment_us, received_at_us, user_id, client_id, session_id, seq, type, connection_state,"
     " connection_event FROM events WHERE position > ? ORDER BY position"
@@ -86,7 +74,7 @@ class Log:
 
 
 class Look:
-    """The database at one moment, and the log up to there."""
+    """The database at one moment, and the log up to there. ``users`` are the rows of ``user_status`` by id."""
 
     def __init__(self, connection: sqlite3.Connection, log: Log, *, whole: bool = False) -> None:
         """Looks at the users that have changed; all of them if it is to be ``whole``."""
@@ -94,7 +82,7 @@ class Look:
         connection.execute("BEGIN")
         try:
             self._changed = log.read_on(connection)
-            self._users = {row["user_id"]: row for row in connection.execute(_USERS)}
+            self.users = {row["user_id"]: row for row in connection.execute(_USERS)}
             if whole:
                 log.is_still(connection)
                 self._changed = set(log.users)
@@ -112,25 +100,25 @@ class Look:
                 raise BrokenError(f"acknowledged events of {sender.user_id} are lost: {sorted(missing)[:3]}")
             sender.to_look_at.clear()
         for user_id in sorted(self._changed):
-            found = self._users[user_id]["status"] if user_id in self._users else None
+            found = self.users[user_id]["status"] if user_id in self.users else None
             expected = self._log.users[user_id].status
             if found != expected:
                 raise BrokenError(f"{user_id} is {found}, and should be {expected}")
-        late = [user_id for user_id, row in self._users.items() if (row["since_us"] or 0) > self._log.newest_us]
+        late = [user_id for user_id, row in self.users.items() if (row["since_us"] or 0) > self._log.newest_us]
         hold(f"users whose status is from the future: {late}", not late)
 
     def leases(self, senders: Sequence[Sender], *, now_us: int, up_us: int, slack_us: int) -> None:
         """Nobody is called silent within the shortest lease, and everybody soon after the longest."""
         for sender in senders:
             user_id = sender.user_id
-            if user_id not in self._users:
+            if user_id not in self.users:
                 continue
             clients = self._log.users[user_id].clients.items()
             live = [sender.signs[client_id] for client_id, one in clients if one.status != "not_logged_in"]
             if not live:
                 continue
             silent_us = min(now_us - sign.sure_us if sign.sure_us is not None else LEASE_US for sign in live)
-            is_silent = bool(self._users[user_id]["lease_lapsed"])
+            is_silent = bool(self.users[user_id]["lease_lapsed"])
             if is_silent and silent_us < LEASE_US - SECOND_US:
                 raise BrokenError(f"{user_id} counts as silent after {silent_us} us")
             if not is_silent and all(sign.beats for sign in live):
@@ -138,30 +126,28 @@ class Look:
                 hold(f"{user_id} is silent for {quiet_us} us", quiet_us < LEASE_US + slack_us)
 
 
-def has_sent_all(connection: sqlite3.Connection) -> bool:
-    """Whether no message, notification or span waits."""
-    return not any(rows(connection, f"{sql} LIMIT 1") for sql in (_WAITING, _PENDING, _SPANS))
+def is_well(server: Server) -> None:
+    """No background task has ended, and what waits in memory and in the write-ahead log is within its bounds."""
+    problems = [str(one) for one in server.background.problems()]
+    hold(f"background tasks are not well: {problems}", not problems)
+    held, most = server.held_heartbeats, heartbeats.HELD_MOST
+    hold(f"{held} heartbeats wait in memory, of at most {most}", held <= most)
+    log = server.disk.folder / FILES[1]
+    size = log.stat().st_size if log.exists() else 0
+    hold(f"the write-ahead log has {size} bytes", size <= tuning.LOG_BYTES)
 
 
-def once_all_is_calm(
-    connection: sqlite3.Connection,
-    log: Log,
-    senders: Sequence[Sender],
-    receiver: Receiver,
-    collector: Collector,
-    *,
-    set_us: Sequence[int],
-) -> None:
-    """Everything sent is stored; every span and message arrived, the same each time; alerts have their causes.
+def has_exported_all(connection: sqlite3.Connection) -> bool:
+    """Whether no span waits."""
+    return not rows(connection, f"{_SPANS} LIMIT 1")
 
-    ``set_us``: when the server's clock was set. Limits count by that clock, and start again then.
-    """
+
+def once_all_is_calm(connection: sqlite3.Connection, log: Log, senders: Sequence[Sender], collector: Collector) -> None:
+    """Everything sent is stored, and nothing else; every span arrived, the same each time."""
     Look(connection, log, whole=True).at_every_step(senders, whole=True)
     sent = {event_id for sender in senders for event_id in sender.sent}
     hold("an event that nobody sent is stored", log.ids.keys() <= sent)
     _spans(log, collector)
-    _alerts(connection, log)
-    _messages(connection, receiver, set_us)
 
 
 def _spans(log: Log, collector: Collector) -> None:
@@ -176,46 +162,6 @@ def _spans(log: Log, collector: Collector) -> None:
     hold(f"spans with several ids: {others[:3]}", not others)
     unknown = collector.spans.keys() - log.ids.keys()
     hold(f"spans without an event: {sorted(unknown)[:3]}", not unknown)
-
-
-def _alerts(connection: sqlite3.Connection, log: Log) -> None:
-    alerts = rows(connection, "SELECT * FROM alerts")
-    firing = Counter(one["fingerprint"] for one in alerts if one["state"] == "firing")
-    hold(f"two alerts fire with one fingerprint: {firing}", all(count == 1 for count in firing.values()))
-    counts: Counter[tuple[str, str]] = Counter()
-    for one in alerts:
-        hold(f"alert {one['id']} began after it opened", one["started_at_us"] <= one["opened_at_us"])
-        counts[one["kind"], one["user_id"]] += one["count"]
-    for kind, event in _OPENED_BY.items():
-        for user_id, own in log.of_user.items():
-            causes = sum(one["connection_event"] == event for one in own)
-            counted = counts[kind, user_id]
-            hold(f"{user_id} has {causes} {event} and {counted} of {kind}", causes == counted)
-
-
-def _messages(connection: sqlite3.Connection, receiver: Receiver, set_us: Sequence[int]) -> None:
-    waiting = rows(connection, _WAITING)
-    hold(f"{len(waiting)} notifications are still waiting: {waiting[:3]}", not waiting)
-    messages = {one["public_id"]: one for one in rows(connection, "SELECT * FROM alert_messages")}
-    unsent = [one for one in messages.values() if one["state"] != "sent"]
-    hold(f"{len(unsent)} messages are not sent", not unsent)
-    missing = messages.keys() - receiver.accepted.keys()
-    hold(f"messages that the receiver does not have: {sorted(missing)[:3]}", not missing)
-    unknown = receiver.accepted.keys() - messages.keys()
-    hold(f"messages that are not on record: {sorted(unknown)[:3]}", not unknown)
-    changed = [one for one, bodies in receiver.bodies.items() if len(bodies) > 1]
-    hold(f"messages whose body changed between attempts: {changed[:3]}", not changed)
-    moments = sorted(receiver.first_us.values())
-    crowded = [
-        at
-        for at, later in zip(moments, moments[MOST_PER_MINUTE:], strict=False)
-        if later - at < MINUTE_US and not any(at - MINUTE_US < one <= later for one in set_us)
-    ]
-    hold(f"more than {MOST_PER_MINUTE} new messages within a minute: {crowded[:3]}", not crowded)
-    notified = {one[0] for one in receiver.alerts() if one[1] == "alert.firing"}
-    open_ = "SELECT id, kind FROM alerts WHERE suppressed_by IS NULL AND state = 'firing'"
-    silent = [one for one in rows(connection, open_) if one["id"] not in notified]
-    hold(f"alerts that nobody was notified of: {silent[:3]}", not silent)
 
 
 def opened(folder: Path) -> sqlite3.Connection:

@@ -54,13 +54,12 @@ class Receiver(HttpClient):
     async def close(self) -> None:
         """Nothing to close: it outlives the processes that call it."""
 
-    def alerts(self) -> set[tuple[int, str]]:
-        """The id of each alert that was received, and whether it was firing or resolved."""
-        found = set()
+    def alerts(self) -> list[tuple[frozenset[int], str]]:
+        """The ids of the alerts of each message that was accepted, and its type."""
+        found = []
         for public_id in self.accepted:
             body = msgspec.json.decode(next(iter(self.bodies[public_id])))
-            for alert in body.get("alerts") or [body["alert"]]:
-                found.add((alert["id"], body["type"]))
+            found.append((frozenset(one["id"] for one in body.get("alerts") or [body["alert"]]), body["type"]))
         return found
 
 

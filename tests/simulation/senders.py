@@ -92,7 +92,7 @@ class Sender:
     """The devices of one user in one app each, with a clock that may be off, and one queue of what is not acknowledged.
 
     ``acknowledged`` are the ids that Zimwatch answered for, ``to_look_at`` those of the time since the last look;
-    ``sent`` are all that were ever on the way.
+    ``sent`` are all that were ever on the way. With ``dies_for_s`` the app dies, and is opened again so much later.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class Sender:
         self.sent: dict[str, WireEvent] = {}
         self.acknowledged: set[str] = set()
         self.to_look_at: list[str] = []
-        self.is_reporting = True
+        self.dies_for_s = 0.0
         self._user = self._new_user()
 
     def _new_user(self) -> SimulatedUser:
@@ -152,6 +152,9 @@ class Sender:
     async def run(self) -> None:
         """Lives until it is cancelled."""
         while True:
+            if self.dies_for_s:
+                await asyncio.sleep(self.dies_for_s)
+                self.dies_for_s, self._user = 0.0, self._new_user()
             for event in self._user.advance(self._clock()):
                 self._record(event)
             if self._waiting and not await self._send():

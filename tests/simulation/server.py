@@ -93,6 +93,12 @@ class Server:
         """Whether the last commit succeeded."""
         return self.store is not None and self.store.problem is None
 
+    @property
+    def held_heartbeats(self) -> int:
+        """How many wait in memory."""
+        held = None if self.store is None else self.store._heartbeats
+        return 0 if held is None else len(held._held) + held._in_writing
+
     async def stop(self) -> None:
         """An orderly stop."""
         await self._stack.aclose()
