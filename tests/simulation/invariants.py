@@ -18,6 +18,8 @@ from tests.simulation.senders import Sender
 from tests.simulation.server import Server
 
 LEASE_US: Final = 45 * SECOND_US
+# For how long leases may run while nothing is accepted: until something is refused.
+_NOT_NOTICED_US: Final = 15 * SECOND_US
 _EVENTS: Final = (
     "SELECT position, id, moment_us, received_at_us, user_id, client_id, session_id, seq, type, connection_state,"
     " connection_event FROM events WHERE position > ? ORDER BY position"
@@ -121,6 +123,9 @@ class Look:
             is_silent = bool(self.users[user_id]["lease_lapsed"])
             if is_silent and silent_us < LEASE_US - SECOND_US:
                 raise BrokenError(f"{user_id} counts as silent after {silent_us} us")
+            heard_us = up_us - max(sign.sure_up_us for sign in live)
+            if is_silent and heard_us < LEASE_US - _NOT_NOTICED_US and any(sign.sure_us is not None for sign in live):
+                raise BrokenError(f"{user_id} counts as silent after {heard_us} us in which events were accepted")
             if not is_silent and all(sign.beats for sign in live):
                 quiet_us = up_us - max(sign.maybe_up_us for sign in live)
                 hold(f"{user_id} is silent for {quiet_us} us", quiet_us < LEASE_US + slack_us)

@@ -79,11 +79,12 @@ class Network:
 class Sign(msgspec.Struct):
     """The last sign of life of a client, by the steady clock and by how long Zimwatch has accepted events.
 
-    ``sure_us``: when the last request was sent that was acknowledged. ``maybe_up_us``: when the last one may have
-    arrived. ``beats``: a heartbeat was acknowledged.
+    ``sure_us`` and ``sure_up_us``: when the last request was sent that was acknowledged. ``maybe_up_us``: when the last
+    one may have arrived. ``beats``: a heartbeat was acknowledged.
     """
 
     sure_us: int | None = None
+    sure_up_us: int = 0
     maybe_up_us: int = 0
     beats: bool = False
 
@@ -194,7 +195,7 @@ class Sender:
             self.sent[event["id"]] = event
         body = msgspec.json.encode(batch)
         signs = [self.signs[UUID(event["client_id"]).bytes] for event in batch]
-        sent_us = self._clock()
+        sent_us, sent_up_us = self._clock(), self._up()
         try:
             answer = await self._network.send(body, sent_us + self._off_us if self._states_clock else None)
         except ConnectionError:
@@ -204,7 +205,7 @@ class Sender:
                 sign.maybe_up_us = self._up()
         for sign, event in zip(signs, batch, strict=True):
             if event["id"] not in again:
-                sign.sure_us = sent_us
+                sign.sure_us, sign.sure_up_us = sent_us, sent_up_us
             sign.beats |= event["type"] == HEARTBEAT
         self._failures = 0
         ids = {event["id"] for event in batch}

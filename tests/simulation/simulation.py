@@ -41,7 +41,7 @@ _LAST_US: Final = 8
 # Within this time all that waits is sent.
 _CALM_S: Final = 900.0
 _CALM_LOOK_S: Final = 10.0
-_SILENT_S: Final = 120.0
+_SILENT_S: Final = 90.0
 # A crash may lengthen each lease by what it lost, and a start waits for the senders.
 _KEPT_US: Final = 30 * DAY_US
 _SLACK_OF_A_START_US: Final = 60 * SECOND_US
