@@ -69,4 +69,4 @@ def refused() -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit("\n".join(refused()))
+    sys.exit("\n".join(refused()) or 0)
