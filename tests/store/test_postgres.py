@@ -23,7 +23,7 @@ from tests.support import databases
 from tests.support.databases import url_of
 from tests.support.events import Phone
 from tests.support.every_statement import execute_everything
-from tests.support.stores import opened
+from tests.support.stores import opened, projected
 from tests.support.tokens import new_token, revoke
 
 pytestmark = [pytest.mark.postgres]
@@ -147,3 +147,30 @@ async def test_what_an_index_cannot_take_is_rejected_and_holds_up_no_other_event
     assert answer.accepted == 2
     assert [place for place, _ in answer.refused] == [1, 2]
     assert all("PostgreSQL cannot index" in why for _, why in answer.refused)
+
+
+async def test_tables_of_an_earlier_zimwatch_are_upgraded(tmp_path: Path) -> None:
+    """Of the first revision on PostgreSQL: each later migration runs there too, and makes what a new database has."""
+    url = url_of(tmp_path / "old")
+    with psycopg.connect(url, autocommit=True) as server:
+        server.execute(b"DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+        server.execute(Path(__file__).with_name("postgres_0062.sql").read_bytes())
+    old = opened(tmp_path / "old", export_spans=True)
+    assert (await old.read(user_reads.summary)).online == 1
+    assert (await old.append([Phone("carol").says("CONNECTED", "SUCCESS", at=9)])).accepted == 1
+    live = projected(tmp_path / "old")
+    await old.rebuild()
+    await old.close()
+    assert projected(tmp_path / "old") == live
+    assert structure(tmp_path / "old") == structure(tmp_path / "new")
+
+
+def structure(folder: Path) -> list[tuple[Any, ...]]:
+    columns = (
+        "SELECT table_name, column_name, data_type, collation_name, is_nullable FROM information_schema.columns"
+        " WHERE table_schema = 'public' UNION ALL"
+        " SELECT tablename, indexname, indexdef, NULL, NULL FROM pg_indexes WHERE schemaname = 'public' UNION ALL"
+        " SELECT 'revision', version_num, NULL, NULL, NULL FROM alembic_version ORDER BY 1, 2"
+    )
+    with databases.reading(folder) as connection:
+        return [tuple(row) for row in connection.exec_driver_sql(columns)]

@@ -83,6 +83,7 @@ class PostgresDatabase(OneOrder):
                         f"{self.name} has the tables of an older Zimwatch ({revision}); run `zimwatch db upgrade`"
                     )
                 upgrade.upgrade(connection, revision)
+                tables.collate(connection)
             return upgrade.is_outdated(connection)
 
     def close(self) -> None:

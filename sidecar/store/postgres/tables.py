@@ -44,6 +44,17 @@ def create(connection: sa.Connection, first_rows: FirstRows) -> None:
     first_rows(connection)
 
 
+def collate(connection: sa.Connection) -> None:
+    """Gives columns of text that a migration added the collation that those of :func:`create` have."""
+    others = (
+        "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = current_schema()"
+        f" AND data_type = 'text' AND collation_name IS DISTINCT FROM '{_COLLATION}'"
+    )
+    for table, column in connection.exec_driver_sql(others).all():
+        changed = f'ALTER COLUMN "{column}" TYPE TEXT COLLATE "{_COLLATION}"'
+        connection.exec_driver_sql(f'ALTER TABLE "{table}" {changed}')
+
+
 def _collated() -> sa.MetaData:
     metadata = sa.MetaData()
     for table in schema.metadata.tables.values():
