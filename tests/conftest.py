@@ -50,9 +50,12 @@ def machine() -> Machine:
     return Machine()
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def engine(request: pytest.FixtureRequest) -> Iterator[str]:
     """The database engine of a test that is marked with ``both_engines``, which runs once on each."""
+    if not hasattr(request, "param"):
+        yield "sqlite"
+        return
     from tests.support import databases  # noqa: PLC0415 - all of Zimwatch, which most tests do without
 
     with databases.engine(request.param):
@@ -64,8 +67,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     marker = metafunc.definition.get_closest_marker("both_engines")
     if marker is None or metafunc.definition.get_closest_marker("of_sqlite"):
         return
-    if "engine" not in metafunc.fixturenames:
-        metafunc.fixturenames.insert(0, "engine")  # before the stores that are opened
     marks = [pytest.mark.postgres, *([pytest.mark.soak] if "soak" in marker.args else [])]
     metafunc.parametrize("engine", ["sqlite", pytest.param("postgresql", marks=marks)], indirect=True)
 

@@ -21,13 +21,14 @@ from sidecar.domain.texts import verbatim
 from sidecar.domain.units import SECOND_US
 from sidecar.store import Store, log_positions
 from tests.support.cursors import caught_up
+from tests.support.databases import url_of
 from tests.support.events import APP_ID, BEGIN_US, Phone
 from tests.support.timeline import Timeline, us
 
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    url = f"sqlite:///{tmp_path / 'zimwatch.db'}"
+    url = url_of(tmp_path)
     store = Store.open(url, clock=lambda: BEGIN_US, followers=[AlertReaction(Policy(receivers={"ops": 10}))])
     yield store
     await store.close()
@@ -93,7 +94,7 @@ async def test_one_tick_does_all_that_is_due_however_many_transactions_that_take
     monkeypatch.setattr("sidecar.alerting.alert_reaction.AT_ONCE", 2)
     now_us = BEGIN_US
     reaction = AlertReaction(Policy(thresholds=Thresholds(off=frozenset({"offline_storm"}))))
-    store = Store.open(f"sqlite:///{tmp_path / 'zimwatch.db'}", clock=lambda: now_us, followers=[reaction])
+    store = Store.open(url_of(tmp_path), clock=lambda: now_us, followers=[reaction])
     commits: asyncio.Queue[tuple[int, ...]] = asyncio.Queue()
     store.subscribe(lambda commit: commits.put_nowait(commit.alerts) if commit.alerts else None)
     await store.append([Phone(f"user-{number}").says("RECONNECTING", "LOGIN_INTERRUPTED", 0) for number in range(5)])

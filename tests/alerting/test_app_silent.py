@@ -23,8 +23,8 @@ from sidecar.domain.units import HOUR_US, MINUTE_US
 from sidecar.store import Store
 from sidecar.store.users import app_hours
 from tests.support.clocks import Machine
+from tests.support.databases import url_of
 from tests.support.events import APP_ID, Phone
-from tests.support.process import DATABASE
 from tests.support.rules_in_memory import Rules, lines, us
 from tests.support.work import of_reads
 
@@ -45,7 +45,7 @@ class Scene:
     def open(self) -> None:
         policy = Policy(thresholds=Thresholds(storm_users=1_000, app_silent_us=6 * MINUTE_US))
         self.reaction = AlertReaction(policy)
-        url = f"sqlite:///{self.folder / DATABASE}"
+        url = url_of(self.folder)
         self.store = Store.open(
             url, clock=self.machine.clock, steady=self.machine.steady, followers=[self.reaction], export_spans=True
         )

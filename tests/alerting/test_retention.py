@@ -17,6 +17,7 @@ from sidecar.domain.units import DAY_US, SECOND_US
 from sidecar.settings import AlertSettings, RetentionSettings, Settings
 from sidecar.store import Store
 from sidecar.store.care.retention import Retention
+from tests.support.databases import url_of
 from tests.support.events import BEGIN_US, Phone
 from tests.support.timeline import Timeline, us
 
@@ -160,7 +161,7 @@ def test_alerts_that_the_rules_read_back_are_kept() -> None:
 async def test_a_database_that_is_too_large_loses_alerts_older_than_every_event(tmp_path: Path) -> None:
     now_us = BEGIN_US
     store = Store.open(
-        f"sqlite:///{tmp_path / 'zimwatch.db'}",
+        url_of(tmp_path),
         clock=lambda: now_us,
         followers=[AlertReaction(Policy(thresholds=LIMITS))],
         retention=Retention(max_bytes=1_000_000),

@@ -23,6 +23,7 @@ from sidecar.store.log import span_outbox
 from sidecar.store.users import user_list, user_reads
 from sidecar.store.users.user_query import UserQuery
 from tests.support import planted
+from tests.support.databases import url_of
 from tests.support.events import APP_ID, BEGIN_US, Phone
 from tests.support.planted import ALICE, MARKS
 from tests.support.stores import projected
@@ -36,7 +37,7 @@ PLANTED_IN = {
 
 def opened(folder: Path, rules: AlertReaction | None = None, **options: Any) -> Store:
     return Store.open(
-        f"sqlite:///{folder / 'zimwatch.db'}",
+        url_of(folder),
         clock=lambda: BEGIN_US + DAY_US,
         export_spans=True,
         followers=[rules or reaction_of(Settings())],
@@ -225,19 +226,17 @@ async def test_an_erasure_goes_on_where_it_ended_whatever_ended_it(tmp_path: Pat
 
 
 async def test_a_follower_that_is_behind_brings_nothing_back(tmp_path: Path) -> None:
-    store = Store.open(f"sqlite:///{tmp_path / 'zimwatch.db'}", clock=lambda: BEGIN_US, holdings=HOLDINGS)
+    store = Store.open(url_of(tmp_path), clock=lambda: BEGIN_US, holdings=HOLDINGS)
     reaction = reaction_of(Settings())
     await store.close()
     store = opened(tmp_path)
     await store.close()  # the rules have a cursor from here on
-    store = Store.open(f"sqlite:///{tmp_path / 'zimwatch.db'}", clock=lambda: BEGIN_US, holdings=HOLDINGS)
+    store = Store.open(url_of(tmp_path), clock=lambda: BEGIN_US, holdings=HOLDINGS)
     mine, phones = planted.lives()
     await store.append([*mine, Phone("bob").says("CONNECTED", "SUCCESS", at=80)])
     await erased(store)
     await store.close()
-    store = Store.open(
-        f"sqlite:///{tmp_path / 'zimwatch.db'}", clock=lambda: BEGIN_US, holdings=HOLDINGS, followers=[reaction]
-    )
+    store = Store.open(url_of(tmp_path), clock=lambda: BEGIN_US, holdings=HOLDINGS, followers=[reaction])
     await store.append([Phone("bob").says("CONNECTED", "SUCCESS", at=90)])
     await store.write(lambda _connection: None)
     await store.close()

@@ -13,6 +13,7 @@ from sidecar.store.care import user_export
 from sidecar.store.care.user_data import NOT_EXPORTED
 from tests.privacy.test_erase import PLANTED_IN
 from tests.support import planted
+from tests.support.databases import url_of
 from tests.support.events import APP_ID
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "schemas/user_export.v1.json").read_text())
@@ -21,7 +22,7 @@ SCHEMA = json.loads((Path(__file__).parents[2] / "schemas/user_export.v1.json").
 async def test_each_table_with_data_of_the_user_is_in_the_export_and_nobody_else_is(tmp_path: Path) -> None:
     rules = planted.reaction()
     store = Store.open(
-        f"sqlite:///{tmp_path / 'zimwatch.db'}",
+        url_of(tmp_path),
         clock=lambda: planted.NOW_US,
         export_spans=True,
         followers=[rules],
@@ -46,7 +47,7 @@ async def test_each_table_with_data_of_the_user_is_in_the_export_and_nobody_else
 
 
 async def test_an_unknown_user_has_an_empty_export(tmp_path: Path) -> None:
-    store = Store.open(f"sqlite:///{tmp_path / 'zimwatch.db'}", clock=lambda: planted.NOW_US, holdings=HOLDINGS)
+    store = Store.open(url_of(tmp_path), clock=lambda: planted.NOW_US, holdings=HOLDINGS)
     parts = [part async for part in user_export.parts(store, APP_ID, "nobody", "2026-11-23T14:00:00.000Z")]
     await store.close()
     assert json.loads(b"".join(parts))["data"] == {}

@@ -21,8 +21,6 @@ from sidecar.store.users.user_query import UserQuery
 from tests.support.databases import url_of
 from tests.support.events import APP_ID, BEGIN_US, Phone
 
-pytestmark = pytest.mark.both_engines("soak")
-
 
 class Clock:
     def __init__(self) -> None:

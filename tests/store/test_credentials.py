@@ -23,8 +23,6 @@ from tests.support.events import APP_ID, Phone
 from tests.support.stores import opened
 from tests.support.tokens import new_token, revoke
 
-pytestmark = pytest.mark.both_engines("soak")
-
 REQUESTS = 1_000
 A_CHECK_S = credentials.OLDEST_US / SECOND_US
 

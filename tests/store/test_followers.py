@@ -166,6 +166,7 @@ NEWER_COLUMNS_OF_TOKENS = (
 
 
 @pytest.mark.of_sqlite
+@pytest.mark.of_sqlite
 async def test_an_older_database_is_followed_from_its_newest_event_on(tmp_path: Path) -> None:
     store = opened(tmp_path, export_spans=True)
     await store.append(connected("alice", "bob"))
@@ -235,6 +236,7 @@ async def test_reading_behind_a_cursor_gives_what_is_followed_in_the_transaction
 
 
 @pytest.mark.of_sqlite
+@pytest.mark.of_sqlite
 async def test_minutes_counted_late_have_their_events_and_not_the_users_of_today(tmp_path: Path) -> None:
     store = opened(tmp_path)
     await store.append([Phone("alice").event(LOGIN, 0), *connected("alice")])
@@ -299,6 +301,7 @@ async def killed(folder: Path, steps: list[tuple[list[str], bool]]) -> None:
 
 @settings(max_examples=3)
 @given(steps=STEPS)
+@pytest.mark.of_sqlite
 def test_after_a_kill_at_any_step_the_effect_of_each_follower_is_that_of_its_cursor(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[list[str], bool]]
 ) -> None:

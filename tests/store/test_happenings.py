@@ -31,8 +31,6 @@ from tests.support.events import APP_ID, BEGIN_US, Phone
 from tests.support.stores import opened, projected
 from tests.support.work import of_reads
 
-pytestmark = pytest.mark.both_engines("soak")
-
 VERSIONS: Final = ("2.28.0", "2.29.0", None)
 
 
@@ -223,7 +221,6 @@ def test_any_order_of_arrival_and_a_rebuild_give_the_same_rows(
     assert sum(row[-1] for row in once) == len(counted)
 
 
-@pytest.mark.of_sqlite
 async def test_an_upgrade_fills_in_what_happened_before(tmp_path: Path) -> None:
     store = opened(tmp_path)
     alice, nobody = Phone("alice"), Phone(None)

@@ -27,8 +27,6 @@ from tests.support.databases import url_of
 from tests.support.events import APP_ID, Phone
 from tests.support.process import DATABASE
 
-pytestmark = pytest.mark.both_engines("soak")
-
 BEATS_S = 15
 FEW = Leases(heartbeats_per_second=1)
 
@@ -288,7 +286,6 @@ async def test_no_heartbeat_is_held_before_it_is_stored_what_a_crash_would_cost(
     assert len(fleet.store._heartbeats._held) == 1
 
 
-@pytest.mark.of_sqlite
 async def test_while_nothing_can_be_committed_no_heartbeat_is_accepted_and_leases_stand_still(
     fleet: Fleet, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,8 +25,6 @@ from tests.support.events import APP_ID, BEGIN_US, Phone, made_id
 from tests.support.stores import projected
 from tests.support.work import of_append
 
-pytestmark = pytest.mark.both_engines("soak")
-
 LATER_US = BEGIN_US + 1_000_000 * SECOND_US
 KINDS = (
     ("CONNECTED", "SUCCESS"),

@@ -19,8 +19,6 @@ from tests.support.events import APP_ID, Phone
 from tests.support.running import Zimwatch, zimwatch
 from tests.support.wire import wire_event
 
-pytestmark = pytest.mark.both_engines("soak")
-
 ALICE = f"/v1/users/{APP_ID}/alice"
 
 
@@ -212,7 +210,6 @@ async def test_a_clock_that_is_set_just_before_a_stop_is_noticed_by_the_stop(
         assert await is_silent(running)
 
 
-@pytest.mark.of_sqlite
 async def test_a_clock_that_was_set_while_nothing_could_be_committed_is_recorded_later(
     tmp_path: Path, machine: Machine
 ) -> None:

@@ -23,8 +23,6 @@ from tests.support.running import zimwatch
 from tests.support.wire import fresh_event
 from tests.support.work import of_append
 
-pytestmark = pytest.mark.both_engines("soak")
-
 
 def chance_of(number: int) -> random.Random:
     return random.Random(number)  # noqa: S311 - the same every time

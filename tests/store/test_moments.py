@@ -34,8 +34,6 @@ from tests.support.running import Zimwatch
 from tests.support.stores import projected
 from tests.support.wire import wire_event
 
-pytestmark = pytest.mark.both_engines("soak")
-
 YEAR_US = 366 * DAY_US
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

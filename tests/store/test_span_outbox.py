@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 import sqlalchemy as sa
 
 from sidecar.domain.units import SECOND_US
@@ -16,8 +15,6 @@ from sidecar.store.values import Backlog
 from tests.support.events import BEGIN_US, Phone
 from tests.support.stores import opened
 from tests.support.work import counted
-
-pytestmark = pytest.mark.both_engines("soak")
 
 
 async def test_a_session_is_one_trace_whose_first_event_is_the_root(store: Store) -> None:
