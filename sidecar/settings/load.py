@@ -112,6 +112,8 @@ def read(
     problems += (
         settings.privacy.problems() + settings.server.problems() + settings.apps.problems() + settings.ingest.problems()
     )
+    if not wrong & {"retention.events", "retention.apps"}:
+        problems += settings.retention.problems()
     if not any(key.startswith("backups.") or key == "alerts.backup_overdue" for key in wrong):
         problems += settings.backups.problems(settings.alerts.backup_overdue)
     if not any(key.startswith("canary.") for key in wrong):

@@ -18,6 +18,7 @@ from sidecar.settings.alert_settings import AlertSettings
 from sidecar.settings.assertion_settings import AssertionSettings, problems_of
 from sidecar.settings.provider_settings import ForwardAuthSettings, GroupSettings, OidcSettings
 from sidecar.settings.value_kinds import (
+    AppDurations,
     AppId,
     AppIds,
     AppNames,
@@ -267,14 +268,26 @@ class PrivacySettings(msgspec.Struct, frozen=True, kw_only=True):
 class RetentionSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How long events, alerts, rejected events and the audit log are kept.
 
-    Above the size ``max_bytes`` the oldest events and alerts are deleted.
+    ``apps``: for how long the events of some apps are, if shorter. Above the size ``max_bytes`` the oldest events and
+    alerts are deleted.
     """
 
     events: Duration = "30d"
     alerts: Duration = "30d"
     rejected: Duration = "30d"
     audit: Duration = "365d"
+    apps: AppDurations = {}
     max_bytes: FileBytes = 10_737_418_240
+
+    def problems(self) -> list[str]:
+        """What is no AppID, and apps that are to be kept for longer than others."""
+        problems = []
+        for app_id, kept in self.apps.items():
+            if not _APP_ID.fullmatch(app_id):
+                problems.append(f"retention.apps: {app_id!r} is no AppID, which is a whole number.")
+            if duration_us(kept) > duration_us(self.events):
+                problems.append(f"retention.apps: {kept} of app {app_id} must not be longer than retention.events.")
+        return problems
 
 
 class BackupSettings(msgspec.Struct, frozen=True, kw_only=True):

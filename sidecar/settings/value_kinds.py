@@ -106,6 +106,10 @@ AppId = Annotated[int, Meta(ge=1, le=2**63 - 1, description="a ZEGO AppID, a who
 AppIds = Annotated[
     tuple[Annotated[int, Meta(ge=0, le=2**63 - 1)], ...], Meta(description="a list of ZEGO AppIDs, whole numbers")
 ]
+AppDurations = Annotated[
+    dict[str, Duration],
+    Meta(description='a table of AppIDs and durations, such as 1234567890 = "7d"'),
+]
 AppNames = Annotated[
     dict[str, str],
     Meta(description='a table of AppIDs and names up to 60 characters, such as 1234567890 = "Prod chat"'),

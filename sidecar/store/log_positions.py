@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
+import msgspec
 import sqlalchemy as sa
 
 # The newest event may be erased, and its position is not used again.
@@ -21,6 +23,28 @@ def newest_position(connection: sa.Connection) -> int:
 def oldest_position(connection: sa.Connection) -> int:
     """The position of the oldest event; 1 where there is none."""
     return int(connection.exec_driver_sql("SELECT COALESCE(MIN(position), 1) FROM events").scalar_one())
+
+
+class Oldest(msgspec.Struct, frozen=True):
+    """From where on events are in the log: of every app, and of apps of which more is deleted."""
+
+    log: int
+    apps: Mapping[int, int]
+
+    def of(self, app_id: int) -> int:
+        """The position before which no event of the app is in the log."""
+        return max(self.log, self.apps.get(app_id, 0))
+
+
+def oldest_of_apps(connection: sa.Connection) -> Oldest:
+    """As of now."""
+    return Oldest(oldest_position(connection), first_of_apps(connection))
+
+
+def first_of_apps(connection: sa.Connection) -> dict[int, int]:
+    """Of apps with a retention of their own: the position before which their events are deleted."""
+    found = connection.exec_driver_sql("SELECT app_id, first_position FROM pruned_apps")
+    return {row[0]: row[1] for row in found}
 
 
 def position_as_of(connection: sa.Connection, as_of_us: int) -> int:

@@ -16,7 +16,7 @@ metadata = sa.MetaData()
 # "ZIMW": SQLite's application_id, which marks a file as Zimwatch's.
 APPLICATION_ID = 0x5A494D57
 # The newest migration: a file at this revision has the tables below.
-REVISION = "0063_sessions_at_the_provider"
+REVISION = "0064_pruned_apps"
 # The cursor that exists after a migration that changed projections, until they are rebuilt.
 OUTDATED = "projections"
 # The user key of clients before any login, and of their events.
@@ -325,6 +325,15 @@ pruning_hold = sa.Table(
     sa.Column("hold", sa.Integer, primary_key=True),
     sa.Column("by_us", sa.BigInteger, nullable=False),
     sa.Column("begun_us", sa.BigInteger, nullable=False),
+)
+
+# The events of an app before this position are deleted, as it is kept for a shorter time than others.
+pruned_apps = sa.Table(
+    "pruned_apps",
+    metadata,
+    sa.Column("app_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("first_position", sa.BigInteger, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 rejected_events = sa.Table(

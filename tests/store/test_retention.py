@@ -7,19 +7,24 @@ import random
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sidecar.domain.events import Event
 from sidecar.domain.units import DAY_US, SECOND_US
 from sidecar.store import Store, log_positions
+from sidecar.store.care.app_retention import prune
 from sidecar.store.care.retention import Retention
 from sidecar.store.log import span_outbox
 from sidecar.store.users import per_minute, user_list, user_reads
 from sidecar.store.users.user_query import UserQuery
 from tests.support.events import APP_ID, BEGIN_US, Phone
 from tests.support.stores import STEPS, events_of, projected
+
+OTHER = 7
 
 
 class Clock:
@@ -30,7 +35,7 @@ class Clock:
         return self.now_us
 
 
-def opened(folder: Path, clock: Clock, **limits: int) -> Store:
+def opened(folder: Path, clock: Clock, **limits: Any) -> Store:
     kept = Retention(**limits)
     return Store.open(f"sqlite:///{folder / 'zimwatch.db'}", clock=clock, retention=kept, export_spans=True)
 
@@ -144,18 +149,70 @@ async def test_positions_continue_after_everything_was_pruned_and_after_a_start(
     await again.close()
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_events_of_an_app_with_a_retention_of_its_own_are_deleted_as_those_of_all_are(
+    tmp_path: Path, clock: Clock
+) -> None:
+    hour_us = 3_600 * SECOND_US
+    store = opened(tmp_path, clock, events_us=10 * DAY_US, apps_us={OTHER: DAY_US})
+    ours, theirs = Phone("alice"), Phone("bob", app_id=OTHER)
+    theirs.login(at=0)
+    for hour in range(40):
+        clock.now_us = BEGIN_US + hour * hour_us
+        for phone in (ours, theirs):
+            state, event = ("CONNECTED", "SUCCESS") if hour % 2 else ("RECONNECTING", "LOGIN_INTERRUPTED")
+            await store.append([phone.says(state, event, at=hour * 3_600)])
+        await store.append([theirs.event("api_error", hour * 3_600, details={"method": "m", "code": 6_000_104})])
+    await store.append([ours.says("DISCONNECTED", "KICKED_OUT", at=40 * 3_600)])
+    pending = (await store.read(span_outbox.backlog)).spans
+    happened = await store.read(rows_of, "happenings", OTHER)
+    before = await store.read(user_reads.user, OTHER, "bob", store.now())
+    removed = [await store.write(prune, {OTHER: DAY_US}, clock(), 20)]
+    while removed[-1]:
+        removed.append(await store.write(prune, {OTHER: DAY_US}, clock(), 20))
+    assert max(removed) == 20, "a slice looks at a bounded number of events"
+    assert await store.read(rows_of, "events", APP_ID) == 41
+    left = await store.read(user_reads.timeline, OTHER, "bob", before=None, limit=1_000)
+    assert {one.event.received_at_us >= clock.now_us - DAY_US for one in left} == {True}
+    assert len(left) == 2 * 25
+    assert (await store.read(span_outbox.backlog)).spans == pending - 15
+    (loss,) = {(one.kind, one.problem) for one in await store.read(span_outbox.newest_losses, 100)}
+    assert loss == ("expired", "its event is no longer in the log")
+    await store.prune()
+    assert 0 < await store.read(rows_of, "happenings", OTHER) < happened
+    after = await store.read(user_reads.user, OTHER, "bob", store.now())
+    assert before is not None
+    assert after is not None
+    assert after.user == before.user
+    late = [msgspec.structs.replace(theirs.says("CONNECTED", "SUCCESS", at=5), seq=3, received_at_us=clock.now_us)]
+    await store.append(late)
+    live = projected(tmp_path)
+    await store.rebuild()
+    assert projected(tmp_path) == live
+    await store.append([theirs.says("CONNECTED", "SUCCESS", at=41 * 3_600)])
+    assert not any(one.starts_trace for one in await store.read(span_outbox.claim, 100, 100)), "no second root"
+    await store.close()
+
+
+def rows_of(connection: sa.Connection, table: str, app_id: int) -> int:
+    return int(connection.exec_driver_sql(f"SELECT COUNT(*) FROM {table} WHERE app_id = ?", (app_id,)).scalar_one())
+
+
+@pytest.mark.parametrize("apps_us", [{}, {APP_ID: DAY_US // 4}, {OTHER: DAY_US // 4}])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS, chance=st.randoms(use_true_random=False))
 def test_a_rebuild_after_pruning_equals_what_was_live(
-    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, Any]], chance: random.Random
+    tmp_path_factory: pytest.TempPathFactory,
+    steps: list[tuple[str, Any]],
+    chance: random.Random,
+    apps_us: dict[int, int],
 ) -> None:
     folder = tmp_path_factory.mktemp("pruned")
-    arrived: list[Event] = events_of(steps)
+    arrived = [event if event.user_id == "bob" else in_other(event) for event in events_of(steps)]
     chance.shuffle(arrived)
     clock = Clock()
 
     async def scenario() -> None:
-        store = opened(folder, clock, events_us=DAY_US)
+        store = opened(folder, clock, events_us=DAY_US, apps_us=apps_us)
         while arrived:
             at_us = clock.now_us
             batch = [arrived.pop() for _ in range(min(len(arrived), chance.randint(1, 5)))]
@@ -171,6 +228,10 @@ def test_a_rebuild_after_pruning_equals_what_was_live(
         await store.close()
 
     asyncio.run(scenario())
+
+
+def in_other(event: Event) -> Event:
+    return msgspec.structs.replace(event, app_id=OTHER)
 
 
 def _fields(event: Event) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from tests.support.process import DATABASE
 # Tables of few rows: one for each kind of something, what people created, what a statement itself brings along (of the
 # chain of a user's events it takes as many as its LIMIT says).
 SMALL: Final = {
-    *("user_groups", "span_outbox", "alert_silences", "user_watches", "pruning_hold"),
+    *("user_groups", "span_outbox", "alert_silences", "user_watches", "pruning_hold", "pruned_apps"),
     *("wanted", "chain", "counted", "oldest"),
 }
 SCAN: Final = re.compile(r"SCAN (\w+)$")

@@ -24,7 +24,7 @@ from sidecar.store.access import audit_check, audit_log, audit_reads, credential
 from sidecar.store.access.audit_reads import AuditFilter
 from sidecar.store.access.audit_retention import AuditRetention
 from sidecar.store.access.share_links import ShareLink
-from sidecar.store.care import erasures, holdings, user_export
+from sidecar.store.care import app_retention, erasures, user_export
 from sidecar.store.care.retention import Retention
 from sidecar.store.log import event_log, log_reads, settled_events, span_outbox
 from sidecar.store.log_positions import newest_position
@@ -233,7 +233,8 @@ async def _erased(folder: Path) -> None:
     pending = f"UPDATE span_outbox SET first_position = 1, last_position = {newest}, spans = ?"
     for spans in (2, 1):  # of a run of pending spans one, then the last
         await store.write(_executed, pending, spans)
-        await store.write(holdings._remove_pending, [newest])
+        await store.write(span_outbox.remove_some, [newest])
+    await store.write(app_retention.prune, {APP_ID: 1}, planted.NOW_US + DAY_S * 1_000_000, 1_000)
     await store.close()
 
 

@@ -413,6 +413,7 @@ TABLES: Final = {
     "followers": "few: one for each part of Zimwatch",
     "lease_stretches": "few: the newest hundred",
     "pruning_hold": "few: one row",
+    "pruned_apps": "few: one for each app in the settings",
     "keys": "few: one for each purpose",
     "audit_log": "looks",
     "audit_subjects": "looks",

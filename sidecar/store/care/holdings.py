@@ -16,6 +16,7 @@ from sidecar.store import database, mapping, schema
 from sidecar.store.access import audit_log
 from sidecar.store.access.pseudonyms import pseudonym
 from sidecar.store.care.user_data import Holding, Page, Part, Rows, Whom
+from sidecar.store.log import span_outbox
 from sidecar.store.log_positions import oldest_position
 
 # How many positions of the log one slice looks at: some milliseconds.
@@ -198,27 +199,9 @@ def _remove_events(connection: sa.Connection, found: Sequence[Any], through: int
         return 0
     traces = {(row.session_id or row.client_id, max(through, row.position)) for row in found}
     connection.exec_driver_sql("DELETE FROM traces WHERE trace_id = ? AND root_position <= ?", sorted(traces))
-    _remove_pending(connection, [row.position for row in found if row.type == CONNECTION_STATE_CHANGED])
+    span_outbox.remove_some(connection, [row.position for row in found if row.type == CONNECTION_STATE_CHANGED])
     connection.exec_driver_sql("DELETE FROM events WHERE position = ?", [(row.position,) for row in found])
     return len(found)
-
-
-def _remove_pending(connection: sa.Connection, positions: Sequence[int]) -> None:
-    """Takes the spans of events that are about to be deleted out of the runs of pending ones."""
-    runs = connection.exec_driver_sql(
-        "SELECT first_position, last_position, is_open, spans FROM span_outbox WHERE spans > 0"
-    ).all()
-    for first, last, is_open, spans in runs:
-        left = spans - sum(first <= position <= last for position in positions)
-        if left == spans:
-            continue
-        if left > 0:
-            connection.exec_driver_sql("UPDATE span_outbox SET spans = ? WHERE first_position = ?", (left, first))
-        elif is_open:
-            sql = "UPDATE span_outbox SET spans = 0, first_position = ? WHERE first_position = ?"
-            connection.exec_driver_sql(sql, (last + 1, first))
-        else:
-            connection.exec_driver_sql("DELETE FROM span_outbox WHERE first_position = ?", (first,))
 
 
 def _remove_losses(connection: sa.Connection, event_ids: set[bytes]) -> int:

@@ -16,6 +16,7 @@ from sidecar.store.users.working_set import Owner, owner_of
 from sidecar.store.values import UserId
 
 _SLICE = 5_000
+_EXISTS = "EXISTS (SELECT 1 FROM events WHERE position = {0})"
 # Users and clients not all of whose events are in the log; for the time of a rebuild.
 KEPT = sa.MetaData()
 sa.Table(
@@ -68,7 +69,8 @@ def _delete(connection: sa.Connection) -> set[Owner]:
     first = connection.exec_driver_sql("SELECT MIN(position) FROM events").scalar()
     if first is None:
         first = schema.LARGEST
-    if first == 1:
+    apart = connection.exec_driver_sql("SELECT 1 FROM pruned_apps LIMIT 1").first()
+    if first == 1 and apart is None:
         for table in (
             schema.clients,
             schema.client_blocks,
@@ -80,13 +82,15 @@ def _delete(connection: sa.Connection) -> set[Owner]:
             connection.execute(sa.delete(table))
         return set()
     users = (
-        "SELECT app_id, user_id FROM user_status WHERE last_position < ?"
-        " UNION SELECT app_id, user_id FROM events WHERE previous_user_position < ?"
+        f"SELECT app_id, user_id FROM user_status WHERE {_deleted('last_position', 'user_status')}"
+        f" UNION SELECT app_id, user_id FROM events WHERE {_deleted('previous_user_position', 'events')}"
     )
     nobody = f"user_key = {schema.NOBODY}"
+    without_last = f"(last_position < ? OR NOT {_EXISTS.format('last_position')})"
+    without_previous = _deleted("previous_client_position", "events")
     strays = (
-        f"SELECT client_id FROM clients WHERE {nobody} AND last_position < ?"
-        " UNION SELECT client_id FROM events WHERE user_id IS NULL AND previous_client_position < ?"
+        f"SELECT client_id FROM clients WHERE {nobody} AND {without_last}"
+        f" UNION SELECT client_id FROM events WHERE user_id IS NULL AND {without_previous}"
     )
     KEPT.create_all(connection, checkfirst=False)
     connection.exec_driver_sql(f"INSERT INTO kept_users {users}", (first, first))
@@ -102,11 +106,19 @@ def _delete(connection: sa.Connection) -> set[Owner]:
         f"UPDATE user_groups SET users = {counted}",
     ):
         connection.exec_driver_sql(sql)
-    connection.exec_driver_sql("DELETE FROM traces WHERE root_position >= ?", (first,))
+    connection.exec_driver_sql(
+        f"DELETE FROM traces WHERE root_position >= ? AND {_EXISTS.format('root_position')}", (first,)
+    )
     kept: set[Owner] = {(row[0], row[1]) for row in connection.exec_driver_sql("SELECT * FROM kept_users")}
     kept |= {row[0] for row in connection.exec_driver_sql("SELECT * FROM kept_strays")}
     KEPT.drop_all(connection, checkfirst=False)
     return kept
+
+
+def _deleted(position: str, table: str) -> str:
+    """Whether the event at a position is deleted; the value is the position of the log's oldest event."""
+    of_app = f"SELECT first_position FROM pruned_apps WHERE pruned_apps.app_id = {table}.app_id"
+    return f"({position} < ? OR {position} < ({of_app}))"
 
 
 def _heartbeats(

@@ -6,25 +6,26 @@ deleted events stay: a user keeps its status, and a timeline ends at the first d
 - A late event of a client whose older events are deleted is stored but changes nothing, as its place among these is
   unknown.
 - A rebuild keeps users whose older events are deleted as they are, and rebuilds the others (see ``rebuild.py``).
+- Events of an app with a retention of its own are deleted from the middle of the log (``app_retention.py``).
 - A span that is still pending when its event is deleted is lost; that is counted and recorded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol
 
 import msgspec
 import sqlalchemy as sa
 
 from sidecar.clock import Clock
 from sidecar.domain.events import CONNECTION_STATE_CHANGED
-from sidecar.domain.status import NOT_LOGGED_IN
 from sidecar.domain.units import DAY_US
 from sidecar.settings import Settings, duration_us
-from sidecar.store import database, mapping, schema
+from sidecar.store import database
+from sidecar.store.care import app_retention
+from sidecar.store.care.pruned_events import GONE, forget_blocks, forget_clients, forget_traces
 from sidecar.store.log import span_outbox
-from sidecar.store.mapping import Client
 from sidecar.store.users import app_hours, happenings, per_minute
 
 # The intended duration of a slice; it must not block the writer for more than 50 ms.
@@ -32,17 +33,20 @@ SLICE_US: Final = 15_000
 SLICE_EVENTS: Final = (50, 5_000)
 # The size of a slice on a disk that is nearly full.
 TIGHT_EVENTS: Final = 10
-_GONE: Final = "its event is no longer in the log"
 _TOO_OLD: Final = "it was pending for longer than export.max_age"
 
 
 class Retention(msgspec.Struct, kw_only=True):
-    """How long and how much is kept, as of now. ``pending_us`` is how long a span may wait for the collector."""
+    """How long and how much is kept, as of now. ``pending_us`` is how long a span may wait for the collector.
+
+    ``apps_us``: of apps whose events are kept for a shorter time.
+    """
 
     events_us: int = 30 * DAY_US
     max_bytes: int = 10 * 1_073_741_824
     rejected_us: int = 30 * DAY_US
     pending_us: int = 7 * DAY_US
+    apps_us: Mapping[int, int] = {}
 
     @classmethod
     def of(cls, settings: Settings) -> Retention:
@@ -53,13 +57,14 @@ class Retention(msgspec.Struct, kw_only=True):
             max_bytes=kept.max_bytes,
             rejected_us=duration_us(kept.rejected),
             pending_us=duration_us(settings.export.max_age),
+            apps_us={int(app_id): duration_us(kept_for) for app_id, kept_for in kept.apps.items()},
         )
 
     def follow(self, settings: Settings) -> None:
         """The same for settings that have changed; from the next slice on."""
         new = self.of(settings)
         self.events_us, self.max_bytes = new.events_us, new.max_bytes
-        self.rejected_us, self.pending_us = new.rejected_us, new.pending_us
+        self.rejected_us, self.pending_us, self.apps_us = new.rejected_us, new.pending_us, new.apps_us
 
 
 class Expiring(Protocol):
@@ -117,9 +122,12 @@ class Pruner:
                 # What is older than every event is deleted as well, or it would leave no room for events.
                 keep_since_us = oldest[1]
                 removed += _prune_events(connection, oldest[0], self._events, None, now_us)
+        removed += app_retention.prune(connection, kept.apps_us, now_us, self._events)
         # What happened is of events, but by its moment: a late event is kept for longer.
         happened_since_us = now_us - kept.events_us if keep_since_us is None else keep_since_us
         removed += happenings.delete_old(connection, happened_since_us, self._events)
+        for app_id, own_us in kept.apps_us.items():
+            removed += happenings.delete_old(connection, now_us - own_us, self._events, app_id)
         removed += sum(one.expire(connection, now_us, self._events, keep_since_us) for one in self._expiring)
         for table, key, column in (
             ("rejected_events", "rejection", "received_at_us"),
@@ -156,59 +164,12 @@ def _prune_events(connection: sa.Connection, first: int, limit: int, before_us: 
     if not oldest:
         return 0
     last = oldest[-1].position
-    span_outbox.give_up(connection, last, now_us, _GONE)
-    _forget_traces(connection, [row for row in oldest if row.starts_trace])
-    _forget_clients(connection, {row.client_id for row in oldest}, last)
-    _forget_blocks(connection, first, last)
+    span_outbox.give_up(connection, last, now_us, GONE)
+    forget_traces(connection, [row for row in oldest if row.starts_trace])
+    forget_clients(connection, {row.client_id for row in oldest}, last)
+    forget_blocks(connection, first, last)
     connection.exec_driver_sql("DELETE FROM events WHERE position <= ?", (last,))
     return len(oldest)
-
-
-def _forget_traces(connection: sa.Connection, roots: Sequence[Any]) -> None:
-    """A trace that may get more spans keeps its row, or it would get a second root."""
-    gone = []
-    for root in roots:
-        found = connection.exec_driver_sql(
-            "SELECT user_key, clients, crowded FROM user_status WHERE app_id = ? AND user_id = ?",
-            (root.app_id, root.user_id),
-        ).first()
-        own = _clients_of(connection, root.client_id, found)
-        live = {one.state.session_id or one.client_id for one in own if one.state.status != NOT_LOGGED_IN}
-        trace_id = root.session_id or root.client_id
-        if trace_id not in live:
-            gone.append((trace_id,))
-    if gone:
-        connection.exec_driver_sql("DELETE FROM traces WHERE trace_id = ?", gone)
-
-
-def _clients_of(connection: sa.Connection, client_id: bytes, user: Any) -> list[Client]:  # noqa: ANN401 - a row or None
-    """The clients in the user's row; of a crowded user only this one."""
-    if user is None or not user.crowded:
-        return [] if user is None else mapping.unpack(user.clients)
-    sql = f"SELECT {mapping.columns(schema.clients)} FROM clients WHERE client_id = ? AND user_key = ?"
-    return [mapping.client_of(row) for row in connection.exec_driver_sql(sql, (client_id, user.user_key))]
-
-
-def _forget_clients(connection: sa.Connection, client_ids: set[bytes], last: int) -> None:
-    """Deletes clients that decide nothing and have no events left."""
-    ended = f"client_id = ? AND last_position <= ? AND status = '{NOT_LOGGED_IN}'"
-    ended_clients = [(client_id, last) for client_id in sorted(client_ids)]
-    blocks = f"(user_key, client_id) IN (SELECT user_key, client_id FROM clients WHERE {ended})"
-    connection.exec_driver_sql(f"DELETE FROM client_blocks WHERE {blocks}", ended_clients)
-    connection.exec_driver_sql(f"DELETE FROM clients WHERE {ended}", ended_clients)
-
-
-def _forget_blocks(connection: sa.Connection, first: int, last: int) -> None:
-    """Deletes blocks without events, but the newest of a client's: it has the state in which the next one begins."""
-    same = "older.user_key = gone.user_key AND older.client_id = gone.client_id"
-    before = "(older.last_seq, older.last_id) < (gone.last_seq, gone.last_id)"
-    connection.exec_driver_sql(
-        "DELETE FROM client_blocks WHERE (user_key, client_id, last_seq, last_id) IN ("
-        "SELECT older.user_key, older.client_id, older.last_seq, older.last_id FROM client_blocks AS gone"
-        f" JOIN client_blocks AS older ON {same} AND {before}"
-        " WHERE gone.newest_position BETWEEN ? AND ? AND older.newest_position <= ?)",
-        (first, last, last),
-    )
 
 
 def _expire(connection: sa.Connection, now_us: int, before_us: int, limit: int) -> int:

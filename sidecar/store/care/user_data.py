@@ -21,6 +21,7 @@ WITHOUT_USERS: Final[Mapping[str, str]] = {
     "followers": "positions",
     "lease_stretches": "when Zimwatch ran",
     "pruning_hold": "why deletion is on hold",
+    "pruned_apps": "positions, by app",
     "signed_requests": "digests of requests",
     "keys": "keys",
     "api_tokens": "tokens of programs and people who use Zimwatch",

@@ -123,6 +123,33 @@ def give_up(connection: sa.Connection, through: int, now_us: int, problem: str) 
     return lost
 
 
+def give_up_some(connection: sa.Connection, positions: Sequence[int], now_us: int, problem: str) -> None:
+    """Removes pending spans of events that are about to be deleted, and records them as lost."""
+    if lost := remove_some(connection, positions):
+        record_losses(connection, [Loss(now_us, "expired", lost, None, None, problem)])
+
+
+def remove_some(connection: sa.Connection, positions: Sequence[int]) -> int:
+    """Takes the spans of events that are about to be deleted out of the runs of pending ones; how many were pending."""
+    runs = connection.exec_driver_sql(
+        "SELECT first_position, last_position, is_open, spans FROM span_outbox WHERE spans > 0"
+    ).all()
+    removed = 0
+    for first, last, is_open, spans in runs:
+        left = spans - sum(first <= position <= last for position in positions)
+        if left == spans:
+            continue
+        removed += spans - max(0, left)
+        if left > 0:
+            connection.exec_driver_sql("UPDATE span_outbox SET spans = ? WHERE first_position = ?", (left, first))
+        elif is_open:
+            sql = "UPDATE span_outbox SET spans = 0, first_position = ? WHERE first_position = ?"
+            connection.exec_driver_sql(sql, (last + 1, first))
+        else:
+            connection.exec_driver_sql("DELETE FROM span_outbox WHERE first_position = ?", (first,))
+    return removed
+
+
 def record_losses(connection: sa.Connection, losses: Sequence[Loss]) -> None:
     """Keeps the newest :data:`LOSSES_KEPT` losses for inspection."""
     sql = "INSERT INTO span_losses (lost_at_us, kind, spans, position, event_id, problem) VALUES (?, ?, ?, ?, ?, ?)"

@@ -104,6 +104,7 @@ def _engine(
         pool_timeout=LOCK_S,
         pool_pre_ping=pre_ping,
         execution_options=dict(options),
+        hide_parameters=True,  # an error's text is logged, and they have ids of users
     )
 
 

@@ -130,12 +130,12 @@ def _apply_to_client(working: WorkingSet, touched: TouchedClient, event: Event, 
         login_state.apply(state, event)
         _describe(client, event)
         if touched.history is not None or client.client_key in working.recent_blocks:
-            working.history(touched).append(event, position)
+            working.history(touched, event.app_id).append(event, position)
     touched.applied.append((position, event))
     client.last_position = position
     client.tail_events += 1
     if client.tail_events >= client_history.BLOCK_EVENTS:
-        working.history(touched).close(position)
+        working.history(touched, event.app_id).close(position)
     # Not the greater of the two: after the machine's clock was set back, what is received now is still the newest.
     client.last_seen_at_us = event.received_at_us
     if client.sends_heartbeats and working.heartbeat_after_s:
@@ -174,7 +174,7 @@ def _describe(client: Client, event: Event) -> None:
 
 def _insert_late(working: WorkingSet, touched: TouchedClient, late: Event, position: int) -> Transition:
     """Inserts an event before newer ones of its client; its transition there."""
-    history = working.history(touched)
+    history = working.history(touched, late.app_id)
     before = history.work
     transition = history.insert(late, position)
     working.late_work += history.work - before

@@ -79,14 +79,13 @@ def follow(connection: sa.Connection, events: Iterable[Event]) -> None:
         connection.exec_driver_sql(_ADD, [(*key[2:], *row, *key[:2]) for key, row in rows.items()])
 
 
-def delete_old(connection: sa.Connection, before_us: int, limit: int) -> int:
-    """Deletes rows of minutes that ended by ``before_us``, ``limit`` at most; how many."""
+def delete_old(connection: sa.Connection, before_us: int, limit: int, app_id: int | None = None) -> int:
+    """Deletes rows of minutes that ended by ``before_us``, of this app or all, ``limit`` at most; how many."""
+    apps = "= ?" if app_id is not None else "IN (SELECT app_id FROM user_groups)"
+    own = () if app_id is None else (app_id,)
     kinds = ", ".join(f"'{kind}'" for kind in KINDS)
-    sql = (
-        f"SELECT {', '.join(_KEY)} FROM happenings WHERE app_id IN (SELECT app_id FROM user_groups)"
-        f" AND kind IN ({kinds}) AND last_us < ? LIMIT ?"
-    )
-    found = connection.exec_driver_sql(sql, (before_us // MINUTE_US * MINUTE_US, limit)).all()
+    sql = f"SELECT {', '.join(_KEY)} FROM happenings WHERE app_id {apps} AND kind IN ({kinds}) AND last_us < ? LIMIT ?"
+    found = connection.exec_driver_sql(sql, (*own, before_us // MINUTE_US * MINUTE_US, limit)).all()
     if found:
         delete = f"DELETE FROM happenings WHERE {' AND '.join(f'{name} = ?' for name in _KEY)}"
         connection.exec_driver_sql(delete, [tuple(row) for row in found])

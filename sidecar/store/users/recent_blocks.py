@@ -6,7 +6,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from sidecar.store.log_positions import oldest_position
+from sidecar.store.log_positions import Oldest, oldest_of_apps
 from sidecar.store.mapping import Client
 from sidecar.store.users.client_history import KnownBlocks
 
@@ -25,14 +25,14 @@ class RecentBlocks:
         self._young: dict[int, KnownBlocks] = {}
         self._young_size = 0
         self._old: dict[int, KnownBlocks] = {}
-        self._oldest: int | None = None
+        self._oldest: Oldest | None = None
 
     def __contains__(self, client_key: int) -> bool:
         return client_key in self._young or client_key in self._old
 
-    def begin(self, connection: sa.Connection) -> int:
-        """To be called first in each transaction; returns the position of the log's oldest event."""
-        oldest = oldest_position(connection)
+    def begin(self, connection: sa.Connection) -> Oldest:
+        """To be called first in each transaction; returns from where on events are in the log."""
+        oldest = oldest_of_apps(connection)
         if oldest != self._oldest:
             self._young, self._young_size, self._old = {}, 0, {}
             self._oldest = oldest

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from sidecar.domain.events import Event
 from sidecar.domain.status import NOT_LOGGED_IN, Status
+from sidecar.store.log_positions import Oldest
 from sidecar.store.mapping import Client
 from sidecar.store.users.client_history import ClientHistory
 from sidecar.store.users.recent_blocks import RecentBlocks
@@ -89,7 +90,7 @@ class WorkingSet:
     def __init__(self, connection: sa.Connection, recent_blocks: RecentBlocks, heartbeat_after_s: int = 0) -> None:
         self.connection = connection
         self.recent_blocks = recent_blocks
-        self._oldest: int | None = None
+        self._oldest: Oldest | None = None
         # The interval between heartbeats that clients are given; 0: none is.
         self.heartbeat_after_s = heartbeat_after_s
         self.loaded: dict[Owner, User] = {}
@@ -112,14 +113,15 @@ class WorkingSet:
         touched = self.clients[id(client)] = TouchedClient(client, client.last_position)
         return touched
 
-    def history(self, touched: TouchedClient) -> ClientHistory:
-        """The history of a touched client, the same at each call."""
+    def history(self, touched: TouchedClient, app_id: int) -> ClientHistory:
+        """The history of a touched client of an app, the same at each call."""
         if touched.history is None:
             if self._oldest is None:
                 self._oldest = self.recent_blocks.begin(self.connection)
             known = self.recent_blocks.take(touched.client)
+            oldest = self._oldest.of(app_id)
             touched.history = ClientHistory(
-                self.connection, touched.client, touched.head, touched.applied, known=known, oldest=self._oldest
+                self.connection, touched.client, touched.head, touched.applied, known=known, oldest=oldest
             )
         return touched.history
 
