@@ -1,4 +1,4 @@
-"""A user of 100,000 events is erased in small slices and little memory, while others go on reporting."""
+"""A user of 100,000 events is erased in small slices and little memory, while events of others are stored."""
 
 from __future__ import annotations
 
