@@ -124,13 +124,13 @@ def read(
 
 
 def _from_file(path: Path | None, problems: list[str]) -> dict[str, Given]:
-    if path is None:
-        path = Path(DEFAULT_FILE)
-        if not path.exists():
-            return {}
+    is_default = path is None
+    path = path or Path(DEFAULT_FILE)
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
+        if is_default and isinstance(error, FileNotFoundError):
+            return {}
         problems.append(f"The settings file {path} cannot be read: {error.strerror}.")
         return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

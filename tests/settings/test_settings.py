@@ -166,6 +166,12 @@ def test_a_file_that_is_missing_or_not_toml_is_named(tmp_path: Path) -> None:
     assert "server must be a table" in _problems(_toml(tmp_path, "server = 1"))[0]
 
 
+def test_a_default_file_that_cannot_be_read_is_named() -> None:
+    """As in a folder that the user of a service may not enter. A loop of links is refused to root too."""
+    Path("zimwatch.toml").symlink_to("zimwatch.toml")
+    assert "zimwatch.toml cannot be read" in _problems()[0]
+
+
 def test_a_secret_may_come_from_a_file_and_is_not_shown(tmp_path: Path) -> None:
     (tmp_path / "url").write_text("sqlite:///secret.db\n", encoding="utf-8")
     loaded = load(None, {"ZIMWATCH_DATABASE__URL_FILE": str(tmp_path / "url")}, {})
