@@ -7,12 +7,15 @@ import socket
 import ssl
 import uuid
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
 import aiohttp
 import pytest
 
+from sidecar import clock
+from sidecar.alerting.notify.test_message import send_test_message
 from sidecar.alerting.receivers.alertmanager import AlertmanagerSettings
 from sidecar.alerting.receivers.apprise import AppriseSettings
 from sidecar.alerting.receivers.email import EmailSettings
@@ -217,9 +220,12 @@ async def test_pagerduty_gets_one_incident_that_is_acknowledged_and_resolved(tmp
 
 
 @pytest.mark.alertmanager
-async def test_a_real_alertmanager_shows_the_alert_until_it_is_resolved(tmp_path: Path) -> None:
+async def test_a_real_alertmanager_shows_an_alert_until_it_is_resolved_and_a_test_for_five_minutes(
+    tmp_path: Path,
+) -> None:
     async with alertmanager(tmp_path) as address, aiohttp.ClientSession() as http:
         settings = AlertmanagerSettings(name="am", url=address)
+        tested = AlertSettings(receivers=(settings,), allowed_hosts=("127.0.0.1",))
 
         async def shown(want: int) -> list[dict[str, Any]]:
             async with asyncio.timeout(20):
@@ -239,6 +245,10 @@ async def test_a_real_alertmanager_shows_the_alert_until_it_is_resolved(tmp_path
             assert alert["generatorURL"] == f"{running.url}/alerts/1"
             await back(running)
             await shown(0)
+            await send_test_message(tested, "am", running.url, clock.now_us())
+            (alert,) = await shown(1)
+            began, ends = (datetime.fromisoformat(alert[name]) for name in ("startsAt", "endsAt"))
+            assert ends - began == timedelta(minutes=5)
 
 
 @pytest.mark.alertmanager

@@ -1,7 +1,8 @@
 """A Prometheus Alertmanager, API v2: it groups, silences and routes by its own settings.
 
 It drops an alert that is not sent again, and all of them when it restarts: :mod:`sidecar.alerting.notify.resend` sends
-the firing ones every 30 s. A firing alert is sent with an end one day ahead, so that none ends while Zimwatch is down.
+the firing ones every 30 s. A firing alert is sent with an end one day ahead, so that none ends while Zimwatch is down;
+a test message, which nothing resolves, ends after five minutes.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from sidecar.alerting.payloads import time_text
 from sidecar.alerting.receivers.receiver import VolatileReceiver
 from sidecar.alerting.tables.alert_values import Message
 from sidecar.domain.outside_text import one_line
-from sidecar.domain.units import DAY_US
+from sidecar.domain.units import DAY_US, MINUTE_US
 from sidecar.http_client import HttpClient, Proof
 from sidecar.settings.alert_settings import ReceiverSettings
 from sidecar.settings.value_kinds import Url
@@ -26,6 +27,7 @@ from sidecar.settings.value_kinds import Url
 _NO_LABEL: Final = re.compile(r"[^a-zA-Z0-9_]")
 _SUBJECT: Final = ("app_id", "user_id", "user_hash")
 _LIFETIME_US: Final = DAY_US
+_TEST_LIFETIME_US: Final = 5 * MINUTE_US
 _PER_REQUEST: Final = 1_000
 
 
@@ -39,7 +41,6 @@ class Alertmanager(VolatileReceiver):
     """A digest is sent as its single alerts."""
 
     settings_type = AlertmanagerSettings
-    keeps_alerts_open = True
 
     def __init__(self, settings: AlertmanagerSettings, http: HttpClient) -> None:
         self._url = f"{settings.url.rstrip('/')}/api/v2/alerts"
@@ -70,6 +71,7 @@ class Alertmanager(VolatileReceiver):
         return status
 
     def _alert(self, alert: dict[str, Any], message: Message, now_us: int) -> dict[str, Any]:
+        lifetime_us = _TEST_LIFETIME_US if alert["labels"].get("test") else _LIFETIME_US
         labels = {"alertname": alert["kind"], "severity": alert["severity"], "fingerprint": alert["fingerprint"]}
         labels |= {name: str(alert[name]) for name in _SUBJECT if alert.get(name) is not None}
         labels |= {_NO_LABEL.sub("_", name): value for name, value in alert["labels"].items() if name != "flapping"}
@@ -82,7 +84,7 @@ class Alertmanager(VolatileReceiver):
                 "message_id": message.public_id,
             },
             "startsAt": alert["started_at"],
-            "endsAt": alert["ended_at"] or time_text(now_us + _LIFETIME_US),
+            "endsAt": alert["ended_at"] or time_text(now_us + lifetime_us),
             "generatorURL": alert["url"],
         }
 
