@@ -18,6 +18,7 @@ from yarl import URL
 from sidecar.settings import LeaseSettings
 from sidecar.store import log_positions
 from sidecar.store.log import rejected_events
+from sidecar.version import VERSION
 from tests.support.running import Zimwatch, zimwatch
 from tests.support.wire import fresh_event, wire_event
 
@@ -257,7 +258,7 @@ async def test_a_response_has_its_duration_at_the_server(running: Zimwatch) -> N
 
 async def test_health_metrics_and_the_description_answer(running: Zimwatch) -> None:
     await running.send([wire_event()])
-    assert await running.get("/readyz") == (200, {"status": "ok"})
+    assert await running.get("/readyz") == (200, {"status": "ok", "version": VERSION})
     assert (await running.get("/openapi.json"))[1]["openapi"].startswith("3.1")
     async with running.http.get("/metrics") as response:
         text = await response.text()

@@ -431,7 +431,9 @@ async def test_each_request_has_the_assertion_of_its_one_user(
     assert all({text.removeprefix("of ")} == users for text, users in sent)
 
 
-@pytest.mark.parametrize("file", ["ios/ZimwatchReporter.swift", "flutter/zimwatch_reporter.dart"])
+@pytest.mark.parametrize(
+    "file", ["ios/Sources/ZimwatchReporter/ZimwatchReporter.swift", "flutter/lib/zimwatch_reporter.dart"]
+)
 def test_one_that_cannot_run_here_has_the_names_of_the_wire_and_no_others(file: str) -> None:
     text, wire = (DOCS / file).read_text(), schema("event.v1.json")
     names = {*wire["properties"], *wire["properties"]["type"]["enum"]}
