@@ -10,7 +10,7 @@ The rest of the store is SQL on a connection of a :class:`Database`, which :func
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -155,6 +155,9 @@ class Database(Protocol):
 
     def peek(self, sql: str, *values: Any) -> list[Sequence[Any]]:  # noqa: ANN401 - what the driver takes
         """The rows of one small read as of now, for what every request needs. Used by one thread."""
+
+    def walk(self, connection: sa.Connection, sql: str, values: Sequence[Any]) -> Iterator[Sequence[Any]]:
+        """The rows of a read that may have very many: read about as far as they are consumed, in the transaction."""
 
     def unannounced(self) -> int:
         """A number that changes with each commit that was not announced here; after other commits it may change too.

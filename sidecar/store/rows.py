@@ -83,3 +83,10 @@ class Rows:
 def row_type(names: tuple[str, ...]) -> type[tuple[Any, ...]]:
     """The type of rows with these columns."""
     return namedtuple("Row", names, rename=True)  # noqa: PYI024 - its fields are known here
+
+
+def tell_listeners(connection: sa.Connection, cursor: Any, statement: str, parameters: Any) -> None:  # noqa: ANN401 - of either driver
+    """Calls SQLAlchemy's listeners for a statement that is about to be executed without SQLAlchemy."""
+    is_many = type(parameters) is list
+    for listener in connection.dispatch.before_cursor_execute:
+        listener(connection, cursor, statement, parameters or (), None, is_many)

@@ -23,6 +23,8 @@ from tests.support.running import zimwatch
 from tests.support.wire import fresh_event
 from tests.support.work import of_append
 
+pytestmark = pytest.mark.both_engines("soak")
+
 
 def chance_of(number: int) -> random.Random:
     return random.Random(number)  # noqa: S311 - the same every time
@@ -80,6 +82,22 @@ async def test_the_lease_of_a_crowded_user_is_that_of_the_client_seen_last(tmp_p
     await store.close()
 
 
+@pytest.mark.both_engines
+async def test_clients_without_a_callback_decide_nothing_of_a_crowded_user(tmp_path: Path) -> None:
+    store = Store.open(url_of(tmp_path), clock=lambda: BEGIN_US)
+    phones = [Phone("alice", f"phone {number}") for number in range(40)]
+    await store.append([phone.says("CONNECTED", "SUCCESS", at=0) for phone in phones])
+    await store.append([phones[0].says("DISCONNECTED", "KICKED_OUT", at=200)])
+    await store.append([Phone("alice", f"tablet {number}").event("login", 250) for number in range(5)])
+    await store.append([phone.says("DISCONNECTED", "TOKEN_EXPIRED", at=100) for phone in phones[1:]])
+    detail = await store.read(user_reads.user, APP_ID, "alice", store.now())
+    assert detail is not None
+    found = detail.user
+    assert (found.status, found.reason) == ("not_logged_in", "KICKED_OUT")
+    assert found.since_us == BEGIN_US + 200 * SECOND_US
+    await store.close()
+
+
 async def test_a_client_above_the_limit_is_refused_by_name_and_all_else_is_accepted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -124,6 +142,7 @@ async def test_clients_silent_for_a_day_do_not_count(tmp_path: Path, monkeypatch
     await store.close()
 
 
+@pytest.mark.of_sqlite
 async def test_an_event_that_is_refused_counts_no_clients_again_for_a_minute(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,16 +6,18 @@ import asyncio
 import contextlib
 import random
 from collections.abc import AsyncIterator, Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import psycopg
 import pytest
+import sqlalchemy as sa
 
 from sidecar.domain.events import Event
 from sidecar.errors import DatabaseRefusedError, StoreUnavailableError
-from sidecar.store import Store, engines
+from sidecar.store import Store, database, engines
 from sidecar.store.postgres import notifications
 from sidecar.store.users import user_reads
 from sidecar.store.values import Commit
@@ -132,6 +134,17 @@ async def until_accepted(store: Store, events: list[Event]) -> Any:
 
 
 @pytest.mark.soak
+async def test_a_walk_reads_about_as_far_as_its_rows_are_consumed(store: Store) -> None:
+    def first(connection: sa.Connection, count: int) -> list[int]:
+        sql = "SELECT ? / (1000 - number) FROM generate_series(1, 1000) AS series (number)"  # the last one fails
+        return [row[0] for row in islice(database.of(connection).walk(connection, sql, (999,)), count)]
+
+    assert (await store.read(first, 3)) == [1, 1, 1]
+    assert len(await store.read(first, 100)) == 100
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        await store.read(first, 1000)
+
+
 def test_every_statement_and_every_page_runs_on_postgresql(tmp_path: Path) -> None:
     execute_everything(tmp_path)
 

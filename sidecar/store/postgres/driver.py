@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, cast
 
@@ -18,13 +18,17 @@ from psycopg.adapt import AdaptersMap, Dumper, Loader
 from psycopg.types.numeric import Int8Dumper
 
 from sidecar.store import mapping
-from sidecar.store.rows import Rows, Values, row_type
+from sidecar.store.rows import Rows, Values, row_type, tell_listeners
 
 _PLACE: Final = re.compile(r"'[^']*'|\?")
 _NAME: Final = re.compile(r"'[^']*'|::\w+|:(?P<name>\w+)")
 # PostgreSQL's text cannot contain U+0000, and events may: it is stored as two characters that stand for nothing else.
 _NUL, _ESCAPE, _ESCAPED_NUL, _ESCAPED_ESCAPE = "\0", "\x1a", "\x1a0", "\x1a1"
 _ESCAPE_BYTE: Final = b"\x1a"
+# Rows of a walk: a page has 50, and a search may pass over many.
+_FETCHED_FIRST: Final = 64
+_FETCHED_MOST: Final = 4_096
+_walks: Final = itertools.count(1)
 
 
 @lru_cache(maxsize=2_000)
@@ -130,6 +134,8 @@ class PostgresConnection(sa.Connection):
         """Executes the statement, once for each tuple of a list. The result is a :class:`Rows`."""
         driver = cast("DriverConnection", self.connection.driver_connection)
         cursor = psycopg.RawCursor(driver, row_factory=_named)
+        if self.dispatch.before_cursor_execute:
+            tell_listeners(self, cursor, statement, parameters)
         try:
             sql, values = _translated(statement, parameters)
             if type(parameters) is list:
@@ -139,6 +145,22 @@ class PostgresConnection(sa.Connection):
         except psycopg.Error as error:
             self._handle_dbapi_exception(error, statement, parameters, cast("Any", cursor), None)
         return cast("sa.CursorResult[Any]", Rows(cursor))
+
+
+def walk(connection: sa.Connection, sql: str, values: Sequence[Any]) -> Iterator[Values]:
+    """The rows of a statement by a cursor of the server, which ends with the transaction.
+
+    The driver would get all rows of a plain statement before the first one is consumed.
+    """
+    driver = cast("DriverConnection", connection.connection.driver_connection)
+    name = f"walk_{next(_walks)}"
+    cursor = psycopg.RawCursor(driver)
+    # Not prepared, since no other statement has this name.
+    cursor.execute(f"DECLARE {name} NO SCROLL CURSOR FOR {numbered(sql)}".encode(), values, prepare=False)
+    size = _FETCHED_FIRST
+    while rows := cursor.execute(f"FETCH {size} FROM {name}".encode(), prepare=False).fetchall():
+        yield from rows
+        size = min(2 * size, _FETCHED_MOST)
 
 
 def copy_rows(connection: sa.Connection, table: sa.Table, rows: Iterable[Values]) -> None:

@@ -21,7 +21,7 @@ from sidecar.store.database import RETRY_AFTER_S, Expressions, Key
 from sidecar.store.one_order import OneOrder
 from sidecar.store.postgres import connections, locks, notifications, search, tables
 from sidecar.store.postgres.care import PostgresCare
-from sidecar.store.postgres.driver import DriverConnection, PostgresConnection, copy_rows
+from sidecar.store.postgres.driver import DriverConnection, PostgresConnection, copy_rows, walk
 from sidecar.store.postgres.notifications import Notifications
 from sidecar.store.postgres.postgres_errors import unreadable
 from sidecar.store.schema import REVISION
@@ -153,6 +153,10 @@ class PostgresDatabase(OneOrder):
                 if is_last:
                     raise unavailable from error
         raise AssertionError
+
+    def walk(self, connection: sa.Connection, sql: str, values: Sequence[Any]) -> Iterator[Sequence[Any]]:
+        """See :class:`sidecar.store.database.Database`."""
+        return walk(connection, sql, values)
 
     def unannounced(self) -> int:
         """See :class:`sidecar.store.database.Database`."""

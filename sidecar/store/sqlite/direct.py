@@ -7,13 +7,13 @@ It costs 4 µs for a write and 12 µs for a read, more than most of these statem
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, cast
 
 import sqlalchemy as sa
 
-from sidecar.store.rows import Rows, Values, row_type
+from sidecar.store.rows import Rows, Values, row_type, tell_listeners
 
 
 @lru_cache(maxsize=1_000)
@@ -40,7 +40,7 @@ class DirectConnection(sa.Connection):
         driver: Any = self.connection.driver_connection
         cursor: sqlite3.Cursor = driver.cursor()
         if self.dispatch.before_cursor_execute:
-            self._tell_listeners(cursor, statement, parameters or (), is_many=is_many)
+            tell_listeners(self, cursor, statement, parameters)
         try:
             if is_many:
                 cursor.executemany(statement, parameters)
@@ -52,12 +52,6 @@ class DirectConnection(sa.Connection):
         if cursor.description is not None:
             cursor.row_factory = _naming(tuple(column[0] for column in cursor.description))
         return cast("sa.CursorResult[Any]", Rows(cursor))
-
-    def _tell_listeners(
-        self, cursor: sqlite3.Cursor, statement: str, parameters: Sequence[Any], *, is_many: bool
-    ) -> None:
-        for listener in self.dispatch.before_cursor_execute:
-            listener(self, cursor, statement, parameters, None, is_many)
 
     def _as_sqlalchemy_has_it(self, error: sqlite3.Error, statement: str, parameters: Any) -> BaseException:  # noqa: ANN401 - same
         return sa.exc.DBAPIError.instance(

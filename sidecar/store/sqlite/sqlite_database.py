@@ -201,6 +201,12 @@ class SqliteDatabase(OneOrder):
             found: list[Sequence[Any]] = cursor.execute(sql, values).fetchall()
         return found
 
+    def walk(self, connection: sa.Connection, sql: str, values: Sequence[Any]) -> Iterator[Sequence[Any]]:
+        """See :class:`sidecar.store.database.Database`."""
+        driver: Any = connection.connection.driver_connection
+        found: Iterator[Sequence[Any]] = driver.execute(sql, values)
+        return found
+
     def unannounced(self) -> int:
         """See :class:`sidecar.store.database.Database`. Commits of this process change it too."""
         return int(self.peek("PRAGMA data_version")[0][0])

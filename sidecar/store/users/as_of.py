@@ -17,7 +17,7 @@ from sidecar.domain.presence import presence
 from sidecar.domain.sdk_words import LOGOUT
 from sidecar.domain.session import Session
 from sidecar.domain.status import NOT_LOGGED_IN, Status
-from sidecar.store import mapping, schema
+from sidecar.store import database, mapping, schema
 from sidecar.store.log_positions import position_as_of
 from sidecar.store.mapping import Client
 from sidecar.store.users import user_list
@@ -136,9 +136,9 @@ def _row_as_of(connection: sa.Connection, user: Any, position: int) -> UserRow |
         " e.connection_event, e.platform, e.type FROM chain JOIN events e ON e.position = chain.previous)"
         " SELECT * FROM chain WHERE position <= ?"
     )
-    driver: Any = connection.connection.driver_connection
+    chain = database.of(connection).walk(connection, sql, (user.last_position, position))
     changes: list[_Change] = []
-    for row in itertools.islice(driver.execute(sql, (user.last_position, position)), SINCE_EVENTS):
+    for row in itertools.islice(chain, SINCE_EVENTS):
         changes.append(_Change(*row))
         if changes[-1].user_status != changes[0].user_status and any(one.platform for one in changes):
             break

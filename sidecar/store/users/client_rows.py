@@ -18,7 +18,8 @@ from sidecar.store.mapping import Client
 _OF_USER: Final = "SELECT client_key FROM clients WHERE user_key = ?"
 _LIVE: Final = f"status <> '{NOT_LOGGED_IN}'"
 _FIRST: Final = "ORDER BY since_us, last_id"
-_LAST: Final = "ORDER BY since_us DESC, last_id DESC"
+# A client without any callback does not count: it has no since_us.
+_LAST: Final = "ORDER BY since_us DESC NULLS LAST, last_id DESC"
 _LAST_SEEN: Final = "ORDER BY last_seen_at_us DESC, client_key DESC"
 # Of clients that send heartbeats, or of those that do not: the expression of the index clients_by_lease.
 _LAST_LEASE: Final = "ORDER BY last_seen_at_us + 3000000 * heartbeat_after_s DESC"
@@ -48,22 +49,19 @@ COUNTED_MOST: Final = 100
 
 def deciding(connection: sa.Connection, user_key: int, loaded: Collection[int]) -> list[Client]:
     """The clients that, with the loaded ones, decide the user's status, lease and place in lists."""
-    driver: Any = connection.connection.driver_connection
-    found = (_first_other(driver.execute(sql, (user_key,)), loaded) for sql in _DECIDING)
+    found = (_first_other(connection, sql, user_key, loaded) for sql in _DECIDING)
     return clients_by_key(connection, {row[0] for row in found if row is not None})
 
 
 def last_ended(connection: sa.Connection, user_key: int, loaded: Collection[int]) -> list[Client]:
     """The client that ended last, as a list of at most one."""
-    driver: Any = connection.connection.driver_connection
-    row = _first_other(driver.execute(_LAST_ENDED, (user_key,)), loaded)
+    row = _first_other(connection, _LAST_ENDED, user_key, loaded)
     return [] if row is None else clients_by_key(connection, {row[0]})
 
 
 def last_left_online_us(connection: sa.Connection, user_key: int, loaded: Collection[int]) -> int | None:
     """When the last client left online."""
-    driver: Any = connection.connection.driver_connection
-    row = _first_other(driver.execute(_LEFT, (user_key,)), loaded)
+    row = _first_other(connection, _LEFT, user_key, loaded)
     return None if row is None else int(row[1])
 
 
@@ -121,5 +119,7 @@ def clients_by_key(connection: sa.Connection, keys: Iterable[int]) -> list[Clien
     return found
 
 
-def _first_other(found: Iterator[Sequence[Any]], loaded: Collection[int]) -> Sequence[Any] | None:
+def _first_other(connection: sa.Connection, sql: str, user_key: int, loaded: Collection[int]) -> Sequence[Any] | None:
+    driver: Any = connection.connection.driver_connection
+    found: Iterator[Sequence[Any]] = driver.execute(f"{sql} LIMIT ?", (user_key, len(loaded) + 1))
     return next((row for row in found if row[0] not in loaded), None)

@@ -18,7 +18,7 @@ from sidecar.domain.app_ids import AppIds
 from sidecar.domain.events import Event
 from sidecar.domain.happenings import KINDS, Kind, happening
 from sidecar.domain.units import MINUTE_US
-from sidecar.store import mapping, schema
+from sidecar.store import database, mapping, schema
 from sidecar.store.conditions import EVERY, Condition, in_apps
 from sidecar.store.users.merge import merged
 from sidecar.store.users.user_walk import rows_of
@@ -120,7 +120,7 @@ def walk(
             f"SELECT h.last_us, h.user_key, {listed} FROM happenings h WHERE h.app_id = ? AND {range_}"
             " ORDER BY h.last_us DESC, h.user_key DESC"
         )
-        found = driver.execute(sql, (*matching.values, *later.values, app, *bounds))
+        found = database.of(connection).walk(connection, sql, (*matching.values, *later.values, app, *bounds))
         return ((Place(at_us, key), key, is_listed) for at_us, key, is_listed in found)
 
     found = driver.execute(heads, (*bounds, *own.values))

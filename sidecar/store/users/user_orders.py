@@ -185,8 +185,7 @@ def _of_app(
         f"SELECT user_id, user_key, {condition.sql} FROM user_status"
         f" WHERE app_id = ? AND user_id {'>' if behind else '>='} ? {below} ORDER BY user_id"
     )
-    driver: Any = connection.connection.driver_connection
-    found = driver.execute(sql, (*condition.values, app_id, first, *end))
+    found = database.of(connection).walk(connection, sql, (*condition.values, app_id, first, *end))
     return (((app_id, user_id), key, matches) for user_id, key, matches in found)
 
 
@@ -196,11 +195,10 @@ def _by_token(connection: sa.Connection, query: UserQuery, time: LeaseTime) -> I
     condition = ungrouped_filter(connection, query, time)
     if query.prefix:
         condition &= Condition("user_id >= ? AND user_id < ?", (query.prefix, query.prefix + _LAST_CHARACTER))
-    driver: Any = connection.connection.driver_connection
 
     def walk(where: str, order: str, *bounds: int) -> Iterator[Step]:
         sql = f"SELECT token_expires_at_us, user_key, {condition.sql} FROM user_status WHERE {where} ORDER BY {order}"
-        found = driver.execute(sql, (*condition.values, *bounds))
+        found = database.of(connection).walk(connection, sql, (*condition.values, *bounds))
         return (((begin_us, ends_us, key), key, matches) for ends_us, key, matches in found)
 
     if token_us is not None:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections import namedtuple
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 import sqlalchemy as sa
 
 from sidecar.domain.app_ids import AppIds
 from sidecar.domain.status import Status
-from sidecar.store import mapping, schema
+from sidecar.store import database, mapping, schema
 from sidecar.store.conditions import EVERY, Condition, in_apps
 from sidecar.store.users.merge import merged
 from sidecar.store.users.user_counts import GROUP_PLATFORMS, GROUP_REASONS, OTHER, SHARED
@@ -80,8 +80,8 @@ def walk(
             f"SELECT changed_position, user_key, {own.sql} FROM user_status"
             f" WHERE group_key = ? AND {between} ORDER BY changed_position {order}"
         )
-        steps: Iterator[Step] = driver.execute(sql, (*own.values, key, above, below))
-        return steps
+        steps = database.of(connection).walk(connection, sql, (*own.values, key, above, below))
+        return cast("Iterator[Step]", steps)
 
     return merged(
         [(sign * head, (key, bool(is_shared))) for head, key, is_shared in found if head is not None],
