@@ -53,13 +53,17 @@ def machine() -> Machine:
 @pytest.fixture(autouse=True)
 def engine(request: pytest.FixtureRequest) -> Iterator[str]:
     """The database engine of a test that is marked with ``both_engines``, which runs once on each."""
-    if not hasattr(request, "param"):
+    of_sqlite = request.node.get_closest_marker("of_sqlite") is not None
+    if not hasattr(request, "param") and not of_sqlite:
         yield "sqlite"
         return
     from tests.support import databases  # noqa: PLC0415 - all of Zimwatch, which most tests do without
 
-    with databases.engine(request.param):
-        yield request.param
+    name: databases.Engine = "sqlite" if of_sqlite else request.param
+    with databases.engine(name):
+        yield name
+        # One that was opened before, such as a fixture of the module, would be SQLite's.
+        assert name == "sqlite" or databases.are_there(), "the test had no database of PostgreSQL"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -21,6 +21,8 @@ from sidecar.store.users.user_query import UserQuery
 from tests.support.databases import url_of
 from tests.support.events import APP_ID, BEGIN_US, Phone
 
+pytestmark = pytest.mark.both_engines("soak")
+
 
 class Clock:
     def __init__(self) -> None:
@@ -156,6 +158,7 @@ def _rename_carol(connection: sa.Connection) -> None:
     connection.exec_driver_sql("UPDATE user_status SET user_id = 'dave' WHERE user_id = 'carol'")
 
 
+@pytest.mark.of_sqlite
 async def test_storage_has_its_growth(store: Store, clock: Clock) -> None:
     assert (await store.read(size, clock())).grows_bytes_a_day is None
     await store.append([Phone(f"user {number}").says("CONNECTED", "SUCCESS", number) for number in range(100)])

@@ -23,6 +23,8 @@ from tests.support.events import APP_ID, Phone
 from tests.support.stores import opened
 from tests.support.tokens import new_token, revoke
 
+pytestmark = pytest.mark.both_engines("soak")
+
 REQUESTS = 1_000
 A_CHECK_S = credentials.OLDEST_US / SECOND_US
 
@@ -44,6 +46,7 @@ async def begun(store: Store, secret: str, owner: SessionOwner, now_us: int) -> 
     await store.write(browser_sessions.begin, secret, new, created_after_us=0)
 
 
+@pytest.mark.of_sqlite
 async def test_a_thousand_requests_with_a_token_or_a_session_cost_as_many_statements_as_one(
     store: Store, machine: Machine
 ) -> None:
@@ -57,6 +60,7 @@ async def test_a_thousand_requests_with_a_token_or_a_session_cost_as_many_statem
     assert len(executed) == 4, executed
 
 
+@pytest.mark.of_sqlite
 async def test_while_there_is_no_token_a_thousand_requests_cost_two_statements_and_the_first_one_counts_soon(
     store: Store, tmp_path: Path, machine: Machine
 ) -> None:
@@ -76,6 +80,7 @@ async def test_the_first_token_of_this_process_counts_with_its_commit(store: Sto
     assert store.credentials.any_access_ever()
 
 
+@pytest.mark.of_sqlite
 async def test_while_events_are_committed_a_token_costs_statements_by_time_and_not_by_request(
     store: Store, machine: Machine
 ) -> None:
@@ -99,6 +104,7 @@ async def test_a_revoked_token_is_known_as_such_with_the_commit(store: Store) ->
     assert found.revoked_at_us is not None
 
 
+@pytest.mark.of_sqlite  # of PostgreSQL the announcement takes a moment: test_postgres.py
 async def test_a_token_of_another_process_is_known_at_once_and_its_revocation_at_the_next_check(
     store: Store, tmp_path: Path, machine: Machine
 ) -> None:
@@ -131,6 +137,7 @@ async def test_nothing_of_a_transaction_that_was_undone_is_seen(store: Store) ->
     assert store.credentials.token(kept) == token
 
 
+@pytest.mark.of_sqlite
 async def test_a_row_that_was_read_before_a_change_is_not_kept_after_it(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -177,6 +184,7 @@ async def test_a_session_ends_and_is_seen_with_the_commit(store: Store, machine:
     assert store.credentials.session("cookie") is None
 
 
+@pytest.mark.of_sqlite
 async def test_the_apps_of_tokens_are_those_of_valid_ones_by_the_clock(store: Store, machine: Machine) -> None:
     in_a_minute_us = machine.now_us + 60 * SECOND_US
     await new_token(store, "ingest", APP_ID, in_a_minute_us)
@@ -200,6 +208,7 @@ async def test_subscribers_are_not_woken_by_a_change_of_access(store: Store) -> 
     assert [bool(commit.users) for commit in commits] == [True]
 
 
+@pytest.mark.of_sqlite
 async def test_a_session_of_an_account_costs_no_statement_and_ends_with_its_role_also_from_another_process(
     store: Store, tmp_path: Path, machine: Machine
 ) -> None:

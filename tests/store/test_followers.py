@@ -166,7 +166,6 @@ NEWER_COLUMNS_OF_TOKENS = (
 
 
 @pytest.mark.of_sqlite
-@pytest.mark.of_sqlite
 async def test_an_older_database_is_followed_from_its_newest_event_on(tmp_path: Path) -> None:
     store = opened(tmp_path, export_spans=True)
     await store.append(connected("alice", "bob"))
@@ -235,7 +234,6 @@ async def test_reading_behind_a_cursor_gives_what_is_followed_in_the_transaction
     await store.close()
 
 
-@pytest.mark.of_sqlite
 @pytest.mark.of_sqlite
 async def test_minutes_counted_late_have_their_events_and_not_the_users_of_today(tmp_path: Path) -> None:
     store = opened(tmp_path)

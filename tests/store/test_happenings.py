@@ -31,6 +31,8 @@ from tests.support.events import APP_ID, BEGIN_US, Phone
 from tests.support.stores import opened, projected
 from tests.support.work import of_reads
 
+pytestmark = pytest.mark.both_engines("soak")
+
 VERSIONS: Final = ("2.28.0", "2.29.0", None)
 
 
@@ -65,6 +67,7 @@ async def total(store: Store, apps: AppIds = None, **wanted: Any) -> Total | Non
     return await store.read(user_list.count_users, query)
 
 
+@pytest.mark.of_sqlite
 def test_each_kind_has_its_events() -> None:
     alice = Phone("alice")
     found = [
@@ -221,6 +224,7 @@ def test_any_order_of_arrival_and_a_rebuild_give_the_same_rows(
     assert sum(row[-1] for row in once) == len(counted)
 
 
+@pytest.mark.of_sqlite
 async def test_an_upgrade_fills_in_what_happened_before(tmp_path: Path) -> None:
     store = opened(tmp_path)
     alice, nobody = Phone("alice"), Phone(None)
@@ -273,6 +277,7 @@ async def test_a_total_reads_a_bounded_number_of_rows(store: Store, monkeypatch:
     assert await total(store, sdk_version="2.28.0", end_us=us(0)) == Total(1, 1)
 
 
+@pytest.mark.of_sqlite
 async def test_a_page_reads_as_much_however_many_users_and_events_there_are(store: Store) -> None:
     work = []
     for numbers in (range(200), range(200, 2_000)):

@@ -27,6 +27,8 @@ from tests.support.databases import url_of
 from tests.support.events import APP_ID, Phone
 from tests.support.process import DATABASE
 
+pytestmark = pytest.mark.both_engines("soak")
+
 BEATS_S = 15
 FEW = Leases(heartbeats_per_second=1)
 
@@ -228,6 +230,7 @@ async def test_heartbeats_in_memory_are_written_by_a_stop(tmp_path: Path, fleet:
 
 
 @pytest.mark.parametrize("silent_s", [0, 3, 14, 15, 30, 44])
+@pytest.mark.of_sqlite
 async def test_a_crash_shortens_no_lease_and_makes_none_longer_by_more_than_an_interval(
     tmp_path: Path, fleet: Fleet, machine: Machine, silent_s: int
 ) -> None:
@@ -258,6 +261,7 @@ def copy_of(fleet: Fleet, folder: Path) -> Path:
     return copy
 
 
+@pytest.mark.of_sqlite
 async def test_a_user_that_was_unconfirmed_before_a_crash_stays_so(
     tmp_path: Path, fleet: Fleet, machine: Machine
 ) -> None:
@@ -286,6 +290,7 @@ async def test_no_heartbeat_is_held_before_it_is_stored_what_a_crash_would_cost(
     assert len(fleet.store._heartbeats._held) == 1
 
 
+@pytest.mark.of_sqlite
 async def test_while_nothing_can_be_committed_no_heartbeat_is_accepted_and_leases_stand_still(
     fleet: Fleet, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -454,6 +459,7 @@ async def test_the_lease_of_a_user_of_many_devices_is_the_longest_of_theirs(tmp_
     await fleet.store.close()
 
 
+@pytest.mark.of_sqlite
 def test_the_clients_in_memory_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live_clients, "CLIENTS_MOST", 10)
     clients = live_clients.LiveClients(0, 15)
@@ -464,6 +470,7 @@ def test_the_clients_in_memory_are_bounded(monkeypatch: pytest.MonkeyPatch) -> N
     assert not clients.was_stored_since(80, 0, 15)
 
 
+@pytest.mark.of_sqlite
 def test_a_client_counts_for_some_intervals_after_its_last_heartbeat() -> None:
     clients = live_clients.LiveClients(0, 15)
     clients.put(1, 0, 15)

@@ -25,6 +25,8 @@ from tests.support.events import APP_ID, BEGIN_US, Phone, made_id
 from tests.support.stores import projected
 from tests.support.work import of_append
 
+pytestmark = pytest.mark.both_engines("soak")
+
 LATER_US = BEGIN_US + 1_000_000 * SECOND_US
 KINDS = (
     ("CONNECTED", "SUCCESS"),
@@ -100,6 +102,7 @@ async def test_a_history_in_any_order_and_any_commits_gives_the_state_in_order_a
 
 
 @pytest.mark.parametrize("place", [2, 500, 995])
+@pytest.mark.of_sqlite
 async def test_a_late_event_costs_the_same_after_a_history_ten_times_as_long(tmp_path: Path, place: int) -> None:
     found = []
     for times in (1, 10):
@@ -117,6 +120,7 @@ async def test_a_late_event_costs_the_same_after_a_history_ten_times_as_long(tmp
     assert found[1].steps <= found[0].steps + 5_000
 
 
+@pytest.mark.of_sqlite
 async def test_a_moment_that_all_later_events_keep_passes_over_their_blocks(tmp_path: Path) -> None:
     store = opened(tmp_path)
     phone = Phone("alice")
@@ -193,6 +197,7 @@ async def test_a_late_event_among_deleted_events_changes_nothing(tmp_path: Path,
 
 @pytest.mark.parametrize("length", [100, 1_500])
 @pytest.mark.parametrize("order", ["newest first", "shuffled"])
+@pytest.mark.of_sqlite
 async def test_late_events_of_a_client_read_its_blocks_once_and_write_one_each(
     tmp_path: Path, length: int, order: str
 ) -> None:
@@ -261,6 +266,7 @@ async def test_a_commit_that_failed_leaves_nothing_of_its_blocks_in_memory(
     await store.close()
 
 
+@pytest.mark.of_sqlite
 def test_memory_of_blocks_is_bounded_and_keeps_the_clients_that_were_late_last(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recent_blocks, "KEPT", 100)
     recent = RecentBlocks()

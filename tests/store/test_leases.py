@@ -19,6 +19,8 @@ from tests.support.events import APP_ID, Phone
 from tests.support.running import Zimwatch, zimwatch
 from tests.support.wire import wire_event
 
+pytestmark = pytest.mark.both_engines("soak")
+
 ALICE = f"/v1/users/{APP_ID}/alice"
 
 
@@ -139,6 +141,7 @@ async def test_downtime_of_zimwatch_ends_no_lease(tmp_path: Path, machine: Machi
         assert not await is_silent(running)
 
 
+@pytest.mark.of_sqlite
 async def test_a_crash_makes_a_lease_longer_by_an_interval_and_3_s_at_most(tmp_path: Path, machine: Machine) -> None:
     async with zimwatch(tmp_path, machine=machine) as running:
         await alice_comes(running)
@@ -210,6 +213,7 @@ async def test_a_clock_that_is_set_just_before_a_stop_is_noticed_by_the_stop(
         assert await is_silent(running)
 
 
+@pytest.mark.of_sqlite
 async def test_a_clock_that_was_set_while_nothing_could_be_committed_is_recorded_later(
     tmp_path: Path, machine: Machine
 ) -> None:

@@ -34,6 +34,8 @@ from tests.support.running import Zimwatch
 from tests.support.stores import projected
 from tests.support.wire import wire_event
 
+pytestmark = pytest.mark.both_engines("soak")
+
 YEAR_US = 366 * DAY_US
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -264,12 +266,14 @@ SENDS = [(name, "sends", 1, 0) for name in ("phone", "laptop", "tablet")]
     off_us=st.integers(-2_000 * YEAR_US, 7_000 * YEAR_US),
     waits_us=st.integers(0, YEAR_US),
 )
+@pytest.mark.of_sqlite
 def test_a_reported_clock_is_corrected_by_its_offset(true_us: int, off_us: int, waits_us: int) -> None:
     received_us = true_us + waits_us
     found = moment_us(true_us + off_us, received_us, received_us + off_us)
     assert abs(found - true_us) <= 2 * SECOND_US
 
 
+@pytest.mark.of_sqlite
 def test_an_event_is_not_hidden_by_a_late_one_of_another_device_with_a_wrong_clock() -> None:
     """An end reported from a clock years ahead is as old as its receipt, and one from years behind is old."""
     for occurred_us in (BEGIN_US + 50 * YEAR_US, 0, -YEAR_US):
@@ -277,6 +281,7 @@ def test_an_event_is_not_hidden_by_a_late_one_of_another_device_with_a_wrong_clo
     assert moment_us(BEGIN_US - YEAR_US, BEGIN_US) == BEGIN_US - YEAR_US
 
 
+@pytest.mark.of_sqlite
 def test_the_offset_of_a_clock_follows_from_the_stored_event() -> None:
     body = json.dumps([wire_event()]).encode()
     ((_, event),) = decode(body, "json", BEGIN_US + DAY_US, sent_at_us=BEGIN_US + DAY_US - 90 * SECOND_US).events

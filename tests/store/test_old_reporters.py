@@ -17,6 +17,8 @@ from tests.support.clocks import DAY_S, Machine
 from tests.support.databases import url_of
 from tests.support.events import APP_ID, BEGIN_US, Phone
 
+pytestmark = pytest.mark.both_engines("soak")
+
 OLD: Final[dict[str, Any]] = {"reporter_name": "zim-tap", "reporter_version": "0.0.9"}
 CURRENT: Final[dict[str, Any]] = {"reporter_name": "zim-tap", "reporter_version": old_reporters.CURRENT}
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from sidecar.alerting.alert_reaction import AlertReaction, Gathered, Policy
 from sidecar.alerting.tables import alert_log
 from sidecar.domain.events import HEARTBEAT
@@ -15,6 +17,8 @@ from tests.support.databases import url_of
 from tests.support.events import APP_ID, BEGIN_US, Phone
 from tests.support.running import zimwatch
 from tests.support.wire import wire_event
+
+pytestmark = pytest.mark.both_engines("soak")
 
 
 async def test_a_reported_logout_while_reconnecting_ends_the_login_and_its_alerts(tmp_path: Path) -> None:

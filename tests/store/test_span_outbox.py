@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import sqlalchemy as sa
 
 from sidecar.domain.units import SECOND_US
@@ -15,6 +16,8 @@ from sidecar.store.values import Backlog
 from tests.support.events import BEGIN_US, Phone
 from tests.support.stores import opened
 from tests.support.work import counted
+
+pytestmark = pytest.mark.both_engines("soak")
 
 
 async def test_a_session_is_one_trace_whose_first_event_is_the_root(store: Store) -> None:
@@ -68,6 +71,7 @@ async def test_without_an_exporter_no_span_is_pending(tmp_path: Path) -> None:
     await store.close()
 
 
+@pytest.mark.of_sqlite
 async def test_the_oldest_span_is_found_at_once_however_many_other_events_lie_before_it(store: Store) -> None:
     alice, work = Phone("alice"), []
     await store.append([alice.says("CONNECTED", "SUCCESS", at=0)])

@@ -18,6 +18,8 @@ from tests.support.counted import statements
 from tests.support.databases import url_of
 from tests.support.events import Phone
 
+pytestmark = pytest.mark.both_engines("soak")
+
 LEASE_S = 45
 
 

@@ -21,6 +21,8 @@ from tests.support.databases import url_of
 from tests.support.events import Phone
 from tests.support.stores import contents, opened
 
+pytestmark = pytest.mark.both_engines("soak")
+
 
 @pytest.fixture
 async def store(tmp_path: Path, machine: Machine) -> AsyncIterator[Store]:
@@ -161,6 +163,7 @@ async def test_no_secret_of_a_token_or_its_successor_is_in_the_files(
         assert all(secret[15:40].encode() not in content for content in contents(tmp_path))
 
 
+@pytest.mark.of_sqlite
 async def test_tokens_of_before_are_bound_to_the_app_they_were_bound_to_and_their_secrets_work(tmp_path: Path) -> None:
     path = tmp_path / "zimwatch.db"
     migrate(path, "0031_reporters")

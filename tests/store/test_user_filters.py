@@ -19,6 +19,8 @@ from sidecar.store.users import (
 from sidecar.store.users.user_query import UserQuery
 from tests.support.events import APP_ID, Phone
 
+pytestmark = pytest.mark.both_engines("soak")
+
 
 async def test_users_are_found_by_each_filter_newest_change_first(store: Store) -> None:
     alice, bob, carol = Phone("alice"), Phone("bob"), Phone("ca%rol", app_id=7)
@@ -89,6 +91,7 @@ async def test_a_search_finds_the_same_by_the_newest_changes_and_by_the_index(
             assert [user.user_id for user in rest.users] == expected[1:]
 
 
+@pytest.mark.of_sqlite
 async def test_the_index_of_ids_has_few_false_matches(store: Store) -> None:
     ids = [f"user-{number:05}" for number in range(3_000)]
     await store.append([Phone(user_id).says("CONNECTED", "SUCCESS", at=0) for user_id in ids])

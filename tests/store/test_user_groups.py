@@ -15,6 +15,8 @@ from sidecar.store.users.user_query import UserQuery
 from tests.support.events import Phone
 from tests.support.stores import opened
 
+pytestmark = pytest.mark.both_engines("soak")
+
 PLATFORMS = ("Web", "Android", "IPhoneOS", "unheard of")
 REASONS = ("SUCCESS", "LOGIN_INTERRUPTED", "KICKED_OUT", "77")
 STATES = ("CONNECTED", "RECONNECTING", "DISCONNECTED")

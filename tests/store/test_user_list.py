@@ -20,6 +20,8 @@ from sidecar.store.users.user_query import ListedUser, UserQuery
 from tests.support.databases import url_of
 from tests.support.events import APP_ID, BEGIN_US, Phone
 
+pytestmark = pytest.mark.both_engines("soak")
+
 NOW_US = BEGIN_US + 3_600 * SECOND_US
 
 
@@ -179,6 +181,7 @@ async def test_by_id_one_user_of_two_apps_is_two_rows_side_by_side(store: Store)
 
 
 @pytest.mark.parametrize("order", user_query.ORDERS)
+@pytest.mark.of_sqlite
 async def test_an_order_is_that_of_an_index_and_sorts_nothing(store: Store, order: user_query.Order) -> None:
     def plans(connection: sa.Connection) -> list[str]:
         driver: Any = connection.connection.driver_connection

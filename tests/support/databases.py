@@ -65,9 +65,15 @@ def drop() -> None:
     (_databases or {}).clear()
 
 
+def are_there() -> bool:
+    """Whether a folder has a database of PostgreSQL."""
+    return bool(_databases)
+
+
 def stop() -> None:
-    """Stops the tests' server, if it was started."""
+    """Stops the tests' server, if it was started, which may be one that stays: nothing of the tests does."""
     if _url:
+        drop()
         with _administered() as server:
             server.execute(f"DROP DATABASE IF EXISTS {_TEMPLATE} WITH (FORCE)".encode())
     _server.close()
