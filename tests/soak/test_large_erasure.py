@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from sidecar.clock import steady_us
 from sidecar.store.care import erasures
 from tests.privacy.test_erase import erased, found_in, marks_of, opened
 from tests.support.events import APP_ID, BEGIN_US, Phone
@@ -26,7 +27,7 @@ MOST_ROWS = 1_500
 
 
 async def test_a_user_of_many_events_is_erased_in_little_memory_while_others_report(tmp_path: Path) -> None:
-    store = opened(tmp_path)
+    store = opened(tmp_path, steady=steady_us)  # there are pauses in the overwriting of a large file
     alice, bob = Phone(ALICE), Phone("bob")
     for start in range(0, EVENTS, BATCH):
         step = [("CONNECTED", "SUCCESS"), ("RECONNECTING", "LOGIN_INTERRUPTED")]
