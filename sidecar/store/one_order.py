@@ -33,9 +33,11 @@ class OneOrder:
 
     refuses: Callable[[Event], str | None] | None = None
 
-    def __init__(self) -> None:
+    def __init__(self, *, serves: bool) -> None:
+        self._serves = serves
         self._announced: dict[sa.Connection, list[Commit]] = {}
         self._listeners: list[Callable[[Commit], None]] = []
+        self._duties: set[str] = set()
 
     def new_ids(self, connection: sa.Connection, keys: Collection[Key], *, claim: bool = True) -> set[Key]:  # noqa: ARG002 - there is no other writer
         """See :class:`sidecar.store.database.Database`."""
@@ -86,3 +88,20 @@ class OneOrder:
     def _tell(self, commit: Commit) -> None:
         for callback in tuple(self._listeners):
             callback(commit)
+
+    def hold_duty(self, name: str) -> _Duty | None:
+        """See :class:`sidecar.store.database.Database`. The process that serves has every duty."""
+        if not self._serves or name in self._duties:
+            return None
+        self._duties.add(name)
+        return _Duty(self._duties, name)
+
+
+class _Duty:
+    def __init__(self, held: set[str], name: str) -> None:
+        self._held = held
+        self._name = name
+
+    def release(self) -> None:
+        """See :class:`sidecar.store.database.Duty`."""
+        self._held.discard(self._name)

@@ -44,10 +44,9 @@ class PostgresDatabase(OneOrder):
     def __init__(
         self, url: str, *, serves: bool, steady: Clock, threads: Threads, first_rows: tables.FirstRows
     ) -> None:
-        super().__init__()
+        super().__init__(serves=serves)
         self._target = connections.target(url)
         self.name = connections.name(self._target)
-        self._serves = serves
         self._first_rows = first_rows
         self.care = PostgresCare(self, steady, serves=serves)
         options = database.option(self)
@@ -55,7 +54,6 @@ class PostgresDatabase(OneOrder):
         self._reads = connections.readers(self._target, options)
         self._writer: PostgresConnection | None = None
         self._peeking: DriverConnection | None = None
-        self._duties: set[str] = set()
         self._notifications = Notifications(self._target, self._tell, threads) if serves else None
 
     @classmethod
@@ -192,13 +190,6 @@ class PostgresDatabase(OneOrder):
         """See :class:`sidecar.store.database.Database`."""
         return search.candidates(connection, part, limit)
 
-    def hold_duty(self, name: str) -> _Duty | None:
-        """See :class:`sidecar.store.database.Database`. The process that serves the database has every duty."""
-        if not self._serves or name in self._duties:
-            return None
-        self._duties.add(name)
-        return _Duty(self._duties, name)
-
     @staticmethod
     def refuses(event: Event) -> str | None:
         """See :class:`sidecar.store.database.Database`. An index of PostgreSQL takes 2,704 bytes."""
@@ -217,16 +208,6 @@ class PostgresDatabase(OneOrder):
             session.execute(locks.SERVE)
         except psycopg.errors.LockNotAvailable:
             raise DatabaseRefusedError(f"{self.name} is already served by another Zimwatch") from None
-
-
-class _Duty:
-    def __init__(self, held: set[str], name: str) -> None:
-        self._held = held
-        self._name = name
-
-    def release(self) -> None:
-        """See :class:`sidecar.store.database.Duty`."""
-        self._held.discard(self._name)
 
 
 def _refuse_pooler(target: str, name: str) -> None:

@@ -49,7 +49,7 @@ class SqliteDatabase(OneOrder):
         place: Place | None = None,
         held: contextlib.ExitStack | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(serves=held is not None)
         self.path = path
         self.name = str(path)
         self.files = files
@@ -68,7 +68,6 @@ class SqliteDatabase(OneOrder):
         self._peeking: Any = None
         # For wipe(). Closed last: see database_file.py.
         self._raw: int | None = None
-        self._duties: set[str] = set()
 
     @classmethod
     def open(
@@ -236,23 +235,6 @@ class SqliteDatabase(OneOrder):
     def find(self, connection: sa.Connection, part: str, limit: int) -> list[int]:
         """See :class:`sidecar.store.database.Database`."""
         return search.candidates(connection, part, limit)
-
-    def hold_duty(self, name: str) -> _Duty | None:
-        """See :class:`sidecar.store.database.Database`. The process that serves the file has every duty."""
-        if self._held is None or name in self._duties:
-            return None
-        self._duties.add(name)
-        return _Duty(self._duties, name)
-
-
-class _Duty:
-    def __init__(self, held: set[str], name: str) -> None:
-        self._held = held
-        self._name = name
-
-    def release(self) -> None:
-        """See :class:`sidecar.store.database.Duty`."""
-        self._held.discard(self._name)
 
 
 def _refuse_unusable(path: Path, *, in_use: bool) -> None:
