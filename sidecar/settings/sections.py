@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from sidecar.domain import app_ids
 from sidecar.domain.apps import Apps
 from sidecar.domain.lease import Leases
 from sidecar.domain.outside_text import one_line
@@ -149,6 +150,12 @@ class IngestSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _APP_ID: Final = re.compile(r"0|[1-9][0-9]{0,18}")
+
+
+def _is_app_id(text: str) -> bool:
+    return _APP_ID.fullmatch(text) is not None and int(text) <= app_ids.LARGEST
+
+
 _APP_NAME_MOST: Final = 60
 
 
@@ -173,7 +180,7 @@ class AppsSettings(msgspec.Struct, frozen=True, kw_only=True):
         counted = Counter(name.casefold() for name in self.names.values())
         problems = []
         for app_id, name in self.names.items():
-            if not _APP_ID.fullmatch(app_id):
+            if not _is_app_id(app_id):
                 problems.append(f"apps.names: {app_id!r} is no AppID, which is a whole number.")
             if not _is_app_name(name):
                 problems.append(
@@ -283,7 +290,7 @@ class RetentionSettings(msgspec.Struct, frozen=True, kw_only=True):
         """What is no AppID, and apps that are to be kept for longer than others."""
         problems = []
         for app_id, kept in self.apps.items():
-            if not _APP_ID.fullmatch(app_id):
+            if not _is_app_id(app_id):
                 problems.append(f"retention.apps: {app_id!r} is no AppID, which is a whole number.")
             if duration_us(kept) > duration_us(self.events):
                 problems.append(f"retention.apps: {kept} of app {app_id} must not be longer than retention.events.")

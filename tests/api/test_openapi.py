@@ -247,7 +247,7 @@ async def test_responses_to_requests_of_schemathesis_match_the_document(
 @pytest.mark.soak
 @pytest.mark.parametrize("who", EVERYBODY)
 async def test_whoever_sends_what_schemathesis_makes_gets_what_the_document_says(tmp_path: Path, who: str) -> None:
-    await fuzzed(tmp_path, who, 20, *IN_THE_DOCUMENT)
+    await fuzzed(tmp_path, who, 6, *IN_THE_DOCUMENT)
 
 
 async def fuzzed(folder: Path, who: str, examples: int, *options: str) -> None:

@@ -57,8 +57,9 @@ async def test_no_byte_in_a_header_a_path_or_a_query_makes_a_call_fail(running: 
     assert await header_bytes.failures(running.url, sent) == []
 
 
+# Some of the calls: above every call gets the bytes that tell most.
 @pytest.mark.soak
-@pytest.mark.parametrize("call", CALLS, ids=lambda call: f"{call[0].decode()} {call[1].decode()}")
+@pytest.mark.parametrize("call", CALLS[::5], ids=lambda call: f"{call[0].decode()} {call[1].decode()}")
 async def test_no_byte_at_all_in_any_place_makes_any_call_fail(
     running: Zimwatch, call: tuple[bytes, bytes, bytes]
 ) -> None:

@@ -44,7 +44,16 @@ def test_what_is_no_table_of_names_is_refused_by_name(given: str) -> None:
 @pytest.mark.parametrize(
     ("app_id", "name"),
     [
-        *(("x", "Prod"), ("07", "Prod"), ("-7", "Prod"), ("9" * 20, "Prod"), ("7", ""), ("7", " Prod"), ("7", "Prod ")),
+        *(
+            ("x", "Prod"),
+            ("07", "Prod"),
+            ("-7", "Prod"),
+            ("9" * 20, "Prod"),
+            (str(2**63), "Prod"),
+            ("7", ""),
+            ("7", " Prod"),
+            ("7", "Prod "),
+        ),
         *(("7", "8"), ("7", "a\nb"), ("7", "x" * 61), ("7", "\u202eabc")),
     ],
 )
@@ -54,6 +63,13 @@ def test_a_wrong_entry_is_named_and_the_others_are_not(app_id: str, name: str) -
     (problem,) = error.value.problems
     assert problem.startswith("apps.names: ")
     assert repr(app_id if app_id != "7" else name) in problem
+
+
+@pytest.mark.parametrize("app_id", ["x", "07", "-7", str(2**63)])
+def test_an_app_that_is_none_is_named_in_the_retention_of_apps(app_id: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        load(None, {"ZIMWATCH_RETENTION__APPS": json.dumps({"1": "1d", app_id: "1d"})}, {})
+    assert [app_id in problem for problem in error.value.problems] == [True]
 
 
 def test_one_name_for_two_apps_is_refused() -> None:

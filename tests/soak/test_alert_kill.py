@@ -28,7 +28,7 @@ from tests.support.wire import fresh_event
 pytestmark = pytest.mark.soak
 
 ALERTS = 1_000
-KILLS = int(os.environ.get("ZIMWATCH_SOAK_KILLS", "100"))
+KILLS = int(os.environ.get("ZIMWATCH_SOAK_KILLS", "40"))
 LONGEST_LIFE_S = 1.2
 SETTINGS = {
     "ZIMWATCH_ALERTS__OFF": "kick_storm",

@@ -152,13 +152,15 @@ def test_every_statement_and_every_page_runs_on_postgresql(tmp_path: Path) -> No
 async def test_what_an_index_cannot_take_is_rejected_and_holds_up_no_other_event(store: Store) -> None:
     chance = random.Random(1)  # noqa: S311 - ids that cannot be compressed
     ids = ["".join(chance.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=length)) for length in (2_048, 2_049)]
+    # U+0000 is stored as two bytes.
+    ids.append("".join(chance.choice("abcdefgh") + chance.choice("stuvwxyz") + "\0" for _ in range(682)))
     events = [Phone(user_id).says("CONNECTED", "SUCCESS", at=1) for user_id in ids]
     long_versions = msgspec.structs.replace(
         Phone("carol").says("CONNECTED", "SUCCESS", at=1), sdk_version="😀" * 256, app_version="😀" * 257
     )
     answer = await store.append([*events, long_versions, Phone("bob").says("CONNECTED", "SUCCESS", at=1)])
     assert answer.accepted == 2
-    assert [place for place, _ in answer.refused] == [1, 2]
+    assert [place for place, _ in answer.refused] == [1, 2, 3]
     assert all("PostgreSQL cannot index" in why for _, why in answer.refused)
 
 

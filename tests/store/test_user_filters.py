@@ -19,8 +19,6 @@ from sidecar.store.users import (
 from sidecar.store.users.user_query import UserQuery
 from tests.support.events import APP_ID, Phone
 
-pytestmark = pytest.mark.both_engines("soak")
-
 
 async def test_users_are_found_by_each_filter_newest_change_first(store: Store) -> None:
     alice, bob, carol = Phone("alice"), Phone("bob"), Phone("ca%rol", app_id=7)

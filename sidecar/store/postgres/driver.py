@@ -61,15 +61,20 @@ def _translated(sql: str, values: Any) -> tuple[str, Any]:  # noqa: ANN401 - as 
     return translated, ordered if type(values) is list else ordered[0]
 
 
+def stored(text: str) -> bytes:
+    """The bytes of a text in the database, which has no U+0000."""
+    if _NUL in text or _ESCAPE in text:
+        text = text.replace(_ESCAPE, _ESCAPED_ESCAPE).replace(_NUL, _ESCAPED_NUL)
+    return text.encode()
+
+
 class _TextDumper(Dumper):
     """Sends text without a type, which the server infers."""
 
     oid = 0
 
     def dump(self, obj: str) -> Buffer:
-        if _NUL in obj or _ESCAPE in obj:
-            obj = obj.replace(_ESCAPE, _ESCAPED_ESCAPE).replace(_NUL, _ESCAPED_NUL)
-        return obj.encode()
+        return stored(obj)
 
 
 class _TextLoader(Loader):

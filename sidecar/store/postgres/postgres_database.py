@@ -21,7 +21,7 @@ from sidecar.store.database import RETRY_AFTER_S, Expressions, Key
 from sidecar.store.one_order import OneOrder
 from sidecar.store.postgres import connections, locks, notifications, search, tables
 from sidecar.store.postgres.care import PostgresCare
-from sidecar.store.postgres.driver import DriverConnection, PostgresConnection, copy_rows, walk
+from sidecar.store.postgres.driver import DriverConnection, PostgresConnection, copy_rows, stored, walk
 from sidecar.store.postgres.notifications import Notifications
 from sidecar.store.postgres.postgres_errors import unreadable
 from sidecar.store.schema import REVISION
@@ -193,10 +193,10 @@ class PostgresDatabase(OneOrder):
     @staticmethod
     def refuses(event: Event) -> str | None:
         """See :class:`sidecar.store.database.Database`. An index of PostgreSQL takes 2,704 bytes."""
-        if event.user_id is not None and len(event.user_id.encode()) > LONGEST_ID_BYTES:
+        if event.user_id is not None and len(stored(event.user_id)) > LONGEST_ID_BYTES:
             return f"user_id has more than {LONGEST_ID_BYTES} bytes, which PostgreSQL cannot index"
         versions = (event.platform, event.sdk_version, event.app_version)
-        if sum(len(one.encode()) for one in versions if one is not None) > LONGEST_ID_BYTES:
+        if sum(len(stored(one)) for one in versions if one is not None) > LONGEST_ID_BYTES:
             return f"platform and versions have more than {LONGEST_ID_BYTES} bytes, which PostgreSQL cannot index"
         return None
 
