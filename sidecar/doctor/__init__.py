@@ -38,7 +38,7 @@ async def examine(
 
 def _of_database(settings: Settings, now_us: int, steady: Clock) -> Iterator[Result]:
     url = settings.database.url
-    if engines.is_on_server(url):
+    if settings.database.is_on_server:
         reached = machine.database_server(url)
         yield reached
         if reached.level == "ok":

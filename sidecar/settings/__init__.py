@@ -22,7 +22,7 @@ from sidecar.settings.sections import (
     TelemetrySettings,
     ZegoSettings,
 )
-from sidecar.settings.value_kinds import duration_us, secrets_by_app, wait_us
+from sidecar.settings.value_kinds import duration_us, is_on_server, secrets_by_app, wait_us
 
 __all__ = [
     "KEYS",
@@ -50,6 +50,7 @@ __all__ = [
     "ZegoSettings",
     "duration_us",
     "environment_name",
+    "is_on_server",
     "load",
     "read",
     "secrets_by_app",

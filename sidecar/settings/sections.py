@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections import Counter
+from collections.abc import Iterable
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -57,6 +58,7 @@ from sidecar.settings.value_kinds import (
     Wait,
     WaitingBytes,
     duration_us,
+    is_on_server,
     wait_us,
 )
 
@@ -122,7 +124,7 @@ class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_on_server(self) -> bool:
         """Whether it is a PostgreSQL server's, and no file."""
-        return self.url.startswith("postgresql://")
+        return is_on_server(self.url)
 
 
 class IngestSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -152,8 +154,13 @@ class IngestSettings(msgspec.Struct, frozen=True, kw_only=True):
 _APP_ID: Final = re.compile(r"0|[1-9][0-9]{0,18}")
 
 
-def _is_app_id(text: str) -> bool:
-    return _APP_ID.fullmatch(text) is not None and int(text) <= app_ids.LARGEST
+def _wrong_app_ids(setting: str, given: Iterable[str]) -> list[str]:
+    """A sentence for each key of a table that is no AppID."""
+    return [
+        f"{setting}: {one!r} is no AppID, which is a whole number up to {app_ids.LARGEST}."
+        for one in given
+        if not _APP_ID.fullmatch(one) or int(one) > app_ids.LARGEST
+    ]
 
 
 _APP_NAME_MOST: Final = 60
@@ -178,10 +185,8 @@ class AppsSettings(msgspec.Struct, frozen=True, kw_only=True):
     def problems(self) -> list[str]:
         """Each AppID and name that is none; names that two apps have; and a template without its placeholder."""
         counted = Counter(name.casefold() for name in self.names.values())
-        problems = []
+        problems = _wrong_app_ids("apps.names", self.names)
         for app_id, name in self.names.items():
-            if not _is_app_id(app_id):
-                problems.append(f"apps.names: {app_id!r} is no AppID, which is a whole number.")
             if not _is_app_name(name):
                 problems.append(
                     f"apps.names: {name!r} cannot be the name of app {app_id}: it must have 1 to 60 visible characters,"
@@ -288,13 +293,11 @@ class RetentionSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     def problems(self) -> list[str]:
         """What is no AppID, and apps that are to be kept for longer than others."""
-        problems = []
-        for app_id, kept in self.apps.items():
-            if not _is_app_id(app_id):
-                problems.append(f"retention.apps: {app_id!r} is no AppID, which is a whole number.")
-            if duration_us(kept) > duration_us(self.events):
-                problems.append(f"retention.apps: {kept} of app {app_id} must not be longer than retention.events.")
-        return problems
+        return _wrong_app_ids("retention.apps", self.apps) + [
+            f"retention.apps: {kept} of app {app_id} must not be longer than retention.events."
+            for app_id, kept in self.apps.items()
+            if duration_us(kept) > duration_us(self.events)
+        ]
 
 
 class BackupSettings(msgspec.Struct, frozen=True, kw_only=True):

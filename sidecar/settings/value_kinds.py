@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal, TypeVar
 
 from msgspec import Meta
 
+from sidecar.domain import app_ids
 from sidecar.domain.episodes import KINDS, LOG_KINDS, Kind, LogKind
 from sidecar.domain.units import DAY_US, HOUR_US, MINUTE_US, MS_US, SECOND_US
 from sidecar.domain.user_naming import Mode
@@ -39,10 +40,11 @@ PublicUrl = Annotated[
         description="a URL such as https://ops.example.com/zimwatch, no user, query or percent-encoding, or empty",
     ),
 ]
+_ON_SERVER: Final = "postgresql://"
 DatabaseUrl = Annotated[
     str,
     Meta(
-        pattern=r"^(sqlite:///[^?#]+|postgresql://[^\s]+)\Z",
+        pattern=rf"^(sqlite:///[^?#]+|{_ON_SERVER}[^\s]+)\Z",
         description="sqlite:/// and the path of a file, or postgresql:// with a host and a database",
     ),
 ]
@@ -102,9 +104,9 @@ AppSecrets = Annotated[
     Meta(description="a list of AppID:secret, such as 1234567890:0123abcd", extra={"secret": True}),
 ]
 HttpUrl = Annotated[str, Meta(pattern=r"^https?://[^/\s?#][^\s?#]*\Z", description="an http or https URL, no query")]
-AppId = Annotated[int, Meta(ge=1, le=2**63 - 1, description="a ZEGO AppID, a whole number")]
+AppId = Annotated[int, Meta(ge=1, le=app_ids.LARGEST, description="a ZEGO AppID, a whole number")]
 AppIds = Annotated[
-    tuple[Annotated[int, Meta(ge=0, le=2**63 - 1)], ...], Meta(description="a list of ZEGO AppIDs, whole numbers")
+    tuple[Annotated[int, Meta(ge=0, le=app_ids.LARGEST)], ...], Meta(description="a list of ZEGO AppIDs, whole numbers")
 ]
 AppDurations = Annotated[
     dict[str, Duration],
@@ -137,6 +139,11 @@ Keys = Annotated[
     Meta(description="a list of keys of 1 to 100 characters"),
 ]
 Format = Annotated[Literal["auto", "json", "console"], Meta(description="one of auto, json, console")]
+
+
+def is_on_server(database_url: str) -> bool:
+    """Whether the database is a PostgreSQL server's, and no file."""
+    return database_url.startswith(_ON_SERVER)
 
 
 def duration_us(text: str) -> int:

@@ -11,13 +11,13 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Final
 
 import sqlalchemy as sa
 
 from sidecar import private_file
 from sidecar.clock import Clock
 from sidecar.errors import DatabaseRefusedError, StoreUnavailableError
+from sidecar.settings import is_on_server
 from sidecar.store import first_rows
 from sidecar.store.database import Database
 from sidecar.store.sqlite import (
@@ -31,8 +31,6 @@ from sidecar.store.sqlite.sqlite_database import SqliteDatabase
 from sidecar.system.files import THROW_AWAY, Files
 from sidecar.system.threads import Threads
 
-_POSTGRESQL: Final = "postgresql://"
-
 
 def open_database(url: str, *, attach: bool, steady: Clock, threads: Threads, files: Files) -> Database:
     """Opens the database, which is created where there is none. With ``attach`` another process may serve it."""
@@ -43,11 +41,6 @@ def open_database(url: str, *, attach: bool, steady: Clock, threads: Threads, fi
             url, attach=attach, steady=steady, threads=threads, first_rows=first_rows.write
         )
     return SqliteDatabase.open(location(url), attach=attach, steady=steady, files=files)
-
-
-def is_on_server(url: str) -> bool:
-    """Whether the database is a server's, and no file."""
-    return url.startswith(_POSTGRESQL)
 
 
 @contextlib.contextmanager

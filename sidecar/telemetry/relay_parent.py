@@ -101,7 +101,7 @@ class RelayParent:
             user_ids,
             encode(episodes).decode(),
         )
-        # Its password is nobody's who may list processes.
+        # Not an argument: other users of the machine can read those, and the URL may have a password.
         self._environ = {**environ, DATABASE: database_url}
         self._child: Child | None = None
         self._stopping = False
