@@ -100,10 +100,13 @@ async def _off_screen(found: Locator, text: str | None, screen: tuple[int, int])
     return None if fits else f"is outside of the first screen: {box}"
 
 
-@pytest.mark.parametrize("screen", [PHONE, DESKTOP])
-async def test_the_first_screen_has_the_answer_and_what_to_say(
-    running: Zimwatch, browser: Browser, screen: tuple[int, int]
-) -> None:
+# Both sizes in one test, or two processes would make the day.
+async def test_the_first_screen_has_the_answer_and_what_to_say(running: Zimwatch, browser: Browser) -> None:
+    for screen in (PHONE, DESKTOP):
+        await _answers_calls(running, browser, screen)
+
+
+async def _answers_calls(running: Zimwatch, browser: Browser, screen: tuple[int, int]) -> None:
     complaints: list[str] = []
     viewport = {"width": screen[0], "height": screen[1]}
     page = await opened(browser, complaints, viewport=viewport, timezone_id="UTC", locale="en")
@@ -120,8 +123,8 @@ async def test_the_first_screen_has_the_answer_and_what_to_say(
             for what, found, text in shown
             if (why := await _off_screen(found, text, screen)) is not None
         ]
-    assert problems == []
-    assert complaints == []
+    assert problems == [], screen
+    assert complaints == [], screen
 
 
 async def test_a_moment_in_a_search_is_in_the_viewers_time_zone(running: Zimwatch, browser: Browser) -> None:
