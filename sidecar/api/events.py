@@ -84,13 +84,20 @@ def routes(
         counted = limits.begin(_limited_sender(request, principal, settings.server))
         raw = await request_body.read(request, settings.ingest.max_body_bytes)
         own = access.apps_of(request)
+        of_edge = _is_edge(principal)
         admission = await apps.admission()
         # The apps of a bound token are allowed; that the events are of these is checked below.
         check_app = admission.check if own is None else lambda _: None
-        decoded = wire.decode(raw, given.shape, clock(), sent_at_us=given.sent_at_us, check_app=check_app)
+        decoded = wire.decode(
+            raw, given.shape, clock(), sent_at_us=given.sent_at_us, of_edge=of_edge, check_app=check_app
+        )
         decoded.events = redaction.events(decoded.events)
-        rejected = _of_own_apps(decoded, own)
-        why = await _prove(decoded, request, assertions, rejected) if assertions.are_on else None
+        rejected = _of_own_apps(decoded, own, of_edge=of_edge)
+        why = None
+        if of_edge:
+            _judge(decoded, rejected, assertions.judge_of_edge)
+        elif assertions.are_on:
+            why = await _prove(decoded, request, assertions, rejected)
         events = [event for _, event in decoded.events]
         with counted.events(events, len(rejected)):
             if given.is_dry:
@@ -134,6 +141,11 @@ def _check_page(request: web.Request, principal: access.Principal | None) -> Non
         origin.check_page_of_token(request, token.origins)
 
 
+def _is_edge(principal: access.Principal | None) -> bool:
+    """Whether an edge sends: it has a token, which this machine's own requests have not, though they may do all."""
+    return principal is not None and principal.token is not None and principal.may(Action.FORWARD)
+
+
 def _given(request: web.Request) -> _Given:
     """400 or 415 that names what is wrong."""
     kind = _KINDS.get(request.content_type)
@@ -153,12 +165,36 @@ def _limited_sender(request: web.Request, principal: access.Principal | None, se
     return Sender(principal.token.id, None if client is None else network_of(client))
 
 
-def _of_own_apps(decoded: wire.Decoded, own: AppIds) -> list[Rejected]:
-    """What was rejected; 403 where an event is of another app than the token's ``own``."""
-    if own is not None and (others := {event.app_id for _, event in decoded.events} - own):
-        allowed = app_ids.listed(own) or "none"
-        raise Problem(403, f"the token is for these apps: {allowed}; the batch has events of app {min(others)}")
-    return [_of_apps(one, own) for one in decoded.rejected]
+def _of_own_apps(decoded: wire.Decoded, own: AppIds, *, of_edge: bool) -> list[Rejected]:
+    """What was rejected; 403 where an event is of another app than the token's ``own``.
+
+    An edge has the events of many senders, who know nothing of its token: those of other apps alone are rejected.
+    """
+    rejected = [_of_apps(one, own) for one in decoded.rejected]
+    if own is None or not (others := {event.app_id for _, event in decoded.events} - own):
+        return rejected
+    allowed = f"the token is for these apps: {app_ids.listed(own) or 'none'}"
+    if not of_edge:
+        raise Problem(403, f"{allowed}; the batch has events of app {min(others)}")
+
+    def check(event: Event) -> Event:
+        if event.app_id in others:
+            raise ValueError(f"{allowed}; the event is of app {event.app_id}")
+        return event
+
+    _judge(decoded, rejected, check)
+    return [_of_apps(one, own) for one in rejected]
+
+
+def _judge(decoded: wire.Decoded, rejected: list[Rejected], judge: Callable[[Event], Event]) -> None:
+    """Puts what ``judge`` gives in the place of each event, and moves those for which it raises ValueError."""
+    judged = []
+    for index, event in decoded.events:
+        try:
+            judged.append((index, judge(event)))
+        except ValueError as error:
+            rejected.append(wire.rejected_event(event, index, str(error), _body_of(event)))
+    decoded.events = judged
 
 
 async def _prove(
@@ -180,13 +216,7 @@ async def _prove(
             why = str(error)
         except InvalidError as error:
             why = str(error)
-    judged = []
-    for index, event in decoded.events:
-        try:
-            judged.append((index, assertions.judge(event, proof, why)))
-        except ValueError as error:
-            rejected.append(wire.rejected_event(event, index, str(error), _body_of(event)))
-    decoded.events = judged
+    _judge(decoded, rejected, lambda event: assertions.judge(event, proof, why))
     return why
 
 

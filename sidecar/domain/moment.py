@@ -13,20 +13,24 @@ from sidecar.domain.units import MINUTE_US, SECOND_US
 
 # A smaller difference is network delay and the drift of a synchronised clock.
 CLOCK_OFF_US: Final = 2 * SECOND_US
+# The same for an edge, whose clock a server keeps: up to so much may be a request that is slow.
+EDGE_CLOCK_OFF_US: Final = 10 * SECOND_US
 # Above this the pages show that a device's clock is wrong.
 CLOCK_WRONG_US: Final = MINUTE_US
 # 2000-01-01T00:00:00Z. ZIM is younger: a clock that shows less was never set.
 EARLIEST_US: Final = 946_684_800 * SECOND_US
 
 
-def moment_us(occurred_at_us: int, received_at_us: int, sent_at_us: int | None = None) -> int:
+def moment_us(
+    occurred_at_us: int, received_at_us: int, sent_at_us: int | None = None, *, tolerance_us: int = CLOCK_OFF_US
+) -> int:
     """The moment of an event, never later than ``received_at_us``; ``sent_at_us`` is the sender's clock at sending.
 
-    If that clock is off, the time from event to receipt is that from event to sending. An impossible moment becomes
-    the receipt.
+    If that clock is off by more than ``tolerance_us``, the time from event to receipt is that from event to sending. An
+    impossible moment becomes the receipt.
     """
     at_us = occurred_at_us
-    if sent_at_us is not None and abs(sent_at_us - received_at_us) > CLOCK_OFF_US:
+    if sent_at_us is not None and abs(sent_at_us - received_at_us) > tolerance_us:
         at_us = received_at_us - (sent_at_us - occurred_at_us)
     return min(at_us, received_at_us) if at_us >= EARLIEST_US else received_at_us
 

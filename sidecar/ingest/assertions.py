@@ -33,6 +33,7 @@ LEEWAY_S: Final = 60
 
 _ANOTHER_APP: Final = "the assertion is for another app"
 _ANOTHER_USER: Final = "the assertion is for another user"
+_EDGE_HAS_NONE: Final = "this app requires a proof of the user, and the edge that took the event had none"
 _MISSING: Final = "this app requires a proof of the user, and the request has none"
 
 _RESULTS: Final = ("valid", "expired", "invalid", "keys_away")
@@ -152,6 +153,14 @@ class Assertions:
             return event
         if self.requires(event.app_id):
             raise ValueError(why or _MISSING)
+        return msgspec.structs.replace(event, proven=False)
+
+    def judge_of_edge(self, event: Event) -> Event:
+        """The event of an edge, which has checked the assertions itself, with its mark; ValueError as :meth:`judge`."""
+        if event.proven or event.user_id is None or event.app_id not in self._by_id():
+            return event
+        if self.requires(event.app_id):
+            raise ValueError(_EDGE_HAS_NONE)
         return msgspec.structs.replace(event, proven=False)
 
     def _by_id(self) -> dict[int, _App]:

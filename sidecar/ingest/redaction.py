@@ -14,7 +14,6 @@ from sidecar.ingest.wire_types import Wire
 REDACTED: Final = "[redacted]"
 _KNOWN: Final = frozenset(field.encode_name for kind in Wire.__args__ for field in msgspec.structs.fields(kind)) | {
     "type",
-    "observed_at",
     "name",
     "version",
 }

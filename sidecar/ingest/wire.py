@@ -55,13 +55,14 @@ def decode(
     now_us: int,
     *,
     sent_at_us: int | None = None,
+    of_edge: bool = False,
     check_app: Callable[[int], None] = lambda _: None,
 ) -> Decoded:
     """Decodes a body received at ``now_us``. ``check_app`` raises ValueError for an app whose events are not accepted.
 
-    ``sent_at_us`` is the sender's clock when it sent, if known. The first element or line may be an assertion instead
-    of an event: ``{"assertion": "…"}``. BodyError where the body cannot be split into events,
-    TooManyError where these are more than a request may have.
+    ``sent_at_us`` is the sender's clock when it sent, if known; ``of_edge``: the sender is an edge, which is believed
+    about moments and proofs. The first element or line may be an assertion instead of an event: ``{"assertion": "…"}``.
+    BodyError where the body cannot be split into events, TooManyError where these are more than a request may have.
     """
     body = body.removeprefix(BYTE_ORDER_MARK)
     if kind == "json":
@@ -70,7 +71,9 @@ def decode(
             ids: dict[str, bytes] = {}
             batch = _batch.decode(body)
             _refuse_too_many(batch)
-            decoded = Decoded([(at, event_of(one, now_us, sent_at_us, ids)) for at, one in enumerate(batch)], [])
+            decoded = Decoded(
+                [(at, event_of(one, now_us, sent_at_us, ids, of_edge=of_edge)) for at, one in enumerate(batch)], []
+            )
             for app_id in dict.fromkeys(event.app_id for _, event in decoded.events):
                 check_app(app_id)
             return decoded  # noqa: TRY300 - an app may be refused, too
@@ -83,7 +86,7 @@ def decode(
             decoded.assertion = assertion
             continue
         try:
-            event = decode_one(raw, now_us, sent_at_us)
+            event = decode_one(raw, now_us, sent_at_us, of_edge=of_edge)
             check_app(event.app_id)
             decoded.events.append((index, event))
         except NOT_DECODED as error:

@@ -9,7 +9,7 @@ import msgspec
 
 from sidecar.domain import rfc3339
 from sidecar.domain.events import Event
-from sidecar.domain.moment import moment_us
+from sidecar.domain.moment import EDGE_CLOCK_OFF_US, moment_us
 from sidecar.domain.sdk_words import connection_event, connection_state
 from sidecar.domain.units import SECOND_US
 from sidecar.ingest.wire_types import Common, ConnectionStateChanged, Heartbeat, Wire
@@ -28,15 +28,15 @@ _FIELDS: Final = {
 _NO_DETAILS: Final[dict[str, Any]] = {}
 # What msgspec says of a time that it cannot read, whether or not there is such a time.
 _NO_DATETIME: Final = "Invalid RFC3339"
-_TIMES: Final = ("occurred_at", "token_expires_at")
+_TIMES: Final = ("occurred_at", "token_expires_at", "observed_at")
 _decoder: Final = msgspec.json.Decoder(Wire)
 _fields: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-def decode_one(raw: bytes, now_us: int, sent_at_us: int | None) -> Event:
+def decode_one(raw: bytes, now_us: int, sent_at_us: int | None, *, of_edge: bool = False) -> Event:
     """One event, even with a time that Python's datetime cannot hold. An error of ``NOT_DECODED`` otherwise."""
     try:
-        return event_of(_decoder.decode(raw), now_us, sent_at_us, {})
+        return event_of(_decoder.decode(raw), now_us, sent_at_us, {}, of_edge=of_edge)
     except msgspec.ValidationError as error:
         if _NO_DATETIME not in str(error):
             raise
@@ -45,10 +45,14 @@ def decode_one(raw: bytes, now_us: int, sent_at_us: int | None) -> Event:
         if not times:
             raise
     placeholders = dict.fromkeys(times, msgspec.Raw(b'"2000-01-01T00:00:00Z"'))
-    event = event_of(_decoder.decode(msgspec.json.encode(fields | placeholders)), now_us, sent_at_us, {})
-    if (occurred_at_us := times.pop("occurred_at", None)) is not None:
-        at_us = moment_us(occurred_at_us, now_us, sent_at_us)
-        event = msgspec.structs.replace(event, occurred_at_us=occurred_at_us, moment_us=at_us)
+    wire = _decoder.decode(msgspec.json.encode(fields | placeholders))
+    event = event_of(wire, now_us, sent_at_us, {}, of_edge=of_edge)
+    occurred_at_us = times.pop("occurred_at", event.occurred_at_us)
+    observed_at_us = times.pop("observed_at", None) if of_edge else None
+    if of_edge and observed_at_us is None and wire.observed_at is not None:
+        observed_at_us = _microseconds(wire.observed_at)
+    at_us = _moment_us(occurred_at_us, observed_at_us, now_us, sent_at_us)
+    event = msgspec.structs.replace(event, occurred_at_us=occurred_at_us, moment_us=at_us)
     details = {name: times.get(name.removesuffix("_us"), value) for name, value in event.details.items()}
     return msgspec.structs.replace(event, details=details)
 
@@ -60,8 +64,20 @@ def _unusual_us(raw: msgspec.Raw | None) -> int | None:
         return None
 
 
-def event_of(wire: Common, now_us: int, sent_at_us: int | None, ids: dict[str, bytes]) -> Event:
-    """The event; ``ids`` caches the parsed client and session ids of a batch, which are few."""
+def _moment_us(occurred_at_us: int, observed_at_us: int | None, now_us: int, sent_at_us: int | None) -> int:
+    """The moment of an event; ``observed_at_us``: as an edge settled it, by the edge's clock, which also sent."""
+    if observed_at_us is None:
+        return moment_us(occurred_at_us, now_us, sent_at_us)
+    return moment_us(observed_at_us, now_us, sent_at_us, tolerance_us=EDGE_CLOCK_OFF_US)
+
+
+def event_of(
+    wire: Common, now_us: int, sent_at_us: int | None, ids: dict[str, bytes], *, of_edge: bool = False
+) -> Event:
+    """The event; ``ids`` caches the parsed client and session ids of a batch, which are few.
+
+    ``of_edge``: what an edge says of the moment and of the proof is believed, and else ignored.
+    """
     user_id, client, session, sdk, reporter = wire.user_id, wire.client_id, wire.session_id, wire.sdk, wire.reporter
     if user_id is not None and not 0 < len(user_id.encode()) <= USER_ID_BYTES:
         raise ValueError(f"user_id must have 1 to {USER_ID_BYTES} bytes")
@@ -83,13 +99,18 @@ def event_of(wire: Common, now_us: int, sent_at_us: int | None, ids: dict[str, b
     else:
         details = _details(wire)
     occurred_at_us = _microseconds(wire.occurred_at)
+    at_us, proven = None, None
+    if of_edge:
+        proven = wire.proven
+        if wire.observed_at is not None:
+            at_us = _moment_us(occurred_at_us, _microseconds(wire.observed_at), now_us, sent_at_us)
     # By position, in the order of Event's fields: by name it takes six times as long.
     return Event(
         _uuid("id", wire.id),
         _TYPE_OF[type(wire)],
         occurred_at_us,
         now_us,
-        moment_us(occurred_at_us, now_us, sent_at_us),
+        moment_us(occurred_at_us, now_us, sent_at_us) if at_us is None else at_us,
         client_id,
         wire.seq,
         wire.app_id,
@@ -106,6 +127,7 @@ def event_of(wire: Common, now_us: int, sent_at_us: int | None, ids: dict[str, b
         details,
         reporter.name if reporter else None,
         reporter.version if reporter else None,
+        proven,
     )
 
 

@@ -47,6 +47,9 @@ class Common(msgspec.Struct, kw_only=True, tag_field="type", tag=_snake_case):
     app_version: Text | None = None
     device_id: Text | None = None
     reporter: Reporter | None = None
+    # Believed from an edge alone, as its token shows.
+    observed_at: Moment | None = None
+    proven: bool | None = None
 
 
 class ConnectionStateChanged(Common):
