@@ -236,12 +236,10 @@ IN_THE_SCHEMA = ",".join(
 IN_THE_DOCUMENT = ("--exclude-path=/v1/stream", f"--checks=not_a_server_error,{IN_THE_SCHEMA}")
 
 
-@pytest.mark.parametrize("examples", [8, pytest.param(60, marks=pytest.mark.soak)])
+@pytest.mark.soak
 @pytest.mark.parametrize("scope", FUZZED)
-async def test_responses_to_requests_of_schemathesis_match_the_document(
-    tmp_path: Path, scope: str, examples: int
-) -> None:
-    await fuzzed(tmp_path, scope.split(maxsplit=1)[0], examples, *FUZZED[scope])
+async def test_responses_to_requests_of_schemathesis_match_the_document(tmp_path: Path, scope: str) -> None:
+    await fuzzed(tmp_path, scope.split(maxsplit=1)[0], 60, *FUZZED[scope])
 
 
 @pytest.mark.soak

@@ -97,11 +97,14 @@ async def test_a_port_in_use_is_reported_in_a_sentence(tmp_path: Path) -> None:
         other.listen()
         port = other.getsockname()[1]
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "sidecar", "demo", "--port", str(port)), cwd=tmp_path, stdout=PIPE, stderr=PIPE
+            *(sys.executable, "-m", "sidecar", "demo", "--users", "20", "--port", str(port)),
+            cwd=tmp_path,
+            stdout=PIPE,
+            stderr=PIPE,
         )
         _, errors = await process.communicate()
     assert process.returncode == 1
-    assert "a made-up day of 200 users" in errors.decode()
+    assert "a made-up day of 20 users" in errors.decode()
     assert f"Port {port} on 127.0.0.1 is taken" in errors.decode()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidecar.demo.devices import device
@@ -49,6 +49,7 @@ def _at_us(event: dict[str, Any]) -> int:
     return round(datetime.fromisoformat(event["occurred_at"]).timestamp() * 1_000) * 1_000
 
 
+@settings(max_examples=30)  # each lives an hour of a restless client
 @given(seed=st.integers(0, 10_000), kind=st.integers(0, 5), renews=st.booleans())
 def test_only_transitions_of_the_sdk_occur(seed: int, kind: int, renews: bool) -> None:  # noqa: FBT001
     behaviour = Behaviour(**{name: getattr(RESTLESS, name) for name in RESTLESS.__struct_fields__} | {"renews": renews})
@@ -58,6 +59,7 @@ def test_only_transitions_of_the_sdk_occur(seed: int, kind: int, renews: bool) -
         state = move[0]
 
 
+@settings(max_examples=30)  # each lives an hour of a restless client
 @given(seed=st.integers(0, 10_000))
 def test_seq_counts_up_by_one_and_time_never_goes_back(seed: int) -> None:
     events = _lived(_client(RESTLESS, seed))
@@ -67,6 +69,7 @@ def test_seq_counts_up_by_one_and_time_never_goes_back(seed: int) -> None:
     assert len({event["id"] for event in events}) == len(events)
 
 
+@settings(max_examples=30)  # each lives an hour of a restless client
 @given(seed=st.integers(0, 10_000))
 def test_a_session_lasts_from_the_call_of_login_to_the_next(seed: int) -> None:
     session: str | None = None
@@ -79,6 +82,7 @@ def test_a_session_lasts_from_the_call_of_login_to_the_next(seed: int) -> None:
         assert event["session_id"] == session
 
 
+@settings(max_examples=30)  # each lives an hour of a restless client
 @given(seed=st.integers(0, 10_000), steps=st.lists(st.integers(1, 400), min_size=1, max_size=30))
 def test_the_steps_of_the_clock_change_nothing(seed: int, steps: list[int]) -> None:
     often = _client(RESTLESS, seed)

@@ -145,6 +145,7 @@ async def test_a_walk_reads_about_as_far_as_its_rows_are_consumed(store: Store) 
         await store.read(first, 1000)
 
 
+@pytest.mark.soak
 def test_every_statement_and_every_page_runs_on_postgresql(tmp_path: Path) -> None:
     execute_everything(tmp_path)
 
