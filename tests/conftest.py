@@ -39,6 +39,7 @@ _PROGRAMS = {
     "haproxy": ["haproxy"],
     "image": ["buildah", "mmdebstrap", "bwrap"],
     "nginx": ["nginx"],
+    "pgbouncer": ["pgbouncer"],
     "prometheus": ["prometheus"],
     "systemd": ["systemd-analyze", "systemd-sysusers"],
 }

@@ -19,7 +19,7 @@ from sidecar.errors import DatabaseRefusedError, StoreUnavailableError
 from sidecar.store import database, mapping, schema, upgrade
 from sidecar.store.database import RETRY_AFTER_S, Expressions, Key
 from sidecar.store.one_order import OneOrder
-from sidecar.store.postgres import connections, locks, notifications, search, tables
+from sidecar.store.postgres import connections, locks, notifications, pooler, search, tables
 from sidecar.store.postgres.care import PostgresCare
 from sidecar.store.postgres.driver import DriverConnection, PostgresConnection, copy_rows, stored, walk
 from sidecar.store.postgres.notifications import Notifications
@@ -29,7 +29,6 @@ from sidecar.store.values import Applied
 from sidecar.system.threads import Threads
 
 LONGEST_ID_BYTES: Final = 2_048
-_PROBE: Final = "SELECT pg_backend_pid()"
 
 
 class PostgresDatabase(OneOrder):
@@ -64,7 +63,7 @@ class PostgresDatabase(OneOrder):
         found = cls(url, serves=not attach, steady=steady, threads=threads, first_rows=first_rows)
         with contextlib.ExitStack() as opened:
             opened.callback(found.close)
-            _refuse_pooler(found._target, found.name)
+            pooler.refuse_shared_sessions(found._target, found.name)
             opened.pop_all()
             return found
 
@@ -208,18 +207,3 @@ class PostgresDatabase(OneOrder):
             session.execute(locks.SERVE)
         except psycopg.errors.LockNotAvailable:
             raise DatabaseRefusedError(f"{self.name} is already served by another Zimwatch") from None
-
-
-def _refuse_pooler(target: str, name: str) -> None:
-    """A pooler that gives each transaction another session would lose the locks of ours."""
-    with connections.connect(target) as connection:
-        sessions = set()
-        for _ in range(2):
-            (row,) = connection.execute(_PROBE).fetchall()
-            sessions.add(row[0])
-            connection.commit()
-    if len(sessions) > 1:
-        raise DatabaseRefusedError(
-            f"{name} is behind a pooler that gives each transaction another session; set it to sessions"
-            " (pool_mode = session in PgBouncer), or name the server itself"
-        )
