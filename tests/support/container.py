@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -25,10 +26,20 @@ STOP_TIMEOUT_S: Final = 15
 POLL_S: Final = 0.1
 
 
-def build() -> str:
+def build(folder: Path = BUILT) -> str:
     """Builds the image, on the base of an earlier call, and returns its digest. CalledProcessError with its output."""
-    subprocess.run([ROOT / "docker/build", BUILT], check=True)
-    return (BUILT / "digest").read_text().strip()
+    subprocess.run([ROOT / "docker/build", folder], check=True)
+    return (folder / "digest").read_text().strip()
+
+
+def build_once(run: Path) -> str:
+    """As :func:`build`, by the first process of a test run that asks for it; ``run`` is a folder that they share."""
+    built = run / "image.digest"
+    with (run / "image.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not built.exists():
+            built.write_text(build())
+    return built.read_text()
 
 
 class Image(NamedTuple):
@@ -67,10 +78,7 @@ class Container(NamedTuple):
 
     async def run(self, *command: str) -> int:
         """The exit status of a command in the container, as its user."""
-        enter = ["nsenter", "--target", str(self.pid), "--mount", "--pid", "--", *_AS_USER]
-        process = await asyncio.create_subprocess_exec(
-            *enter, "env", "--chdir", self.image.config["WorkingDir"], *command, env=self.environ
-        )
+        process = await asyncio.create_subprocess_exec(*entering(self.image, self.pid, *command), env=self.environ)
         return await asyncio.wait_for(process.wait(), START_TIMEOUT_S)
 
     async def is_healthy(self) -> bool:
@@ -91,22 +99,41 @@ _AS_USER: Final = (
 )
 
 
-@contextlib.asynccontextmanager
-async def container(image: Image, volume: Path, *arguments: str, **environ: str) -> AsyncIterator[Container]:
-    """``arguments`` after the image's entry point, ``volume`` at its only volume, killed at the end.
+def entering(image: Image, pid: int, *command: str) -> list[str | Path]:
+    """What runs a command in the container whose first process is ``pid``, as its user."""
+    enter = ("nsenter", "--target", str(pid), "--mount", "--pid", "--", *_AS_USER)
+    return [*enter, "env", "--chdir", image.config["WorkingDir"], *command]
 
-    The ports are those of this machine; the files of the image are read-only, and ``/tmp`` is in memory.
+
+def starting(image: Image, volume: Path, information: int, *arguments: str) -> list[str | Path]:
+    """What starts a container, and writes JSON with the ``child-pid`` to the file descriptor ``information``.
+
+    ``arguments`` come after the image's entry point; ``volume`` is at its only volume. The ports are those of this
+    machine; the files of the image are read-only, and ``/tmp`` is in memory.
     """
     (target,) = image.config["Volumes"]
-    environ = dict(line.split("=", 1) for line in image.config["Env"]) | environ
-    read, write = os.pipe()
-    process = await asyncio.create_subprocess_exec(
+    return [
         *("bwrap", "--ro-bind", image.files, "/", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"),  # noqa: S108
         *("--bind", volume, target, "--chdir", image.config["WorkingDir"], "--unshare-pid", "--unshare-ipc"),
-        *("--unshare-uts", "--as-pid-1", "--die-with-parent", "--info-fd", str(write)),
+        *("--unshare-uts", "--as-pid-1", "--die-with-parent", "--info-fd", str(information)),
         *(*_AS_USER, *image.config["Entrypoint"], *arguments),
+    ]
+
+
+def environment(image: Image, **more: str) -> dict[str, str]:
+    """The environment of a container's processes."""
+    return dict(line.split("=", 1) for line in image.config["Env"]) | more
+
+
+@contextlib.asynccontextmanager
+async def container(image: Image, volume: Path, *arguments: str, **environ: str) -> AsyncIterator[Container]:
+    """A container as :func:`starting` describes it, killed at the end."""
+    inside = environment(image, **environ)
+    read, write = os.pipe()
+    process = await asyncio.create_subprocess_exec(
+        *starting(image, volume, write, *arguments),
         pass_fds=[write],
-        env=environ,
+        env=inside,
         stdin=DEVNULL,
         stdout=PIPE,
     )
@@ -114,7 +141,7 @@ async def container(image: Image, volume: Path, *arguments: str, **environ: str)
     with os.fdopen(read) as information:
         pid = json.loads(await asyncio.to_thread(information.read))["child-pid"]
     try:
-        yield Container(image, pid, environ, process)
+        yield Container(image, pid, inside, process)
     finally:
         if process.returncode is None:
             process.kill()
