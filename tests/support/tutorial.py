@@ -60,9 +60,8 @@ async def walk(way: Way, folder: Path, environ: Mapping[str, str] | None = None)
             else:
                 printed = folder / f"{port}.txt"
                 await serving.enter_async_context(_served(block, at, port, printed, environ))
-                link = re.search(rf"{ADDRESS}/first-account/\S+", printed.read_text())  # noqa: ASYNC240 - it is short
-                if link is not None:
-                    await _make_account(page, link[0])
+                if "docker run" in block:
+                    await _make_account(page, await _link(printed))
             for into in re.findall(r"^cd (\S+)$", block, re.MULTILINE):
                 at /= into
         await _log_in_and_look_up(page)
@@ -98,12 +97,25 @@ def _free(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
+async def _link(printed: Path) -> str:
+    """The link of the first account, which is printed once the server listens."""
+    found: list[str] = []
+    async with asyncio.timeout(_LISTENS_WITHIN_S):
+        while not found:
+            found = re.findall(rf"{ADDRESS}/first-account/\S+", await asyncio.to_thread(printed.read_text))
+            await asyncio.sleep(0.1)
+    return found[0]
+
+
 async def _make_account(page: Page, link: str) -> None:
     await page.goto(link)
     await page.get_by_label("Name").fill("me")
     for label in ("New password", "The same again"):
         await page.get_by_label(label).fill(_PASSWORD)
     await page.get_by_role("button", name="Set the password").click()
+    await page.get_by_label("Name").fill("me")
+    await page.get_by_label("Password or token").fill(_PASSWORD)
+    await page.get_by_role("button", name="Sign in").click()
     await expect(page.get_by_text("Nothing has been reported yet")).to_be_visible()
 
 
