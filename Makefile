@@ -70,9 +70,9 @@ messages: .build/dev ## bring the catalogues of the pages up to date with what t
 	@$(DEV)/pybabel --quiet extract -F babel.cfg -k marked -k Sentence:2 --no-location --omit-header --sort-output --no-wrap -o .build/messages.pot dashboard sidecar
 	@$(DEV)/pybabel --quiet update -i .build/messages.pot -o dashboard/locale/zh_Hans/messages.po -l zh_Hans --no-wrap --omit-header --no-fuzzy-matching --ignore-obsolete
 
-schemas: .build/dev ## copy the schema of events into openapi.json, and the kinds of findings into their document
+schemas: .build/dev ## copy the schema of events into openapi.json, and write what of the reference follows from the code
 	@$(DEV)/python -m tests.update_openapi
-	@$(DEV)/python -m tests.update_findings
+	@$(DEV)/python -m tests.update_reference
 
 release: .build/dev ## write VERSION=1.2.3 into the package, the tap, the ports and the changelog
 	@$(DEV)/python -m tests.update_version $(VERSION)
