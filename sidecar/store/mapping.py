@@ -6,6 +6,7 @@ Column by column, because this runs for every event; a test compares the order w
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import cache
 from itertools import islice
 from operator import attrgetter, itemgetter
 from typing import Any, Final, TypeVar
@@ -59,6 +60,7 @@ def chunks(values: Iterable[T]) -> Iterator[tuple[T, ...]]:
         yield some
 
 
+@cache
 def columns(table: sa.Table, *, of: str = "") -> str:
     """The table's columns in order, with the alias ``of`` if there is one."""
     return ", ".join(f"{of}.{column.name}" if of else column.name for column in table.columns)

@@ -392,8 +392,9 @@ class Store:
 
 def _began_to_disagree(connection: sa.Connection, before: LeaseTime, now: Now) -> list[Commit]:
     """Users that began to differ from ZEGO's server since ``before``, for which there is no event."""
-    position = log_positions.newest_position(connection)
-    return [Commit(position, tuple(some)) for some in user_reads.users_that_began_to_disagree(connection, before, now)]
+    found = list(user_reads.users_that_began_to_disagree(connection, before, now))
+    position = log_positions.newest_position(connection) if found else 0
+    return [Commit(position, tuple(some)) for some in found]
 
 
 def _published(changes: Commit, _connection: sa.Connection) -> Publishing[None]:

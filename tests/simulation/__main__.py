@@ -15,8 +15,10 @@ from tests.simulation.simulation import Options, run
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("seeds", nargs="*", type=int)
+    parser.add_argument("--drawn", action="store_true", help="sizes and faults by the seed, as in the tests")
     parser.add_argument("--clients", type=int, default=100)
     parser.add_argument("--minutes", type=float, default=20.0)
+    parser.add_argument("--busy", type=float, default=1.0, help="how much happens to the clients")
     parser.add_argument("--faults", default=",".join(Options(0).faults))
     parser.add_argument("--pause", nargs=2, type=float, default=Options(0).pause_s, help="seconds between two faults")
     parser.add_argument("--new", type=int, default=0, help="also so many new seeds")
@@ -25,7 +27,8 @@ def main() -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     for seed in [*given.seeds, *(SystemRandom().randrange(10_000, 1 << 31) for _ in range(given.new))]:
         faults = tuple(name for name in given.faults.split(",") if name)
-        options = Options(seed, given.clients, given.minutes, faults, tuple(given.pause))
+        options = Options(seed, given.clients, given.minutes, faults, tuple(given.pause), given.busy)
+        options = Options.drawn(seed) if given.drawn else options
         outcome = run(options)
         sys.stdout.write(
             f"seed {seed}: {outcome.events} events, {outcome.kills} kills, {outcome.statements} statements,"

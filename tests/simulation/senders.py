@@ -26,6 +26,8 @@ _RETRY_S: Final = 3.0
 _STEP_S: Final = 1.0
 _IDLE_S: Final = 60.0
 _RESTARTS: Final = 0.002
+_ONE_DEVICE: Final = 0.7
+_KICKS: Final = 0.3
 _OFF: Final = (0, 0, 0, 5 * SECOND_US, -90 * SECOND_US, 2 * 3_600 * SECOND_US, -400 * DAY_US, 3 * DAY_US)
 
 
@@ -93,13 +95,23 @@ class Sender:
     """The devices of one user in one app each, with a clock that may be off, and one queue of what is not acknowledged.
 
     ``acknowledged`` are the ids that Zimwatch answered for, ``to_look_at`` those of the time since the last look;
-    ``sent`` are all that were ever on the way. With ``dies_for_s`` the app dies, and is opened again so much later.
+    ``sent`` are all that were ever on the way. Outages, logouts and ends of tokens are minutes apart, and ``busy``
+    times as many. With ``dies_for_s`` the app dies, and is opened again so much later.
     """
 
     def __init__(
-        self, number: int, clock: Callable[[], int], up: Callable[[], int], network: Network, chance: Random
+        self,
+        number: int,
+        clock: Callable[[], int],
+        up: Callable[[], int],
+        network: Network,
+        chance: Random,
+        *,
+        busy: float,
     ) -> None:
         self.user_id = f"user-{number:03}"
+        self.devices = 1 if chance.random() < _ONE_DEVICE else chance.randint(2, 4)
+        self._busy = busy
         self._kind = KINDS[number % len(KINDS)]
         self._failures = 0
         self._clock = clock
@@ -118,14 +130,13 @@ class Sender:
 
     def _new_user(self) -> SimulatedUser:
         chance, now_us = self._chance, self._clock()
-        devices = 1 if chance.random() < 0.7 else chance.randint(2, 4)
         behaviour = Behaviour(
             first_login=chance.uniform(0, 60),
-            outage_every=chance.choice((None, 60.0, 300.0)),
+            outage_every=self._every(None, 600.0, 3_000.0),
             outage_lasts=(1.0, chance.choice((20.0, 120.0, 500.0))),
-            stays=chance.choice((None, 120.0, 900.0)),
-            away=chance.choice((5.0, 60.0)),
-            token_lives=chance.choice((86_400.0, 300.0, 90.0)),
+            stays=self._every(None, 1_200.0, 9_000.0),
+            away=chance.choice((5.0, 60.0, 300.0)),
+            token_lives=self._every(None, 3_000.0, 900.0) or 86_400.0,
             renews=chance.random() < 0.5,
             refused=chance.choice((0.0, 0.0, 0.3)),
             gives_up=chance.choice((None, None, 100.0)),
@@ -146,9 +157,14 @@ class Sender:
                 start_us=now_us,
                 rng=chance,
             )
-            for _ in range(devices)
+            for _ in range(self.devices)
         ]
-        return SimulatedUser(clients, one_device=chance.random() < 0.5)
+        return SimulatedUser(clients, one_device=chance.random() < _KICKS)
+
+    def _every(self, *seconds: float | None) -> float | None:
+        """One of these, as often as this sender is busy."""
+        drawn = self._chance.choice(seconds)
+        return None if drawn is None else drawn / self._busy
 
     async def run(self) -> None:
         """Lives until it is cancelled."""

@@ -57,6 +57,7 @@ class Server:
         self.left: Path | None = None
         self._machine = machine
         self._stack = contextlib.AsyncExitStack()
+        self._calls: set[asyncio.Task[object]] = set()
         self._system = app.System(
             clock=machine.clock,
             steady=machine.steady,
@@ -109,6 +110,8 @@ class Server:
         self.left = self.disk.folder.with_name(f"{self.disk.folder.name}+")
         self.disk.left(self.left)
         self.gone.set_result(None)
+        for call in self._calls:
+            call.cancel()
 
     async def bury(self) -> None:
         """Ends the tasks of a killed process. Nothing that they do reaches the files that it left."""
@@ -122,13 +125,17 @@ class Server:
             raise ConnectionError("nobody listens")
         decoded = decode(body, "json", self.store.settled_us(), sent_at_us=sent_at_us)
         events = [event for _, event in decoded.events]
-        work = asyncio.create_task(self.store.append(events, decoded.rejected, size_bytes=len(body)))
+        call = asyncio.current_task()
+        if call is None:
+            raise RuntimeError("a task calls")
+        self._calls.add(call)
         try:
-            await asyncio.wait((work, self.gone), return_when=asyncio.FIRST_COMPLETED)
-            if not work.done() or self.disk.is_dead:
-                raise ConnectionError("it was killed")
-            return decoded, work.result()
+            return decoded, await self.store.append(events, decoded.rejected, size_bytes=len(body))
         except (ZimwatchError, KilledError) as error:
             raise ConnectionError(str(error)) from error
+        except asyncio.CancelledError:
+            if not self.disk.is_dead or call.uncancel():  # the caller does not run any more
+                raise
+            raise ConnectionError("it was killed") from None
         finally:
-            work.cancel()
+            self._calls.discard(call)

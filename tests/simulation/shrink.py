@@ -14,7 +14,7 @@ def replay(options: Options) -> str:
     least, most = options.pause_s
     return (
         f"python -m tests.simulation {options.seed} --clients {options.clients} --minutes {options.minutes:g}"
-        f" --faults '{','.join(options.faults)}' --pause {least:g} {most:g}"
+        f" --faults '{','.join(options.faults)}' --pause {least:g} {most:g} --busy {options.busy:g}"
     )
 
 

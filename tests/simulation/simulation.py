@@ -31,8 +31,13 @@ from tests.support.stores import projected
 
 # Where the files are: in memory where there is such a folder, because each run writes some MB.
 _FOLDER: Final = next((one for one in ("/dev/shm",) if Path(one).is_dir()), None)  # noqa: S108 - a temporary folder in it
+# Shares of the runs whose size is drawn, and of the faults that each of these has.
+_WHOLE: Final = 0.01
+_LARGE: Final = 0.15
+_HAS_FAULT: Final = 0.7
 # The fault that is there from the beginning to the end.
 LIMITS: Final = "limits"
+FAULTS: Final = ("app", "network", "receiver", "collector", "disk", "kill", "restart", "clock", LIMITS)
 _LOOK_EVERY_S: Final = 2.0
 # The column among those of a user that :func:`projected` gives.
 _LEASE_UNTIL: Final = 7
@@ -53,11 +58,31 @@ class Options(msgspec.Struct, frozen=True):
     """The size of a run, and which faults there are: all of them by default."""
 
     seed: int
+    # Devices of users, each of which has one to four.
     clients: int = 100
     minutes: float = 20.0
-    faults: tuple[str, ...] = ("app", "network", "receiver", "collector", "disk", "kill", "restart", "clock", "limits")
+    faults: tuple[str, ...] = FAULTS
     # Between two faults of a kind, in seconds.
     pause_s: tuple[float, float] = (20.0, 240.0)
+    # See Sender.
+    busy: float = 1.0
+
+    @classmethod
+    def drawn(cls, seed: int) -> Options:
+        """A size by the seed. Most runs are small, so that many are made, with some of the faults close together."""
+        chance = Random(f"{seed} size")  # noqa: S311 - it must be reproducible
+        size = chance.random()
+        if size < _WHOLE:
+            return cls(seed)
+        clients, minutes, pause_s = (30, 8, (10, 120)) if size < _LARGE else (6, 3, (4, 60))
+        return cls(
+            seed,
+            clients=chance.randint(1, clients),
+            minutes=chance.randint(1, minutes),
+            faults=tuple(one for one in FAULTS if chance.random() < _HAS_FAULT),
+            pause_s=pause_s,
+            busy=chance.choice((1, 5, 20)),
+        )
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -97,14 +122,19 @@ class Simulation:
         self._files = folder / "0"
         self._files.mkdir()
         (self._files / FILES[0]).write_bytes(empty_database())
-        self.senders = [
-            Sender(number, self._true_us, lambda: self.up_us, self.network, self.child(f"sender {number}"))
-            for number in range(options.clients)
-        ]
+        self.senders: list[Sender] = []
+        clients = 0
+        while clients < options.clients:
+            self.senders.append(self._sender(len(self.senders)))
+            clients += self.senders[-1].devices
 
     def child(self, name: str) -> Random:
         """A stream of chance of its own, so that a fault less does not change what the others draw."""
         return Random(f"{self._options.seed} {name}")  # noqa: S311 - same
+
+    def _sender(self, number: int) -> Sender:
+        chance, busy = self.child(f"sender {number}"), self._options.busy
+        return Sender(number, self._true_us, lambda: self.up_us, self.network, chance, busy=busy)
 
     def _true_us(self) -> int:
         """The time that a right clock shows, whatever the server's machine was set to."""

@@ -53,6 +53,19 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """There is one thread: nobody has to be woken."""
         return self.call_soon(callback, *args, context=context)
 
+    def run_in_executor(  # type: ignore[override]
+        self, executor: Executor | None, func: Callable[..., T], *args: Any
+    ) -> asyncio.Future[T]:
+        """What a pool is given runs at once, so that nobody has to wait for another thread."""
+        if not isinstance(executor, _AtOnce):
+            return super().run_in_executor(executor, func, *args)
+        done = self.create_future()
+        try:
+            done.set_result(func(*args))
+        except Exception as error:  # noqa: BLE001 - who waits for it gets it
+            done.set_exception(error)
+        return done
+
 
 class OneThread:
     """A :class:`sidecar.system.threads.Threads` without any: what a pool is given runs at once, workers take turns.

@@ -120,12 +120,11 @@ def lost_users(connection: sa.Connection, after_us: int, limit: int) -> tuple[li
     sql = (
         "SELECT app_id, user_id, lease_until_us, platform, clients, lease_check_us FROM user_status"
         " WHERE lease_lapsed = TRUE"
-        " AND lease_check_us > :after AND lease_check_us <= (SELECT MAX(lease_check_us) FROM"
-        " (SELECT lease_check_us FROM user_status WHERE lease_lapsed = TRUE AND lease_check_us > :after"
-        " ORDER BY lease_check_us LIMIT :limit) AS first) ORDER BY lease_check_us DESC"
+        " AND lease_check_us > ? AND lease_check_us <= (SELECT MAX(lease_check_us) FROM"
+        " (SELECT lease_check_us FROM user_status WHERE lease_lapsed = TRUE AND lease_check_us > ?"
+        " ORDER BY lease_check_us LIMIT ?) AS first) ORDER BY lease_check_us DESC"
     )
-    values = {"after": after_us, "limit": limit}
-    found = connection.execute(sa.text(sql), values).all()
+    found = connection.exec_driver_sql(sql, (after_us, after_us, limit)).all()
     return [due(row[:-1]) for row in found], found[0][-1] if found else after_us
 
 

@@ -99,10 +99,8 @@ class SimulatedClient:
     @property
     def due_us(self) -> int | None:
         """When its next action is due; None: never."""
-        due = [*self._timers.values()]
-        if self._sdk.due_us is not None:
-            due.append(self._sdk.due_us)
-        return min(due, default=None)
+        due_us, timer_us = self._sdk.due_us, min(self._timers.values(), default=None)
+        return due_us if timer_us is None or (due_us is not None and due_us < timer_us) else timer_us
 
     def advance(self, now_us: int) -> list[WireEvent]:
         """Processes everything due by ``now_us``, each at its own time; returns the events."""
@@ -271,7 +269,7 @@ class SimulatedUser:
     def advance(self, now_us: int) -> list[WireEvent]:
         """Events of every client up to ``now_us``, oldest first."""
         out: list[WireEvent] = []
-        while due := [(client.due_us, at) for at, client in enumerate(self.clients) if client.due_us is not None]:
+        while due := [(due_us, at) for at, client in enumerate(self.clients) if (due_us := client.due_us) is not None]:
             due_us, at = min(due)
             if due_us > now_us:
                 break

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import sqlalchemy as sa
 
@@ -23,8 +23,11 @@ def _naming(names: tuple[str, ...]) -> Callable[[sqlite3.Cursor, Values], Values
     return lambda _cursor, row: tuple.__new__(type_of_row, row)
 
 
+BEGINS: Final = ("BEGIN", "BEGIN IMMEDIATE")
+
+
 class DirectConnection(sa.Connection):
-    """Like ``engine.connect()``, with a direct :meth:`exec_driver_sql` once its transaction has begun."""
+    """Like ``engine.connect()``, with a direct :meth:`exec_driver_sql` in a transaction, and to begin one."""
 
     def exec_driver_sql(
         self,
@@ -35,7 +38,7 @@ class DirectConnection(sa.Connection):
         """Executes the statement, once for each tuple of a list. The result is a :class:`Rows`."""
         is_many = type(parameters) is list
         is_plain = parameters is None or type(parameters) is tuple or (is_many and parameters)
-        if execution_options or not is_plain or not self.in_transaction():
+        if execution_options or not is_plain or not (self.in_transaction() or statement in BEGINS):
             return super().exec_driver_sql(statement, parameters, execution_options)
         driver: Any = self.connection.driver_connection
         cursor: sqlite3.Cursor = driver.cursor()

@@ -65,6 +65,7 @@ class SqliteDatabase(OneOrder):
         )
         self.care = SqliteCare(self, steady)
         self._spare: deque[sa.Connection] = deque()
+        self._spare_reads: deque[sa.Connection] = deque()
         self._peeking: Any = None
         # For wipe(). Closed last: see database_file.py.
         self._raw: int | None = None
@@ -103,6 +104,8 @@ class SqliteDatabase(OneOrder):
         if self._peeking is not None:
             self._peeking.close()
         self.close_spare()
+        while self._spare_reads:
+            self._spare_reads.pop().close()
         self.reads.dispose()
         self.writes.dispose()
         if self._raw is not None:
@@ -166,10 +169,14 @@ class SqliteDatabase(OneOrder):
             return stale_bytes.overwrite(self._raw, first_page)
 
     def _connection(self) -> sa.Connection:
+        return self._taken(self._spare, self.writes)
+
+    @staticmethod
+    def _taken(spare: deque[sa.Connection], engine: sa.Engine) -> sa.Connection:
         try:
-            return self._spare.pop()
+            return spare.pop()
         except IndexError:
-            return DirectConnection(self.writes)
+            return DirectConnection(engine)
 
     def _keep(self, connection: sa.Connection) -> None:
         if len(self._spare) >= tuning.SPARE_CONNECTIONS:
@@ -186,8 +193,14 @@ class SqliteDatabase(OneOrder):
     def reading(self) -> Iterator[sa.Connection]:
         """See :class:`sidecar.store.database.Database`."""
         try:
-            with DirectConnection(self.reads) as connection, connection.begin():
-                yield connection
+            connection = self._taken(self._spare_reads, self.reads)
+            try:
+                with connection.begin():
+                    yield connection
+            except BaseException:
+                connection.close()
+                raise
+            self._spare_reads.append(connection)  # of readers there are few
         except sa.exc.DatabaseError as error:
             if not is_of_the_file(error):
                 raise

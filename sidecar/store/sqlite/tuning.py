@@ -15,7 +15,8 @@ _unchanged: Any = {}.get
 sqlite3.register_adapter(type(None), _unchanged)
 
 SPARE_CONNECTIONS: Final = 1
-"""Connections kept for the next transaction: 39 µs instead of 69 for a small one."""
+"""Connections kept for the next transaction: 39 µs instead of 69 for a small one. For reads each is kept: 25 instead of
+61."""
 
 WRITER_CACHE_KIB: Final = 12_288
 """1,600 events of 20,000 users change 9 MB of pages. With SQLite's own 2 MB many are written and read again within the

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 import sqlalchemy as sa
@@ -26,6 +27,14 @@ class Mark(msgspec.Struct, frozen=True):
     holds_heartbeats: bool = False
 
 
+_FIELDS: Final = Mark.__struct_fields__
+_NEWEST: Final = "(SELECT MAX(stretch) FROM lease_stretches)"
+_MARK: Final = f"UPDATE lease_stretches SET {', '.join(f'{name} = ?' for name in _FIELDS)} WHERE stretch = {_NEWEST}"
+_BEGIN: Final = (
+    f"INSERT INTO lease_stretches (begins_us, skipped_us, {', '.join(_FIELDS)}) VALUES (?, ?{', ?' * len(_FIELDS)})"
+)
+
+
 def recorded(connection: sa.Connection) -> tuple[list[Stretch], Mark]:
     """The stretches, oldest first, and the last mark."""
     found = connection.execute(sa.select(*_kept).order_by(_kept.stretch)).all()
@@ -40,14 +49,12 @@ def recorded(connection: sa.Connection) -> tuple[list[Stretch], Mark]:
 
 def record(connection: sa.Connection, mark: Mark, *, begun: Sequence[Stretch] = ()) -> None:
     """Records the mark, and the stretches ``begun`` since the last one."""
-    newest = sa.select(sa.func.max(_kept.stretch)).scalar_subquery()
-    values = msgspec.structs.asdict(mark)
+    values = msgspec.structs.astuple(mark)
     if begun:
-        rows = [{"begins_us": one.begins_us, "skipped_us": one.skipped_us} | values for one in begun]
-        connection.execute(sa.insert(schema.lease_stretches), rows)
-        connection.execute(sa.delete(schema.lease_stretches).where(_kept.stretch <= newest - STRETCHES_KEPT))
+        connection.exec_driver_sql(_BEGIN, [(one.begins_us, one.skipped_us, *values) for one in begun])
+        connection.exec_driver_sql(f"DELETE FROM lease_stretches WHERE stretch <= {_NEWEST} - ?", (STRETCHES_KEPT,))
     else:
-        connection.execute(sa.update(schema.lease_stretches).where(_kept.stretch == newest).values(values))
+        connection.exec_driver_sql(_MARK, values)
 
 
 def is_past(until: str, begun: str, time: LeaseTime, *, after_us: int = 0) -> str:
