@@ -8,6 +8,7 @@ clock is set. Times in the database are the machine's; a *stretch* is a period w
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from operator import itemgetter
 from typing import Final
 
@@ -26,6 +27,7 @@ BEATS_IN_A_LEASE: Final = 3
 # The intervals between heartbeats that clients obey.
 SHORTEST_INTERVAL_S: Final = 1
 LONGEST_INTERVAL_S: Final = 3_600
+LONGEST_LEASE_US: Final = BEATS_IN_A_LEASE * LONGEST_INTERVAL_S * SECOND_US
 
 
 class Leases(msgspec.Struct, frozen=True):
@@ -120,6 +122,15 @@ class LeaseTime(msgspec.Struct, frozen=True):
     def latest_ended(self) -> list[tuple[Stretch, int]]:
         """The same by their ends by the machine's clock, the latest first."""
         return sorted(self.newest_first(), key=itemgetter(1), reverse=True)
+
+    def ends_before_later_times(self) -> list[int]:
+        """When stretches ended, by the machine's clock, that began after it was set back; not where it was past before.
+
+        Signs of life from before have later times, although they are older.
+        """
+        ends = [ends_us for _, ends_us in self.newest_first()]
+        latest = list(accumulate(reversed(ends), max))[-2::-1]
+        return [ends_us for ends_us, before_us in zip(ends, latest, strict=False) if ends_us < before_us]
 
     def is_silent(self, until_us: int, *, seen_us: int) -> bool:
         """Whether the lease of who was seen last at ``seen_us`` has ended; both by the machine's clock."""

@@ -25,7 +25,7 @@ from sidecar.errors import StoreUnavailableError
 from sidecar.store import Limits, Retention, Store
 from sidecar.store.care import pruning_hold
 from sidecar.store.sqlite import write_lock
-from sidecar.store.users import user_reads
+from sidecar.store.users import user_reads, working_set
 from tests.support.clocks import DAY_S, Machine
 from tests.support.events import APP_ID, BEGIN_US, Phone
 from tests.support.process import DATABASE, serving
@@ -393,14 +393,18 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.parametrize("packed", [4, 1])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(STEPS)
+@example([("passes", 20), ("is set", -3_600), ("beats", "desk"), ("logs out", "phone"), ("passes", 44)])
 @example([("passes", 20), ("is set", 3_600), ("logs out", "desk"), ("passes", 20)])
 @example([("is set", -3_600), ("beats", "desk"), ("logs out", "phone"), ("passes", 44), ("passes", 20)])
 def test_the_longest_silence_of_several_devices_is_measured_however_the_clock_is_set(  # noqa: C901 - a step each
-    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, Any]]
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, packed: int, steps: list[tuple[str, Any]]
 ) -> None:
-    """Right after each step, and after a rebuild at the end."""
+    """Right after each step, and after a rebuild at the end; with more than ``packed`` the user is crowded."""
+    monkeypatch.setattr(working_set, "CLIENTS_KEPT", packed)
+    monkeypatch.setattr(working_set, "CLIENTS_PACKED", packed)
     folder = tmp_path_factory.mktemp("set")
 
     async def run() -> None:

@@ -47,7 +47,7 @@ def rebuild(connection: sa.Connection, leases: Leases, time: LeaseTime) -> int:
         if not stored:
             server_views.restore_since(connection, differing)
             return count
-        projections.load(connection, [one.event for one in stored if owner_of(one.event) not in kept])
+        projections.load(connection, [one.event for one in stored if owner_of(one.event) not in kept], time)
         projections.load_traces([one.event for one in stored if owner_of(one.event) in kept])
         for one in stored:
             projections.next_position = one.position

@@ -79,7 +79,7 @@ def append(
     fresh = in_order_of_clients(fresh)
     touching = [*fresh, *heartbeats] if heartbeats else fresh
     database.lock_users(connection, touching)
-    projections.load(connection, touching, heartbeat_after_s)
+    projections.load(connection, touching, time, heartbeat_after_s)
     if refused := _refused(connection, projections, fresh):
         fresh = [event for event in fresh if (event.app_id, event.user_id, event.client_id) not in refused]
     if fresh:
@@ -193,7 +193,8 @@ def would_append(
     (part,), fresh, _ = _new_events(connection, [Batch(events)], claim=False)
     projections = Projections(connection, leases)
     fresh = in_order_of_clients(fresh)
-    projections.load(connection, fresh)
+    # What would be refused does not depend on the time.
+    projections.load(connection, fresh, LeaseTime.without_skips(0))
     return part.answer(heartbeat_after_s, refused=_refused(connection, projections, fresh))
 
 

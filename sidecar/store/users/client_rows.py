@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from sidecar.domain.lease import LONGEST_LEASE_US, LeaseTime
 from sidecar.domain.status import NOT_LOGGED_IN, OFFLINE, ONLINE
 from sidecar.store import mapping, schema
 from sidecar.store.mapping import Client
@@ -22,17 +23,21 @@ _FIRST: Final = "ORDER BY since_us, last_id"
 _LAST: Final = "ORDER BY since_us DESC NULLS LAST, last_id DESC"
 _LAST_SEEN: Final = "ORDER BY last_seen_at_us DESC, client_key DESC"
 # Of clients that send heartbeats, or of those that do not: the expression of the index clients_by_lease.
-_LAST_LEASE: Final = "ORDER BY last_seen_at_us + 3000000 * heartbeat_after_s DESC"
+_LEASE: Final = "last_seen_at_us + 3000000 * heartbeat_after_s"
+_LAST_LEASE: Final = f"ORDER BY {_LEASE} DESC"
 _LAST_ENDED: Final = f"{_OF_USER} AND status = '{NOT_LOGGED_IN}' {_LAST}"
+_LEASES: Final = (
+    # Three times a client's own interval between heartbeats, or one duration for all that send none.
+    f"{_OF_USER} AND {_LIVE} AND sends_heartbeats = TRUE",
+    f"{_OF_USER} AND {_LIVE} AND sends_heartbeats = FALSE",
+)
 _DECIDING: Final = (
     # The status (sidecar.domain.presence).
     f"{_OF_USER} AND status = '{ONLINE}' {_FIRST}",
     f"{_OF_USER} AND status = '{OFFLINE}' {_FIRST}",
     f"{_OF_USER} AND status = '{OFFLINE}' {_LAST}",
     _LAST_ENDED,
-    # The lease: three times a client's own interval between heartbeats, or one duration for all that send none.
-    f"{_OF_USER} AND {_LIVE} AND sends_heartbeats = TRUE {_LAST_LEASE}",
-    f"{_OF_USER} AND {_LIVE} AND sends_heartbeats = FALSE {_LAST_LEASE}",
+    *(f"{one} {_LAST_LEASE}" for one in _LEASES),
     # What a list shows.
     f"{_OF_USER} {_LAST_SEEN}",
 )
@@ -47,9 +52,13 @@ SEARCHED_OF_CROWDED: Final = 16
 COUNTED_MOST: Final = 100
 
 
-def deciding(connection: sa.Connection, user_key: int, loaded: Collection[int]) -> list[Client]:
+def deciding(connection: sa.Connection, user_key: int, loaded: Collection[int], time: LeaseTime) -> list[Client]:
     """The clients that, with the loaded ones, decide the user's status, lease and place in lists."""
-    found = (_first_other(connection, sql, user_key, loaded) for sql in _DECIDING)
+    found = [_first_other(connection, sql, user_key, loaded) for sql in _DECIDING]
+    # Where the clock was set back, the last lease is not the one that ends last by the machine's clock.
+    for ends_us in time.ends_before_later_times():
+        until = f"last_seen_at_us <= {ends_us} AND {_LEASE} <= {ends_us + LONGEST_LEASE_US}"
+        found += (_first_other(connection, f"{one} AND {until} {_LAST_LEASE}", user_key, loaded) for one in _LEASES)
     return clients_by_key(connection, {row[0] for row in found if row is not None})
 
 

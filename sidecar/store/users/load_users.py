@@ -154,7 +154,7 @@ def _load_crowded(working: WorkingSet, user: User, wanted: Collection[bytes]) ->
     user.clients = {one.client_id: one for one in _clients(connection, which, wanted)}
     loaded = {one.client_key for one in user.clients.values()}
     user.left_elsewhere_us = client_rows.last_left_online_us(connection, user.user_key, loaded)
-    others = client_rows.deciding(connection, user.user_key, loaded)
+    others = client_rows.deciding(connection, user.user_key, loaded, working.time)
     live = client_rows.live_keys(connection, user.user_key, working_set.CLIENTS_PACKED // 2)
     if live is not None:
         known = loaded.union(one.client_key for one in others)

@@ -57,12 +57,15 @@ class Projections:
         """How many events were applied for late ones, in this transaction."""
         return self._working.late_work
 
-    def load(self, connection: sa.Connection, events: Collection[Event], heartbeat_after_s: int = 0) -> None:
-        """Begins a transaction that will apply ``events``. What was applied and not written before is discarded.
+    def load(
+        self, connection: sa.Connection, events: Collection[Event], time: LeaseTime, heartbeat_after_s: int = 0
+    ) -> None:
+        """Begins a transaction that will apply ``events`` at ``time``.
 
-        ``heartbeat_after_s`` is the interval that their clients are given, 0 for none.
+        What was applied and not written before is discarded. ``heartbeat_after_s`` is the interval that their clients
+        are given, 0 for none.
         """
-        self._working = WorkingSet(connection, self._recent_blocks, heartbeat_after_s)
+        self._working = WorkingSet(connection, self._recent_blocks, heartbeat_after_s, time)
         self._loader.load(self._working, events)
 
     def load_traces(self, events: Collection[Event]) -> None:

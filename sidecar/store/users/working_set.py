@@ -9,6 +9,7 @@ import msgspec
 import sqlalchemy as sa
 
 from sidecar.domain.events import Event
+from sidecar.domain.lease import LeaseTime
 from sidecar.domain.status import NOT_LOGGED_IN, Status
 from sidecar.store.log_positions import Oldest
 from sidecar.store.mapping import Client
@@ -21,6 +22,9 @@ CLIENTS_KEPT: Final = 4
 # A user with more deciding clients than this is crowded: all its clients have rows of their own, and only those are
 # loaded that events touch or that decide the rest (client_rows.py). It stays so until half as many are live.
 CLIENTS_PACKED: Final = 16
+
+# Of a set that loads nothing.
+_NO_TIME: Final = LeaseTime.without_skips(0)
 
 Owner = UserId | bytes
 """Whose an event is: a user's, or before any login the client's, by its id."""
@@ -84,11 +88,19 @@ class WorkingSet:
         "repacked",
         "rootless_traces",
         "statuses",
+        "time",
         "touched",
     )
 
-    def __init__(self, connection: sa.Connection, recent_blocks: RecentBlocks, heartbeat_after_s: int = 0) -> None:
+    def __init__(
+        self,
+        connection: sa.Connection,
+        recent_blocks: RecentBlocks,
+        heartbeat_after_s: int = 0,
+        time: LeaseTime = _NO_TIME,
+    ) -> None:
         self.connection = connection
+        self.time = time
         self.recent_blocks = recent_blocks
         self._oldest: Oldest | None = None
         # The interval between heartbeats that clients are given; 0: none is.
