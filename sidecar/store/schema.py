@@ -181,7 +181,7 @@ user_status = sa.Table(
     sa.Column("changed_position", KEY, nullable=False),
     sa.Column("group_key", KEY, nullable=False),
     # When to check the lease, in lease time: no later than its end, and not updated at every sign of life. Once it has
-    # lapsed, when it did. Null where no client is live.
+    # lapsed, when it did; or when the last device logged out that was not silent. Null where no client is live.
     sa.Column("lease_check_us", sa.BigInteger),
     sa.Column("lease_lapsed", sa.Boolean(create_constraint=False), nullable=False),
     # The deciding clients as JSON, so that a user is one row to read and to write. Empty for a crowded user: all of its

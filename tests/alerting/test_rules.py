@@ -431,6 +431,17 @@ def test_a_client_that_gives_no_sign_of_life_is_lost_and_found(story: Make) -> N
     alice.run(until=85)
 
 
+def test_a_device_that_fell_silent_beside_another_is_lost_once_that_logs_out(story: Make) -> None:
+    bob = story(leases=Leases(heartbeat_us=10 * SECOND_US)).at(60).login("bob").heartbeat("bob").login("bob", "desk")
+    for now in range(60, 100, 8):
+        bob.at(now).heartbeat("bob", "desk")
+    bob.at(75).login("carol").heartbeat("carol")
+    bob.at(100).logout("bob", "desk")
+    bob.want(firing("client_lost", "carol")).between(85, 88)
+    bob.want(firing("client_lost", "bob")).between(100, 103)
+    bob.run(until=105)
+
+
 def test_after_a_stop_clients_get_a_lease_to_speak_up(story: Make) -> None:
     alice = story(leases=Leases(heartbeat_us=10 * SECOND_US)).at(0).login("alice").at(1).heartbeat("alice")
     alice.at(9).restart().at(50).heartbeat("alice")

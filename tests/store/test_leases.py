@@ -161,6 +161,27 @@ async def test_a_crash_makes_a_lease_longer_by_an_interval_and_3_s_at_most(tmp_p
         assert await is_silent(running)
 
 
+@pytest.mark.of_sqlite
+async def test_a_rebuild_right_after_a_crash_leaves_those_silent_that_were(tmp_path: Path, machine: Machine) -> None:
+    async with zimwatch(tmp_path, machine=machine) as running:
+        await alice_comes(running)
+        for _ in range(47):
+            machine.passes(1)
+            await running.store.tend()
+        assert await is_silent(running)
+        crashed_us = machine.now_us
+        copy = tmp_path / "crashed"
+        copy.mkdir()
+        backups.backup(Path(running.store.name), copy / "zimwatch.db")
+    machine.now_us = crashed_us
+    machine.restarts(down_s=1)
+    async with zimwatch(copy, machine=machine) as running:
+        await running.store.rebuild()
+        assert await is_silent(running)
+        await beats(running)
+        assert not await is_silent(running)
+
+
 @pytest.mark.parametrize("days", [1, -1])
 async def test_a_clock_that_is_set_by_a_day_ends_no_lease_and_hides_no_silence(
     running: Zimwatch, machine: Machine, days: int

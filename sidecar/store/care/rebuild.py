@@ -35,6 +35,7 @@ def rebuild(connection: sa.Connection, leases: Leases, time: LeaseTime) -> int:
     In the caller's transaction: either everything is rebuilt, or nothing has changed.
     """
     (heartbeats, last_seen_us), differing = _heartbeats(connection), server_views.differing_since(connection)
+    lapses = _lapses(connection)
     kept = _delete(connection)
     connection.exec_driver_sql("DELETE FROM followers WHERE name = ?", (schema.OUTDATED,))
     database.of(connection).index_ids(connection, None)
@@ -56,7 +57,7 @@ def rebuild(connection: sa.Connection, leases: Leases, time: LeaseTime) -> int:
             else:
                 projections.apply(one.event)
         projections.restore_heartbeats(heartbeats, last_seen_us)
-        statuses = projections.write(time)
+        statuses = projections.write(time, lapses)
         events = [one.event for one in stored]
         server_views.follow(connection, events, statuses)
         happenings.follow(connection, events)
@@ -119,6 +120,13 @@ def _deleted(position: str, table: str) -> str:
     """Whether the event at a position is deleted; the value is the position of the log's oldest event."""
     of_app = f"SELECT first_position FROM pruned_apps WHERE pruned_apps.app_id = {table}.app_id"
     return f"({position} < ? OR {position} < ({of_app}))"
+
+
+def _lapses(connection: sa.Connection) -> dict[UserId, int]:
+    """The users whose lease has ended, and when it did. After a crash lease time may be before that."""
+    lapsed = "lease_lapsed = TRUE AND lease_check_us IS NOT NULL"
+    sql = f"SELECT app_id, user_id, lease_check_us FROM user_status WHERE {lapsed}"
+    return {(app_id, user_id): ended_us for app_id, user_id, ended_us in connection.exec_driver_sql(sql)}
 
 
 def _heartbeats(

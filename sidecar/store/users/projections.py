@@ -28,6 +28,8 @@ from sidecar.store.values import Applied, UserId
 # About 0.6 KB each, packed; as objects a user and its clients take 1.5 KB. Up to twice as many are kept.
 USERS_CACHED: Final = 20_000
 
+_NONE: Final[Mapping[UserId, int]] = {}
+
 Heartbeats = tuple[int, int]
 """When a client that sends heartbeats was last seen, and the interval that it was given last."""
 
@@ -122,9 +124,12 @@ class Projections:
             self._loader.note_check(one)
         return [one.user_id for one in checked]
 
-    def write(self, time: LeaseTime) -> dict[UserId, Status]:
-        """Writes what was touched, as of ``time``; the touched users and their status."""
-        statuses = write_users.write(self._working, self.leases, self.counts, time)
+    def write(self, time: LeaseTime, lapses: Mapping[UserId, int] = _NONE) -> dict[UserId, Status]:
+        """Writes what was touched, as of ``time``; the touched users and their status.
+
+        ``lapses`` are users whose lease has ended although it may not have by that time, and when it did.
+        """
+        statuses = write_users.write(self._working, self.leases, self.counts, time, lapses)
         self._loader.cache(self._working)
         self._working = WorkingSet(self._working.connection, self._recent_blocks)
         return statuses

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -48,8 +48,13 @@ _USER_UPDATES: Final = {
 _USER_EXPIRY: Final = _update(_EXPIRY)
 
 
-def write(working: WorkingSet, leases: Leases, counts: UserCounts, time: LeaseTime) -> dict[UserId, Status]:
-    """Writes what was touched, as of ``time`` and in the order of its keys; the touched users and their status."""
+def write(
+    working: WorkingSet, leases: Leases, counts: UserCounts, time: LeaseTime, lapses: Mapping[UserId, int]
+) -> dict[UserId, Status]:
+    """Writes what was touched, as of ``time`` and in the order of its keys; the touched users and their status.
+
+    ``lapses``: see :meth:`sidecar.store.users.projections.Projections.write`.
+    """
     connection = working.connection
     touched = sorted(working.touched.items(), key=_user_key)
     users = [user for _, user in touched]
@@ -67,7 +72,7 @@ def write(working: WorkingSet, leases: Leases, counts: UserCounts, time: LeaseTi
     _many(connection, _CLIENT_UPSERT, [mapping.client_row(client) for client in sorted(own_rows, key=_client_key)])
     traces = sorted(working.new_traces.items())
     _many(connection, "INSERT INTO traces (trace_id, root_position) VALUES (?, ?)", traces)
-    _write_users(connection, users, leases, counts, time)
+    _write_users(connection, users, leases, counts, time, lapses=lapses)
     counts.write(connection)
     return {user_id: user.status for user_id, user in touched}
 
@@ -98,16 +103,26 @@ def _deciding(clients: list[Client]) -> list[Client]:
 
 
 def _write_users(
-    connection: sa.Connection, users: list[User], leases: Leases, counts: UserCounts, time: LeaseTime
+    connection: sa.Connection,
+    users: list[User],
+    leases: Leases,
+    counts: UserCounts,
+    time: LeaseTime,
+    *,
+    lapses: Mapping[UserId, int],
 ) -> None:
     new_users, inserted, expiries = [], [], []
     updated: dict[tuple[bool, bool], list[tuple[Any, ...]]] = {changed: [] for changed in _USER_UPDATES}
     for user in users:
         since_us, reason, token_us, platform, lease_us = _derived(user, leases, time)
         ends_us = None if lease_us is None else lease_us - time.skipped_at_sign_us(user.last_seen_at_us)
-        lapsed = ends_us is not None and ends_us < time.now_us
+        lapsed_us = lapses.get((user.app_id, user.user_id))
+        lapsed = ends_us is not None and (ends_us < time.now_us or lapsed_us is not None)
         check_us = user.lease_check_us
-        if ends_us is None or lapsed or user.lease_lapsed or check_us is None or check_us > ends_us:
+        if lapsed and not user.lease_lapsed:
+            # The last device that was heard may have logged out, where the others have been silent for long.
+            check_us = lapsed_us or (time.now_us if user.stored else ends_us)
+        elif not lapsed and (ends_us is None or user.lease_lapsed or check_us is None or check_us > ends_us):
             check_us = ends_us
         group = counts.group_key(user.app_id, user.status, platform, reason, lapsed)
         if group != user.group_key:
