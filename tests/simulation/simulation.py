@@ -118,6 +118,7 @@ class Simulation:
         self._well_us = 0
         self.statements = 0
         self._server: Server | None = None
+        self._restarting: asyncio.Task[None] | None = None
         self._connection: sqlite3.Connection | None = None
         self._files = folder / "0"
         self._files.mkdir()
@@ -202,6 +203,8 @@ class Simulation:
     async def _calm(self) -> None:
         """All faults end, all that waits is sent, and everything must be right."""
         self.network.is_well = self.receiver.is_well = self.collector.is_well = True
+        if self._restarting is not None:
+            await self._restarting
         await self._start_again_if_killed()
         server = self._server
         if server is None:
@@ -310,6 +313,11 @@ class Simulation:
         server = self._server
         if server is None or server.gone.done() or server.disk.killed_at is not None:
             return
+        # It is not left half done at the end of the run.
+        self._restarting = asyncio.create_task(self._stop_and_start(server, chance))
+        await asyncio.shield(self._restarting)
+
+    async def _stop_and_start(self, server: Server, chance: Random) -> None:
         self._server = None
         self._close()
         await server.stop()

@@ -19,6 +19,7 @@ from tests.simulation.shrink import replay, shrunk
 from tests.simulation.simulation import Options, run
 
 NEW_SEEDS = [SystemRandom().randrange(10_000, 1 << 31) for _ in range(int(os.environ.get("SIMULATION_SEEDS", "0")))]
+LONG_SEEDS = [*range(21, 521), *NEW_SEEDS]
 
 
 def holds(options: Options) -> None:
@@ -29,15 +30,9 @@ def holds(options: Options) -> None:
         pytest.fail(f"{replay(options)}: {outcome.broken}\nthe smallest: {replay(smallest)}: {found.broken}")
 
 
-@pytest.mark.parametrize("seed", range(1, 21))
-def test_a_short_run_holds(seed: int) -> None:
-    holds(Options(seed, clients=10, minutes=3.0))
-
-
-@pytest.mark.soak
-@pytest.mark.parametrize("seed", [*range(100, 112), *NEW_SEEDS])
-def test_a_long_run_holds(seed: int) -> None:
-    holds(Options(seed, clients=40, minutes=10.0))
+@pytest.mark.parametrize("seed", [*range(1, 21), *(pytest.param(seed, marks=pytest.mark.soak) for seed in LONG_SEEDS)])
+def test_a_run_holds(seed: int) -> None:
+    holds(Options.drawn(seed))
 
 
 @pytest.mark.soak
@@ -64,7 +59,7 @@ def test_a_seed_gives_the_same_run_in_every_process() -> None:
 
 def test_a_run_that_breaks_is_made_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(oracle._STATUS, "RECONNECTING", "online")
-    options = Options(4, clients=6, minutes=3.0, faults=("collector",))
+    options = Options(4, clients=3, minutes=1.5, faults=("collector",), busy=20)
     outcome = run(options)
     assert "should be online" in (outcome.broken or "")
     smaller, again = shrunk(options, outcome)
