@@ -30,6 +30,7 @@ from dashboard.text.alert_texts import (
 )
 from dashboard.text.browser_names import browser_name
 from dashboard.text.language import gettext as _
+from dashboard.text.duty_texts import duty_text
 from dashboard.text.role_texts import ROLE_TEXTS
 from dashboard.text.status_texts import (
     HAPPENED_TEXTS,
@@ -154,6 +155,7 @@ def _environment() -> Environment:
         time_of_day=times.time_of_day,
         ago=times.ago,
         alert_summary=alert_summary,
+        duty_text=duty_text,
         browser_name=browser_name,
         lasted=times.lasted,
         at_most=times.at_most,

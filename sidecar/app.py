@@ -33,7 +33,7 @@ from sidecar.ingest.server_query import ServerQuery
 from sidecar.lifecycle import Background, Task, at_hangup, restartable, stop_signal
 from sidecar.reload import Reload
 from sidecar.settings import Settings, duration_us, secrets_by_app
-from sidecar.store import Limits, Retention, Store
+from sidecar.store import Limits, Retention, Store, duties
 from sidecar.store.access.audit_retention import AuditRetention
 from sidecar.store.scheduled_backups import Backups
 from sidecar.system import listening, processes
@@ -277,7 +277,8 @@ async def exporting_spans(
 
         resource = telemetry.resource_from(environ)
         relay = SpanRelay(outbox, system.exporter(), system.clock, resource=resource, chance=system.chance)
-    task = Task(name="span relay", run=relay.run, stop=relay.stop)
+    job = store.on_duty(duties.SPANS, relay.run, relay.stop)
+    task = Task(name="span relay", run=job.run, stop=job.stop)
     async with background.running(task, finish_s=SPANS_FLUSH_S):
         yield
 
@@ -352,7 +353,8 @@ async def _querying_zego(
     async with system.http(settings.alerts.allowed_hosts) as http:
         query = ServerQuery(store, http, zego.server_url, secrets_by_app(zego.server_secrets), store.settled_us)
         every_s = duration_us(zego.query_every) / SECOND_US
-        task = Task(name="ZEGO query", run=lambda: query.run(every_s), is_needed=False)
+        job = store.on_duty(duties.ZEGO, lambda: query.run(every_s))
+        task = Task(name="ZEGO query", run=job.run, is_needed=False)
         async with background.running(task):
             yield
 

@@ -31,3 +31,7 @@ class StoreUnavailableError(ZimwatchError):
     def __init__(self, message: str | Text, *, retry_after_s: int = 1) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class DutyLostError(StoreUnavailableError):
+    """A job wrote for a duty that its node does not hold any more; nothing of this was stored."""

@@ -80,6 +80,8 @@ async def _view(
     kept = [token for token in await store.read(tokens.listed, now_us) if app_ids.has_all(own_apps, token.apps)]
     # Those who are limited to some apps see neither other apps nor the machine.
     sees_all = own_apps is None
+    nodes = await store.nodes() if sees_all else []
+    held = {duty for node in nodes for duty in node.duties}
     return View(
         name="settings.html",
         is_live=False,
@@ -94,6 +96,8 @@ async def _view(
             "failing": await store.read(message_rows.failing_receivers) if sees_all else {},
             "next_attempts": await store.read(message_rows.next_attempts) if sees_all else {},
             "storage": await store.read(size_of, now_us) if sees_all else None,
+            "nodes": nodes,
+            "unheld": [duty for duty in store.duties.wanted if duty not in held],
             "backup": in_force.last_backup() if sees_all else None,
             "has_tokens": any(token.state(now_us) == "good" for token in kept),
             "size": size,

@@ -22,7 +22,7 @@ from sidecar.domain.units import SECOND_US
 from sidecar.http_client import HttpClient
 from sidecar.lifecycle import Background, Task
 from sidecar.settings import Settings, duration_us, wait_us
-from sidecar.store import Store
+from sidecar.store import Store, duties
 from sidecar.system.chance import CHANCE
 
 __all__ = [
@@ -108,7 +108,7 @@ async def running(
             for name, one in receivers.items()
         ]
         ticker = Ticker(store, reaction, dispatchers, clock, exports_spans=exports_spans, last_backup=last_backup)
-        tasks = [Task(name="alert rules", run=ticker.run)]
+        tasks = [Task(name="alert rules", run=store.on_duty(duties.RULES, ticker.run).run)]
         if alerts.heartbeat_url:
             heartbeat = Heartbeat(
                 alerts.heartbeat_url,
@@ -120,12 +120,13 @@ async def running(
                     and not background.problems(of_needed=True)
                 ),
             )
-            tasks.append(Task(name="heartbeat", run=heartbeat.run, is_needed=False))
-        tasks += [Task(name=f"alerts to {one.name}", run=one.run, stop=one.stop) for one in dispatchers]
-        tasks += [
-            Task(name=f"resending to {name}", run=Resender(name, one, store, clock).run)
-            for name, one in receivers.items()
-            if isinstance(one, VolatileReceiver)
-        ]
+            tasks.append(Task(name="heartbeat", run=store.on_duty(duties.RULES, heartbeat.run).run, is_needed=False))
+        for dispatcher in dispatchers:
+            job = store.on_duty(duties.sending(dispatcher.name), dispatcher.run, dispatcher.stop)
+            tasks.append(Task(name=f"alerts to {dispatcher.name}", run=job.run, stop=job.stop))
+        for name, one in receivers.items():
+            if isinstance(one, VolatileReceiver):
+                job = store.on_duty(duties.sending(name), Resender(name, one, store, clock).run)
+                tasks.append(Task(name=f"resending to {name}", run=job.run))
         await stack.enter_async_context(background.running(*tasks, finish_s=FINISH_S))
         yield

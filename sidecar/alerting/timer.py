@@ -12,6 +12,7 @@ from sidecar.alerting.alert_reaction import AlertReaction, Gathered
 from sidecar.alerting.app_activity import AppActivity
 from sidecar.alerting.forecast import Forecast
 from sidecar.alerting.notify.dispatcher import Dispatcher
+from sidecar.alerting.tables import message_rows
 from sidecar.clock import Clock
 from sidecar.domain.alerts.rules.backup_overdue import LastBackup
 from sidecar.domain.alerts.rules.export_stalled import SPANS_WAIT
@@ -85,8 +86,12 @@ class Ticker:
             # Late from half the limit on, so that a backlog that is being worked off does not flap.
             late = oldest_us is not None and now_us - oldest_us >= limit_us // 2
             found["spans"] = (oldest_us if late else None, SPANS_WAIT())
+        elsewhere: dict[str, tuple[int, Text]] = {}
+        if not all(one.is_running for one in self._dispatchers):
+            elsewhere = await self._store.read(message_rows.failing_receivers)
         for dispatcher in self._dispatchers:
-            since_us, why = dispatcher.failing or (None, verbatim(""))
+            failing = dispatcher.failing if dispatcher.is_running else elsewhere.get(dispatcher.name)
+            since_us, why = failing or (None, verbatim(""))
             found[f"receiver {dispatcher.name}"] = (since_us, why)
         return found
 

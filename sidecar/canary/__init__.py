@@ -16,7 +16,7 @@ from sidecar.ingest import StoreSink
 from sidecar.lifecycle import Background, Task
 from sidecar.sdk import Sink, ZimClient, create
 from sidecar.settings import CanarySettings
-from sidecar.store import Store
+from sidecar.store import Store, duties
 
 __all__ = ["Canary", "CanaryStatus", "TokenError", "canary_beside", "canary_from"]
 
@@ -72,7 +72,8 @@ async def canary_beside(
         settings, environ, clock=clock, allowed_hosts=allowed_hosts, http=http, sink=sink, changed=changed
     )
     events = Task(name="canary events", run=sink.run, is_needed=False)
-    logins = Task(name="canary", run=canary.run, is_needed=False)
+    job = store.on_duty(duties.CANARY, canary.run)
+    logins = Task(name="canary", run=job.run, is_needed=False)
     # The last events of the canary are stored after it has logged out.
     async with background.running(events), background.running(logins):
-        yield lambda: canary.status
+        yield lambda: canary.status if store.duties.term(duties.CANARY) is not None else None

@@ -60,11 +60,24 @@ class Expressions(msgspec.Struct, frozen=True):
     each_client: str
 
 
-class Duty(Protocol):
-    """A task that one node does for all. It is held until it is released or the process ends, however that ends."""
+class Term(msgspec.Struct, frozen=True, eq=False):
+    """One holding of a duty: from when this node took it until it loses it. ``is_for_good``: it cannot lose it."""
 
-    def release(self) -> None:
-        """Lets another node take it. Idempotent."""
+    duty: str
+    is_for_good: bool
+
+
+class Node(msgspec.Struct, frozen=True):
+    """A process that serves the database now.
+
+    ``since_us``: when its session began. ``seen_us``: when the server heard of it last. ``is_this``: it is this one.
+    """
+
+    name: str
+    since_us: int
+    seen_us: int
+    is_this: bool
+    duties: tuple[str, ...]
 
 
 class Care(Protocol):
@@ -237,8 +250,27 @@ class Database(Protocol):
         Returns a function that ends that.
         """
 
-    def hold_duty(self, name: str) -> Duty | None:
-        """Takes a duty; None where any node has it already. A node that ends or stalls loses its duties."""
+    def take_duties(self, connection: sa.Connection, duties: Collection[str]) -> None:
+        """Takes those duties that no node has: jobs that one node does for all. See :meth:`term`.
+
+        They are this node's until the session that writes ends, however that ends, which it also does when the process
+        stalls: also if this transaction is undone.
+        """
+
+    def term(self, duty: str) -> Term | None:
+        """This node's holding of the duty. In any thread.
+
+        None where the node does not have the duty, or cannot know it because the server does not answer.
+        """
+
+    def is_held(self, term: Term) -> bool:
+        """Whether the session of the transaction holds the duty, so that no other node can have it until its end."""
+
+    def nodes(self, connection: sa.Connection, duties: Collection[str]) -> list[Node]:
+        """The processes that serve the database, with those of the duties that each holds; on a snapshot.
+
+        Empty where only this process can.
+        """
 
     def close(self) -> None:
         """Closes all connections, and releases the right to serve the database."""

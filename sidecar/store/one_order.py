@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from sidecar.domain.events import Event
 from sidecar.store import counts, mapping, schema
-from sidecar.store.database import Key, Minute
+from sidecar.store.database import Key, Minute, Node, Term
 from sidecar.store.log_positions import newest_position
 from sidecar.store.values import Applied, Commit
 
@@ -37,7 +37,7 @@ class OneOrder:
         self._serves = serves
         self._announced: dict[sa.Connection, list[Commit]] = {}
         self._listeners: list[Callable[[Commit], None]] = []
-        self._duties: set[str] = set()
+        self._terms: dict[str, Term] = {}
 
     def new_ids(self, connection: sa.Connection, keys: Collection[Key], *, claim: bool = True) -> set[Key]:  # noqa: ARG002 - there is no other writer
         """See :class:`sidecar.store.database.Database`."""
@@ -89,19 +89,17 @@ class OneOrder:
         for callback in tuple(self._listeners):
             callback(commit)
 
-    def hold_duty(self, name: str) -> _Duty | None:
-        """See :class:`sidecar.store.database.Database`. The process that serves has every duty."""
-        if not self._serves or name in self._duties:
-            return None
-        self._duties.add(name)
-        return _Duty(self._duties, name)
+    def take_duties(self, connection: sa.Connection, duties: Collection[str]) -> None:
+        """Nothing: the process that serves has every duty."""
 
+    def term(self, duty: str) -> Term | None:
+        """See :class:`sidecar.store.database.Database`."""
+        return self._terms.setdefault(duty, Term(duty, is_for_good=True)) if self._serves else None
 
-class _Duty:
-    def __init__(self, held: set[str], name: str) -> None:
-        self._held = held
-        self._name = name
+    def is_held(self, term: Term) -> bool:
+        """See :class:`sidecar.store.database.Database`."""
+        return self._terms.get(term.duty) is term
 
-    def release(self) -> None:
-        """See :class:`sidecar.store.database.Duty`."""
-        self._held.discard(self._name)
+    def nodes(self, connection: sa.Connection, duties: Collection[str]) -> list[Node]:  # noqa: ARG002 - there are none
+        """See :class:`sidecar.store.database.Database`. No other process can serve."""
+        return []

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, Concatenate, ParamSpec, TypeVar, overload
 
@@ -21,7 +21,7 @@ from sidecar.domain.lease import Leases, LeaseTime, Now
 from sidecar.domain.texts import Text
 from sidecar.domain.units import DAY_US
 from sidecar.errors import DatabaseRefusedError, StoreUnavailableError
-from sidecar.store import engines, log_positions
+from sidecar.store import duties, engines, log_positions
 from sidecar.store.access import tokens
 from sidecar.store.access.credentials import Credentials
 from sidecar.store.care import erasures, pruning_hold
@@ -32,7 +32,8 @@ from sidecar.store.care.pruning_hold import Hold
 from sidecar.store.care.rebuild import rebuild
 from sidecar.store.care.retention import Expiring, Pruner, Retention
 from sidecar.store.care.user_data import Holding
-from sidecar.store.database import Database, Duty
+from sidecar.store.database import Database, Node
+from sidecar.store.duties import ERASING, LEASES, RETENTION, Duties, OnDuty
 from sidecar.store.heartbeats import Heartbeats
 from sidecar.store.log import span_outbox
 from sidecar.store.log.event_log import Batch
@@ -49,9 +50,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 READERS = 3
 SWEEP_USERS = 500
-
-UPKEEP = "leases and retention"
-ERASING = "erasing users"
 
 
 class Store:
@@ -93,8 +91,6 @@ class Store:
         )
         self._lease_time = self._clock_watch.lease_time
         self._swept = self._lease_time()
-        self._upkeep: Duty | None = None
-        self._erasing: Duty | None = None
         self._pruning_hold: Hold | None = None
         if not attached:
             with database.begin() as connection:
@@ -103,6 +99,7 @@ class Store:
                     rebuild(connection, leases, self._lease_time())
                 if export_spans is not None:
                     span_outbox.begin(connection, export_spans=export_spans)
+        self.duties = Duties(database, self.write)
         self._readers = threads.pool("zimwatch-reader", READERS)
         self.credentials = Credentials(database, clock, steady)
         if not attached:
@@ -177,9 +174,6 @@ class Store:
             with contextlib.suppress(StoreUnavailableError):  # then leases lose only the time since the last mark
                 await self.notice_clock(closing=True)
             await run_in(self._readers, self._writer.close)
-        for duty in (self._upkeep, self._erasing):
-            if duty is not None:
-                duty.release()
         self._readers.shutdown()
         self._database.close()
 
@@ -267,24 +261,29 @@ class Store:
     async def tend(self, *, prunes: bool = True) -> bool:
         """Marks users whose leases ran out, publishes those that now differ from ZEGO's server, and prunes.
 
-        To be called every second or so; where another node has this duty, nothing is done. With ``prunes`` it deletes
+        To be called every second or so by each node; one of them does this for all. With ``prunes`` it deletes
         what is past its retention; whether there was any. It works in slices, so that
         commits are not delayed. It also notices that the machine's clock was set, and records regularly that Zimwatch
         runs, so that the time in which it did not is not counted as a client's silence.
         """
         await self.record_uses()
-        self._upkeep = self._upkeep or self._database.hold_duty(UPKEEP)
-        if self._upkeep is None:
-            return False
         await self._heartbeats.write()
         await self.notice_clock()
-        while await self._writing.sweep(SWEEP_USERS) == SWEEP_USERS:
-            pass
         before, now = self._swept, self.now()
         self._swept = now.time
+        if (term := await self.duties.hold(LEASES)) is not None:
+            with duties.doing(term):
+                await self._sweep(before, now)
+        if not prunes or (term := await self.duties.hold(RETENTION)) is None:
+            return False
+        with duties.doing(term):
+            return await self.prune() > 0
+
+    async def _sweep(self, before: LeaseTime, now: Now) -> None:
+        while await self._writing.sweep(SWEEP_USERS) == SWEEP_USERS:
+            pass
         for changes in await self.read(_began_to_disagree, before, now):
             await self._writing.do(partial(_published, changes))
-        return prunes and await self.prune() > 0
 
     async def record_uses(self, *, at_once: bool = False) -> None:
         """Records when tokens were used last, with whatever is committed next. What fails is kept for the next time."""
@@ -340,9 +339,19 @@ class Store:
         To be called every second or so; where another node has this duty, nothing is done. It returns once they are
         finished, which takes as long as a reader keeps an old state of the file.
         """
-        self._erasing = self._erasing or self._database.hold_duty(ERASING)
-        if self._erasing is not None and await self.read(erasures.any_pending):
-            await self._eraser.run(self._writing, self._database.care, self._clock)
+        if (term := await self.duties.hold(ERASING)) is not None and await self.read(erasures.any_pending):
+            with duties.doing(term):
+                await self._eraser.run(self._writing, self._database.care, self._clock)
+
+    def on_duty(
+        self, duty: str, run: Callable[[], Awaitable[object]], stop: Callable[[], None] | None = None
+    ) -> OnDuty:
+        """A job that one node does for all; see :class:`sidecar.store.duties.OnDuty`."""
+        return OnDuty(self.duties, duty, run, stop)
+
+    async def nodes(self) -> list[Node]:
+        """See :meth:`sidecar.store.database.Database.nodes`."""
+        return await self.read(self._database.nodes, self.duties.wanted)
 
     async def notice_clock(self, *, closing: bool = False) -> None:
         """See :meth:`ClockWatch.notice`; to be called before acting on a moment."""

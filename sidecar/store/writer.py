@@ -23,10 +23,12 @@ from sidecar import durations
 from sidecar.clock import Clock
 from sidecar.domain.events import Event
 from sidecar.domain.lease import Leases, LeaseTime
+from sidecar.domain.texts import Sentence
 from sidecar.domain.units import SECOND_US
-from sidecar.errors import StoreUnavailableError, ZimwatchError
+from sidecar.errors import DutyLostError, StoreUnavailableError, ZimwatchError
 from sidecar.settings import Settings, duration_us
-from sidecar.store.database import RETRY_AFTER_S, Database
+from sidecar.store import duties
+from sidecar.store.database import RETRY_AFTER_S, Database, Term
 from sidecar.store.log import event_log
 from sidecar.store.log.event_log import Batch
 from sidecar.store.log.followers import (
@@ -42,6 +44,7 @@ from sidecar.system.threads import Threads
 
 # No transaction takes more, so that its first caller does not wait long for its last.
 COMMIT_EVENTS: Final = 5_000
+_LOST: Final = Sentence("store.duty_lost", "this node has lost the duty “%(duty)s”, and another one may have it")
 
 _log = structlog.get_logger(__name__)
 
@@ -66,6 +69,8 @@ class _Waiting(msgspec.Struct):
     work: Batch | Work
     answer: Future[Any]
     since_us: int
+    # The duty for which the work is done.
+    term: Term | None = None
     # Called after the commit, before anything else is written, of a work that has a transaction of its own.
     committed: Callable[[], None] | None = None
     # For a batch committed in parts: the result of the committed part, and the places of the other events in it.
@@ -187,7 +192,7 @@ class Writer:
         return 0 if oldest is None else self._steady() - oldest.since_us
 
     def _submit(self, work: Batch | Work, committed: Callable[[], None] | None = None) -> Future[Any]:
-        waiting = _Waiting(work, Future(), self._steady(), committed)
+        waiting = _Waiting(work, Future(), self._steady(), duties.current(), committed)
         with self._lock:
             if self._closing:
                 raise StoreUnavailableError("Zimwatch is shutting down")
@@ -305,7 +310,7 @@ class Writer:
             waiting.answer.set_result(total)
             return
         part = Batch([batch.events[at] for at in rest], (), batch.size_bytes)
-        again = _Waiting(part, waiting.answer, self._steady(), None, total, [places[at] for at in rest])
+        again = _Waiting(part, waiting.answer, self._steady(), waiting.term, None, total, [places[at] for at in rest])
         with self._lock:
             self._waiting.append(again)
             self._waiting_bytes += again.size_bytes
@@ -314,6 +319,9 @@ class Writer:
         """The results of the works, and the ids (in memory) of events left for the next transaction."""
         batches = [one.work for one in works if isinstance(one.work, Batch)]
         with self._database.begin() as connection:
+            for term in (one.term for one in works):
+                if term is not None and not self._database.is_held(term):
+                    raise DutyLostError(_LOST(duty=term.duty))
             answers: list[Appended] = []
             commit = None
             left_events: list[Event] = []

@@ -197,22 +197,17 @@ def test_an_announcement_reaches_all_after_its_commit_and_not_at_all_where_it_is
     assert [name for name, *_ in received[4:]] == ["two"]
 
 
-def test_a_duty_is_held_once_until_it_is_released(database: Database) -> None:
-    held = database.hold_duty("upkeep")
-    assert held is not None
-    assert database.hold_duty("upkeep") is None
-    assert database.hold_duty("another") is not None
-    held.release()
-    held.release()
-    assert database.hold_duty("upkeep") is not None
-
-
-def test_only_who_serves_the_database_has_a_duty(database: Database, tmp_path: Path) -> None:
+def test_only_who_serves_the_database_has_its_duties_and_for_good(database: Database, tmp_path: Path) -> None:
+    term = database.term("leases")
+    assert term is not None
+    assert term.is_for_good
+    assert database.term("leases") is term
+    assert database.term("retention") is not term
     with closing(SqliteDatabase.open(tmp_path / DATABASE, attach=True)) as other:
-        assert other.hold_duty("upkeep") is None
+        assert other.term("leases") is None
+        assert not other.is_held(term)
     with pytest.raises(DatabaseRefusedError):
         SqliteDatabase.open(tmp_path / DATABASE)
-    assert database.hold_duty("upkeep") is not None
 
 
 class Follower:

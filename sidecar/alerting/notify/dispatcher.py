@@ -63,7 +63,11 @@ class _Outcome(msgspec.Struct, frozen=True):
 
 
 class Dispatcher:
-    """The dispatcher of one receiver. ``failing``: since when every attempt fails, and why; None while it works."""
+    """The dispatcher of one receiver.
+
+    ``failing``: since when every attempt fails, and why; None while it works. Where it is not running, another node's
+    dispatcher may be.
+    """
 
     def __init__(
         self,
@@ -85,16 +89,19 @@ class Dispatcher:
         self._reaction = reaction
         self._clock = clock
         self._give_up_after_us = give_up_after_us
-        self._begun_us = self._lease_us()
+        self._begun_us = 0
         self._chance = chance
         self._awake = asyncio.Event()
         self._stopping = False
         self._pause_s = POLL_S
         self.failing: tuple[int, Text] | None = None
+        self.is_running = False
 
     async def run(self) -> None:
         """Sends messages as they come due, until :meth:`stop`. Errors of receiver and database do not end it."""
         unsubscribe = self._store.subscribe(self._wake)
+        self._begun_us = self._lease_us()
+        self.is_running = True
         try:
             self.failing = (await self._store.read(message_rows.failing_receivers)).get(self.name)
             while not self._stopping:
@@ -109,6 +116,7 @@ class Dispatcher:
                 if not has_sent:
                     await self._wait(self._pause_s)
         finally:
+            self.is_running = False
             unsubscribe()
 
     def stop(self) -> None:

@@ -17,6 +17,7 @@ from sidecar.domain.units import DAY_US, SECOND_US
 from sidecar.errors import DatabaseRefusedError
 from sidecar.store.database import CANNOT_COMMIT
 from sidecar.store.log_positions import newest_position, position_as_of
+from sidecar.store.postgres.connections import IDLE_S
 from sidecar.store.postgres.postgres_errors import is_of_the_server, reason
 from sidecar.store.values import Storage
 
@@ -49,6 +50,11 @@ class PostgresCare:
         if self.problem is not None:
             _log.info("the database can commit again")
             self.problem = None
+
+    @property
+    def was_heard(self) -> bool:
+        """Whether the server heard of this process within the time after which it would have ended its session."""
+        return self._steady() - self._heard_us < IDLE_S * SECOND_US
 
     def failed(self, error: Exception) -> Text | None:
         """See :class:`sidecar.store.database.Care`."""

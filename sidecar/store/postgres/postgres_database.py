@@ -7,9 +7,12 @@ Commands write beside it, and each transaction that writes takes a second lock: 
 from __future__ import annotations
 
 import contextlib
+import os
+import socket
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
 
+import msgspec
 import psycopg
 import sqlalchemy as sa
 
@@ -17,7 +20,7 @@ from sidecar.clock import Clock
 from sidecar.domain.events import Event
 from sidecar.errors import DatabaseRefusedError, StoreUnavailableError
 from sidecar.store import database, mapping, schema, upgrade
-from sidecar.store.database import RETRY_AFTER_S, Expressions, Key
+from sidecar.store.database import RETRY_AFTER_S, Expressions, Key, Node, Term
 from sidecar.store.one_order import OneOrder
 from sidecar.store.postgres import connections, locks, notifications, pooler, search, tables
 from sidecar.store.postgres.care import PostgresCare
@@ -27,6 +30,7 @@ from sidecar.store.postgres.postgres_errors import unreadable
 from sidecar.store.schema import REVISION
 from sidecar.store.values import Applied
 from sidecar.system.threads import Threads
+from sidecar.version import VERSION
 
 LONGEST_ID_BYTES: Final = 2_048
 
@@ -52,6 +56,7 @@ class PostgresDatabase(OneOrder):
         self._writes = connections.writer(self._target, options, self._began)
         self._reads = connections.readers(self._target, options)
         self._writer: PostgresConnection | None = None
+        self._pid: int | None = None  # of its session
         self._peeking: DriverConnection | None = None
         self._notifications = Notifications(self._target, self._tell, threads) if serves else None
 
@@ -115,6 +120,7 @@ class PostgresDatabase(OneOrder):
 
     def end_writer(self) -> None:
         """Ends the session that writes; the next transaction begins another."""
+        self._terms.clear()
         if self._writer is not None:
             with contextlib.suppress(sa.exc.SQLAlchemyError, psycopg.Error):
                 self._writer.close()
@@ -199,11 +205,41 @@ class PostgresDatabase(OneOrder):
             return f"platform and versions have more than {LONGEST_ID_BYTES} bytes, which PostgreSQL cannot index"
         return None
 
+    def take_duties(self, connection: sa.Connection, duties: Collection[str]) -> None:
+        """See :class:`sidecar.store.database.Database`."""
+        if self._serves:
+            for row in connection.exec_driver_sql(locks.TAKE_DUTIES, (_json(duties),)):
+                self._terms[row[0]] = Term(row[0], is_for_good=False)
+
+    def term(self, duty: str) -> Term | None:
+        """See :class:`sidecar.store.database.Database`."""
+        return self._terms.get(duty) if self.care.was_heard else None
+
+    def nodes(self, connection: sa.Connection, duties: Collection[str]) -> list[Node]:
+        """See :class:`sidecar.store.database.Database`."""
+        held: dict[int, list[str]] = {}
+        for pid, duty in connection.exec_driver_sql(locks.HOLDING, (_json(duties),)):
+            held.setdefault(pid, []).append(duty)
+        return [
+            Node(name, since_us, seen_us, is_this=pid == self._pid, duties=tuple(held.get(pid, ())))
+            for pid, name, since_us, seen_us in connection.exec_driver_sql(locks.SERVING)
+        ]
+
     def _began(self, session: DriverConnection) -> None:
         """Takes the right to serve for a new session of the writer."""
+        self._terms.clear()
         if not self._serves:
             return
+        # Seen in the server's views, of which it keeps 63 bytes.
+        named = f"zimwatch {VERSION} {socket.gethostname()}:{os.getpid()}"
+        ((self._pid, _),) = session.execute(
+            "SELECT pg_backend_pid(), set_config('application_name', ?, false)", (named,)
+        ).fetchall()
         try:
             session.execute(locks.SERVE)
         except psycopg.errors.LockNotAvailable:
             raise DatabaseRefusedError(f"{self.name} is already served by another Zimwatch") from None
+
+
+def _json(values: Collection[str]) -> str:
+    return msgspec.json.encode(list(values)).decode()
