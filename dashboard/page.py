@@ -29,8 +29,8 @@ from dashboard.text.alert_texts import (
     person,
 )
 from dashboard.text.browser_names import browser_name
-from dashboard.text.language import gettext as _
 from dashboard.text.duty_texts import duty_text
+from dashboard.text.language import gettext as _
 from dashboard.text.role_texts import ROLE_TEXTS
 from dashboard.text.status_texts import (
     HAPPENED_TEXTS,

@@ -277,7 +277,7 @@ async def exporting_spans(
 
         resource = telemetry.resource_from(environ)
         relay = SpanRelay(outbox, system.exporter(), system.clock, resource=resource, chance=system.chance)
-    job = store.on_duty(duties.SPANS, relay.run, relay.stop)
+    job = store.duties.job(duties.SPANS, relay.run, relay.stop)
     task = Task(name="span relay", run=job.run, stop=job.stop)
     async with background.running(task, finish_s=SPANS_FLUSH_S):
         yield
@@ -353,7 +353,7 @@ async def _querying_zego(
     async with system.http(settings.alerts.allowed_hosts) as http:
         query = ServerQuery(store, http, zego.server_url, secrets_by_app(zego.server_secrets), store.settled_us)
         every_s = duration_us(zego.query_every) / SECOND_US
-        job = store.on_duty(duties.ZEGO, lambda: query.run(every_s))
+        job = store.duties.job(duties.ZEGO, lambda: query.run(every_s))
         task = Task(name="ZEGO query", run=job.run, is_needed=False)
         async with background.running(task):
             yield

@@ -24,6 +24,7 @@ from sidecar.domain.units import SECOND_US
 from sidecar.http_client import DeliveryError
 from sidecar.store import Store
 from sidecar.store.access import tokens
+from sidecar.store.database import nodes as nodes_of
 from sidecar.store.database import size as size_of
 from sidecar.store.users import old_reporters
 from sidecar.web.forms import form_token, read_form
@@ -80,7 +81,7 @@ async def _view(
     kept = [token for token in await store.read(tokens.listed, now_us) if app_ids.has_all(own_apps, token.apps)]
     # Those who are limited to some apps see neither other apps nor the machine.
     sees_all = own_apps is None
-    nodes = await store.nodes() if sees_all else []
+    nodes = await store.read(nodes_of, store.duties.wanted) if sees_all else []
     held = {duty for node in nodes for duty in node.duties}
     return View(
         name="settings.html",

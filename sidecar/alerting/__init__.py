@@ -108,7 +108,7 @@ async def running(
             for name, one in receivers.items()
         ]
         ticker = Ticker(store, reaction, dispatchers, clock, exports_spans=exports_spans, last_backup=last_backup)
-        tasks = [Task(name="alert rules", run=store.on_duty(duties.RULES, ticker.run).run)]
+        tasks = [Task(name="alert rules", run=store.duties.job(duties.RULES, ticker.run).run)]
         if alerts.heartbeat_url:
             heartbeat = Heartbeat(
                 alerts.heartbeat_url,
@@ -120,13 +120,13 @@ async def running(
                     and not background.problems(of_needed=True)
                 ),
             )
-            tasks.append(Task(name="heartbeat", run=store.on_duty(duties.RULES, heartbeat.run).run, is_needed=False))
+            tasks.append(Task(name="heartbeat", run=store.duties.job(duties.RULES, heartbeat.run).run, is_needed=False))
         for dispatcher in dispatchers:
-            job = store.on_duty(duties.sending(dispatcher.name), dispatcher.run, dispatcher.stop)
+            job = store.duties.job(duties.sending(dispatcher.name), dispatcher.run, dispatcher.stop)
             tasks.append(Task(name=f"alerts to {dispatcher.name}", run=job.run, stop=job.stop))
         for name, one in receivers.items():
             if isinstance(one, VolatileReceiver):
-                job = store.on_duty(duties.sending(name), Resender(name, one, store, clock).run)
+                job = store.duties.job(duties.sending(name), Resender(name, one, store, clock).run)
                 tasks.append(Task(name=f"resending to {name}", run=job.run))
         await stack.enter_async_context(background.running(*tasks, finish_s=FINISH_S))
         yield

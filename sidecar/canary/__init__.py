@@ -72,7 +72,7 @@ async def canary_beside(
         settings, environ, clock=clock, allowed_hosts=allowed_hosts, http=http, sink=sink, changed=changed
     )
     events = Task(name="canary events", run=sink.run, is_needed=False)
-    job = store.on_duty(duties.CANARY, canary.run)
+    job = store.duties.job(duties.CANARY, canary.run)
     logins = Task(name="canary", run=job.run, is_needed=False)
     # The last events of the canary are stored after it has logged out.
     async with background.running(events), background.running(logins):

@@ -292,6 +292,11 @@ def size(connection: sa.Connection, now_us: int) -> Storage:
     return of(connection).care.size(connection, now_us)
 
 
+def nodes(connection: sa.Connection, duties: Collection[str]) -> list[Node]:
+    """See :meth:`Database.nodes`."""
+    return of(connection).nodes(connection, duties)
+
+
 def folded(text: str) -> str:
     """A to Z as a to z, and all else unchanged: how parts of ids are compared."""
     return text.translate(_LOWER)

@@ -95,6 +95,10 @@ class Duties:
             await self._write(lambda connection: self._database.take_duties(connection, missing))
         return self._database.term(duty)
 
+    def job(self, duty: str, run: Callable[[], Awaitable[object]], stop: Callable[[], None] | None = None) -> OnDuty:
+        """A job that one node does for all."""
+        return OnDuty(self, duty, run, stop)
+
     def _want(self, duty: str) -> None:
         if duty not in self._wanted:
             self._wanted[duty] = 0.0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Concatenate, ParamSpec, TypeVar, overload
 
@@ -32,8 +32,8 @@ from sidecar.store.care.pruning_hold import Hold
 from sidecar.store.care.rebuild import rebuild
 from sidecar.store.care.retention import Expiring, Pruner, Retention
 from sidecar.store.care.user_data import Holding
-from sidecar.store.database import Database, Node
-from sidecar.store.duties import ERASING, LEASES, RETENTION, Duties, OnDuty
+from sidecar.store.database import Database
+from sidecar.store.duties import ERASING, LEASES, RETENTION, Duties
 from sidecar.store.heartbeats import Heartbeats
 from sidecar.store.log import span_outbox
 from sidecar.store.log.event_log import Batch
@@ -342,16 +342,6 @@ class Store:
         if (term := await self.duties.hold(ERASING)) is not None and await self.read(erasures.any_pending):
             with duties.doing(term):
                 await self._eraser.run(self._writing, self._database.care, self._clock)
-
-    def on_duty(
-        self, duty: str, run: Callable[[], Awaitable[object]], stop: Callable[[], None] | None = None
-    ) -> OnDuty:
-        """A job that one node does for all; see :class:`sidecar.store.duties.OnDuty`."""
-        return OnDuty(self.duties, duty, run, stop)
-
-    async def nodes(self) -> list[Node]:
-        """See :meth:`sidecar.store.database.Database.nodes`."""
-        return await self.read(self._database.nodes, self.duties.wanted)
 
     async def notice_clock(self, *, closing: bool = False) -> None:
         """See :meth:`ClockWatch.notice`; to be called before acting on a moment."""

@@ -15,6 +15,7 @@ from sidecar.clock import now_us, steady_us
 from sidecar.domain.units import SECOND_US
 from sidecar.errors import DutyLostError, StoreUnavailableError
 from sidecar.store import Store
+from sidecar.store.database import nodes as nodes_of
 from sidecar.store.duties import LEASES, RETENTION, doing
 from sidecar.store.postgres import connections, locks
 from tests.store.test_postgres import becomes, end_sessions
@@ -113,7 +114,7 @@ async def test_a_job_ends_with_its_duty_and_begins_again_with_it(store: Store, t
         finally:
             running.clear()
 
-    task = asyncio.create_task(store.on_duty(LEASES, run).run())
+    task = asyncio.create_task(store.duties.job(LEASES, run).run())
     await becomes(lambda: bool(running))
     with contextlib.ExitStack() as stack:
         end_sessions(url_of(tmp_path))
@@ -134,14 +135,14 @@ async def test_a_job_that_ends_or_fails_is_not_hidden(store: Store) -> None:
         raise ValueError("odd")
 
     with pytest.raises(ValueError, match="odd"):
-        await store.on_duty(LEASES, fail).run()
+        await store.duties.job(LEASES, fail).run()
     begun, ended = asyncio.Event(), asyncio.Event()
 
     async def run() -> None:
         begun.set()
         await ended.wait()
 
-    job = store.on_duty(LEASES, run, ended.set)
+    job = store.duties.job(LEASES, run, ended.set)
     task = asyncio.create_task(job.run())
     await begun.wait()
     job.stop()
@@ -167,7 +168,7 @@ async def test_the_nodes_are_the_sessions_that_may_serve(store: Store, tmp_path:
     with another(tmp_path) as takes:
         assert takes(RETENTION)
         await store.duties.hold(RETENTION)
-        (node,) = await store.nodes()
+        (node,) = await store.read(nodes_of, store.duties.wanted)
     assert node.is_this
     assert node.duties == (LEASES,)
     assert node.name.startswith("zimwatch ")
