@@ -70,7 +70,7 @@ class Term(msgspec.Struct, frozen=True, eq=False):
 class Node(msgspec.Struct, frozen=True):
     """A process that serves the database now.
 
-    ``since_us``: when its session began. ``seen_us``: when the server heard of it last. ``is_this``: it is this one.
+    ``since_us``: when its session began. ``seen_us``: when it last did something. ``is_this``: it is this one.
     """
 
     name: str

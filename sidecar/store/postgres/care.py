@@ -53,7 +53,7 @@ class PostgresCare:
 
     @property
     def was_heard(self) -> bool:
-        """Whether the server heard of this process within the time after which it would have ended its session."""
+        """Whether the server answered within the time after which it would have ended an idle session."""
         return self._steady() - self._heard_us < IDLE_S * SECOND_US
 
     def failed(self, error: Exception) -> Text | None:
