@@ -91,9 +91,9 @@ async def running(tmp_path: Path, options: dict[str, Any]) -> AsyncIterator[Zimw
         yield running
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def logging_as_before() -> Iterator[None]:
-    """What the test configures of logging ends with it."""
+    """What the test configures of logging, as a command does, ends with it."""
     root = logging.getLogger()
     before = (list(root.handlers), root.level)
     yield

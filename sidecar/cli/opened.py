@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from sidecar import logs
 from sidecar.alerting import HOLDINGS, AlertRetention
 from sidecar.clock import now_us
 from sidecar.errors import ZimwatchError
@@ -33,7 +34,11 @@ def with_database(loaded: Loaded, url: str) -> Loaded:
 
 
 def with_store(loaded: Loaded, work: Callable[[Store], Coroutine[Any, Any, T]], *, attach: bool = True) -> T:
-    """Runs ``work`` on the store. With ``attach`` another process may be serving the database."""
+    """Runs ``work`` on the store. With ``attach`` another process may be serving the database.
+
+    What the store logs goes to stderr: the output is the command's own.
+    """
+    logs.configure(loaded.settings.logs, quotes_errors=loaded.settings.privacy.is_plain)
 
     async def run() -> T:
         settings = loaded.settings

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 import sqlalchemy as sa
@@ -367,12 +367,14 @@ class Publishing(msgspec.Struct, Generic[T], frozen=True):
 class StoreGauge(msgspec.Struct, frozen=True):
     """A metric read from the database: its values by ``label``, of these apps.
 
-    Without a label there is one value, under "". ``is_of_apps``: readers limited to some apps may see it.
+    ``shown`` makes them of what ``read`` returns, which is called once for all gauges that share it; None if it returns
+    them. Without a label there is one value, under "". ``is_of_apps``: readers limited to some apps may see it.
     """
 
     name: str
     description: str
-    read: Callable[[sa.Connection, int, AppIds], Mapping[str, float]]  # now in microseconds
+    read: Callable[[sa.Connection, int, AppIds], Any]  # now in microseconds
+    shown: Callable[[Any], Mapping[str, float]] | None = None
     label: str = ""
     unit: str = ""
     is_of_apps: bool = False

@@ -24,7 +24,7 @@ from sidecar.domain.units import SECOND_US
 from sidecar.store import Store, database
 from sidecar.store.log import span_outbox
 from sidecar.store.users import user_reads
-from sidecar.store.values import StoreGauge
+from sidecar.store.values import Storage, StoreGauge
 from sidecar.version import VERSION
 
 LOSSES: Final = ("refused", "rejected", "expired")
@@ -63,22 +63,24 @@ def _age(connection: sa.Connection, now_us: int, _apps: AppIds) -> dict[str, flo
     return {"": 0 if oldest_us is None else max(0, now_us - oldest_us) / SECOND_US}
 
 
-def _sizes(connection: sa.Connection, now_us: int, _apps: AppIds) -> dict[str, float]:
-    size = database.size(connection, now_us)
-    return {"file": size.file_bytes, "wal": size.wal_bytes}
+def _storage(connection: sa.Connection, now_us: int, _apps: AppIds) -> Storage:
+    return database.size(connection, now_us)
 
 
-def _free(connection: sa.Connection, now_us: int, _apps: AppIds) -> dict[str, float]:
-    free = database.size(connection, now_us).free_bytes
-    return {} if free is None else {"": free}
+def _sizes(storage: Storage) -> dict[str, float]:
+    return {"file": storage.file_bytes, "wal": storage.wal_bytes}
+
+
+def _free(storage: Storage) -> dict[str, float]:
+    return {} if storage.free_bytes is None else {"": storage.free_bytes}
 
 
 GAUGES: Final = (
     StoreGauge("zimwatch.users", "Users by status, each counted once", _users, label="status", is_of_apps=True),
     StoreGauge("zimwatch.span.backlog", "Spans waiting to be exported", _pending),
     StoreGauge("zimwatch.span.backlog.age", "Age of the oldest span that waits to be exported", _age, unit="s"),
-    StoreGauge("zimwatch.database.size", "Size of the database, by part", _sizes, label="part", unit="By"),
-    StoreGauge("zimwatch.disk.free", "Free space of the database's disk", _free, unit="By"),
+    StoreGauge("zimwatch.database.size", "Size of the database, by part", _storage, _sizes, label="part", unit="By"),
+    StoreGauge("zimwatch.disk.free", "Free space of the database's disk", _storage, _free, unit="By"),
 )
 
 
@@ -136,7 +138,8 @@ def _values(
     connection: sa.Connection, gauges: Sequence[StoreGauge], now_us: int, apps: AppIds = None
 ) -> list[tuple[StoreGauge, Mapping[str, float]]]:
     """The values of all these gauges at one moment."""
-    return [(gauge, gauge.read(connection, now_us, apps)) for gauge in gauges]
+    read = {each: each(connection, now_us, apps) for each in dict.fromkeys(gauge.read for gauge in gauges)}
+    return [(gauge, read[gauge.read] if gauge.shown is None else gauge.shown(read[gauge.read])) for gauge in gauges]
 
 
 def _create(name: str, unit: str, description: str) -> None:

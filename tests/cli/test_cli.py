@@ -93,6 +93,14 @@ def test_a_database_is_created_checked_copied_and_rebuilt(tmp_path: Path) -> Non
     assert "0 events" in _run("db", "rebuild").stdout
 
 
+def test_what_the_store_logs_is_not_in_the_output_of_a_command(tmp_path: Path) -> None:
+    _run("db", "upgrade")
+    (tmp_path / "zimwatch.db").chmod(0o644)
+    done = _run("db", "rebuild")
+    assert done.stdout.splitlines() == ["Rebuilt from 0 events."]
+    assert "others can read" in done.stderr
+
+
 @pytest.mark.parametrize("words", [("check",), ("backup", "copy.db"), ("rebuild",)])
 def test_a_missing_database_is_not_created_by_a_check(words: tuple[str, ...], tmp_path: Path) -> None:
     done = _run("db", *words)

@@ -106,7 +106,6 @@ async def failing_task() -> None:
     asyncio.get_running_loop().call_exception_handler(context)
 
 
-@pytest.mark.usefixtures("logging_as_before")
 @pytest.mark.parametrize("form", ["json", "console"])
 @pytest.mark.parametrize("quotes", [True, False])
 async def test_logs_have_the_message_of_an_error_in_plain_alone(form: Any, *, quotes: bool) -> None:

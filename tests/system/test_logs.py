@@ -6,7 +6,6 @@ import io
 import json
 import logging
 
-import pytest
 import structlog
 from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
@@ -16,9 +15,6 @@ from sidecar.settings import LogSettings
 
 TRACE_ID = 0x0102030405060708090A0B0C0D0E0F10
 SPAN_ID = 0x0102030405060708
-
-
-pytestmark = pytest.mark.usefixtures("logging_as_before")
 
 
 def test_a_line_is_json_with_its_time_level_and_logger_where_stderr_is_no_terminal() -> None:
