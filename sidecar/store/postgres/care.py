@@ -12,12 +12,12 @@ import sqlalchemy as sa
 import structlog
 
 from sidecar.clock import Clock
-from sidecar.domain.texts import Text
+from sidecar.domain.texts import Sentence, Text
 from sidecar.domain.units import DAY_US, SECOND_US
 from sidecar.errors import DatabaseRefusedError
 from sidecar.store.database import CANNOT_COMMIT
 from sidecar.store.log_positions import newest_position, position_as_of
-from sidecar.store.postgres.connections import IDLE_S
+from sidecar.store.postgres.connections import IDLE_S, LOCK_S, WRITE_S
 from sidecar.store.postgres.postgres_errors import is_of_the_server, reason
 from sidecar.store.values import Storage
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 RETRY_EVERY_US: Final = SECOND_US
 # Well within the time after which the server ends an idle session.
 HEARD_EVERY_US: Final = 2 * SECOND_US
+
+_NO_ANSWER: Final = Sentence("store.no_answer", "the server has not answered yet")
 
 _log = structlog.get_logger(__name__)
 
@@ -42,6 +44,7 @@ class PostgresCare:
         self._serves = serves
         self.problem: Text | None = None
         self._retry_at_us = 0
+        self._tends = False  # before, tables are migrated, and statements may take long
         self._heard_us = steady()
 
     def succeeded(self) -> None:
@@ -50,6 +53,11 @@ class PostgresCare:
         if self.problem is not None:
             _log.info("the database can commit again")
             self.problem = None
+
+    @property
+    def answers_within_s(self) -> float | None:
+        """The longest that a statement of the writer may take."""
+        return WRITE_S if self._tends else None
 
     @property
     def was_heard(self) -> bool:
@@ -80,7 +88,10 @@ class PostgresCare:
 
     def tend(self) -> None:
         """See :class:`sidecar.store.database.Care`."""
-        if not self._serves or self._steady() < self._due_us:
+        if not self._serves:
+            return
+        self._tends = True
+        if self._steady() < self._due_us:
             return
         try:
             with self._database.begin() as connection:
@@ -92,8 +103,11 @@ class PostgresCare:
                 raise
 
     def waits_for(self) -> Text | None:
-        """Nothing: a transaction that waits long for a lock fails."""
-        return None
+        """See :class:`sidecar.store.database.Care`. Also while a statement is not answered."""
+        begun_us = self._database.begun_us
+        if not self._tends or begun_us is None or self._steady() - begun_us < LOCK_S * SECOND_US:
+            return None
+        return CANNOT_COMMIT(why=_NO_ANSWER())
 
     def hurry(self) -> None:
         """Nothing: no wait is long."""

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from sidecar.errors import DatabaseRefusedError
-from sidecar.store.postgres.driver import CONTEXT, DriverConnection
+from sidecar.store.postgres.driver import ANSWER_S, CONTEXT, DriverConnection
 
 # A server that is gone is noticed within some 10 s, also by a connection that waits for an answer. The URL may say
 # otherwise.
@@ -24,6 +24,10 @@ _DEFAULTS: Final = {
 }
 READ_S: Final = 30
 """No page waits longer for one statement."""
+PEEK_S: Final = 3
+"""As much for a connection that the event loop waits for."""
+WRITE_S: Final = 120
+"""No statement of a process that serves takes longer; those of a migration may."""
 LOCK_S: Final = 8
 """A transaction that waits longer for another one fails; that one is ended by its own limit before."""
 BEGIN_S: Final = 2
@@ -64,6 +68,7 @@ def readers(conninfo: str, options: Mapping[str, Any]) -> sa.Engine:
         _limit(connection, statement_timeout=READ_S, idle_in_transaction_session_timeout=READ_S)
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.read_only = True
+        connection.answers_within_s = READ_S + ANSWER_S  # the server's own limit comes first
         return connection
 
     # A connection that the server has closed meanwhile is replaced without an error.
@@ -84,6 +89,7 @@ def writer(conninfo: str, options: Mapping[str, Any], began: Callable[[DriverCon
             )
             began(connection)
             _limit(connection, lock_timeout=LOCK_S)
+            connection.answers_within_s = None
         except BaseException:
             connection.close()
             raise

@@ -28,6 +28,10 @@ _ESCAPE_BYTE: Final = b"\x1a"
 # Rows of a walk: a page has 50, and a search may pass over many.
 _FETCHED_FIRST: Final = 64
 _FETCHED_MOST: Final = 4_096
+ANSWER_S: Final = 10.0
+"""For small statements."""
+# So often psycopg looks for signals while it waits: its own default.
+_INTERVAL_S: Final = 0.1
 _walks: Final = itertools.count(1)
 
 
@@ -118,13 +122,30 @@ CONTEXT: Final = cast("AdaptContext", _Context())
 
 
 class DriverConnection(psycopg.Connection[Values]):
-    """:meth:`execute` takes the store's statements; SQLAlchemy uses cursors."""
+    """:meth:`execute` takes the store's statements; SQLAlchemy uses cursors.
+
+    ``answers_within_s``: a server that has not answered a statement for so long is given up, with the connection.
+    """
+
+    answers_within_s: float | None = ANSWER_S
 
     def execute(self, query: Any, params: Any = None, **_options: Any) -> psycopg.RawCursor[Values]:  # noqa: ANN401 - psycopg's own
         """The cursor of the executed statement."""
         cursor = psycopg.RawCursor(self)
         cursor.execute(*_translated(query, params))
         return cursor
+
+    def wait(self, gen: Any, interval: float = _INTERVAL_S, timeout: float | None = None) -> Any:  # noqa: ANN401 - psycopg's own
+        """psycopg's, with a limit. The server's own limits do not help where its answer does not arrive."""
+        if timeout is not None:
+            return super().wait(gen, interval, timeout)
+        try:
+            return super().wait(gen, interval, self.answers_within_s)
+        except psycopg.OperationalError as error:
+            if self.pgconn.transaction_status != psycopg.pq.TransactionStatus.ACTIVE:
+                raise
+            self.close()
+            raise psycopg.OperationalError(f"the server has not answered for {self.answers_within_s:g} s") from error
 
 
 class PostgresConnection(sa.Connection):

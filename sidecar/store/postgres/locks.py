@@ -29,6 +29,11 @@ SERVING: Final = (
     f" WHERE {_IS_SERVE} ORDER BY backend_start"
 )
 """The sessions that may serve, the oldest first: process id, name, when it began, and when it did something last."""
+COMMITTING: Final = (
+    "SELECT pid, application_name FROM pg_locks JOIN pg_stat_activity USING (pid)"
+    f" WHERE {_IS_LOCK.format(_OBJECT.format('commit'))}"
+)
+"""Process id and name of the session whose transaction is the one that may write."""
 _DUTY: Final = "hashtext(current_schema() || '/duty/' || duty)"
 _DUTIES: Final = "json_array_elements_text(?::json) AS duties (duty)"
 TAKE_DUTIES: Final = f"SELECT duty FROM {_DUTIES} WHERE pg_try_advisory_lock({APPLICATION_ID}, {_DUTY})"

@@ -10,7 +10,7 @@ import contextlib
 import os
 import socket
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 import psycopg
@@ -55,6 +55,8 @@ class PostgresDatabase(OneOrder):
         options = database.option(self)
         self._writes = connections.writer(self._target, options, self._began)
         self._reads = connections.readers(self._target, options)
+        self._steady = steady
+        self.begun_us: int | None = None  # of the transaction in progress
         self._writer: PostgresConnection | None = None
         self._pid: int | None = None  # of its session
         self._peeking: DriverConnection | None = None
@@ -102,9 +104,13 @@ class PostgresDatabase(OneOrder):
         """See :class:`sidecar.store.database.Database`. Others wait for it. The session is kept for the next one."""
         connection = self._writer or PostgresConnection(self._writes)
         self._writer = connection
+        self.begun_us = self._steady()
         try:
             with connection.begin():
-                connection.exec_driver_sql(locks.COMMIT_IN_ORDER)
+                cast(
+                    "DriverConnection", connection.connection.driver_connection
+                ).answers_within_s = self.care.answers_within_s
+                self._wait_for_turn(connection)
                 yield connection
                 for commit in self._announced.get(connection, ()):
                     if not self._serves:  # the one that serves is the only one that listens
@@ -114,9 +120,25 @@ class PostgresDatabase(OneOrder):
             if connection.invalidated or connection.closed:
                 self.end_writer()
             raise
+        finally:
+            self.begun_us = None
         self.care.succeeded()
         for commit in self._announced.pop(connection, ()):
             self._tell(commit)
+
+    def _wait_for_turn(self, connection: sa.Connection) -> None:
+        """DatabaseRefusedError, which names it, where another transaction does not end."""
+        try:
+            connection.exec_driver_sql(locks.COMMIT_IN_ORDER)
+        except sa.exc.OperationalError as error:
+            if not isinstance(error.orig, psycopg.errors.LockNotAvailable):
+                raise
+            with self.reading() as other:
+                holding = other.exec_driver_sql(locks.COMMITTING).all()
+            names = ", ".join(f"{row[0]} ({row[1]})" for row in holding) or "another"
+            raise DatabaseRefusedError(
+                f"a transaction holds up all others for more than {connections.LOCK_S} s: the one of process {names}"
+            ) from error
 
     def end_writer(self) -> None:
         """Ends the session that writes; the next transaction begins another."""
@@ -146,6 +168,7 @@ class PostgresDatabase(OneOrder):
                     if self.care.problem is not None:  # a caller in the event loop is not to wait for the server
                         raise StoreUnavailableError(self.care.problem, retry_after_s=RETRY_AFTER_S)
                     self._peeking = connections.connect(self._target, autocommit=True)
+                    self._peeking.answers_within_s = connections.PEEK_S
                 return list(self._peeking.execute(sql, values).fetchall())
             except psycopg.Error as error:
                 if (unavailable := unreadable(error)) is None:
