@@ -16,6 +16,7 @@ from sidecar.canary import CanaryStatus
 from sidecar.clock import Clock
 from sidecar.domain.alerts.rules.backup_overdue import LastBackup
 from sidecar.domain.texts import Text
+from sidecar.forwarding import Status as ForwardingStatus
 from sidecar.settings import ServerSettings
 from sidecar.store import Store
 from sidecar.store.values import StoredEvent, UserRow
@@ -60,6 +61,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     trace_url_template: str | None
     server_secrets: Mapping[int, tuple[str, ...]]
     canary: Callable[[], CanaryStatus | None]
+    forwarding: Callable[[], ForwardingStatus | None]
     problems: Callable[[], Sequence[Text]]
 
 

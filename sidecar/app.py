@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import errno
 import gc
+import platform
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from random import Random
@@ -26,13 +27,13 @@ from sidecar.alerting import alert_metrics
 from sidecar.canary import canary_beside
 from sidecar.clock import Clock, now_us, steady_us
 from sidecar.domain.alerts.rules.backup_overdue import LastBackup
-from sidecar.domain.units import SECOND_US
 from sidecar.errors import StoreUnavailableError, ZimwatchError
+from sidecar.forwarding import edge_gauges, edge_name, forwarding_to_centre
 from sidecar.http_client import HttpClient
-from sidecar.ingest.server_query import ServerQuery
+from sidecar.ingest.server_query import querying_zego
 from sidecar.lifecycle import Background, Task, at_hangup, restartable, stop_signal
 from sidecar.reload import Reload
-from sidecar.settings import Settings, duration_us, secrets_by_app
+from sidecar.settings import Settings
 from sidecar.store import Limits, Retention, Store, duties
 from sidecar.store.access.audit_retention import AuditRetention
 from sidecar.store.scheduled_backups import Backups
@@ -81,6 +82,7 @@ class System(msgspec.Struct, frozen=True, kw_only=True):
     listen: Callable[[web.AppRunner, str, int], web.BaseSite] = listening.site
     http: Callable[[Sequence[str]], HttpClient] = HttpClient
     hasher: Callable[[], PasswordHasher] = passwords.strong_hasher
+    name: Callable[[], str] = platform.node
     exporter: Callable[[], Exporter] | None = None
 
 
@@ -108,18 +110,30 @@ async def running(
     system = system or System()
     reaction = alerting.reaction_of(settings, system.chance)
     retentions = _retentions(settings)
+    edge = edge_name(settings, system.name())
     store = open_store(settings, system, reaction, retentions=retentions, export_spans=export_spans)
     background = Background()
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(store.close)
-        metrics = telemetry.Metrics(store, system.clock, alert_metrics.GAUGES)
+        metrics = telemetry.Metrics(store, system.clock, (*alert_metrics.GAUGES, *edge_gauges(edge)))
         await alerting.begin(settings, store, reaction, store.settled_us)
         await stack.enter_async_context(tending(store, background))
         await stack.enter_async_context(background.running(Task(name="erasing users", run=lambda: _erase(store))))
         await stack.enter_async_context(_freeing_memory(system, background))
         backups = await stack.enter_async_context(_backing_up(settings, system, background))
-        if settings.zego.server_secrets:
-            await stack.enter_async_context(_querying_zego(settings, system, store, background))
+        await stack.enter_async_context(querying_zego(settings, store, background, http=system.http))
+        forwarding = await stack.enter_async_context(
+            forwarding_to_centre(
+                settings,
+                store,
+                background,
+                name=edge,
+                clock=system.clock,
+                steady=system.steady,
+                http=system.http,
+                chance=system.chance,
+            )
+        )
         await telemetry.begin_episodes(store, settings, exports=export_spans)
         if export_spans:
             await stack.enter_async_context(
@@ -148,6 +162,7 @@ async def running(
             store.settled_us,
             metrics_text=metrics.text,
             canary=canary,
+            forwarding=forwarding,
             background=background,
             threads=system.threads,
             http=system.http,
@@ -343,20 +358,6 @@ async def _backing_up(settings: Settings, system: System, background: Background
 def _recording(recorder: audit.Recorder, background: Background) -> AbstractAsyncContextManager[None]:
     task = Task(name="audit log", run=recorder.run, stop=recorder.stop, is_needed=False)
     return background.running(task, finish_s=LOOKS_WRITTEN_S)
-
-
-@contextlib.asynccontextmanager
-async def _querying_zego(
-    settings: Settings, system: System, store: Store, background: Background
-) -> AsyncIterator[None]:
-    zego = settings.zego
-    async with system.http(settings.alerts.allowed_hosts) as http:
-        query = ServerQuery(store, http, zego.server_url, secrets_by_app(zego.server_secrets), store.settled_us)
-        every_s = duration_us(zego.query_every) / SECOND_US
-        job = store.duties.job(duties.ZEGO, lambda: query.run(every_s))
-        task = Task(name="ZEGO query", run=job.run, is_needed=False)
-        async with background.running(task):
-            yield
 
 
 @contextlib.asynccontextmanager

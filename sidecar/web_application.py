@@ -16,6 +16,7 @@ from sidecar.canary import CanaryStatus
 from sidecar.clock import Clock
 from sidecar.domain.alerts.rules.backup_overdue import LastBackup
 from sidecar.errors import ZimwatchError
+from sidecar.forwarding import Status as ForwardingStatus
 from sidecar.http_client import HttpClient
 from sidecar.lifecycle import Background
 from sidecar.reload import Reload
@@ -40,6 +41,7 @@ def build(
     *,
     metrics_text: api.MetricsText,
     canary: Callable[[], CanaryStatus | None] = lambda: None,
+    forwarding: Callable[[], ForwardingStatus | None] = lambda: None,
     background: Background | None = None,
     threads: Threads = THREADS,
     http: Callable[[Sequence[str]], HttpClient] = HttpClient,
@@ -52,8 +54,8 @@ def build(
 ) -> web.Application:
     """The web application over an open store; starts nothing.
 
-    ``canary`` gives the canary's status, ``is_prepared`` whether pages can be shown at once, ``last_backup`` the
-    newest scheduled one.
+    ``canary`` and ``forwarding`` give the status of these, where they are on, ``is_prepared`` whether pages can be
+    shown at once, ``last_backup`` the newest scheduled one.
     ``reload`` has the settings in force, and reads them again. ``recorder`` writes the audit log, while its own task
     runs. ZimwatchError where the path of ``server.public_url`` is one of the application's own.
     """
@@ -106,6 +108,7 @@ def build(
             metrics_text=metrics_text,
             is_prepared=is_prepared,
             problems=lambda: background.problems(of_needed=True),
+            forwarding=forwarding,
             http=http,
             reload=reload,
         )
@@ -133,6 +136,7 @@ def build(
         trace_url_template=settings.dashboard.trace_url_template,
         server_secrets=secrets_by_app(settings.zego.server_secrets),
         canary=canary,
+        forwarding=forwarding,
         problems=background.problems,
     )
     application.add_routes(dashboard.routes(site))

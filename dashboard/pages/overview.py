@@ -25,9 +25,11 @@ from sidecar.domain import app_ids
 from sidecar.domain.app_ids import AppIds
 from sidecar.domain.texts import Text
 from sidecar.domain.units import DAY_US, MINUTE_US
+from sidecar.forwarding import Status as ForwardingStatus
 from sidecar.store import Store
 from sidecar.store.care import pruning_hold
 from sidecar.store.care.pruning_hold import Hold
+from sidecar.store.log import forwarding as forwarding_log
 from sidecar.store.log import log_reads, rejected_events, span_outbox
 from sidecar.store.users import old_reporters, per_minute, user_list, user_reads
 from sidecar.store.users.user_query import UserQuery
@@ -95,7 +97,7 @@ def _views(site: Site) -> dict[str, Loader]:
         """What both pages show: of alerts ``most``, none to those who may see no user, and no text of an error."""
         apps, sees_users = page_request.own_apps, page_request.may(Action.SEE_USERS)
         urgent = await store.read(alert_log.most_urgent, AlertFilter(apps=apps, limit=most)) if sees_users else []
-        health = await signs(store, now_us, site.problems(), apps=apps)
+        health = await signs(store, now_us, site.problems(), forwarding=site.forwarding(), apps=apps)
         canary = site.canary()
         buckets = await store.read(
             per_minute.buckets, apps, begin_us=now_us - chart.SPAN_US, end_us=now_us, step_minutes=chart.STEP_MINUTES
@@ -123,7 +125,14 @@ def _jump(hold: Hold) -> str:
     return f"{jump} {rest}" % values
 
 
-async def signs(store: Store, now_us: int, problems: Sequence[Text] = (), *, apps: AppIds = None) -> list[Sign]:
+async def signs(
+    store: Store,
+    now_us: int,
+    problems: Sequence[Text] = (),
+    *,
+    forwarding: ForwardingStatus | None = None,
+    apps: AppIds = None,
+) -> list[Sign]:
     """Health of ingest, database and exports; for readers of some apps, only ingest and database."""
     found = []
     newest = await store.read(log_reads.newest_event, apps)
@@ -145,7 +154,8 @@ async def signs(store: Store, now_us: int, problems: Sequence[Text] = (), *, app
         told, path = reporter_texts.told(old[0]), "/settings#old-reporters"
         found.append(Sign(_("Reporters"), told, well=True, path=path, needed=Action.SETTINGS))
     background = [Sign(_("Background"), translate(one), well=False) for one in problems]
-    return [*found, *background, await _spans(store, now_us), await _receivers(store)]
+    passed_on = [] if forwarding is None else [await _forwarding(store, now_us, forwarding)]
+    return [*found, *background, *passed_on, await _spans(store, now_us), await _receivers(store)]
 
 
 def _canary(canary: CanaryStatus) -> Sign:
@@ -155,6 +165,30 @@ def _canary(canary: CanaryStatus) -> Sign:
         None: _("Unknown whether ZIM can be reached"),
     }[canary.reachable]
     return Sign(_("Canary"), text, well=canary.reachable is not False)
+
+
+async def _forwarding(store: Store, now_us: int, status: ForwardingStatus) -> Sign:
+    state = await store.read(forwarding_log.state)
+    behind_us = 0 if state is None else state.behind_us(now_us)
+    if state is None or not state.waiting:
+        text = _("the centre has everything")
+    else:
+        text = ngettext(
+            "%(count)s event waits for the centre, for %(age)s",
+            "%(count)s events wait for the centre, the oldest for %(age)s",
+            state.waiting,
+        ) % {"count": f"{state.waiting:,}", "age": lasted(behind_us)}
+    parts = [text]
+    if status.problem is not None:
+        parts.append(translate(status.problem))
+    if state is not None and state.removed:
+        lost = ngettext(
+            "%(count)s was deleted by the retention before the centre had it",
+            "%(count)s were deleted by the retention before the centre had them",
+            state.removed,
+        )
+        parts.append(lost % {"count": f"{state.removed:,}"})
+    return Sign(_("Forwarding"), "; ".join(parts), well=status.problem is None and behind_us < _EXPORT_LATE_US)
 
 
 async def _spans(store: Store, now_us: int) -> Sign:

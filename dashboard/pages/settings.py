@@ -19,6 +19,7 @@ from sidecar.access.proxies import public_request
 from sidecar.alerting.tables import message_rows
 from sidecar.domain import app_ids
 from sidecar.domain.app_ids import AppIds
+from sidecar.domain.edges import Edge
 from sidecar.domain.texts import Text
 from sidecar.domain.units import SECOND_US
 from sidecar.http_client import DeliveryError
@@ -26,10 +27,13 @@ from sidecar.store import Store
 from sidecar.store.access import tokens
 from sidecar.store.database import nodes as nodes_of
 from sidecar.store.database import size as size_of
+from sidecar.store.log import forwarding
 from sidecar.store.users import old_reporters
 from sidecar.web.forms import form_token, read_form
 from sidecar.web.params import check_every_app
 
+# As many are known: a list of all would be too long to read.
+_EDGES_SHOWN: Final = 50
 _UNITS: Final = (("GB", 10**9), ("MB", 10**6), ("kB", 10**3))
 
 
@@ -100,12 +104,31 @@ async def _view(
             "nodes": nodes,
             "unheld": [duty for duty in store.duties.wanted if duty not in held],
             "backup": in_force.last_backup() if sees_all else None,
+            "edges": await _edges(store) if sees_all else [],
+            "tokens": {token.id: token.name or f"#{token.id}" for token in kept},
             "has_tokens": any(token.state(now_us) == "good" for token in kept),
             "size": size,
             "old_reporters": await store.read(old_reporters.since_yesterday, now_us, own_apps),
             "tried": tried,
         },
     )
+
+
+class ShownEdge(msgspec.Struct, frozen=True):
+    """An edge, and for how long something of it may be missing; ``is_silent``: it does not report."""
+
+    edge: Edge
+    behind_us: int
+    is_silent: bool
+
+
+async def _edges(store: Store) -> list[ShownEdge]:
+    """Those that are farthest behind first."""
+    time = store.now().time
+    found = [
+        ShownEdge(one, one.behind_now_us(time), one.silent_us(time) > 0) for one in await store.read(forwarding.edges)
+    ]
+    return sorted(found, key=lambda one: (-one.behind_us, one.edge.name))[:_EDGES_SHOWN]
 
 
 def size(count: float) -> str:

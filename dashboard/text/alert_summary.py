@@ -16,6 +16,7 @@ from sidecar.alerting.pending import Pending
 from sidecar.domain.alerts.alert import RESOLVED, Alert
 from sidecar.domain.alerts.rules.app_silent import APP_SILENT
 from sidecar.domain.alerts.rules.backup_overdue import BACKUP_OVERDUE
+from sidecar.domain.alerts.rules.edge_behind import EDGE_BEHIND, EDGE_SILENT
 from sidecar.domain.alerts.rules.export_stalled import STALLED
 from sidecar.domain.alerts.rules.offline_too_long import OFFLINE_TOO_LONG
 from sidecar.domain.alerts.rules.token_expiring import TOKEN_EXPIRING, TOKENS_EXPIRING
@@ -38,6 +39,14 @@ TIMELESS: Final = {
     STALLED.id: (
         marked("%(part)s: nothing is delivered (%(why)s)"),
         marked("%(part)s: nothing was delivered (%(why)s)"),
+    ),
+    EDGE_BEHIND.id: (
+        marked("Edge %(edge)s has events that are missing here"),
+        marked("Edge %(edge)s had events that were missing here"),
+    ),
+    EDGE_SILENT.id: (
+        marked("Edge %(edge)s is silent"),
+        marked("Edge %(edge)s was silent"),
     ),
     BACKUP_OVERDUE.id: (
         marked("The last good backup is too old (%(why)s)"),

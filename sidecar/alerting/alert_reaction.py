@@ -47,6 +47,7 @@ from sidecar.domain.alerts.rules import STORMS, is_storm
 from sidecar.domain.alerts.rules.app_silent import AppSilent
 from sidecar.domain.alerts.rules.backup_overdue import BackupOverdue
 from sidecar.domain.alerts.rules.client_lost import ClientLost
+from sidecar.domain.alerts.rules.edge_behind import EdgeBehind
 from sidecar.domain.alerts.rules.export_stalled import ExportStalled
 from sidecar.domain.alerts.rules.token_expiring import FORECAST, TokenExpiring
 from sidecar.domain.app_ids import AppIds
@@ -155,8 +156,7 @@ class AlertReaction:
         if self._pass_time(connection, unit, now_us):
             unit.settle()
             return Publishing(True, unit.changes)
-        has_more = self._follow_storms(unit, now_us)
-        has_more |= self._look_for_life(connection, unit, now_us)
+        has_more = self._follow_storms(unit, now_us) | self._look_for_life(connection, unit, now_us)
         if gathered.tokens_ending is not None:
             firing = alert_log.apps_with(connection, TokenExpiring.kind, FORECAST)
             unit.rules.of(TokenExpiring).forecast(gathered.tokens_ending, firing, now_us)
@@ -164,11 +164,13 @@ class AlertReaction:
             firing = alert_log.apps_with(connection, AppSilent.kind, "")
             unit.rules.of(AppSilent).follow(activity.missed_since_us, activity.sending, firing, now_us)
         self.stalled = gathered.stalled
-        export_stalled = unit.rules.of(ExportStalled)
         for part, (since_us, why) in gathered.stalled.items():
-            export_stalled.check(part, since_us, why, now_us)
+            unit.rules.of(ExportStalled).check(part, since_us, why, now_us)
         if gathered.backup is not None:
             unit.rules.of(BackupOverdue).check(gathered.backup, now_us)
+        if gathered.edges is not None:
+            behind = map(unit.firing.own, alert_log.firing_of_kinds(connection, (EdgeBehind.kind,)))
+            unit.rules.of(EdgeBehind).check(gathered.edges, behind, now_us)
         unit.settle()
         if silence_rows.record_ends(connection, now_us):
             unit.end_silences(AT_ONCE)

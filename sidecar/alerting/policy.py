@@ -8,6 +8,7 @@ import msgspec
 
 from sidecar.domain.alerts.routing import Route
 from sidecar.domain.alerts.rules.backup_overdue import LastBackup
+from sidecar.domain.alerts.rules.edge_behind import KnownEdges
 from sidecar.domain.alerts.rules.token_expiring import Ending
 from sidecar.domain.alerts.thresholds import Thresholds
 from sidecar.domain.apps import Apps
@@ -43,10 +44,11 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 class Gathered(msgspec.Struct, frozen=True, kw_only=True):
     """What a tick reads beside events. ``stalled``: part → since when (None: it delivers), and why.
 
-    ``tokens_ending``, ``activity`` and ``backup`` are None on the ticks on which they are not read.
+    ``tokens_ending``, ``activity``, ``backup`` and ``edges`` are None on the ticks on which they are not read.
     """
 
     tokens_ending: Mapping[int, Ending] | None = None
     activity: Activity | None = None
     stalled: Mapping[str, tuple[int | None, Text]] = {}
     backup: LastBackup | None = None
+    edges: KnownEdges | None = None

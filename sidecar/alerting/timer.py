@@ -15,13 +15,14 @@ from sidecar.alerting.notify.dispatcher import Dispatcher
 from sidecar.alerting.tables import message_rows
 from sidecar.clock import Clock
 from sidecar.domain.alerts.rules.backup_overdue import LastBackup
+from sidecar.domain.alerts.rules.edge_behind import KnownEdges
 from sidecar.domain.alerts.rules.export_stalled import SPANS_WAIT
 from sidecar.domain.alerts.rules.token_expiring import Ending
 from sidecar.domain.texts import Text, verbatim
 from sidecar.domain.units import MINUTE_US
 from sidecar.errors import ZimwatchError
 from sidecar.store import Store
-from sidecar.store.log import span_outbox
+from sidecar.store.log import forwarding, span_outbox
 
 TICK_S: Final = 1.0
 FORECAST_EVERY_US: Final = MINUTE_US
@@ -72,6 +73,7 @@ class Ticker:
             tokens_ending=await self._tokens_ending(now_us),
             activity=await self._activity.look(now_us),
             backup=self._last_backup(),
+            edges=KnownEdges(await self._store.read(forwarding.edges), self._store.now().time),
         )
         # Much work takes many transactions, with events in between.
         while await self._store.write(lambda connection: self._reaction.tick(connection, self._clock(), gathered)):

@@ -29,6 +29,7 @@ from sidecar.api.health import MetricsText
 from sidecar.api.json_views import event_view, user_view
 from sidecar.clock import Clock
 from sidecar.domain.texts import Text
+from sidecar.forwarding import Status as ForwardingStatus
 from sidecar.http_client import HttpClient
 from sidecar.reload import Reload
 from sidecar.settings import Settings
@@ -53,6 +54,7 @@ def routes(
     metrics_text: MetricsText,
     problems: Callable[[], Sequence[Text]] = list,
     is_prepared: Callable[[], bool] = lambda: True,
+    forwarding: Callable[[], ForwardingStatus | None] = lambda: None,
     http: Callable[[Sequence[str]], HttpClient] = HttpClient,
     reload: Reload | None = None,
 ) -> list[web.AbstractRouteDef]:
@@ -74,7 +76,7 @@ def routes(
         *chatops.routes(store, reaction, settings, clock),
         *tokens.routes(store, clock),
         *stream.routes(store, reaction, hub),
-        *health.routes(store, metrics_text, problems, is_prepared),
+        *health.routes(store, clock, metrics_text, problems=problems, is_prepared=is_prepared, forwarding=forwarding),
         *package_files.routes(settings),
         *admin.routes(reload),
     ]

@@ -18,6 +18,7 @@ from sidecar.access.policy import Action, Role
 from sidecar.access.proxies import known_client
 from sidecar.access.throttle import network_of
 from sidecar.api import json_views
+from sidecar.api.edge_reports import edge_report
 from sidecar.clock import Clock
 from sidecar.domain import app_ids, rfc3339
 from sidecar.domain.app_ids import AppIds
@@ -34,7 +35,7 @@ from sidecar.logs import Bounded
 from sidecar.settings import ServerSettings, Settings
 from sidecar.store import Store
 from sidecar.store.log import event_log
-from sidecar.store.values import Appended, Rejected, StoredEvent
+from sidecar.store.values import Appended, Rejected, StoredEvent, Token
 from sidecar.web import origin, request_body
 from sidecar.web.params import FLAGS
 from sidecar.web.problem import Problem
@@ -84,17 +85,18 @@ def routes(
         counted = limits.begin(_limited_sender(request, principal, settings.server))
         raw = await request_body.read(request, settings.ingest.max_body_bytes)
         own = access.apps_of(request)
-        of_edge = _is_edge(principal)
+        edge = _edge_of(principal)
+        report = None if edge is None else edge_report(request)
         admission = await apps.admission()
         # The apps of a bound token are allowed; that the events are of these is checked below.
         check_app = admission.check if own is None else lambda _: None
         decoded = wire.decode(
-            raw, given.shape, clock(), sent_at_us=given.sent_at_us, of_edge=of_edge, check_app=check_app
+            raw, given.shape, clock(), sent_at_us=given.sent_at_us, of_edge=edge is not None, check_app=check_app
         )
         decoded.events = redaction.events(decoded.events)
-        rejected = _of_own_apps(decoded, own, of_edge=of_edge)
+        rejected = _of_own_apps(decoded, own, of_edge=edge is not None)
         why = None
-        if of_edge:
+        if edge is not None:
             _judge(decoded, rejected, assertions.judge_of_edge)
         elif assertions.are_on:
             why = await _prove(decoded, request, assertions, rejected)
@@ -112,6 +114,8 @@ def routes(
                     rejected += refused
                 _count(answer.accepted, answer.duplicates, len(rejected))
                 _log_rejected(rejected, refusals)
+                if edge is not None and report is not None:
+                    await report.keep(store, edge.id, clock)
         answered = _answer(answer, sorted(rejected, key=lambda one: one.index))
         if why is not None:
             answered["assertion_error"] = why
@@ -141,9 +145,9 @@ def _check_page(request: web.Request, principal: access.Principal | None) -> Non
         origin.check_page_of_token(request, token.origins)
 
 
-def _is_edge(principal: access.Principal | None) -> bool:
-    """Whether an edge sends: it has a token, which this machine's own requests have not, though they may do all."""
-    return principal is not None and principal.token is not None and principal.may(Action.FORWARD)
+def _edge_of(principal: access.Principal | None) -> Token | None:
+    """The token by which an edge sends; None of others. This machine's own requests may do all, and have none."""
+    return principal.token if principal is not None and principal.may(Action.FORWARD) else None
 
 
 def _given(request: web.Request) -> _Given:

@@ -106,9 +106,12 @@ def load(config: Path | None, database_url: str | None, **server: object) -> Loa
     return load_settings(config, os.environ, overrides, _ReceiverTypes())
 
 
-def load_to_serve(config: Path | None, database_url: str | None, **server: object) -> Loaded:
+def load_to_serve(
+    config: Path | None, database_url: str | None, others: Mapping[str, object] | None = None, **server: object
+) -> Loaded:
     """Like :func:`load`, with the checks of serving: SettingsError names all problems at once."""
     overrides = {"database.url": database_url, **{f"server.{key}": value for key, value in server.items()}}
+    overrides |= others or {}
     from sidecar import checks  # noqa: PLC0415 - the other commands do without
 
     loaded, problems = read_settings(config, os.environ, overrides, _ReceiverTypes())

@@ -10,22 +10,29 @@ import click
 from sidecar import app, lifecycle, logs
 from sidecar.cli.options import load_to_serve, server_options, settings_options
 from sidecar.reload import Reload
-from sidecar.settings import ServerSettings
+from sidecar.settings import Loaded, ServerSettings
 
 
 @click.command()
 @settings_options
 @server_options
-def serve(config: Path | None, database_url: str | None, host: str | None, port: int | None) -> None:
+@click.option("--forward-to", metavar="URL", help="Be an edge: pass events on to the Zimwatch at this address.")
+def serve(
+    config: Path | None, database_url: str | None, host: str | None, port: int | None, forward_to: str | None
+) -> None:
     """Serve the sidecar and its dashboard."""
-    loaded = load_to_serve(config, database_url, host=host, port=port)
+
+    def load() -> Loaded:
+        return load_to_serve(config, database_url, {"forward.url": forward_to}, host=host, port=port)
+
+    loaded = load()
     logs.configure(loaded.settings.logs, quotes_errors=loaded.settings.privacy.is_plain)
     lifecycle.run(
         app.until_stopped(
             loaded.settings,
             os.environ,
             lambda served: _say(loaded.settings.server, served),
-            reload=Reload(loaded, lambda: load_to_serve(config, database_url, host=host, port=port)),
+            reload=Reload(loaded, load),
         )
     )
 

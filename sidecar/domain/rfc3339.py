@@ -89,3 +89,8 @@ def _civil(days: int) -> tuple[int, int, int]:
     day_of_month = in_year - (153 * month + 2) // 5 + 1
     month = month + 3 if month < 10 else month - 9  # noqa: PLR2004 - March is the first
     return cycle * _CYCLE_YEARS + in_cycle + (month <= 2), month, day_of_month  # noqa: PLR2004
+
+
+def exact_text(us: int) -> str:
+    """The same with microseconds."""
+    return f"{text(us)[:-1]}{us % 1_000:03}Z"

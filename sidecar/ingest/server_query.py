@@ -7,10 +7,11 @@ calls a second). Tried against a stand-in of the documented shape, not against Z
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import re
 import secrets  # noqa: TID251 - what is signed must not be guessed
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Final, NoReturn
 
 import msgspec
@@ -25,7 +26,9 @@ from sidecar.domain.units import SECOND_US
 from sidecar.errors import StoreUnavailableError, ZimwatchError
 from sidecar.http_client import DeliveryError, HttpClient
 from sidecar.ingest.callback import answer_event
-from sidecar.store import Store
+from sidecar.lifecycle import Background, Task
+from sidecar.settings import Settings, duration_us, secrets_by_app
+from sidecar.store import Store, duties
 from sidecar.store.users import user_list
 from sidecar.store.users.user_query import UserQuery
 from sidecar.store.values import UserRow
@@ -42,6 +45,24 @@ _USER_ID: Final = re.compile(r"[0-9A-Za-z!#$%&()+\-:;<=.>?@\[\]^_ {}|~]{1,32}")
 
 Pause = Callable[[float], Awaitable[None]]
 _log = structlog.stdlib.get_logger(__name__)
+
+
+@contextlib.asynccontextmanager
+async def querying_zego(
+    settings: Settings, store: Store, background: Background, *, http: Callable[[Sequence[str]], HttpClient]
+) -> AsyncIterator[None]:
+    """Queries regularly for as long as the context is open, where a ServerSecret is given."""
+    zego = settings.zego
+    if not zego.server_secrets:
+        yield
+        return
+    async with http(settings.alerts.allowed_hosts) as calls:
+        query = ServerQuery(store, calls, zego.server_url, secrets_by_app(zego.server_secrets), store.settled_us)
+        every_s = duration_us(zego.query_every) / SECOND_US
+        job = store.duties.job(duties.ZEGO, lambda: query.run(every_s))
+        task = Task(name="ZEGO query", run=job.run, is_needed=False)
+        async with background.running(task):
+            yield
 
 
 class QueryFailedError(ZimwatchError):

@@ -3,6 +3,7 @@
 from sidecar.settings.alert_settings import AlertSettings
 from sidecar.settings.assertion_settings import AssertionSettings
 from sidecar.settings.convert import MASK, without_password
+from sidecar.settings.forward_settings import ForwardSettings
 from sidecar.settings.load import KEYS, Loaded, environment_name, load, read, value_of
 from sidecar.settings.provider_settings import ForwardAuthSettings, GroupSettings, OidcSettings
 from sidecar.settings.sections import (
@@ -36,6 +37,7 @@ __all__ = [
     "DatabaseSettings",
     "ExportSettings",
     "ForwardAuthSettings",
+    "ForwardSettings",
     "GroupSettings",
     "IngestSettings",
     "LeaseSettings",

@@ -145,6 +145,7 @@ class AlertSettings(msgspec.Struct, frozen=True, kw_only=True):
     token_forecast_users: AtLeastOne = 100
     stalled_after: Wait = "5m"
     backup_overdue: Wait = "48h"
+    edge_behind: Wait = "5m"
     flap_count: Count = 4
     flap_window: Duration = "15m"
     group_by: Labels = ("kind", "app_id")

@@ -116,6 +116,8 @@ def read(
         problems += settings.retention.problems()
     if not any(key.startswith("backups.") or key == "alerts.backup_overdue" for key in wrong):
         problems += settings.backups.problems(settings.alerts.backup_overdue)
+    if not any(key.startswith("forward.") or key == "database.url" for key in wrong):
+        problems += settings.forward.problems(database_is_on_server=settings.database.is_on_server)
     if not any(key.startswith("canary.") for key in wrong):
         problems += settings.canary.problems()
     if not any(key.startswith(("oidc.", "forward_auth.", "groups.")) for key in wrong):

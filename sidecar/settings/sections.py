@@ -18,6 +18,7 @@ from sidecar.domain.outside_text import one_line
 from sidecar.domain.units import MINUTE_US
 from sidecar.settings.alert_settings import AlertSettings
 from sidecar.settings.assertion_settings import AssertionSettings, problems_of
+from sidecar.settings.forward_settings import ForwardSettings
 from sidecar.settings.provider_settings import ForwardAuthSettings, GroupSettings, OidcSettings
 from sidecar.settings.value_kinds import (
     AppDurations,
@@ -377,6 +378,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     retention: Live[RetentionSettings] = RetentionSettings()
     backups: Live[BackupSettings] = BackupSettings()
     export: ExportSettings = ExportSettings()
+    forward: ForwardSettings = ForwardSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     dashboard: DashboardSettings = DashboardSettings()
     alerts: Live[AlertSettings] = AlertSettings()

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal, TypeVar
 
 from msgspec import Meta
 
-from sidecar.domain import app_ids
+from sidecar.domain import app_ids, edges
 from sidecar.domain.episodes import KINDS, LOG_KINDS, Kind, LogKind
 from sidecar.domain.units import DAY_US, HOUR_US, MINUTE_US, MS_US, SECOND_US
 from sidecar.domain.user_naming import Mode
@@ -77,6 +77,9 @@ Connections = Annotated[int, Meta(ge=8, le=1_000_000, description="a whole numbe
 Share = Annotated[float, Meta(ge=0, le=1, description="a share from 0 to 1")]
 Name = Annotated[
     str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z", description="a name of letters, digits, . _ -")
+]
+EdgeName = Annotated[
+    str, Meta(pattern=edges.NAME_PATTERN, description="a name of up to 63 letters, digits, . _ -, such as a host's")
 ]
 FilePath = Annotated[str, Meta(min_length=1, description="the path of a file")]
 FolderPath = Annotated[str, Meta(min_length=1, description="the path of a folder")]

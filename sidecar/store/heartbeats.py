@@ -24,7 +24,7 @@ import structlog
 from sidecar.clock import Clock
 from sidecar.domain.events import Event
 from sidecar.domain.heartbeat_pace import allowed_us, interval_s
-from sidecar.domain.lease import BEATS_IN_A_LEASE, Leases
+from sidecar.domain.lease import BEATS_IN_A_LEASE, LONGEST_INTERVAL_S, Leases
 from sidecar.domain.units import SECOND_US
 from sidecar.errors import StoreUnavailableError
 from sidecar.store.log.event_log import Batch
@@ -49,7 +49,8 @@ class Heartbeats:
         self._append = append
         self._leases = leases
         self._steady = steady
-        self.after_s = leases.heartbeat_after_s
+        self.after_s = self._own_s = leases.heartbeat_after_s
+        self._least_s = 0
         # The interval that is stored as the most that is lost with the memory; 0: nothing may be held.
         self.insured_s = 0
         self._clients = LiveClients(steady(), self.after_s)
@@ -62,6 +63,11 @@ class Heartbeats:
         self._has_failed = False
         self._is_stopped = False
         self._timer: asyncio.TimerHandle | None = None
+        self._listeners: list[Callable[[Sequence[Event]], None]] = []
+
+    def listen(self, listener: Callable[[Sequence[Event]], None]) -> None:
+        """Calls ``listener`` with the heartbeats of known clients, once they are accepted."""
+        self._listeners.append(listener)
 
     @property
     def clients(self) -> int:
@@ -80,8 +86,13 @@ class Heartbeats:
 
     def expect(self, clients: int, after_s: int) -> None:
         """So many clients sent heartbeats before a restart, at this interval."""
-        self.after_s = interval_s(clients, after_s, self._leases)
+        self.after_s = self._own_s = interval_s(clients, after_s, self._leases)
         self._clients.expect(clients, self.after_s)
+
+    def give_at_least(self, after_s: int) -> None:
+        """No client is to be given a shorter interval from now on."""
+        self._least_s = min(after_s, LONGEST_INTERVAL_S)
+        self._pace()
 
     def learn(self, answer: Appended, arrived_us: int) -> None:
         """Notes the heartbeats of a committed batch that arrived then, by the steady clock."""
@@ -89,6 +100,7 @@ class Heartbeats:
             self._clients.put(_key(heartbeat), arrived_us, answer.heartbeat_after_s)
         if answer.renewed:
             self._pace()
+            self._tell(answer.renewed)
 
     async def append(self, heartbeats: Sequence[Event], size_bytes: int) -> Appended:
         """Takes heartbeats, which are accepted in memory or after their commit; see above."""
@@ -97,7 +109,11 @@ class Heartbeats:
             self._clients.turn(now_us, self.after_s)
             self._pace()
         after_s = self.after_s
-        late = [one for one in heartbeats if not self._hold(one, now_us)]
+        late: list[Event] = []
+        held: list[Event] = []
+        for one in heartbeats:
+            (held if self._hold(one, now_us) else late).append(one)
+        self._tell(held)
         if self._held and self._timer is None:
             self._schedule()
         if not late:
@@ -105,7 +121,7 @@ class Heartbeats:
         answer = await self._append(Batch(late, size_bytes=size_bytes))
         self.learn(answer, now_us)
         # The clients whose heartbeats are held keep the interval that they have.
-        given_s = min(after_s, answer.heartbeat_after_s) if len(late) < len(heartbeats) else answer.heartbeat_after_s
+        given_s = min(after_s, answer.heartbeat_after_s) if held else answer.heartbeat_after_s
         return Appended(len(heartbeats), 0, (), given_s)
 
     async def write(self, *, at_once: bool = False) -> None:
@@ -155,7 +171,12 @@ class Heartbeats:
         return oldest is not None and now_us - oldest > SECOND_US * self.after_s // _PART
 
     def _pace(self) -> None:
-        self.after_s = interval_s(self._clients.count, self.after_s, self._leases)
+        self._own_s = interval_s(self._clients.count, self._own_s, self._leases)
+        self.after_s = max(self._own_s, self._least_s)
+
+    def _tell(self, heartbeats: Sequence[Event]) -> None:
+        for listener in self._listeners:
+            listener(heartbeats)
 
     def _schedule(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(self._slice_us / SECOND_US, self._begin_slice)

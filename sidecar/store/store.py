@@ -85,7 +85,7 @@ class Store:
         outdated = database.migrate()
         self._writer: Writer | None = None
         heartbeats = Heartbeats(self._append_batch, leases, steady)
-        self._heartbeats = heartbeats
+        self.heartbeats = heartbeats
         self._clock_watch = ClockWatch(
             database, clock=clock, steady=steady, heartbeats=None if attached else heartbeats
         )
@@ -170,7 +170,7 @@ class Store:
         self._is_closed = True
         if self._writer is not None:
             await self.record_uses(at_once=True)
-            await self._heartbeats.stop()
+            await self.heartbeats.stop()
             with contextlib.suppress(StoreUnavailableError):  # then leases lose only the time since the last mark
                 await self.notice_clock(closing=True)
             await run_in(self._readers, self._writer.close)
@@ -189,7 +189,7 @@ class Store:
     @property
     def heartbeat_after_s(self) -> int:
         """The interval between heartbeats that clients are given now."""
-        return self._heartbeats.after_s
+        return self.heartbeats.after_s
 
     def hurry(self) -> None:
         """To be called when Zimwatch is to stop: from now on no wait for another program is long."""
@@ -206,10 +206,10 @@ class Store:
         if not events and not rejected:
             return Appended(0, 0, heartbeat_after_s=self._leases.heartbeat_after_s)
         if not rejected and all(event.type == HEARTBEAT for event in events):
-            return await self._heartbeats.append(events, size_bytes)
+            return await self.heartbeats.append(events, size_bytes)
         arrived_us = self._steady()
         answer = await self._append_batch(Batch(events, rejected, size_bytes))
-        self._heartbeats.learn(answer, arrived_us)
+        self.heartbeats.learn(answer, arrived_us)
         return answer
 
     async def _append_batch(self, batch: Batch) -> Appended:
@@ -267,7 +267,7 @@ class Store:
         runs, so that the time in which it did not is not counted as a client's silence.
         """
         await self.record_uses()
-        await self._heartbeats.write()
+        await self.heartbeats.write()
         await self.notice_clock()
         before, now = self._swept, self.now()
         self._swept = now.time

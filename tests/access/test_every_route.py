@@ -128,7 +128,9 @@ def expected(name: str, needed: Action, who: Reader | None) -> set[int]:
         return {403}
     if example.needs_signature:
         return REFUSED
-    is_hidden = example.is_of_other and name not in ANSWERED and is_limited_to_own(who)
+    # Of an edge's request only the events of other apps are rejected, by name.
+    is_answered = name in ANSWERED or (needed == Action.INGEST and who.role == Role.FORWARD)
+    is_hidden = example.is_of_other and not is_answered and is_limited_to_own(who)
     return {400, 403, 404} if is_hidden else set()
 
 

@@ -80,7 +80,9 @@ def test_the_schemas_of_kubernetes_find_a_misspelt_field() -> None:
 def test_kustomize_finds_all_its_files() -> None:
     kustomization = read(DOCKER / "kubernetes/kustomization.yaml")
     named = [*kustomization["resources"], *kustomization["configMapGenerator"][0]["envs"]]
-    assert {*named, "kustomization.yaml", "sidecar.yaml"} == {file.name for file in (DOCKER / "kubernetes").iterdir()}
+    assert {*named, "kustomization.yaml", "sidecar.yaml", "edge.yaml"} == {
+        file.name for file in (DOCKER / "kubernetes").iterdir()
+    }
 
 
 @pytest.mark.parametrize("name", ["deployment.yaml", "sidecar.yaml"])

@@ -53,6 +53,8 @@ IN_THE_CLEAR = {
     "canary.user_id",
     "canary.network",
     "dashboard.trace_url_template",
+    "forward.url",
+    "forward.name",
     "alerts.allowed_hosts",
     "alerts.routes.match",
     "alerts.routes.receivers",

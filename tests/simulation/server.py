@@ -97,7 +97,7 @@ class Server:
     @property
     def held_heartbeats(self) -> int:
         """How many wait in memory."""
-        held = None if self.store is None else self.store._heartbeats
+        held = None if self.store is None else self.store.heartbeats
         return 0 if held is None else len(held._held) + held._in_writing
 
     async def stop(self) -> None:

@@ -156,7 +156,7 @@ async def test_a_follower_that_was_off_follows_what_it_missed_and_a_new_one_only
 
 NEWER_TABLES = (
     *("alert_counts", "alert_members", "app_hours", "user_watches", "happenings", "old_reporters"),
-    *("audit_log", "audit_marks", "audit_subjects", "erasures", "pruned_apps"),
+    *("audit_log", "audit_marks", "audit_subjects", "erasures", "pruned_apps", "forwarding", "edges"),
     *("accounts", "account_links", "recovery_codes"),
 )
 NEWER_COLUMNS_OF_TOKENS = (

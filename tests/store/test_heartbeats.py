@@ -139,7 +139,7 @@ async def test_a_heartbeat_of_an_unknown_client_or_after_a_logout_changes_nothin
         assert (await fleet.beats("alice", "mallory")).accepted == 2
     assert await fleet.store.read(user_reads.user, APP_ID, "mallory", fleet.store.now()) is None
     assert await fleet.seen_s() == 30
-    assert fleet.store._heartbeats.clients == 0
+    assert fleet.store.heartbeats.clients == 0
 
 
 async def test_what_a_client_sends_after_a_heartbeat_in_memory_counts_as_later(fleet: Fleet) -> None:
@@ -183,7 +183,7 @@ async def test_who_is_unconfirmed_is_as_if_each_heartbeat_was_committed(
                 after_s = (await fleet.beats(user)).heartbeat_after_s
                 due_us[user] = machine.steady_us + int(after_s * chance.choice([0.8, 1, 1, 1.2, 3.5]) * SECOND_US)
                 ends_us[user] = machine.steady_us + leases.lasts_us(sends_heartbeats=True, heartbeat_after_s=after_s)
-        held += len(fleet.store._heartbeats._held)
+        held += len(fleet.store.heartbeats._held)
         await fleet.passes(1)
         user = chance.choice(list(ends_us or users))
         expected = machine.steady_us > ends_us.get(user, machine.steady_us)
@@ -204,9 +204,9 @@ async def test_a_clock_that_is_set_while_a_heartbeat_is_in_memory_ends_no_lease(
     await fleet.beats("alice")
     machine.is_set_by(days * DAY_S)
     await fleet.beats("bob")
-    assert len(fleet.store._heartbeats._held) == 2
+    assert len(fleet.store.heartbeats._held) == 2
     await fleet.passes(2)
-    assert fleet.store._heartbeats._held == {}
+    assert fleet.store.heartbeats._held == {}
     assert await fleet.silent_for(99) == 44
     assert await fleet.is_unconfirmed("bob")
 
@@ -216,7 +216,7 @@ async def test_a_batch_with_another_event_is_committed_as_a_whole(fleet: Fleet) 
     await fleet.passes(9)
     await fleet.store.append([fleet.event("alice", HEARTBEAT), fleet.event("bob", "login")])
     assert await fleet.seen_s() == 0
-    assert fleet.store._heartbeats._held == {}
+    assert fleet.store.heartbeats._held == {}
 
 
 async def test_heartbeats_in_memory_are_written_by_a_stop(tmp_path: Path, fleet: Fleet, machine: Machine) -> None:
@@ -236,7 +236,7 @@ async def test_a_crash_shortens_no_lease_and_makes_none_longer_by_more_than_an_i
 ) -> None:
     await fleet.comes("alice")
     await fleet.passes(14)
-    assert fleet.store._heartbeats.insured_s == BEATS_S
+    assert fleet.store.heartbeats.insured_s == BEATS_S
     await fleet.beats("alice")
     await fleet.passes(silent_s)
     crashed = Fleet(copy_of(fleet, tmp_path), machine)
@@ -284,10 +284,10 @@ async def test_no_heartbeat_is_held_before_it_is_stored_what_a_crash_would_cost(
     await fleet.store.append([fleet.event("alice", "CONNECTED", "SUCCESS")])
     await fleet.beats("alice")
     await fleet.beats("alice")
-    assert fleet.store._heartbeats._held == {}
+    assert fleet.store.heartbeats._held == {}
     await fleet.store.tend()
     await fleet.beats("alice")
-    assert len(fleet.store._heartbeats._held) == 1
+    assert len(fleet.store.heartbeats._held) == 1
 
 
 @pytest.mark.of_sqlite
@@ -316,7 +316,7 @@ async def test_while_nothing_can_be_committed_no_heartbeat_is_accepted_and_lease
 
 async def test_a_slice_that_waits_has_the_next_heartbeats_wait_too(fleet: Fleet, machine: Machine) -> None:
     await fleet.comes("alice", "bob", "carol")
-    held = fleet.store._heartbeats
+    held = fleet.store.heartbeats
     await fleet.passes(5)
     await fleet.beats("alice")
     answered: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
@@ -343,7 +343,7 @@ async def test_no_more_than_some_thousand_heartbeats_are_held(fleet: Fleet, monk
     names = [f"user {number}" for number in range(30)]
     await fleet.comes(*names)
     await fleet.passes(5)
-    held = fleet.store._heartbeats
+    held = fleet.store.heartbeats
     assert (await fleet.beats(*names)).accepted == 30  # two slices are on their way, and ten that found no room
     assert len(held._held) == 4
     await held.write(at_once=True)
@@ -384,7 +384,7 @@ async def test_an_answer_gives_no_longer_interval_than_is_stored_for_each_of_its
     fleet = Fleet(tmp_path, machine, FEW)
     await fleet.comes("alice")
     await fleet.passes(9)
-    held = fleet.store._heartbeats
+    held = fleet.store.heartbeats
 
     async def append(batch: event_log.Batch) -> Appended:
         held.after_s = 60  # many come meanwhile
@@ -401,7 +401,7 @@ async def test_an_answer_about_no_stored_client_gives_the_least_interval(tmp_pat
     fleet = Fleet(tmp_path, machine, FEW)
     first = fleet.event("alice", "CONNECTED", "SUCCESS")
     await fleet.store.append([first])
-    fleet.store._heartbeats.after_s = 60
+    fleet.store.heartbeats.after_s = 60
     rejected = Rejected(machine.now_us, 0, None, "id is missing", "{}")
     assert (await fleet.store.append([first])).heartbeat_after_s == 15
     assert (await fleet.store.append([], [rejected])).heartbeat_after_s == 15
@@ -423,7 +423,7 @@ async def test_a_lease_that_is_no_three_intervals_of_those_that_clients_obey_las
     assert (await fleet.user()).sessions[0].lease_us == lease_s * SECOND_US
     machine.passes(min(lease_s, 60) - 0.1)
     await fleet.beats("alice")
-    await fleet.store._heartbeats.write(at_once=True)
+    await fleet.store.heartbeats.write(at_once=True)
     machine.passes(lease_s - 0.1)
     assert not await fleet.is_unconfirmed()
     machine.passes(0.2)
@@ -448,7 +448,7 @@ async def test_the_lease_of_a_user_of_many_devices_is_the_longest_of_theirs(tmp_
     fleet = Fleet(tmp_path, machine, FEW)
     await fleet.comes(*(f"alice/{number}" for number in range(40)))
     long_us = max(one.lease_us for one in (await fleet.user()).sessions)
-    fleet.store._heartbeats.after_s = 15
+    fleet.store.heartbeats.after_s = 15
     await fleet.store.append([fleet.event("alice/3", "CONNECTED", "SUCCESS")])
     assert {45 * SECOND_US, long_us} <= {one.lease_us for one in (await fleet.user()).sessions}
     for _ in range(long_us // SECOND_US - 1):

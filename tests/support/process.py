@@ -30,16 +30,17 @@ def free_port() -> int:
 
 @contextlib.asynccontextmanager
 async def serving(
-    folder: Path, settings: Mapping[str, str] | None = None, *, before: Sequence[str] = ()
+    folder: Path, settings: Mapping[str, str] | None = None, *, before: Sequence[str] = (), port: int | None = None
 ) -> AsyncIterator[tuple[str, Process]]:
     """The address and the process of a server on ``folder/zimwatch.db``. At the end it is stopped.
 
     ``settings`` are environment variables; of this process's own none that Zimwatch would read is passed on. ``before``
-    is a program that becomes the one named behind it.
+    is a program that becomes the one named behind it. It listens on any free port unless it is given one.
 
     RuntimeError if it does not become ready, or does not exit with 0 when stopped; one that was killed is left alone.
     """
-    address = f"http://127.0.0.1:{(port := free_port())}"
+    port = port or free_port()
+    address = f"http://127.0.0.1:{port}"
     environ = {key: value for key, value in os.environ.items() if not key.startswith(("ZIMWATCH_", "OTEL_"))}
     from tests.support.databases import url_of  # noqa: PLC0415 - all of Zimwatch, which is not needed to find a port
 

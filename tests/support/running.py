@@ -23,6 +23,7 @@ from sidecar.settings import (
     DatabaseSettings,
     ExportSettings,
     ForwardAuthSettings,
+    ForwardSettings,
     GroupSettings,
     IngestSettings,
     LeaseSettings,
@@ -92,6 +93,7 @@ async def zimwatch(
     a_minute: Mapping[str, int] | None = None,
     backups: BackupSettings | None = None,
     telemetry: TelemetrySettings | None = None,
+    forward: ForwardSettings | None = None,
 ) -> AsyncIterator[Zimwatch]:
     """Runs on ``folder/zimwatch.db``, by the real clocks or those of ``machine``, until the context ends.
 
@@ -123,6 +125,7 @@ async def zimwatch(
         backups=backups or BackupSettings(),
         export=ExportSettings(max_age=FOR_YEARS),
         telemetry=telemetry or TelemetrySettings(),
+        forward=forward or ForwardSettings(),
     )
     reload = Reload(Loaded(settings, dict.fromkeys(KEYS, "default")))
     system = app.System(start=start, hasher=weak_hasher)

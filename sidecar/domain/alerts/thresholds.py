@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sidecar.domain.alerts.rules.app_silent import SilentThresholds
 from sidecar.domain.alerts.rules.backup_overdue import BackupThresholds
 from sidecar.domain.alerts.rules.calls_failing import FailingThresholds
+from sidecar.domain.alerts.rules.edge_behind import EdgeThresholds
 from sidecar.domain.alerts.rules.export_stalled import StalledThresholds
 from sidecar.domain.alerts.rules.kick_ping_pong import PingPongThresholds
 from sidecar.domain.alerts.rules.login_ended import LoginEndedThresholds
@@ -26,6 +27,7 @@ class Thresholds(
     ForecastThresholds,
     StalledThresholds,
     BackupThresholds,
+    EdgeThresholds,
 ):
     """``docs/alerts.md`` says what each means. A duration of 0 switches off what it is the duration of."""
 

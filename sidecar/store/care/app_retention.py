@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from sidecar.domain.events import CONNECTION_STATE_CHANGED
 from sidecar.store.care.pruned_events import GONE, forget_blocks_of, forget_clients, forget_traces
-from sidecar.store.log import span_outbox
+from sidecar.store.log import forwarding, span_outbox
 from sidecar.store.log_positions import first_of_apps, newest_position
 
 _COLUMNS: Final = "position, received_at_us, app_id, user_id, client_id, session_id, starts_trace, type"
@@ -52,6 +52,7 @@ def _delete(connection: sa.Connection, own: Sequence[Any], now_us: int) -> None:
         return
     pending = [row.position for row in own if row.type == CONNECTION_STATE_CHANGED]
     span_outbox.give_up_some(connection, pending, now_us, GONE)
+    forwarding.note_removal(connection, [(row.position, row.type) for row in own])
     clients = {row.client_id for row in own}
     forget_traces(connection, [row for row in own if row.starts_trace])
     forget_clients(connection, clients, own[-1].position)

@@ -8,6 +8,7 @@ deleted events stay: a user keeps its status, and a timeline ends at the first d
 - A rebuild keeps users whose older events are deleted as they are, and rebuilds the others (see ``rebuild.py``).
 - Events of an app with a retention of its own are deleted from the middle of the log (``app_retention.py``).
 - A span that is still pending when its event is deleted is lost; that is counted and recorded.
+- An event that an edge has not forwarded yet when it is deleted is lost to the centre; that is counted.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from sidecar.settings import Settings, duration_us
 from sidecar.store import database
 from sidecar.store.care import app_retention
 from sidecar.store.care.pruned_events import GONE, forget_blocks, forget_clients, forget_traces
-from sidecar.store.log import span_outbox
+from sidecar.store.log import forwarding, span_outbox
 from sidecar.store.users import app_hours, happenings, per_minute
 
 # The intended duration of a slice; it must not block the writer for more than 50 ms.
@@ -153,7 +154,7 @@ def _prune_events(connection: sa.Connection, first: int, limit: int, before_us: 
     The newest one stays, whatever its age: the next position follows it.
     """
     sql = (
-        "SELECT position, received_at_us, starts_trace, app_id, user_id, client_id, session_id FROM events"
+        "SELECT position, received_at_us, starts_trace, app_id, user_id, client_id, session_id, type FROM events"
         " WHERE position >= ? AND position < (SELECT MAX(position) FROM events) ORDER BY position LIMIT ?"
     )
     oldest = []
@@ -165,6 +166,7 @@ def _prune_events(connection: sa.Connection, first: int, limit: int, before_us: 
         return 0
     last = oldest[-1].position
     span_outbox.give_up(connection, last, now_us, GONE)
+    forwarding.note_removal(connection, [(row.position, row.type) for row in oldest])
     forget_traces(connection, [row for row in oldest if row.starts_trace])
     forget_clients(connection, {row.client_id for row in oldest}, last)
     forget_blocks(connection, first, last)

@@ -22,6 +22,8 @@ WITHOUT_USERS: Final[Mapping[str, str]] = {
     "lease_stretches": "when Zimwatch ran",
     "pruning_hold": "why deletion is on hold",
     "pruned_apps": "positions, by app",
+    "forwarding": "a position, and a count",
+    "edges": "servers",
     "signed_requests": "digests of requests",
     "keys": "keys",
     "api_tokens": "tokens of programs and people who use Zimwatch",

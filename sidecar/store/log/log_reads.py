@@ -31,6 +31,12 @@ def events_since(connection: sa.Connection, since_us: int) -> Iterator[list[Stor
         position = stored[-1].position
 
 
+def events_after(connection: sa.Connection, position: int, limit: int) -> list[StoredEvent]:
+    """The next ``limit`` events behind a position, in their order."""
+    sql = f"SELECT {mapping.columns(schema.events)} FROM events WHERE position > ? ORDER BY position LIMIT ?"
+    return [mapping.stored_event(row) for row in connection.exec_driver_sql(sql, (position, limit))]
+
+
 def newest_event(connection: sa.Connection, apps: AppIds = None) -> StoredEvent | None:
     """The newest event; of some apps, if it is among the newest :data:`NEWEST_OF_ALL` of all."""
     where = ""

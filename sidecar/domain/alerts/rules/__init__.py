@@ -14,6 +14,7 @@ from sidecar.domain.alerts.rules.base_rule import DueRule, Rule
 from sidecar.domain.alerts.rules.calls_failing import CallsFailing
 from sidecar.domain.alerts.rules.client_lost import ClientLost
 from sidecar.domain.alerts.rules.due_storm import DueStorm
+from sidecar.domain.alerts.rules.edge_behind import EdgeBehind
 from sidecar.domain.alerts.rules.export_stalled import ExportStalled
 from sidecar.domain.alerts.rules.kick_ping_pong import KickPingPong
 from sidecar.domain.alerts.rules.kick_storm import KickStorm
@@ -48,6 +49,7 @@ RULES: Final[tuple[type[Rule[Any]], ...]] = (
     ClientLost,
     ExportStalled,
     BackupOverdue,
+    EdgeBehind,
 )
 KINDS: Final[dict[Kind, type[Rule[Any]]]] = {rule.kind: rule for rule in RULES}
 STORMS: Final[dict[Kind, type[StormRule[Any]]]] = {rule.kind: rule for rule in RULES if issubclass(rule, StormRule)}
