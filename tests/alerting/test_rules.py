@@ -15,8 +15,10 @@ from sidecar.domain.alerts.alert import SEVERITIES
 from sidecar.domain.alerts.opening import FLAPPING
 from sidecar.domain.alerts.rules import RULES, advice
 from sidecar.domain.alerts.rules.backup_overdue import LastBackup
+from sidecar.domain.alerts.rules.edge_behind import KnownEdges
 from sidecar.domain.alerts.thresholds import Thresholds
-from sidecar.domain.lease import Leases
+from sidecar.domain.edges import Edge
+from sidecar.domain.lease import Leases, LeaseTime
 from sidecar.domain.texts import verbatim
 from sidecar.domain.units import SECOND_US
 from tests.support.events import made_id
@@ -591,3 +593,39 @@ def test_events_without_a_user_are_distinguished_by_their_client(story: Make) ->
 def test_every_rule_has_a_kind_of_its_own_a_severity_and_advice() -> None:
     assert len({rule.kind for rule in RULES}) == len(RULES)
     assert all(rule.severity in SEVERITIES and rule.title.template and rule.advice for rule in RULES)
+
+
+def edge(behind_s: float = 0, *, seen: float = 0, name: str = "edge-1") -> Edge:
+    waiting = 7 if behind_s else 0
+    return Edge(name=name, token_id=1, seen_at_us=us(seen), waiting=waiting, behind_us=int(behind_s * SECOND_US))
+
+
+def known(story: Timeline, at: float, *edges: Edge) -> Timeline:
+    return story.at(at).edges(KnownEdges(edges, LeaseTime.without_skips(us(at))))
+
+
+def test_an_edge_that_is_behind_fires_until_it_has_caught_up(story: Make) -> None:
+    one = story()
+    known(one, 10, edge(299, seen=10))
+    known(one, 20, edge(300, seen=20))
+    known(one, 30, edge(150, seen=30))
+    known(one, 40, edge(149, seen=40))
+    one.want(firing("edge_behind")).between(20, 22)
+    one.want(resolved("edge_behind")).between(40, 42)
+    one.run(until=50)
+
+
+def test_an_edge_that_is_silent_fires_until_it_is_forgotten(story: Make) -> None:
+    one = story()
+    known(one, 299, edge(seen=0))
+    known(one, 301, edge(seen=0), edge(seen=300, name="edge-2"))
+    known(one, 310, edge(seen=300, name="edge-2"))
+    one.want(firing("edge_behind")).between(301, 303)
+    one.want(resolved("edge_behind")).between(310, 312)
+    one.run(until=320)
+
+
+@pytest.mark.parametrize("limits", [{"edge_behind_us": 0}, {"off": frozenset({"edge_behind"})}])
+def test_it_can_be_switched_off(story: Make, limits: dict[str, Any]) -> None:
+    one = known(story(thresholds=limits), 10, edge(5_000, seen=10))
+    one.run(until=20)

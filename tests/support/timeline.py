@@ -27,6 +27,7 @@ from sidecar.clock import steady_us
 from sidecar.domain.alerts.alert import Alert
 from sidecar.domain.alerts.routing import Silence
 from sidecar.domain.alerts.rules.backup_overdue import LastBackup
+from sidecar.domain.alerts.rules.edge_behind import KnownEdges
 from sidecar.domain.events import Event
 from sidecar.domain.lease import Leases, LeaseTime
 from sidecar.domain.texts import verbatim
@@ -224,6 +225,11 @@ class Timeline:
     def backup(self, last: LastBackup) -> Self:
         """What a tick knows of the last good backup."""
         gathered = Gathered(backup=last)
+        return self.act(lambda now: self.in_transaction(lambda c: self.reaction.tick(c, us(now), gathered)))
+
+    def edges(self, known: KnownEdges) -> Self:
+        """What a tick knows of the edges."""
+        gathered = Gathered(edges=known)
         return self.act(lambda now: self.in_transaction(lambda c: self.reaction.tick(c, us(now), gathered)))
 
     def act(self, act: Callable[[float], Any]) -> Self:
