@@ -12,6 +12,8 @@ from sidecar.system.files import ThrowAwayFiles
 
 FILES: Final = ("zimwatch.db", "zimwatch.db-wal")
 _PLENTY: Final = 1 << 40
+# How Zimwatch tries whether the disk has room again.
+_TRIES: Final = "PRAGMA user_version = "
 
 
 class KilledError(BaseException):
@@ -36,6 +38,9 @@ class Disk(ThrowAwayFiles):
         class Cursor(sqlite3.Cursor):
             def execute(self, *given: Any) -> Cursor:
                 disk.step()
+                if given[0].startswith(_TRIES):
+                    connection: Any = self.connection
+                    connection.committed = -1  # it counts as no change
                 super().execute(*given)
                 return self
 

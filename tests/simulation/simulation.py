@@ -17,6 +17,7 @@ from typing import Any, Final
 import msgspec
 
 from sidecar.domain.units import DAY_US, SECOND_US
+from sidecar.errors import ZimwatchError
 from tests.simulation import alert_invariants, invariants, limits
 from tests.simulation.alert_invariants import StateAlerts
 from tests.simulation.disk import FILES
@@ -37,7 +38,10 @@ _LARGE: Final = 0.15
 _HAS_FAULT: Final = 0.7
 # The fault that is there from the beginning to the end.
 LIMITS: Final = "limits"
-FAULTS: Final = ("app", "network", "receiver", "collector", "disk", "kill", "restart", "clock", LIMITS)
+FAULTS: Final = ("app", "network", "receiver", "collector", "disk", "kill", "restart", "rebuild", "clock", LIMITS)
+# The share of rebuilds in which the process is killed, and within how many statements.
+_KILLED: Final = 0.3
+_KILLED_WITHIN: Final = 300
 _LOOK_EVERY_S: Final = 2.0
 # The column among those of a user that :func:`projected` gives.
 _LEASE_UNTIL: Final = 7
@@ -118,6 +122,8 @@ class Simulation:
         self._well_us = 0
         self.statements = 0
         self._server: Server | None = None
+        # As after a start, and after a rebuild.
+        self._to_look_at_all = False
         self._restarting: asyncio.Task[None] | None = None
         self._connection: sqlite3.Connection | None = None
         self._files = folder / "0"
@@ -165,7 +171,8 @@ class Simulation:
         await self._calm()
 
     async def _look(self) -> None:
-        is_new = await self._start_again_if_killed()
+        is_new = await self._start_again_if_killed() or self._to_look_at_all
+        self._to_look_at_all = False
         look = Look(self._opened(), self.log, whole=is_new)
         look.at_every_step(self.senders, whole=is_new)
         server = self._server
@@ -223,12 +230,12 @@ class Simulation:
         invariants.hold("the store is not well", server.is_well())
         invariants.once_all_is_calm(self._opened(), self.log, self.senders, self.collector)
         alert_invariants.once_all_is_calm(self._opened(), self.log, self.receiver, set_us=self.set_us)
-        await self._rebuild(server)
+        await self._compare_rebuilt(server)
         self._close()
         await server.stop()
         self.statements += server.disk.statements
 
-    async def _rebuild(self, server: Server) -> None:
+    async def _compare_rebuilt(self, server: Server) -> None:
         """A rebuild equals what is live."""
         store = server.store
         if store is None:
@@ -324,6 +331,20 @@ class Simulation:
         self.statements += server.disk.statements
         await asyncio.sleep(chance.choice((0.1, 2.0, 90.0)))
         await self._start()
+
+    async def _rebuild(self, chance: Random) -> None:
+        """While events arrive; the process may be killed in it."""
+        server = self._server
+        if server is None or server.gone.done() or server.store is None:
+            return
+        if "kill" in self._options.faults and chance.random() < _KILLED:
+            server.disk.killed_at = server.disk.statements + chance.randrange(1, _KILLED_WITHIN)
+        work = asyncio.create_task(server.store.rebuild())
+        await asyncio.wait((work, server.gone), return_when=asyncio.FIRST_COMPLETED)
+        work.cancel()
+        with contextlib.suppress(ZimwatchError, asyncio.CancelledError):
+            await work
+        self._to_look_at_all = True
 
     async def _clock(self, chance: Random) -> None:
         self.set_us.append(self.machine.steady_us)
