@@ -20,7 +20,7 @@ from sidecar.domain.alerts.alert import SEVERITIES, Alert
 from sidecar.domain.alerts.rules import KINDS
 from sidecar.store import Store
 from sidecar.web import request_body
-from sidecar.web.params import app_filter, id_in_path, limit_of, number, one_of
+from sidecar.web.params import app_filter, check_query, id_in_path, limit_of, number, one_of
 from sidecar.web.problem import Problem
 
 STATES = ("pending", "firing", "resolved", "acknowledged")
@@ -39,6 +39,7 @@ def routes(store: Store, reaction: AlertReaction, clock: Clock) -> list[web.Abst
         return json_views.alert_view(alert, reaction.policy.base)
 
     async def alerts(request: web.Request) -> web.Response:
+        check_query(request, "state", "kind", "severity", "app_id", "user_id", "cursor", "limit")
         query = request.query
         chosen = {
             name: one_of(query.get(name), name, known)

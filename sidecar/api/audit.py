@@ -12,13 +12,17 @@ from sidecar.domain import rfc3339
 from sidecar.store import Store
 from sidecar.store.access import audit_log, audit_reads
 from sidecar.web import audit_query
-from sidecar.web.params import check_every_app, limit_of
+from sidecar.web.params import check_every_app, check_query, limit_of
 
 
 def routes(store: Store) -> list[web.AbstractRouteDef]:
     """The one call, for those who may see every app."""
 
     async def audit(request: web.Request) -> web.Response:
+        check_query(
+            request,
+            *("actor", "action", "app_id", "user_id", "address", "request_id", "from", "until", "cursor", "limit"),
+        )
         check_every_app(access.apps_of(request))
         wanted = audit_query.wanted(request.query.get, limit=limit_of(request), moment_us=rfc3339.microseconds)
         page = await store.read(audit_reads.page, wanted)

@@ -12,7 +12,7 @@ from sidecar.alerting.tables import message_rows
 from sidecar.api import json_views
 from sidecar.clock import Clock
 from sidecar.store import Store
-from sidecar.web.params import check_every_app, id_in_path, limit_of
+from sidecar.web.params import check_every_app, check_query, id_in_path, limit_of
 from sidecar.web.problem import Problem
 
 
@@ -20,6 +20,7 @@ def routes(store: Store, reaction: AlertReaction, clock: Clock) -> list[web.Abst
     """The calls about undelivered messages, which may concern several apps: not for a token that is bound to one."""
 
     async def undelivered(request: web.Request) -> web.Response:
+        check_query(request, "limit")
         check_every_app(access.apps_of(request))
         found = await store.read(message_rows.dead, limit_of(request))
         return json_views.response({"messages": [json_views.message_view(one) for one in found]})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -21,14 +21,20 @@ from sidecar.store.users.user_orders import is_cursor
 from sidecar.store.users.user_query import UserQuery
 from sidecar.store.values import UserDetail
 from sidecar.web.happened import happened
-from sidecar.web.params import app_filter, check_app, flag, limit_of, number, one_of, user_in_path
+from sidecar.web.params import app_filter, check_app, check_query, flag, limit_of, number, one_of, user_in_path
 from sidecar.web.problem import Problem
+
+_FILTERS: Final = (
+    *("status", "q", "app_id", "platform", "sdk_version", "app_version", "reason", "unconfirmed", "disagreement"),
+    *("happened", "within", "from", "until"),
+)
 
 
 def routes(store: Store, clock: Clock) -> list[web.AbstractRouteDef]:
     """The read calls."""
 
     async def users(request: web.Request) -> web.Response:
+        check_query(request, *_FILTERS, "cursor", "limit")
         query = request.query
         status: Any = one_of(query.get("status"), "status", STATUSES)
         device = (query.get(name) or None for name in ("platform", "sdk_version", "app_version"))
@@ -65,6 +71,7 @@ def routes(store: Store, clock: Clock) -> list[web.AbstractRouteDef]:
         return json_views.response(json_views.detail_view(detail, findings))
 
     async def events(request: web.Request) -> web.Response:
+        check_query(request, "before", "limit")
         of = (await found_in_path(request)).user
         before, limit = number(request.query.get("before"), "before"), limit_of(request)
         found = await store.read(user_reads.timeline, of.app_id, of.user_id, before=before, limit=limit)
@@ -77,6 +84,7 @@ def routes(store: Store, clock: Clock) -> list[web.AbstractRouteDef]:
         )
 
     async def summary(request: web.Request) -> web.Response:
+        check_query(request)
         own = access.apps_of(request)
         counts = await store.read(user_reads.summary, own)
         firing = await store.read(alert_log.counts, own)

@@ -11,6 +11,7 @@ from sidecar import access
 from sidecar.access.user_path import quoted_user
 from sidecar.domain import app_ids
 from sidecar.domain.app_ids import AppIds
+from sidecar.domain.outside_text import cut
 from sidecar.domain.texts import Sentence, Text
 from sidecar.web.problem import Problem
 
@@ -54,6 +55,16 @@ def one_of(text: str | None, name: str, known: tuple[str, ...]) -> str | None:
     if text and text not in known:
         raise Problem(400, f"{name} must be one of {', '.join(known)}")
     return text or None
+
+
+def check_query(request: web.Request, *known: str) -> None:
+    """400 for a parameter that the call does not have, or that is there twice: it would select nothing, unnoticed."""
+    for name in dict.fromkeys(request.query):
+        if name not in known:
+            takes = f"it has {', '.join(known)}" if known else "it has none"
+            raise Problem(400, f"this call has no parameter {cut(name, 40)}; {takes}")
+        if len(request.query.getall(name)) > 1:
+            raise Problem(400, f"{name} is there more than once")
 
 
 def limit_of(request: web.Request) -> int:

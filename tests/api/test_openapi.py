@@ -267,3 +267,23 @@ async def fuzzed(folder: Path, who: str, examples: int, *options: str) -> None:
         )
         output, _ = await asyncio.wait_for(process.communicate(), FUZZED_WITHIN_S)
         assert process.returncode == 0, output.decode()
+
+
+async def test_a_parameter_that_a_call_does_not_have_is_refused_by_name(running: Zimwatch) -> None:
+    await running.send([wire_event()])
+    taking = {
+        path: [one["name"] for one in operations["get"].get("parameters", []) if one["in"] == "query"]
+        for path, operations in DOCUMENT["paths"].items()
+        if "get" in operations
+    }
+    lists = {path: names for path, names in taking.items() if names and path not in {"/v1/stream", "/v1/user-export"}}
+    assert len(lists) > 5
+    for path, names in (lists | {"/v1/summary": []}).items():
+        url = path.format(app_id=APP, user_id="alice")
+        for query, why in (
+            ("as_of=2026-11-23T14:03:20Z", "no parameter as_of"),
+            *((f"{name}=x&{name}=x", f"{name} is there more than once") for name in names),
+        ):
+            async with running.http.get(f"{url}?{query}") as answer:
+                assert answer.status == 400
+                assert why in (await check(path, answer))["detail"]
