@@ -20,7 +20,7 @@ from typing import Any, Final
 import msgspec
 import structlog
 
-from tests.simulation.simulation import Options, Outcome, run
+from tests.simulation.simulation import FAULTS, Options, Outcome, run
 
 
 class Mend(msgspec.Struct, frozen=True):
@@ -37,6 +37,10 @@ class Mend(msgspec.Struct, frozen=True):
     breaks: str
     faults: tuple[str, ...]
     seed: int = 1
+    clients: int = 24
+    minutes: float = 5.0
+    pause_s: tuple[float, float] = (5.0, 60.0)
+    busy: float = 5.0
 
 
 _STORE: Final = "sidecar.store"
@@ -123,13 +127,24 @@ MENDS: Final = (
         seed=2,
     ),
     Mend(
-        "a message that grew old while Zimwatch was down is still retried",
-        f"{_ALERTING}.notify.dispatcher:Dispatcher._is_given_up",
-        "tried_us >= min(self._give_up_after_us, TRIED_LEAST_US)",
-        "True",
-        "not sent",
-        ("receiver", "restart", "clock"),
-        seed=7,
+        "a device that fell silent beside another is lost once that logs out",
+        f"{_STORE}.users.write_users:_write_users",
+        "(time.now_us if user.stored else ends_us)",
+        "ends_us",
+        "has no client_lost",
+        tuple(one for one in FAULTS if one != "rebuild"),
+        clients=100,
+        minutes=13.0,
+        pause_s=(20.0, 240.0),
+        busy=1.0,
+    ),
+    Mend(
+        "the last lease of a crowded user is found after a set clock",
+        f"{_STORE}.users.client_rows:deciding",
+        "time.ends_before_later_times()",
+        "()",
+        "silent",
+        ("clock", "limits"),
     ),
 )
 
@@ -162,7 +177,7 @@ def taken_out(mend: Mend) -> Iterator[None]:
 
 def options_of(mend: Mend, seed: int) -> Options:
     """A run in which a mend is looked for."""
-    return Options(seed, clients=24, minutes=5.0, faults=mend.faults, pause_s=(5.0, 60.0), busy=5.0)
+    return Options(seed, mend.clients, mend.minutes, mend.faults, mend.pause_s, mend.busy)
 
 
 def without(mend: Mend, seed: int) -> Outcome:
