@@ -16,7 +16,7 @@ metadata = sa.MetaData()
 # "ZIMW": SQLite's application_id, which marks a file as Zimwatch's.
 APPLICATION_ID = 0x5A494D57
 # The newest migration: a file at this revision has the tables below.
-REVISION = "0065_edges"
+REVISION = "0069_wide_intervals"
 # The cursor that exists after a migration that changed projections, until they are rebuilt.
 OUTDATED = "projections"
 # The user key of clients before any login, and of their events.
@@ -106,8 +106,9 @@ clients = sa.Table(
     # How many of its events arrived since a block was closed, and the last position before that.
     sa.Column("tail_events", sa.Integer, nullable=False),
     sa.Column("closed_position", KEY),
-    # The interval between heartbeats that it was given last, if it sends them; 0: none yet.
-    sa.Column("heartbeat_after_s", sa.Integer, nullable=False),
+    # The interval between heartbeats that it was given last, if it sends them; 0: none yet. It is as wide as a moment,
+    # because an index of PostgreSQL adds it to one in microseconds.
+    sa.Column("heartbeat_after_s", KEY, nullable=False),
     sa.Column("reporter_name", sa.Text),
     sa.Column("reporter_version", sa.Text),
     sa.UniqueConstraint("client_id", "user_key"),

@@ -16,14 +16,16 @@ import pytest
 import sqlalchemy as sa
 
 from sidecar.domain.events import Event
+from sidecar.domain.lease import LONGEST_INTERVAL_S
+from sidecar.domain.login_state import LoginState
 from sidecar.errors import DatabaseRefusedError, StoreUnavailableError
-from sidecar.store import Store, database, engines
+from sidecar.store import Store, database, engines, mapping, schema
 from sidecar.store.postgres import notifications
-from sidecar.store.users import user_reads
+from sidecar.store.users import client_rows, user_reads
 from sidecar.store.values import Commit
 from tests.support import databases
 from tests.support.databases import url_of
-from tests.support.events import Phone
+from tests.support.events import BEGIN_US, Phone
 from tests.support.every_statement import execute_everything
 from tests.support.stores import opened, projected
 from tests.support.tokens import new_token, revoke
@@ -190,3 +192,18 @@ def structure(folder: Path) -> list[tuple[Any, ...]]:
     )
     with databases.reading(folder) as connection:
         return [tuple(row) for row in connection.exec_driver_sql(columns)]
+
+
+async def test_a_client_may_have_the_longest_interval_between_heartbeats(store: Store) -> None:
+    """An index has the end of its lease, in microseconds."""
+    client = mapping.Client(
+        client_key=1,
+        client_id=b"1",
+        user_key=1,
+        state=LoginState(),
+        last_seen_at_us=BEGIN_US,
+        sends_heartbeats=True,
+        heartbeat_after_s=LONGEST_INTERVAL_S,
+    )
+    await store.write(lambda c: c.exec_driver_sql(mapping.insert(schema.clients), [mapping.client_row(client)]))
+    assert [one.heartbeat_after_s for one in await store.read(client_rows.newest, 1, 1)] == [LONGEST_INTERVAL_S]
