@@ -18,6 +18,7 @@ ACTION_TEXTS: Final = {
     AuditAction.BACKUP_MADE: marked("made a backup"),
     AuditAction.BACKUP_RESTORED: marked("restored a backup"),
     AuditAction.CHAT_COMMAND: marked("sent a chat command"),
+    AuditAction.DATABASE_COPIED: marked("moved the database here"),
     AuditAction.DATABASE_PRUNED: marked("pruned the database"),
     AuditAction.DATABASE_REBUILT: marked("rebuilt the database"),
     AuditAction.HAND_OFF_MADE: marked("made a share link"),

@@ -9,6 +9,7 @@ from typing import Final
 import click
 
 from sidecar.cli.audited import record
+from sidecar.cli.db_copy import copy, reopen
 from sidecar.cli.opened import existing, with_database, with_store
 from sidecar.cli.options import load, settings_options
 from sidecar.domain.units import DAY_US
@@ -151,3 +152,7 @@ def rebuild(config: Path | None, database_url: str | None) -> None:
 
     count = with_store(existing(load(config, database_url)), rebuilt, attach=False)
     click.echo(f"Rebuilt from {count} events.")
+
+
+db.add_command(copy)
+db.add_command(reopen)

@@ -10,7 +10,7 @@ The rest of the store is SQL on a connection of a :class:`Database`, which :func
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -172,6 +172,12 @@ class Database(Protocol):
     def walk(self, connection: sa.Connection, sql: str, values: Sequence[Any]) -> Iterator[Sequence[Any]]:
         """The rows of a read that may have very many: read about as far as they are consumed, in the transaction."""
 
+    def whole_rows(self, connection: sa.Connection, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """All rows of a statement as plain tuples: what reads very many rows, some thousand at once.
+
+        Flags have to be cast to integers, and numbers are integers: for whole tables, which have nothing else.
+        """
+
     def unannounced(self) -> int:
         """A number that changes with each commit that was not announced here; after other commits it may change too.
 
@@ -206,6 +212,12 @@ class Database(Protocol):
         self, connection: sa.Connection, applied: Sequence[Applied], dropped: Collection[Key] = ()
     ) -> None:
         """Inserts the rows of the events. ``dropped`` were claimed, and are new again after the commit."""
+
+    def insert_rows(self, connection: sa.Connection, table: sa.Table, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Inserts whole rows of any table, with their keys."""
+
+    def keys_were_given(self, connection: sa.Connection, tables: Iterable[sa.Table]) -> None:
+        """To be called after :meth:`insert_rows` of many: the keys that the database makes follow the largest ones."""
 
     def count(
         self, connection: sa.Connection, *, groups: Sequence[tuple[int, int]] = (), minutes: Sequence[Minute] = ()

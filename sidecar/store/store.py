@@ -21,7 +21,7 @@ from sidecar.domain.lease import Leases, LeaseTime, Now
 from sidecar.domain.texts import Text
 from sidecar.domain.units import DAY_US
 from sidecar.errors import DatabaseRefusedError, StoreUnavailableError
-from sidecar.store import duties, engines, log_positions
+from sidecar.store import copy_marks, duties, engines, log_positions
 from sidecar.store.access import tokens
 from sidecar.store.access.credentials import Credentials
 from sidecar.store.care import erasures, pruning_hold
@@ -82,7 +82,7 @@ class Store:
         self._leases = leases
         self._listeners: list[tuple[asyncio.AbstractEventLoop, Callable[[Commit], None]]] = []
         database.listen(self._publish)
-        outdated = database.migrate()
+        outdated = copy_marks.migrate_unmarked(database)
         self._writer: Writer | None = None
         heartbeats = Heartbeats(self._append_batch, leases, steady)
         self.heartbeats = heartbeats

@@ -53,8 +53,10 @@ def on(url: str, folder: Path) -> Iterator[None]:
     with engine("postgresql"):
         assert _databases is not None
         _databases[folder / DATABASE] = url
-        yield
-        _databases.clear()
+        try:
+            yield
+        finally:
+            _databases.clear()
 
 
 def drop() -> None:

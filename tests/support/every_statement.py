@@ -23,9 +23,11 @@ from sidecar.store import Store, engines, schema
 from sidecar.store.access import audit_check, audit_log, audit_reads, credentials, share_links
 from sidecar.store.access.audit_reads import AuditFilter
 from sidecar.store.access.audit_retention import AuditRetention
+from sidecar.store.access.audit_values import AuditAction, Entry
 from sidecar.store.access.share_links import ShareLink
 from sidecar.store.care import app_retention, erasures, user_export
 from sidecar.store.care.retention import Retention
+from sidecar.store.copying import database_copy, table_rows
 from sidecar.store.log import event_log, log_reads, settled_events, span_outbox
 from sidecar.store.log_positions import newest_position
 from sidecar.store.users import (
@@ -56,7 +58,7 @@ def execute_everything(folder: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(client_history, "BLOCK_EVENTS", 4)  # so that a short history has many blocks
         patch.setattr(user_counts, "GROUPS_MOST", 3)  # so that some are dropped, and others shared
-        for part in (every_page, _events, _accounts, _audit, _behind, _retention, _erased):
+        for part in (every_page, _events, _accounts, _audit, _behind, _retention, _erased, _moved):
             (own := folder / part.__name__).mkdir()
             asyncio.run(part(own))
     _rules(folder)
@@ -109,6 +111,30 @@ async def _events(folder: Path) -> None:
     await store.write(app_hours.clock_set, BEGIN_US - DAY_S * SECOND_US)
     await store.rebuild()
     await store.close()
+
+
+async def _moved(folder: Path) -> None:
+    """A copy while its source is served, and then; with rows that have others' unique values, and one that goes."""
+    machine = Machine()
+    store = _opened(folder, machine)
+    phones = [Phone(f"user {number}\x1a") for number in range(3)]
+    await store.append([phone.says("CONNECTED", "SUCCESS", 1, app_version="1\x1a") for phone in phones])
+    await store.append([phones[0].says("DISCONNECTED", "KICKED_OUT", 2, app_version="1\x1a")])
+    urls = url_of(folder, DATABASE), url_of(folder, "second.db")
+    written = Entry(at_us=machine.now_us, actor="a command", action=AuditAction.DATABASE_COPIED)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(table_rows, "CHUNK", 1)
+        database_copy.run(*urls, written, lambda *_: None)
+        await store.write(_changed)
+        await store.close()
+        assert database_copy.run(*urls, written, lambda *_: None).is_finished
+    assert database_copy.reopen(urls[0])
+
+
+def _changed(connection: sa.Connection) -> None:
+    for user_id, key in (("x", 1), ("user 0\x1a", 3), ("user 2\x1a", 1)):
+        connection.exec_driver_sql("UPDATE user_status SET user_id = ? WHERE user_key = ?", (user_id, key))
+    connection.exec_driver_sql("DELETE FROM happenings")
 
 
 async def _handed_over(store: Store, user_id: str = "alice") -> None:

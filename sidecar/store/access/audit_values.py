@@ -21,6 +21,7 @@ class AuditAction(StrEnum):
     BACKUP_MADE = "backup.made"
     BACKUP_RESTORED = "backup.restored"
     CHAT_COMMAND = "chat.command"
+    DATABASE_COPIED = "database.copied"
     DATABASE_PRUNED = "database.pruned"
     DATABASE_REBUILT = "database.rebuilt"
     HAND_OFF_MADE = "hand_off.made"

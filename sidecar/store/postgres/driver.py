@@ -32,6 +32,7 @@ ANSWER_S: Final = 10.0
 """For small statements."""
 # So often psycopg looks for signals while it waits: its own default.
 _INTERVAL_S: Final = 0.1
+_TEXT: Final = psycopg.adapters.types["text"].oid
 _walks: Final = itertools.count(1)
 
 
@@ -72,6 +73,11 @@ def stored(text: str) -> bytes:
     return text.encode()
 
 
+def _restored(text: str) -> str:
+    """The inverse of :func:`stored`, of decoded text."""
+    return text.replace(_ESCAPED_NUL, _NUL).replace(_ESCAPED_ESCAPE, _ESCAPE)
+
+
 class _TextDumper(Dumper):
     """Sends text without a type, which the server infers."""
 
@@ -84,10 +90,7 @@ class _TextDumper(Dumper):
 class _TextLoader(Loader):
     def load(self, data: Buffer) -> str:
         raw = bytes(data)
-        text = raw.decode()
-        if _ESCAPE_BYTE in raw:
-            text = text.replace(_ESCAPED_NUL, _NUL).replace(_ESCAPED_ESCAPE, _ESCAPE)
-        return text
+        return _restored(raw.decode()) if _ESCAPE_BYTE in raw else raw.decode()
 
 
 class _NumberLoader(Loader):
@@ -187,6 +190,22 @@ def walk(connection: sa.Connection, sql: str, values: Sequence[Any]) -> Iterator
     while rows := cursor.execute(f"FETCH {size} FROM {name}".encode(), prepare=False).fetchall():
         yield from rows
         size = min(2 * size, _FETCHED_MOST)
+
+
+def whole_rows(connection: sa.Connection, sql: str, values: Sequence[Any]) -> list[Values]:
+    """All rows of a statement, in the binary format: a quarter of the CPU that :func:`walk` takes."""
+    driver = cast("DriverConnection", connection.connection.driver_connection)
+    cursor = psycopg.RawCursor(driver)
+    try:
+        cursor.execute(numbered(sql).encode(), values, binary=True)
+        rows: list[Values] = cursor.fetchall()
+    except psycopg.Error as error:
+        connection._handle_dbapi_exception(error, sql, None, cast("Any", cursor), None)  # noqa: SLF001 - as SQLAlchemy
+    texts = [at for at, column in enumerate(cursor.description or ()) if column.type_code == _TEXT]
+    for at in texts:
+        if _ESCAPE in "".join([row[at] or "" for row in rows]):
+            rows = [(*row[:at], row[at] and _restored(row[at]), *row[at + 1 :]) for row in rows]
+    return rows
 
 
 def copy_rows(connection: sa.Connection, table: sa.Table, rows: Iterable[Values]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, Final, cast
 
 import msgspec
@@ -24,7 +24,7 @@ from sidecar.store.database import RETRY_AFTER_S, Expressions, Key, Node, Term
 from sidecar.store.one_order import OneOrder
 from sidecar.store.postgres import connections, locks, notifications, pooler, search, tables
 from sidecar.store.postgres.care import PostgresCare
-from sidecar.store.postgres.driver import DriverConnection, PostgresConnection, copy_rows, stored, walk
+from sidecar.store.postgres.driver import DriverConnection, PostgresConnection, copy_rows, stored, walk, whole_rows
 from sidecar.store.postgres.notifications import Notifications
 from sidecar.store.postgres.postgres_errors import unreadable
 from sidecar.store.schema import REVISION
@@ -184,6 +184,10 @@ class PostgresDatabase(OneOrder):
         """See :class:`sidecar.store.database.Database`."""
         return walk(connection, sql, values)
 
+    def whole_rows(self, connection: sa.Connection, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """See :class:`sidecar.store.database.Database`."""
+        return whole_rows(connection, sql, values)
+
     def unannounced(self) -> int:
         """See :class:`sidecar.store.database.Database`."""
         return 0 if self._notifications is None else self._notifications.missed()
@@ -198,6 +202,20 @@ class PostgresDatabase(OneOrder):
         if applied:
             rows = (mapping.event_row(one.position, one.event, one.effect) for one in applied)
             copy_rows(connection, schema.events, rows)
+
+    def insert_rows(self, connection: sa.Connection, table: sa.Table, rows: Sequence[tuple[Any, ...]]) -> None:
+        """See :class:`sidecar.store.database.Database`."""
+        copy_rows(connection, table, rows)
+
+    def keys_were_given(self, connection: sa.Connection, tables: Iterable[sa.Table]) -> None:
+        """See :class:`sidecar.store.database.Database`. Statistics are taken too, which the server would do later."""
+        for table in tables:
+            if (column := table.autoincrement_column) is not None:
+                newest = f"(SELECT COALESCE(MAX({column.name}), 0) + 1 FROM {table.name})"
+                connection.exec_driver_sql(
+                    f"SELECT setval(pg_get_serial_sequence('{table.name}', '{column.name}'), {newest}, FALSE)"
+                )
+            connection.exec_driver_sql(f"ANALYZE {table.name}")
 
     def index_ids(self, connection: sa.Connection, users: Sequence[tuple[int, str]] | None) -> None:
         """See :class:`sidecar.store.database.Database`."""

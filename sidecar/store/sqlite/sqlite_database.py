@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import structlog
 from sidecar import private_file
 from sidecar.clock import Clock, steady_us
 from sidecar.errors import DatabaseRefusedError
-from sidecar.store import database, upgrade
+from sidecar.store import database, mapping, upgrade
 from sidecar.store.database import Expressions, Key
 from sidecar.store.one_order import OneOrder
 from sidecar.store.schema import REVISION
@@ -219,6 +219,12 @@ class SqliteDatabase(OneOrder):
         found: Iterator[Sequence[Any]] = driver.execute(sql, values)
         return found
 
+    def whole_rows(self, connection: sa.Connection, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """See :class:`sidecar.store.database.Database`."""
+        driver: Any = connection.connection.driver_connection
+        rows: list[tuple[Any, ...]] = driver.execute(sql, values).fetchall()
+        return rows
+
     def unannounced(self) -> int:
         """See :class:`sidecar.store.database.Database`. Commits of this process change it too."""
         return int(self.peek("PRAGMA data_version")[0][0])
@@ -229,6 +235,13 @@ class SqliteDatabase(OneOrder):
         """See :class:`sidecar.store.database.Database`."""
         super().insert_events(connection, applied, dropped)
         self.care.events_in_log += len(applied)
+
+    def insert_rows(self, connection: sa.Connection, table: sa.Table, rows: Sequence[tuple[Any, ...]]) -> None:
+        """See :class:`sidecar.store.database.Database`."""
+        connection.exec_driver_sql(mapping.insert(table), list(rows))
+
+    def keys_were_given(self, connection: sa.Connection, tables: Iterable[sa.Table]) -> None:
+        """Nothing: the next key follows the largest one."""
 
     def index_ids(self, connection: sa.Connection, users: Sequence[tuple[int, str]] | None) -> None:
         """See :class:`sidecar.store.database.Database`."""
