@@ -43,7 +43,7 @@ def _in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def sends(running: Zimwatch, user_id: str) -> tuple[int, bool]:
-    """Status, and whether the sender is told when to try again."""
+    """Status, and whether the answer says when to try again."""
     async with running.http.post("/v1/events", json=[wire_event(user_id=user_id)]) as response:
         return response.status, "Retry-After" in response.headers
 
