@@ -55,6 +55,17 @@ async def test_another_process_serves_while_one_is_stopped_and_no_answer_is_wron
                 process.send_signal(signal.SIGCONT)
 
 
+async def test_what_was_acknowledged_survives_a_failover_to_a_standby(tmp_path: Path) -> None:
+    senders = [Sender() for _ in range(SENDERS)]
+    with postgres.with_standby() as (url, fail_over), databases.on(url, tmp_path):
+        async with serving(tmp_path) as (address, _):
+            async with sending(senders, address):
+                await asyncio.sleep(2)
+                await asyncio.to_thread(fail_over)
+                await asyncio.sleep(2)
+            await all_is_right(senders, address, tmp_path)
+
+
 async def started(folder: Path, stack: contextlib.AsyncExitStack) -> str:
     """A second process, which is refused as long as the first has its session."""
     while True:

@@ -21,8 +21,11 @@ from sidecar.store.care.retention import Retention
 from sidecar.store.log import span_outbox
 from sidecar.store.users import per_minute, user_list, user_reads
 from sidecar.store.users.user_query import UserQuery
+from tests.support.databases import url_of
 from tests.support.events import APP_ID, BEGIN_US, Phone
 from tests.support.stores import STEPS, events_of, projected
+
+pytestmark = pytest.mark.both_engines("soak")
 
 OTHER = 7
 
@@ -37,7 +40,7 @@ class Clock:
 
 def opened(folder: Path, clock: Clock, **limits: Any) -> Store:
     kept = Retention(**limits)
-    return Store.open(f"sqlite:///{folder / 'zimwatch.db'}", clock=clock, retention=kept, export_spans=True)
+    return Store.open(url_of(folder), clock=clock, retention=kept, export_spans=True)
 
 
 @pytest.fixture
@@ -66,6 +69,7 @@ async def test_events_are_deleted_by_age_and_the_user_keeps_its_status_and_the_e
     await store.close()
 
 
+@pytest.mark.of_sqlite
 async def test_the_file_stops_growing_at_its_size_and_the_oldest_are_deleted(tmp_path: Path, clock: Clock) -> None:
     store = opened(tmp_path, clock, max_bytes=1_000_000)
     file = tmp_path / "zimwatch.db"
@@ -80,6 +84,7 @@ async def test_the_file_stops_growing_at_its_size_and_the_oldest_are_deleted(tmp
     assert file.stat().st_size < 2_000_000
 
 
+@pytest.mark.of_sqlite
 async def test_freed_pages_are_returned_to_the_disk(tmp_path: Path, clock: Clock) -> None:
     store = opened(tmp_path, clock, events_us=DAY_US)
     file = tmp_path / "zimwatch.db"
@@ -197,7 +202,11 @@ def rows_of(connection: sa.Connection, table: str, app_id: int) -> int:
     return int(connection.exec_driver_sql(f"SELECT COUNT(*) FROM {table} WHERE app_id = ?", (app_id,)).scalar_one())
 
 
-@pytest.mark.parametrize("apps_us", [{}, {APP_ID: DAY_US // 4}, {OTHER: DAY_US // 4}])
+OWN_RETENTIONS: tuple[dict[int, int], ...] = ({}, {APP_ID: DAY_US // 4}, {OTHER: DAY_US // 4})
+
+
+@pytest.mark.of_sqlite
+@pytest.mark.parametrize("apps_us", OWN_RETENTIONS)
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS, chance=st.randoms(use_true_random=False))
 def test_a_rebuild_after_pruning_equals_what_was_live(
@@ -206,28 +215,40 @@ def test_a_rebuild_after_pruning_equals_what_was_live(
     chance: random.Random,
     apps_us: dict[int, int],
 ) -> None:
-    folder = tmp_path_factory.mktemp("pruned")
+    asyncio.run(rebuilds_to_the_same(tmp_path_factory.mktemp("pruned"), steps, chance, apps_us))
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=STEPS, chance=st.randoms(use_true_random=False), apps_us=st.sampled_from(OWN_RETENTIONS))
+def test_a_rebuild_after_pruning_equals_what_was_live_on_each_engine(
+    tmp_path_factory: pytest.TempPathFactory,
+    steps: list[tuple[str, Any]],
+    chance: random.Random,
+    apps_us: dict[int, int],
+) -> None:
+    asyncio.run(rebuilds_to_the_same(tmp_path_factory.mktemp("pruned"), steps, chance, apps_us))
+
+
+async def rebuilds_to_the_same(
+    folder: Path, steps: list[tuple[str, Any]], chance: random.Random, apps_us: dict[int, int]
+) -> None:
     arrived = [event if event.user_id == "bob" else in_other(event) for event in events_of(steps)]
     chance.shuffle(arrived)
     clock = Clock()
-
-    async def scenario() -> None:
-        store = opened(folder, clock, events_us=DAY_US, apps_us=apps_us)
-        while arrived:
-            at_us = clock.now_us
-            batch = [arrived.pop() for _ in range(min(len(arrived), chance.randint(1, 5)))]
-            received = [Event(**_fields(event) | {"received_at_us": at_us}) for event in batch]
-            await store.append(received)
-            clock.now_us += chance.randint(0, DAY_US // 2)
-            if chance.random() < 0.5:
-                await store.prune()
-        await store.tend()
-        live = projected(folder)
-        await store.rebuild()
-        assert projected(folder) == live
-        await store.close()
-
-    asyncio.run(scenario())
+    store = opened(folder, clock, events_us=DAY_US, apps_us=apps_us)
+    while arrived:
+        at_us = clock.now_us
+        batch = [arrived.pop() for _ in range(min(len(arrived), chance.randint(1, 5)))]
+        received = [Event(**_fields(event) | {"received_at_us": at_us}) for event in batch]
+        await store.append(received)
+        clock.now_us += chance.randint(0, DAY_US // 2)
+        if chance.random() < 0.5:
+            await store.prune()
+    await store.tend()
+    live = projected(folder)
+    await store.rebuild()
+    assert projected(folder) == live
+    await store.close()
 
 
 def in_other(event: Event) -> Event:

@@ -20,6 +20,8 @@ from sidecar.store.users.user_query import ListedUser, UserQuery
 from tests.support.databases import url_of
 from tests.support.events import APP_ID, BEGIN_US, Phone
 
+pytestmark = pytest.mark.both_engines("soak")
+
 NOW_US = BEGIN_US + 3_600 * SECOND_US
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
+import psycopg
 import sqlalchemy as sa
 
 from tests.support.process import free_port
@@ -42,36 +43,93 @@ def running() -> Iterator[str]:
         yield url
 
 
+class _Server:
+    """One server in a folder of its own."""
+
+    def __init__(self, folder: str) -> None:
+        # It refuses to be run by root.
+        is_root = os.getuid() == 0
+        self._user: dict[str, Any] = {"user": "postgres", "group": "postgres", "extra_groups": []} if is_root else {}
+        if is_root:
+            shutil.chown(folder, "postgres", "postgres")
+        self._folder = folder
+        self._log = Path(folder, "log")
+        self.port = free_port()
+        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
+        self._start = ("--wait", "--silent", "--log", self._log, "--options", options)
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
+
+    def run(self, program: str, *arguments: str | Path) -> None:
+        bin_folder = programs()
+        assert bin_folder is not None
+        command = [bin_folder / program, "--pgdata", Path(self._folder, "data"), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=self._folder, **self._user)
+        if done.returncode:
+            raise RuntimeError(f"{program}: {done.stderr}{self._log.read_text() if self._log.exists() else ''}")
+
+    def start(self) -> None:
+        self.run("pg_ctl", "start", *self._start)
+
+    def restart(self) -> None:
+        """Ends it without a word to its clients, and starts it again."""
+        self.run("pg_ctl", "restart", "--mode=immediate", *self._start)
+
+    def stop(self) -> None:
+        """Ends it in the same way, if it runs."""
+        if Path(self._folder, "data", "postmaster.pid").exists():
+            self.run("pg_ctl", "stop", "--silent", "--mode=immediate")
+
+    def executes(self, sql: bytes) -> None:
+        with psycopg.connect(self.url, autocommit=True) as session:
+            session.execute(sql)
+
+
 @contextlib.contextmanager
 def cluster() -> Iterator[tuple[str, Callable[[], None]]]:
     """The URL of a cluster of the test's own, and what ends it without a word to its clients and starts it again."""
-    # It refuses to be run by root. The path is short, because the one of a socket may have 107 bytes.
-    user: dict[str, Any] = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.getuid() == 0 else {}
+    with _cluster() as server:
+        yield server.url.replace("://", "+psycopg://"), server.restart
+
+
+@contextlib.contextmanager
+def _cluster() -> Iterator[_Server]:
+    # The path is short, because the one of a socket may have 107 bytes.
     with tempfile.TemporaryDirectory(prefix="zimwatch-postgres-") as folder:
-        if user:
-            shutil.chown(folder, "postgres", "postgres")
-        data, log = Path(folder, "data"), Path(folder, "log")
-
-        def run(program: str, *arguments: str | Path) -> None:
-            bin_folder = programs()
-            assert bin_folder is not None
-            command = [bin_folder / program, "--pgdata", data, *arguments]
-            done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder, **user)
-            if done.returncode:
-                raise RuntimeError(f"{program}: {done.stderr}{log.read_text() if log.exists() else ''}")
-
-        run("initdb", "--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync")
-        port = free_port()
-        options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
-        run("pg_ctl", "start", "--wait", "--silent", "--log", log, "--options", options)
-
-        def restart() -> None:
-            run("pg_ctl", "restart", "--wait", "--silent", "--mode=immediate", "--log", log, "--options", options)
-
+        server = _Server(folder)
+        server.run("initdb", "--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync")
+        server.start()
         try:
-            yield f"postgresql+psycopg://postgres@127.0.0.1:{port}/postgres", restart
+            yield server
         finally:
-            run("pg_ctl", "stop", "--silent", "--mode=immediate")
+            server.stop()
+
+
+@contextlib.contextmanager
+def with_standby() -> Iterator[tuple[str, Callable[[], None]]]:
+    """The URL of a server and its standby, and what ends the server and promotes the standby.
+
+    A commit waits for the standby, so that it has all that was acknowledged.
+    """
+    with _cluster() as first, tempfile.TemporaryDirectory(prefix="zimwatch-postgres-") as folder:
+        second = _Server(folder)
+        source = ("--host=127.0.0.1", f"--port={first.port}", "--username=postgres", "--checkpoint=fast", "--no-sync")
+        second.run("pg_basebackup", "--write-recovery-conf", "--wal-method=stream", *source)
+        second.start()
+        first.executes(b"ALTER SYSTEM SET synchronous_standby_names = '*'")
+        first.executes(b"SELECT pg_reload_conf()")
+
+        def fail_over() -> None:
+            first.stop()
+            second.run("pg_ctl", "promote", "--wait", "--silent")
+
+        hosts = f"127.0.0.1:{first.port},127.0.0.1:{second.port}"
+        try:
+            yield f"postgresql://postgres@{hosts}/postgres?target_session_attrs=read-write", fail_over
+        finally:
+            second.stop()
 
 
 @contextlib.contextmanager
