@@ -1,4 +1,4 @@
-"""Of heartbeats one of each client in an interval goes on to the centre, once that has the client's events."""
+"""Heartbeats that an edge passes on: one of each client in an interval, once the centre has the client's events."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ import aiohttp
 import msgspec
 import pytest
 
+from tests.support import process as process_support
 from tests.support.edges import count, forward_token, rows, settings_of_edge
 from tests.support.process import free_port, serving
 from tests.support.wire import wire_event
@@ -78,7 +79,9 @@ async def until(folder: Path, events: int) -> None:
             await asyncio.sleep(0.1)
 
 
-async def test_all_arrive_once_in_order_and_at_their_moments(tmp_path: Path) -> None:
+async def test_all_arrive_once_in_order_and_at_their_moments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # After a kill the whole file is checked before it is served.
+    monkeypatch.setattr(process_support, "START_TIMEOUT_S", 120)
     edge_folder, centre_folder = tmp_path / "edge", tmp_path / "centre"
     edge_folder.mkdir()
     centre_folder.mkdir()
