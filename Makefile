@@ -74,7 +74,7 @@ schemas: .build/dev ## copy the schema of events into openapi.json, and write wh
 	@$(DEV)/python -m tests.update_openapi
 	@$(DEV)/python -m tests.update_reference
 
-release: .build/dev ## write VERSION=1.2.3 into the package, the tap, the ports and the changelog
+release: .build/dev ## write VERSION=1.2.3 into the package, the tap, the ports, the image and the changelog
 	@$(DEV)/python -m tests.update_version $(VERSION)
 
 mutants: .build/dev ## how many small faults in the pure modules their tests find (N=100 SEED=1 MODULE=chart)

@@ -1,4 +1,4 @@
-"""Writes a new version into everything that says its own: the package, the tap and the ports; and the changelog."""
+"""Writes a new version into all that says its own: package, tap, ports and image; and into the changelog."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parents[1]
 CHANGELOG: Final = ROOT / "CHANGELOG.md"
-SAID: Final = re.compile(r"""(\b_?version(?: =|":|:|) ["']?)(\d+\.\d+\.\d+)(["']?)""", re.IGNORECASE)
+SAID: Final = re.compile(
+    r"""((?:\b_?version(?: =|":|:|) |\bimage\.version=|\bnewTag: |/zimwatch:)["']?)(\d+\.\d+\.\d+)(["']?)""",
+    re.IGNORECASE,
+)
 MANIFESTS: Final = {"CMakeLists.txt", "build.gradle", "package.json", "pubspec.yaml"}
 SOURCES: Final = {".cs", ".dart", ".hpp", ".java", ".js", ".swift"}
 _UNRELEASED: Final = "## [Unreleased]\n"
@@ -22,6 +25,10 @@ def files() -> Iterator[Path]:
     yield ROOT / "sidecar/version.py"
     yield ROOT / "sidecar/sdk/tap/zim-tap.js"
     yield ROOT / "sidecar/sdk/tap/package.json"
+    yield ROOT / "docker/Dockerfile"
+    for name in ("edge", "kustomization", "sidecar"):
+        yield ROOT / f"docker/kubernetes/{name}.yaml"
+    yield ROOT / "docs/deployment.md"
     ports = ROOT / "docs/ports"
     for path in sorted(ports.rglob("*.*")):
         if path.name in MANIFESTS or ("eporter." in path.name and path.suffix in SOURCES):

@@ -14,6 +14,7 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
+from sidecar.version import VERSION
 from tests.conformance import watching
 from tests.conformance.app_pages import app_server, to
 from tests.support import container
@@ -61,6 +62,10 @@ def test_it_is_small_and_a_second_build_has_the_same_digest(digest: str, image: 
     assert image.compressed_bytes < LARGEST_BYTES
     os.link(container.BUILT / "base.tar", tmp_path / "base.tar")
     assert container.build(tmp_path) == digest
+
+
+def test_it_is_labelled_with_the_version(image: Image) -> None:
+    assert image.config["Labels"]["org.opencontainers.image.version"] == VERSION
 
 
 async def test_what_the_real_sdk_reports_survives_kill_9_and_a_restart_on_the_volume(

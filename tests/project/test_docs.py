@@ -264,9 +264,9 @@ def test_vendored_scripts_are_what_their_list_says() -> None:
         assert hashlib.sha256((static / name).read_bytes()).hexdigest() == digest, name
 
 
-def test_every_sender_says_this_version() -> None:
+def test_every_sender_and_the_image_say_this_version() -> None:
     senders = list(update_version.files())
-    assert len(senders) == 14
+    assert len(senders) == 19
     for path in senders:
         said = [found[1] for found in update_version.SAID.findall(path.read_text(encoding="utf-8"))]
         assert said == [VERSION], path.name
