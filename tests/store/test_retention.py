@@ -247,7 +247,7 @@ async def rebuilds_to_the_same(
     await store.tend()
     live = projected(folder)
     await store.rebuild()
-    await store.prune()  # what an event tells of a time before its receipt is past its retention before the event is
+    await store.prune()  # what happened before the receipt of its event is past its retention before the event is
     assert projected(folder) == live
     await store.close()
 
