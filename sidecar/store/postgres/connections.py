@@ -28,8 +28,8 @@ PEEK_S: Final = 3
 """As much for a connection that the event loop waits for."""
 WRITE_S: Final = 120
 """No statement of a process that serves takes longer; those of a migration may."""
-LOCK_S: Final = 8
-"""A transaction that waits longer for another one fails; that one is ended by its own limit before."""
+LOCK_S: Final = 10
+"""A transaction that waits longer for another one fails; that one is ended by its own limit, ``IDLE_S``, before."""
 BEGIN_S: Final = 2
 """How long a start waits for the end of another process that served: the server takes a moment to notice that."""
 IDLE_S: Final = 8
