@@ -254,7 +254,7 @@ async def test_a_commit_that_failed_leaves_nothing_of_its_blocks_in_memory(
     await store.append(events[20:])
     await store.append(events[15:20])
     with monkeypatch.context() as patch:
-        patch.setattr(write_users, "_write_users", lambda *_: 1 / 0)
+        patch.setattr(write_users, "_write_users", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             await store.append(events[5:15])
     await store.append(events[:10])
