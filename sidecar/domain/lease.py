@@ -169,6 +169,13 @@ class LeaseClock:
             begun = Stretch(machine_us, machine_us - self._begun_us)
             self.stretches = (*kept, begun)[-STRETCHES_KEPT:]
 
+    @classmethod
+    def joined(cls, stretches: Sequence[Stretch], *, machine_us: int, steady_us: int) -> LeaseClock:
+        """The lease time that another process measures, by the last of the ``stretches`` that this one knows of."""
+        joined = cls((), None, machine_us=machine_us - stretches[-1].skipped_us, steady_us=steady_us)
+        joined.stretches = tuple(stretches)[-STRETCHES_KEPT:]
+        return joined
+
     def pause(self, steady_us: int) -> None:
         """Stops lease time, because events are refused from now on. Idempotent."""
         if self._paused_at_us is None:

@@ -20,7 +20,7 @@ import sqlalchemy as sa
 
 from sidecar.domain.events import Event
 from sidecar.domain.texts import Sentence, Text
-from sidecar.store.values import Applied, Commit, Storage
+from sidecar.store.values import Applied, Commit, Owner, Storage
 
 Key = tuple[int, bytes]
 """The app and the event's id, which identify an event. Apps do not share ids, so that none can use up another's."""
@@ -250,14 +250,29 @@ class Database(Protocol):
         All of them, unless there are more than ``limit``.
         """
 
+    def changed(self, connection: sa.Connection, owners: Collection[Owner] | None) -> None:
+        """Says whose projections the transaction changes, for what other processes keep in memory; None for any."""
+
+    def changed_elsewhere(self, connection: sa.Connection) -> Collection[Owner] | None:
+        """Whose projections other processes changed, since the last call of this process; None where any may be.
+
+        In a transaction of :meth:`begin`, before anything is read that was kept in memory.
+        """
+
+    def is_shared(self, connection: sa.Connection) -> bool:
+        """Whether another process serves the database, too."""
+
     def announce(self, connection: sa.Connection, commit: Commit) -> None:
         """Sends ``commit`` to every listener of every node once the transaction is committed; not if it is undone.
 
         A listener receives the announcements in the order of the commits. One that was away has to read what it missed.
         """
 
-    def listen(self, callback: Callable[[Commit], None]) -> Callable[[], None]:
+    def listen(self, callback: Callable[[Commit], None], *, elsewhere: bool = False) -> Callable[[], None]:
         """Calls ``callback``, which must not block or raise, with each announcement, in any thread.
+
+        With ``elsewhere`` only with those of other processes. Those that come before a transaction are given before
+        :meth:`begin` returns it.
 
         Returns a function that ends that.
         """

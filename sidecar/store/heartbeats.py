@@ -57,6 +57,8 @@ class Heartbeats:
         # By client: its newest heartbeat, and when that arrived by the steady clock; and when the first of them did.
         self._held: dict[int, tuple[Event, int]] = {}
         self._held_since_us = 0
+        # The interval with which those in memory were answered.
+        self._held_s = 0
         # The slices in the writer's queue: since when each waits, and how many heartbeats all of them have.
         self._writing: dict[asyncio.Task[None], int] = {}
         self._in_writing = 0
@@ -158,8 +160,10 @@ class Heartbeats:
         key = _key(heartbeat)
         if not self._clients.was_stored_since(key, now_us - allowed_us(after_s), after_s):
             return False
+        if self._held and self._held_s != after_s:
+            self._begin_slice()
         if not self._held:
-            self._held_since_us = now_us
+            self._held_since_us, self._held_s = now_us, after_s
         self._held[key] = (heartbeat, now_us)
         if len(self._held) == SLICE_HEARTBEATS:
             self._begin_slice()
@@ -187,7 +191,7 @@ class Heartbeats:
             self._timer = None
         held, self._held = self._held, {}
         if held:
-            task = asyncio.get_running_loop().create_task(self._write(held), name="heartbeats")
+            task = asyncio.get_running_loop().create_task(self._write(held, self._held_s), name="heartbeats")
             self._writing[task] = self._steady()
             self._in_writing += len(held)
 
@@ -197,15 +201,17 @@ class Heartbeats:
 
             task.add_done_callback(end)
 
-    async def _write(self, held: dict[int, tuple[Event, int]]) -> None:
+    async def _write(self, held: dict[int, tuple[Event, int]], given_s: int) -> None:
         heartbeats = [heartbeat for heartbeat, _ in held.values()]
         try:
-            answer = await self._append(Batch(heartbeats, was_held=True))
+            answer = await self._append(Batch(heartbeats, held_s=given_s))
         except StoreUnavailableError as error:
             # They are answered already. Leases stand still as long as nothing can be committed.
             if not self._has_failed:
                 _log.warning("heartbeats in memory could not be written yet", problem=str(error), heartbeats=len(held))
             self._has_failed = True
+            # No lease may be shorter than any of their answers allows.
+            self._held_s = max(given_s, self._held_s) if self._held else given_s
             self._held = held | self._held
             return
         except Exception:  # noqa: BLE001 - the task of a slice has nobody else to tell

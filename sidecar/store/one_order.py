@@ -15,7 +15,7 @@ from sidecar.domain.events import Event
 from sidecar.store import counts, mapping, schema
 from sidecar.store.database import Key, Minute, Node, Term
 from sidecar.store.log_positions import newest_position
-from sidecar.store.values import Applied, Commit
+from sidecar.store.values import Applied, Commit, Owner
 
 _INSERT: Final = mapping.insert(schema.events)
 _BEHIND: Final = (
@@ -37,6 +37,7 @@ class OneOrder:
         self._serves = serves
         self._announced: dict[sa.Connection, list[Commit]] = {}
         self._listeners: list[Callable[[Commit], None]] = []
+        self._listeners_elsewhere: list[Callable[[Commit], None]] = []
         self._terms: dict[str, Term] = {}
 
     def new_ids(self, connection: sa.Connection, keys: Collection[Key], *, claim: bool = True) -> set[Key]:  # noqa: ARG002 - there is no other writer
@@ -80,12 +81,27 @@ class OneOrder:
         """See :class:`sidecar.store.database.Database`."""
         self._announced.setdefault(connection, []).append(commit)
 
-    def listen(self, callback: Callable[[Commit], None]) -> Callable[[], None]:
-        """See :class:`sidecar.store.database.Database`."""
-        self._listeners.append(callback)
-        return lambda: self._listeners.remove(callback)
+    def changed(self, connection: sa.Connection, owners: Collection[Owner] | None) -> None:
+        """Nothing: no other process keeps projections in memory."""
 
-    def _tell(self, commit: Commit) -> None:
+    def changed_elsewhere(self, connection: sa.Connection) -> Collection[Owner] | None:  # noqa: ARG002 - same
+        """Nothing: no other process changes projections."""
+        return ()
+
+    def is_shared(self, connection: sa.Connection) -> bool:  # noqa: ARG002 - none can serve
+        """See :class:`sidecar.store.database.Database`."""
+        return False
+
+    def listen(self, callback: Callable[[Commit], None], *, elsewhere: bool = False) -> Callable[[], None]:
+        """See :class:`sidecar.store.database.Database`."""
+        listeners = self._listeners_elsewhere if elsewhere else self._listeners
+        listeners.append(callback)
+        return lambda: listeners.remove(callback)
+
+    def _tell(self, commit: Commit, elsewhere: bool = False) -> None:  # noqa: FBT001, FBT002 - a callback
+        if elsewhere:
+            for callback in tuple(self._listeners_elsewhere):
+                callback(commit)
         for callback in tuple(self._listeners):
             callback(commit)
 

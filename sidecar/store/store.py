@@ -96,6 +96,7 @@ class Store:
             with database.begin() as connection:
                 if outdated:
                     _log.warning("after this migration all users are rebuilt from the events; it may take minutes")
+                    database.changed(connection, None)
                     rebuild(connection, leases, self._lease_time())
                 if export_spans is not None:
                     span_outbox.begin(connection, export_spans=export_spans)
@@ -252,7 +253,7 @@ class Store:
         writer = self._writing
 
         def work(connection: sa.Connection) -> int:
-            writer.forget()
+            writer.forget(connection)
             return rebuild(connection, self._leases, self._lease_time())
 
         count: int = await writer.do(work)

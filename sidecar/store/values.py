@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from sidecar.domain.app_ids import AppIds
 from sidecar.domain.events import Event
+from sidecar.domain.lease import Stretch
 from sidecar.domain.outside_text import one_line
 from sidecar.domain.server_view import Disagreement, ServerView
 from sidecar.domain.session import Session
@@ -17,6 +18,8 @@ from sidecar.domain.status import Status
 from sidecar.domain.texts import Text
 
 UserId = tuple[int, str]
+Owner = UserId | bytes
+"""Whose an event is: a user's, or before any login the client's, by its id."""
 """App and user id."""
 
 
@@ -321,6 +324,8 @@ class Commit(msgspec.Struct, frozen=True):
     ``position`` is that of its newest event, 0 without any. ``alerted`` are the users of ``alerts``. ``alert_log``:
     something else of the alert log changed, as a silence or a failed delivery. ``access``: a token, an account or a
     browser session changed. ``erased``: the data of a user is gone, and nothing in memory may bring it back.
+    ``stretches`` of lease time begin. ``missed``: commits of other nodes were not announced here, so that anything may
+    have changed.
     """
 
     position: int = 0
@@ -330,6 +335,8 @@ class Commit(msgspec.Struct, frozen=True):
     alert_log: bool = False
     access: bool = False
     erased: bool = False
+    stretches: tuple[Stretch, ...] = ()
+    missed: bool = False
 
     @classmethod
     def of_all(cls, parts: Iterable[Commit | None]) -> Commit | None:
@@ -345,6 +352,7 @@ class Commit(msgspec.Struct, frozen=True):
             any(part.alert_log for part in changed),
             any(part.access for part in changed),
             any(part.erased for part in changed),
+            tuple(stretch for part in changed for stretch in part.stretches),
         )
 
 

@@ -147,9 +147,10 @@ class Writer:
         """
         await asyncio.wrap_future(self._submit(work, committed))
 
-    def forget(self) -> None:
-        """To be called by a work that changes projections itself: the cached ones are dropped."""
+    def forget(self, connection: sa.Connection) -> None:
+        """To be called by a work that changes projections itself: the cached ones are dropped, of all processes."""
         self._projections = None
+        self._database.changed(connection, None)
 
     async def sweep(self, limit: int) -> int:
         """Marks and publishes up to ``limit`` users whose lease may have run out; returns their number."""
@@ -164,6 +165,11 @@ class Writer:
         return count
 
     def _projected(self, connection: sa.Connection) -> Projections:
+        changed = self._database.changed_elsewhere(connection)
+        if changed is None:
+            self._projections = None
+        elif self._projections is not None:
+            self._projections.forget(connection, changed)
         if self._projections is None:
             self._projections = Projections(connection, self._leases)
         return self._projections

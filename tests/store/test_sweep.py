@@ -81,7 +81,7 @@ async def test_a_swept_user_is_as_if_events_had_written_it(fleet: Fleet, *, know
     await fleet.comes(3)
     fleet.machine.passes(LEASE_S + 1)
     if not known:
-        fleet.store._writing.forget()
+        await fleet.store.write(fleet.store._writing.forget)
     await fleet.store.tend()
     swept = await fleet.rows()
     assert {(row[4], row[7], row[8]) for row in swept} == {(1, 1, 3)}
@@ -99,7 +99,7 @@ async def test_a_lease_that_runs_on_is_checked_again_when_it_ends(fleet: Fleet, 
     await fleet.beats()
     fleet.machine.passes(20)
     if not known:
-        fleet.store._writing.forget()
+        await fleet.store.write(fleet.store._writing.forget)
     await fleet.store.tend()
     rows = await fleet.rows()
     assert {(row[3] - first, row[4], row[7]) for row in rows} == {(30 * SECOND_US, 0, 0)}

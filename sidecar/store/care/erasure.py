@@ -56,7 +56,7 @@ class Eraser:
         """One slice, as a work of the writer's; whether more follows."""
         step = self.slice(connection, clock())
         if step.projections:
-            writer.forget()
+            writer.forget(connection)
         return Publishing(step.has_more, step.changes)
 
     def slice(self, connection: sa.Connection, now_us: int) -> Step:

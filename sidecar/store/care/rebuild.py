@@ -12,8 +12,8 @@ from sidecar.domain.lease import Leases, LeaseTime
 from sidecar.store import database, mapping, schema
 from sidecar.store.users import happenings, server_views
 from sidecar.store.users.projections import Heartbeats, Projections
-from sidecar.store.users.working_set import Owner, owner_of
-from sidecar.store.values import UserId
+from sidecar.store.users.working_set import owner_of
+from sidecar.store.values import Owner, UserId
 
 _SLICE = 5_000
 _EXISTS = "EXISTS (SELECT 1 FROM events WHERE position = {0})"

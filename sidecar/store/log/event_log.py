@@ -42,13 +42,13 @@ _NONE: Final[Mapping[ClientOfUser, str]] = {}
 class Batch(msgspec.Struct, frozen=True):
     """What one caller wants committed. ``size_bytes`` counts towards the limit of what may wait.
 
-    ``was_held``: heartbeats that were answered before, and waited in memory.
+    ``held_s``: of heartbeats that waited in memory, the interval with which they were answered before; 0 of others.
     """
 
     events: Sequence[Event]
     rejected: Sequence[Rejected] = ()
     size_bytes: int = 0
-    was_held: bool = False
+    held_s: int = 0
 
 
 def append(
@@ -100,8 +100,8 @@ def append(
     old_reporters.follow(connection, applied)
     # A heartbeat that was held begins no lease, and so changes nothing that is shown but when the user was last seen.
     shown = tuple(statuses)
-    if any(part.was_held for part in parts):
-        loud = {owner_of(event) for part in parts if not part.was_held for event in part.events}
+    if any(part.held_s for part in parts):
+        loud = {owner_of(event) for part in parts if not part.held_s for event in part.events}
         shown = tuple(user_id for user_id in shown if user_id in loud)
     changes = [Commit(projections.next_position - 1, shown) if shown else None]
     if applied and followers is not None:
@@ -130,14 +130,15 @@ class _SortedBatch(msgspec.Struct, frozen=True):
     events: Sequence[Event]
     fresh: list[Event]
     heartbeats: list[Event]
-    was_held: bool = False
+    held_s: int = 0
 
     def renew(self, projections: Projections, time: LeaseTime) -> tuple[Event, ...]:
         """Applies the heartbeats; those of known clients."""
         if not self.heartbeats:
             return ()
-        since = time if self.was_held else None
-        return tuple([event for event in self.heartbeats if projections.renew_lease(event, since=since)])
+        since = time if self.held_s else None
+        renew = projections.renew_lease
+        return tuple([event for event in self.heartbeats if renew(event, since=since, given_s=self.held_s)])
 
     def given_s(self, heartbeat_after_s: int, least_s: int) -> int:
         """The interval to give, which may be longer than the least only to clients with which it is stored."""
@@ -178,7 +179,7 @@ def _new_events(
     """The batches, and of all of them together the events new to the log, and the heartbeats."""
     keys = {(one.app_id, one.id) for batch in batches for one in batch.events if one.type != HEARTBEAT}
     new = of(connection).new_ids(connection, keys, claim=claim)
-    parts = [_SortedBatch(batch.events, *_split(batch.events, new), batch.was_held) for batch in batches]
+    parts = [_SortedBatch(batch.events, *_split(batch.events, new), batch.held_s) for batch in batches]
     return (
         parts,
         [one for part in parts for one in part.fresh],

@@ -31,10 +31,10 @@ WRITE_S: Final = 120
 LOCK_S: Final = 10
 """A transaction that waits longer for another one fails; that one is ended by its own limit, ``IDLE_S``, before."""
 BEGIN_S: Final = 2
-"""How long a start waits for the end of another process that served: the server takes a moment to notice that."""
+"""How long a session waits for an older Zimwatch to end, which served the database alone."""
 IDLE_S: Final = 8
-"""The server ends the session of a process that is stopped, in a transaction or outside of one, after so long: another
-process may serve then. A process that runs executes something more often."""
+"""The server ends the session of a process that is stopped, in a transaction or outside of one, after so long, so that
+others do not wait for its locks. A process that runs executes something more often."""
 _MOST_READERS: Final = 4
 
 
@@ -58,6 +58,18 @@ def name(conninfo: str) -> str:
 def connect(conninfo: str, *, autocommit: bool = False) -> DriverConnection:
     """One connection of the driver."""
     return DriverConnection.connect(conninfo, autocommit=autocommit, context=CONTEXT)
+
+
+def listener(conninfo: str, channel: str) -> DriverConnection:
+    """A connection that is notified of what is announced in the channel from now on."""
+    connection = connect(conninfo, autocommit=True)
+    try:
+        _limit(connection, statement_timeout=READ_S)
+        connection.execute(f"LISTEN {channel}")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def readers(conninfo: str, options: Mapping[str, Any]) -> sa.Engine:

@@ -1,4 +1,4 @@
-"""Locks of the server that are not of rows: the right to serve, the order of commits, and duties.
+"""Locks of the server that are not of rows: which processes serve, the order of commits, and duties.
 
 They are the database's; those of two schemas in it differ.
 """
@@ -11,8 +11,8 @@ from sidecar.store.schema import APPLICATION_ID
 
 _OBJECT: Final = "hashtext(current_schema() || '/{}')"
 _KEYS: Final = f"({APPLICATION_ID}, {_OBJECT})"
-SERVE: Final = f"SELECT pg_advisory_lock{_KEYS.format('serve')}"
-"""Takes the right to serve until the session ends. It waits for another that has it, as for any lock."""
+SERVE: Final = f"SELECT pg_advisory_lock_shared{_KEYS.format('serve')}"
+"""Shows until the session ends that its process serves the database, as others may."""
 COMMIT_IN_ORDER: Final = f"SELECT pg_advisory_xact_lock{_KEYS.format('commit')}"
 """Waits for the transactions that write, and has those wait that begin later."""
 # Two numbers of four bytes are shown as unsigned.
@@ -23,6 +23,8 @@ _IS_LOCK: Final = (
 )
 _IS_SERVE: Final = _IS_LOCK.format(_OBJECT.format("serve"))
 IS_SERVED: Final = f"SELECT EXISTS (SELECT 1 FROM pg_locks WHERE {_IS_SERVE})"
+IS_SHARED: Final = f"SELECT EXISTS (SELECT 1 FROM pg_locks WHERE {_IS_SERVE} AND pid <> pg_backend_pid())"
+"""Whether another session shows that its process serves the database."""
 SERVING: Final = (
     "SELECT pid, application_name, (EXTRACT(EPOCH FROM backend_start) * 1000000)::bigint,"
     " (EXTRACT(EPOCH FROM state_change) * 1000000)::bigint FROM pg_locks JOIN pg_stat_activity USING (pid)"

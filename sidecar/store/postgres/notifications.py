@@ -1,42 +1,39 @@
-"""Announcements of commits between processes, by NOTIFY and LISTEN."""
+"""Follows what other processes commit, from notifications of PostgreSQL."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import Final
 
-import msgspec
 import psycopg
-import sqlalchemy as sa
 import structlog
 
-from sidecar.store.postgres import connections
+from sidecar.store.postgres import announcements, connections
+from sidecar.store.postgres.announcements import Followed
 from sidecar.store.postgres.driver import DriverConnection
-from sidecar.store.values import Commit
 from sidecar.system.threads import Threads
 
-_CHANNEL: Final = "zimwatch_commits"
-# A notification has less than 8,000 bytes.
-_MOST_BYTES: Final = 7_900
 _AT_ONCE_S: Final = 0.001
 _WAIT_S: Final = 0.5
 _RETRY_S: Final = 1.0
-
-_encode: Final = msgspec.json.Encoder().encode
-_decode: Final = msgspec.json.Decoder(Commit).decode
 
 _log = structlog.get_logger(__name__)
 
 
 class Notifications:
-    """Passes each commit that another process announces to ``tell``, in a thread of its own."""
+    """Reads announcements on when it is notified of one, in a thread of its own."""
 
-    def __init__(self, target: str, tell: Callable[[Commit], None], threads: Threads) -> None:
+    def __init__(self, target: str, followed: Followed, threads: Threads) -> None:
         self._target = target
-        self._tell = tell
+        self._followed = followed
         self._missed = 0
+        self._begun = False
         self._connection: DriverConnection | None = None
         self._worker = threads.worker("zimwatch-notifications", self._step)
+
+    def begin(self) -> None:
+        """To be called once it is known from where on announcements are to be followed."""
+        self._begun = True
+        self._worker.wake()
 
     def missed(self) -> int:
         """A number that changes when announcements may have been missed, and each time while none can arrive."""
@@ -49,15 +46,18 @@ class Notifications:
         self._worker.close()
         self._end()
 
-    def _step(self) -> float:
+    def _step(self) -> float | None:
+        if not self._begun:
+            return None
         try:
             if self._connection is None:
-                connection = connections.connect(self._target, autocommit=True)
-                connection.execute(f"LISTEN {_CHANNEL}")
+                connection = connections.listener(self._target, announcements.CHANNEL)
+                self._read(connection)
                 self._missed += 1
                 self._connection = connection
-            for notification in self._connection.notifies(timeout=_WAIT_S):
-                self._tell(_decode(notification.payload))
+            notified = [int(one.payload) for one in self._connection.notifies(timeout=_WAIT_S, stop_after=1)]
+            if any(number > self._followed.number for number in notified):
+                self._read(self._connection)
         except psycopg.Error as error:
             if self._connection is not None:  # one line for each outage
                 _log.warning("the announcements of other processes cannot be heard", problem=str(error).strip())
@@ -65,30 +65,11 @@ class Notifications:
             return _RETRY_S
         return _AT_ONCE_S
 
+    def _read(self, connection: DriverConnection) -> None:
+        self._followed.follow(connection.execute(announcements.AFTER, (self._followed.number,)).fetchall())
+
     def _end(self) -> None:
         self._missed += 1
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-
-
-def send(connection: sa.Connection, commit: Commit) -> None:
-    """Announces the commit to other processes once its transaction is committed."""
-    for part in _parts(commit):
-        connection.exec_driver_sql(f"SELECT pg_notify('{_CHANNEL}', ?)", (part.decode(),))
-
-
-def _parts(commit: Commit) -> Iterator[bytes]:
-    encoded = _encode(commit)
-    lists = (commit.users, commit.alerts, commit.alerted)
-    if len(encoded) <= _MOST_BYTES or not any(len(one) > 1 for one in lists):
-        yield encoded
-        return
-    for half in (0, 1):
-        users, alerts, alerted = (_half(one, half) for one in lists)
-        yield from _parts(msgspec.structs.replace(commit, users=users, alerts=alerts, alerted=alerted))
-
-
-def _half(values: tuple[Any, ...], half: int) -> tuple[Any, ...]:
-    middle = (len(values) + 1) // 2
-    return values[middle:] if half else values[:middle]

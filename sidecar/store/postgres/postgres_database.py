@@ -1,7 +1,7 @@
 """A PostgreSQL database as a :class:`sidecar.store.database.Database`.
 
-One process serves it: its writer's session holds a lock of the server, and without that session it cannot write.
-Commands write beside it, and each transaction that writes takes a second lock: so commits have one order.
+Several processes serve it. Each transaction that writes takes one lock, so that commits have one order, and begins by
+following what the others have committed since (:mod:`sidecar.store.postgres.announcements`).
 """
 
 from __future__ import annotations
@@ -22,21 +22,24 @@ from sidecar.errors import DatabaseRefusedError, StoreUnavailableError
 from sidecar.store import database, mapping, schema, upgrade
 from sidecar.store.database import RETRY_AFTER_S, Expressions, Key, Node, Term
 from sidecar.store.one_order import OneOrder
-from sidecar.store.postgres import connections, locks, notifications, pooler, search, tables
+from sidecar.store.postgres import announcements, connections, locks, pooler, search, tables
+from sidecar.store.postgres.announcements import Followed
 from sidecar.store.postgres.care import PostgresCare
 from sidecar.store.postgres.driver import DriverConnection, PostgresConnection, copy_rows, stored, walk, whole_rows
 from sidecar.store.postgres.notifications import Notifications
 from sidecar.store.postgres.postgres_errors import unreadable
 from sidecar.store.schema import REVISION
-from sidecar.store.values import Applied
+from sidecar.store.values import Applied, Commit, Owner
 from sidecar.system.threads import Threads
 from sidecar.version import VERSION
 
 LONGEST_ID_BYTES: Final = 2_048
+ELSEWHERE_MOST: Final = 20_000
+"""Past so many changed users, what is in memory is dropped as a whole."""
 
 
 class PostgresDatabase(OneOrder):
-    """``serves``: it may append events, and is the only process that does."""
+    """``serves``: it may append events, and follows what other processes commit."""
 
     expressions = Expressions(
         id_has="strpos(lower(user_id), ?) > 0",
@@ -60,13 +63,22 @@ class PostgresDatabase(OneOrder):
         self._writer: PostgresConnection | None = None
         self._pid: int | None = None  # of its session
         self._peeking: DriverConnection | None = None
-        self._notifications = Notifications(self._target, self._tell, threads) if serves else None
+        # The tables are up to date: this process serves them from now on.
+        self._is_ready = False
+        self._followed = Followed(self._tell)
+        # The number of the last transaction; 0: what was committed since is not known.
+        self._last = 0
+        # Of the last announcement that the writer has read, and whose projections others changed by then.
+        self._seen = 0
+        self._elsewhere: set[Owner] | None = set()
+        self._owners: set[Owner] | None = set()
+        self._notifications = Notifications(self._target, self._followed, threads) if serves else None
 
     @classmethod
     def open(
         cls, url: str, *, attach: bool, steady: Clock, threads: Threads, first_rows: tables.FirstRows
     ) -> PostgresDatabase:
-        """The database, which exists. DatabaseRefusedError where another process serves it, unless with ``attach``."""
+        """The database, which exists; with ``attach`` for a process that does not serve it."""
         found = cls(url, serves=not attach, steady=steady, threads=threads, first_rows=first_rows)
         with contextlib.ExitStack() as opened:
             opened.callback(found.close)
@@ -76,7 +88,7 @@ class PostgresDatabase(OneOrder):
 
     def migrate(self) -> bool:
         """See :class:`sidecar.store.database.Database`."""
-        with self.begin() as connection:
+        with self._locked(locks.COMMIT_IN_ORDER) as (connection, _):
             revision = tables.revision(connection)
             if revision is None:
                 tables.create(connection, self._first_rows)
@@ -86,9 +98,22 @@ class PostgresDatabase(OneOrder):
                     raise DatabaseRefusedError(
                         f"{self.name} has the tables of an older Zimwatch ({revision}); run `zimwatch db upgrade`"
                     )
+                if self.is_shared(connection):
+                    raise DatabaseRefusedError(
+                        f"{self.name} is served by an older Zimwatch, and its tables must be brought up to date: stop"
+                        " all that serve it first"
+                    )
                 upgrade.upgrade(connection, revision)
                 tables.collate(connection)
-            return upgrade.is_outdated(connection)
+            outdated = upgrade.is_outdated(connection)
+            self._seen = int(connection.exec_driver_sql(announcements.NEWEST).scalar_one())
+            self._followed.begin(self._seen)
+            if self._serves:
+                connection.exec_driver_sql(locks.SERVE)
+        self._is_ready = True
+        if self._notifications is not None:
+            self._notifications.begin()
+        return outdated
 
     def close(self) -> None:
         """See :class:`sidecar.store.database.Database`."""
@@ -102,6 +127,25 @@ class PostgresDatabase(OneOrder):
     @contextlib.contextmanager
     def begin(self) -> Iterator[sa.Connection]:
         """See :class:`sidecar.store.database.Database`. Others wait for it. The session is kept for the next one."""
+        announced: list[Commit] = []
+        self._owners = set()
+        try:
+            with self._locked(announcements.BEGIN) as (connection, turn):
+                self._follow(connection, number := int(turn[1]))
+                yield connection
+                announced = self._announced.pop(connection, announced)
+                if announced or self._owners or self._owners is None:
+                    announcements.announce(connection, number, Commit.of_all(announced), self._owners)
+        except BaseException:
+            self._announced.clear()
+            self._last = 0
+            raise
+        self._last = self._seen = number
+        self._followed.committed(number, announced)
+
+    @contextlib.contextmanager
+    def _locked(self, turn: str) -> Iterator[tuple[sa.Connection, Sequence[Any]]]:
+        """A transaction of the session that writes, and the row of the statement by which it waits for its turn."""
         connection = self._writer or PostgresConnection(self._writes)
         self._writer = connection
         self.begun_us = self._steady()
@@ -110,26 +154,32 @@ class PostgresDatabase(OneOrder):
                 cast(
                     "DriverConnection", connection.connection.driver_connection
                 ).answers_within_s = self.care.answers_within_s
-                self._wait_for_turn(connection)
-                yield connection
-                for commit in self._announced.get(connection, ()):
-                    if not self._serves:  # the one that serves is the only one that listens
-                        notifications.send(connection, commit)
+                yield connection, self._wait_for_turn(connection, turn)
         except BaseException:
-            self._announced.pop(connection, None)
             if connection.invalidated or connection.closed:
                 self.end_writer()
             raise
         finally:
             self.begun_us = None
         self.care.succeeded()
-        for commit in self._announced.pop(connection, ()):
-            self._tell(commit)
 
-    def _wait_for_turn(self, connection: sa.Connection) -> None:
+    def _follow(self, connection: sa.Connection, number: int) -> None:
+        """Reads what others have committed before the transaction with this number."""
+        if self._serves and number - 1 != self._last:
+            rows = connection.exec_driver_sql(announcements.AFTER, (self._seen,)).all()
+            changed = announcements.changed_by(rows, self._seen)
+            if changed is None or self._elsewhere is None or len(self._elsewhere) > ELSEWHERE_MOST:
+                self._elsewhere = None
+            else:
+                self._elsewhere |= changed
+            self._seen = rows[-1][0] if rows else self._seen
+            self._followed.follow(rows)
+        self._last = self._followed.own = number
+
+    def _wait_for_turn(self, connection: sa.Connection, turn: str) -> Sequence[Any]:
         """DatabaseRefusedError, which names it, where another transaction does not end."""
         try:
-            connection.exec_driver_sql(locks.COMMIT_IN_ORDER)
+            return connection.exec_driver_sql(turn).one()
         except sa.exc.OperationalError as error:
             if not isinstance(error.orig, psycopg.errors.LockNotAvailable):
                 raise
@@ -191,6 +241,22 @@ class PostgresDatabase(OneOrder):
     def unannounced(self) -> int:
         """See :class:`sidecar.store.database.Database`."""
         return 0 if self._notifications is None else self._notifications.missed()
+
+    def changed(self, connection: sa.Connection, owners: Collection[Owner] | None) -> None:  # noqa: ARG002 - one at a time
+        """See :class:`sidecar.store.database.Database`."""
+        if owners is None:
+            self._owners = None
+        elif self._owners is not None:
+            self._owners.update(owners)
+
+    def changed_elsewhere(self, connection: sa.Connection) -> Collection[Owner] | None:  # noqa: ARG002 - it was read
+        """See :class:`sidecar.store.database.Database`."""
+        changed, self._elsewhere = self._elsewhere, set()
+        return changed
+
+    def is_shared(self, connection: sa.Connection) -> bool:
+        """See :class:`sidecar.store.database.Database`."""
+        return bool(connection.exec_driver_sql(locks.IS_SHARED).scalar_one())
 
     def insert_events(
         self,
@@ -267,7 +333,7 @@ class PostgresDatabase(OneOrder):
         ]
 
     def _began(self, session: DriverConnection) -> None:
-        """Takes the right to serve for a new session of the writer."""
+        """A new session of the writer shows that this process serves the database."""
         self._terms.clear()
         if not self._serves:
             return
@@ -276,10 +342,8 @@ class PostgresDatabase(OneOrder):
         ((self._pid, _),) = session.execute(
             "SELECT pg_backend_pid(), set_config('application_name', ?, false)", (named,)
         ).fetchall()
-        try:
+        if self._is_ready:
             session.execute(locks.SERVE)
-        except psycopg.errors.LockNotAvailable:
-            raise DatabaseRefusedError(f"{self.name} is already served by another Zimwatch") from None
 
 
 def _json(values: Collection[str]) -> str:

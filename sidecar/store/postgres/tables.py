@@ -9,13 +9,14 @@ import sqlalchemy as sa
 
 from sidecar.errors import DatabaseRefusedError
 from sidecar.store import schema
-from sidecar.store.postgres import search
+from sidecar.store.postgres import announcements, search
 
 # Text is compared by its code points, as everywhere else.
 _COLLATION: Final = "C"
 _REVISION: Final = "alembic_version"
 _DDL: Final = (
     *search.DDL,
+    *announcements.DDL,
     # Counts the commits, and so proves that the database can commit.
     "CREATE TABLE commits (one BOOLEAN PRIMARY KEY CHECK (one), number BIGINT NOT NULL)",
     "INSERT INTO commits (one, number) VALUES (TRUE, 0)",

@@ -39,10 +39,11 @@ def is_late(working: WorkingSet, event: Event) -> bool:
     return client is not None and event.order <= client.state.order
 
 
-def renew_lease(working: WorkingSet, heartbeat: Event, *, since: LeaseTime | None = None) -> bool:
+def renew_lease(working: WorkingSet, heartbeat: Event, *, since: LeaseTime | None = None, given_s: int = 0) -> bool:
     """Applies a heartbeat; whether its client is known. One of an unknown client, or after a logout, changes nothing.
 
-    ``since``: the heartbeat waited in memory, so that later signs of life may be stored already, which stay.
+    ``since``: the heartbeat waited in memory, so that later signs of life may be stored already, which stay. Its client
+    was answered with the interval ``given_s``: another process may have stored a shorter one before.
     """
     owner = owner_of(heartbeat)
     user = working.loaded[owner]
@@ -56,6 +57,8 @@ def renew_lease(working: WorkingSet, heartbeat: Event, *, since: LeaseTime | Non
         working.touch(client)
     if since is None:
         client.heartbeat_after_s = working.heartbeat_after_s
+    else:
+        client.heartbeat_after_s = max(client.heartbeat_after_s, given_s)
     client.sends_heartbeats = True
     client.last_seen_at_us = seen_us
     if user.user_key != schema.NOBODY:

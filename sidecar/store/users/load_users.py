@@ -15,8 +15,8 @@ from sidecar.store.users import client_rows, working_set
 from sidecar.store.users.generational_cache import GenerationalCache
 from sidecar.store.users.sweep import Checked
 from sidecar.store.users.users_by_id import rows_of_users
-from sidecar.store.users.working_set import Owner, User, WorkingSet, trace_of
-from sidecar.store.values import UserId
+from sidecar.store.users.working_set import User, WorkingSet, trace_of
+from sidecar.store.values import Owner, UserId
 
 _pack: Final = msgspec.msgpack.Encoder().encode
 _unpack: Final = msgspec.msgpack.Decoder(User).decode
@@ -45,6 +45,13 @@ class UserLoader:
 
     def __init__(self, connection: sa.Connection, cached: int) -> None:
         self._cache: GenerationalCache[Owner, bytes] = GenerationalCache(cached)
+        self._next_user_key = 0
+        self.forget(connection, ())
+
+    def forget(self, connection: sa.Connection, owners: Collection[Owner]) -> None:
+        """Drops these users, whom another process changed, and reads which keys of users are free."""
+        for owner in owners:
+            self._cache.forget(owner)
         # Data may be left under the key of a user that is being erased.
         newest = (
             "SELECT COALESCE(MAX(user_key), 0) FROM (SELECT MAX(user_key) AS user_key FROM user_status UNION ALL"

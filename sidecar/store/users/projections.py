@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sidecar.domain.events import CONNECTION_STATE_CHANGED, Event
 from sidecar.domain.lease import Leases, LeaseTime
 from sidecar.domain.status import Status
+from sidecar.store import database
 from sidecar.store.log_positions import newest_position
 from sidecar.store.users import apply_events, load_users, sweep, write_users
 from sidecar.store.users.app_hours import SendingApps
@@ -23,7 +24,7 @@ from sidecar.store.users.load_users import UserLoader
 from sidecar.store.users.recent_blocks import RecentBlocks
 from sidecar.store.users.user_counts import UserCounts
 from sidecar.store.users.working_set import ClientOfUser, WorkingSet, trace_of
-from sidecar.store.values import Applied, UserId
+from sidecar.store.values import Applied, Owner, UserId
 
 # About 0.6 KB each, packed; as objects a user and its clients take 1.5 KB. Up to twice as many are kept.
 USERS_CACHED: Final = 20_000
@@ -45,6 +46,17 @@ class Projections:
         self._recent_blocks = RecentBlocks()
         self.sending_apps = SendingApps()
         self._working = WorkingSet(connection, self._recent_blocks)
+        self.next_position = newest_position(connection) + 1
+
+    def forget(self, connection: sa.Connection, owners: Collection[Owner]) -> None:
+        """Drops what is in memory of these, whom another process changed, and of all that their change may concern."""
+        if not owners:
+            return
+        self._loader.forget(connection, owners)
+        self._limit = ClientLimit(USERS_CACHED)
+        self._recent_blocks = RecentBlocks()
+        self._working = WorkingSet(connection, self._recent_blocks)
+        self._counts = None if self._counts is None else UserCounts(connection)
         self.next_position = newest_position(connection) + 1
 
     @property
@@ -93,9 +105,9 @@ class Projections:
         if event.type == CONNECTION_STATE_CHANGED:
             apply_events.begin_trace(self._working, trace_of(event), self.next_position)
 
-    def renew_lease(self, heartbeat: Event, *, since: LeaseTime | None = None) -> bool:
+    def renew_lease(self, heartbeat: Event, *, since: LeaseTime | None = None, given_s: int = 0) -> bool:
         """See :func:`apply_events.renew_lease`."""
-        return apply_events.renew_lease(self._working, heartbeat, since=since)
+        return apply_events.renew_lease(self._working, heartbeat, since=since, given_s=given_s)
 
     def restore_heartbeats(
         self, kept: Mapping[tuple[bytes, UserId | None], Heartbeats], last_seen_us: Mapping[UserId, int]
@@ -120,6 +132,7 @@ class Projections:
         """Finds up to ``limit`` users whose lease may have ended, and writes them: see ``sweep.py``."""
         self._working = WorkingSet(connection, self._recent_blocks)
         checked = sweep.sweep(connection, self.counts, time, limit)
+        database.of(connection).changed(connection, [one.user_id for one in checked])
         for one in checked:
             self._loader.note_check(one)
         return [one.user_id for one in checked]
@@ -130,6 +143,7 @@ class Projections:
         ``lapses`` are users whose lease has ended although it may not have by that time, and when it did.
         """
         statuses = write_users.write(self._working, self.leases, self.counts, time, lapses)
+        database.of(self._working.connection).changed(self._working.connection, self._working.loaded)
         self._loader.cache(self._working)
         self._working = WorkingSet(self._working.connection, self._recent_blocks)
         return statuses

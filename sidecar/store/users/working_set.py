@@ -15,7 +15,7 @@ from sidecar.store.log_positions import Oldest
 from sidecar.store.mapping import Client
 from sidecar.store.users.client_history import ClientHistory
 from sidecar.store.users.recent_blocks import RecentBlocks
-from sidecar.store.values import UserId
+from sidecar.store.values import Owner, UserId
 
 # With more clients than this, those that decide nothing any more leave their user's row.
 CLIENTS_KEPT: Final = 4
@@ -26,8 +26,6 @@ CLIENTS_PACKED: Final = 16
 # Of a set that loads nothing.
 _NO_TIME: Final = LeaseTime.without_skips(0)
 
-Owner = UserId | bytes
-"""Whose an event is: a user's, or before any login the client's, by its id."""
 ClientOfUser = tuple[int, str | None, bytes]
 """App, user and client id."""
 
