@@ -26,6 +26,7 @@ from sidecar.system.chance import CHANCE
 from sidecar.system.threads import THREADS, Threads
 from sidecar.web import audited, compression
 from sidecar.web.changes import Hub
+from sidecar.web.forms import FORM_KEY, FormKey
 from sidecar.web.headers import completing
 from sidecar.web.middleware import middlewares
 from sidecar.web.prefix import prefix_problem
@@ -80,6 +81,8 @@ def build(
         client_max_size=SMALL_BYTES,
     )
     application.cleanup_ctx.extend([closing_pool, closing_passwords])
+    form_key = application[FORM_KEY] = FormKey(store)
+    application.on_startup.append(form_key.read)
     application[access.FIRST_RUN] = access.FirstRun(store, settings, clock, passwords)
     application.on_response_prepare.append(audited.beginning(recorder))
     application.on_response_prepare.append(completing(settings))

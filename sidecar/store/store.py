@@ -96,7 +96,6 @@ class Store:
             with database.begin() as connection:
                 if outdated:
                     _log.warning("after this migration all users are rebuilt from the events; it may take minutes")
-                    database.changed(connection, None)
                     rebuild(connection, leases, self._lease_time())
                 if export_spans is not None:
                     span_outbox.begin(connection, export_spans=export_spans)

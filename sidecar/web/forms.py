@@ -6,7 +6,7 @@ import base64
 import binascii
 import hashlib
 import hmac
-import secrets  # noqa: TID251 - a key of this process, and the mask of a token
+import secrets  # noqa: TID251 - the mask of a token
 from typing import Final
 from urllib.parse import parse_qs
 
@@ -14,11 +14,12 @@ from aiohttp import web
 
 from sidecar import access
 from sidecar.domain.texts import Sentence
+from sidecar.store import Store
+from sidecar.store.access import keys
 from sidecar.web.problem import Problem
 
-# Renewed at each start: a page that is older than the process has to be loaded again.
 _KEY_BYTES: Final = 32  # as many as SHA-256 has
-_KEY: Final = secrets.token_bytes(_KEY_BYTES)
+_KEY_NAME: Final = "forms"
 _FIELD: Final = "form_token"
 _URLENCODED: Final = "application/x-www-form-urlencoded"
 _OPEN_FORM_BYTES: Final = 8_192
@@ -30,8 +31,23 @@ _OTHER_TYPE: Final = Sentence("request.form_type", "the form must be sent as %(t
 _TOO_LARGE: Final = Sentence("request.form_too_large", "the form is too large")
 
 
+class FormKey:
+    """The key of the forms, which is the database's: a form of one node is valid on all, and after a restart."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.value = b""
+
+    async def read(self, _application: web.Application) -> None:
+        """To be called before any request."""
+        self.value = await self._store.write(keys.made_when_needed, _KEY_NAME)
+
+
+FORM_KEY: Final = web.AppKey("form_key", FormKey)
+
+
 def form_token(request: web.Request) -> str:
-    """Bound to this process and to the sender's credentials, so that no other site can know it.
+    """Bound to this database and to the sender's credentials, so that no other site can know it.
 
     Each call masks it with other random bytes. Pages are compressed, and a secret that stays the same could be found
     from the sizes of many answers that hold it beside what a request says (BREACH, https://www.breachattack.com).
@@ -57,7 +73,7 @@ def _token_of(request: web.Request) -> bytes:
     session = principal.session_id if principal else None
     proof = principal.proof if principal else ""
     credentials = f"{proof} {request.headers.get('Authorization', '')}" if session is None else f"session {session}"
-    return hmac.new(_KEY, credentials.encode(errors="replace"), hashlib.sha256).digest()
+    return hmac.new(request.config_dict[FORM_KEY].value, credentials.encode(errors="replace"), hashlib.sha256).digest()
 
 
 async def read_form(request: web.Request) -> dict[str, str]:

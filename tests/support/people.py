@@ -90,5 +90,11 @@ def form_token_of(running: Zimwatch, headers: dict[str, str]) -> str:
     _, _, secret = headers.get("Cookie", "").partition("=")
     session = running.store.credentials.session(secret) if secret else None
     credentials = headers.get("Authorization", "") if session is None else f"session {session.id}"
-    key, mask = forms._KEY, bytes(forms._KEY_BYTES)
+    key, mask = form_key(running.store), bytes(forms._KEY_BYTES)
     return base64.urlsafe_b64encode(mask + hmac.new(key, credentials.encode(), hashlib.sha256).digest()).decode()
+
+
+def form_key(store: Store) -> bytes:
+    """The key of the forms, once the pages are served."""
+    (row,) = store._database.peek("SELECT value FROM keys WHERE name = ?", forms._KEY_NAME)
+    return bytes(row[0])

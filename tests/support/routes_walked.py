@@ -17,6 +17,7 @@ from sidecar.store import Store
 from sidecar.store.access import accounts, browser_sessions
 from sidecar.store.access.browser_sessions import New
 from sidecar.web import forms
+from tests.support.people import form_key
 from tests.support.running import Zimwatch
 from tests.support.tokens import new_token
 from tests.support.wire import fresh_event
@@ -133,6 +134,7 @@ class Reader(msgspec.Struct, frozen=True):
     apps: frozenset[int] | None
     headers: dict[str, str]
     credentials: str
+    form_key: bytes
 
     @property
     def is_person(self) -> bool:
@@ -142,7 +144,7 @@ class Reader(msgspec.Struct, frozen=True):
     def form_token(self) -> str:
         """As on a page that this reader was given."""
         mask = bytes(forms._KEY_BYTES)
-        token = hmac.new(forms._KEY, self.credentials.encode(), hashlib.sha256).digest()
+        token = hmac.new(self.form_key, self.credentials.encode(), hashlib.sha256).digest()
         return base64.urlsafe_b64encode(mask + token).decode()
 
 
@@ -151,7 +153,7 @@ async def reader(store: Store, role: Role, apps: frozenset[int] | None) -> Reade
     if role in SCOPES:
         token, secret = await new_token(store, role, apps=apps or ())
         value = f"Bearer {secret}"
-        return Reader(role, apps, {"Authorization": value}, f"token {token.id} {value}")
+        return Reader(role, apps, {"Authorization": value}, f"token {token.id} {value}", form_key(store))
     name = f"{role} {sorted(apps or ())}"
     secret = f"secret of {name}".replace(" ", "-").replace("[", "").replace("]", "")
 
@@ -162,7 +164,7 @@ async def reader(store: Store, role: Role, apps: frozenset[int] | None) -> Reade
         return int(connection.execute(sa.text("SELECT MAX(id) FROM browser_sessions")).scalar_one())
 
     session = await store.write(sign_in)
-    return Reader(role, apps, {"Cookie": f"zimwatch-session={secret}"}, f"session {session}")
+    return Reader(role, apps, {"Cookie": f"zimwatch-session={secret}"}, f"session {session}", form_key(store))
 
 
 async def filled(running: Zimwatch) -> World:

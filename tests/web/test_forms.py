@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
-from sidecar.web.forms import _is_token_of, form_token
+from sidecar.store import Store
+from sidecar.web.forms import FORM_KEY, FormKey, _is_token_of, form_token
+
+APPLICATION = web.Application()
+APPLICATION[FORM_KEY] = FormKey(cast("Store", None))
+APPLICATION[FORM_KEY].value = b"k" * 32
 
 
 def request_of(credentials: str) -> web.Request:
-    return make_mocked_request("GET", "/", {"Authorization": credentials})
+    return make_mocked_request("GET", "/", {"Authorization": credentials}, app=APPLICATION)
 
 
 def test_a_token_is_masked_anew_each_time_and_holds_for_its_sender_alone() -> None:

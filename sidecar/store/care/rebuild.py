@@ -36,6 +36,7 @@ def rebuild(connection: sa.Connection, leases: Leases, time: LeaseTime) -> int:
     """
     (heartbeats, last_seen_us), differing = _heartbeats(connection), server_views.differing_since(connection)
     lapses = _lapses(connection)
+    database.of(connection).changed(connection, None)
     kept = _delete(connection)
     connection.exec_driver_sql("DELETE FROM followers WHERE name = ?", (schema.OUTDATED,))
     database.of(connection).index_ids(connection, None)

@@ -87,7 +87,15 @@ def _opened(url: str, *, attach: bool = False) -> Iterator[Database]:
         database = engines.open_database(url, attach=attach, steady=steady_us, threads=THREADS, files=FILES)
         with contextlib.closing(database):
             database.migrate()
+            if not attach:
+                _refuse_served(database)
             yield database
+
+
+def _refuse_served(database: Database) -> None:
+    with database.begin() as connection:
+        if database.is_shared(connection):
+            raise DatabaseRefusedError(f"{database.name} is already served by another Zimwatch; stop all that serve it")
 
 
 def _mark(source: Database, target: Database) -> None:

@@ -20,7 +20,10 @@ CHANNEL: Final = "zimwatch_commits"
 KEPT: Final = 1_000
 _DELETED_EVERY: Final = 100
 DDL: Final = (
-    "CREATE TABLE announcements (number BIGINT PRIMARY KEY, previous BIGINT NOT NULL, changes TEXT, owners TEXT)",
+    (
+        "CREATE TABLE announcements (number BIGINT PRIMARY KEY, previous BIGINT NOT NULL,"
+        ' changes TEXT COLLATE "C", owners TEXT COLLATE "C")'
+    ),
     "CREATE SEQUENCE commit_numbers",
 )
 """``previous`` is the number of the row before, by which a reader notices that rows are missing. ``changes`` is the
