@@ -16,6 +16,7 @@ from typing import Any
 from benchmarks import (
     devices,
     findings,
+    fleet,
     front,
     heartbeats,
     ingest,
@@ -36,6 +37,7 @@ PARTS = (
     "devices",
     "heartbeats",
     "sweeps",
+    "fleet",
     "front",
     "latency",
     "grid",
@@ -70,6 +72,9 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:  # noqa: C901, PLR
     if "sweeps" in parts:
         found["sweeps"] = await sweeps.measure(100_000)
         show("100,000 leases that run out at once", found["sweeps"])
+    if "fleet" in parts:
+        found["fleet"] = await fleet.measure()
+        show("100 million users, 2 million online, all reconnect within a minute", found["fleet"])
     if "front" in parts:
         found["front"] = await front.measure(events=options.events)
         show("Requests beside the least that they could cost", found["front"])
