@@ -10,7 +10,6 @@ from benchmarks.fleet import STORM_S, Costs, Fleet, fewest_nodes, simulate
 COSTS = Costs(
     reconnect_us=((100.0, 1_000.0), (500.0, 600.0)),
     heartbeat_us=200.0,
-    commits_a_second=100.0,
     bytes_of_an_event=500.0,
     bytes_of_a_user=900.0,
     bytes_of_a_connection=10_000.0,
