@@ -48,6 +48,8 @@ def run(source_url: str, target_url: str, entry: Entry, progress: Progress) -> P
         _refuse_old(url)
     if not engines.exists(source_url):
         raise DatabaseRefusedError(f"there is no database {engines.name(source_url)}")
+    if engines.exists(target_url) and engines.is_served(target_url):
+        raise DatabaseRefusedError(f"{engines.name(target_url)} is already served by another Zimwatch; stop it first")
     is_served = engines.is_served(source_url)
     with _opened(target_url) as target, _opened(source_url, attach=is_served) as source:
         _mark(source, target)
