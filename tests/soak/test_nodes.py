@@ -1,4 +1,4 @@
-"""Two real nodes on one real PostgreSQL: what either takes, both show, and both go on while one is killed."""
+"""Two real nodes on one real PostgreSQL: what either takes, both show."""
 
 from __future__ import annotations
 
