@@ -18,9 +18,16 @@ from sidecar.settings import load
 
 ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "docker"
-COMPOSE_FILES = [DOCKER / "compose.yaml", DOCKER / "compose.grafana.yaml"]
+COMPOSE_FILES = sorted(DOCKER.glob("compose*.yaml"))
 COMPOSE_SCHEMA = ROOT / "sidecar/sdk/node/node_modules/dclint/schemas/compose.schema.json"
-MANIFESTS = ["deployment.yaml", "service.yaml", "volume.yaml", "sidecar.yaml"]
+MANIFESTS = sorted(path.name for path in (DOCKER / "kubernetes").glob("*.yaml") if path.name != "kustomization.yaml")
+# With Zimwatch in a pod, and the folders that it may write to there.
+PODS = {
+    "deployment.yaml": {"/data", "/tmp"},  # noqa: S108
+    "sidecar.yaml": {"/data", "/tmp"},  # noqa: S108
+    "edge.yaml": {"/data", "/tmp"},  # noqa: S108
+    "fleet.yaml": {"/tmp"},  # noqa: S108
+}
 # The first with native sidecars by default, and the newest that is known here.
 VERSIONS = ["1.29", "1.37"]
 UNIT = DOCKER / "systemd/zimwatch.service"
@@ -31,6 +38,13 @@ EXPOSED_AT_MOST = 15
 def read(path: Path) -> Any:
     """Without the tag of Compose that says how two files become one."""
     return yaml.safe_load(path.read_text().replace("!override ", ""))
+
+
+def zimwatchs(compose: dict[str, Any]) -> dict[str, Any]:
+    """The service of Zimwatch, or of each of its nodes."""
+    services = compose["services"]
+    service: dict[str, Any] = services.get("zimwatch") or services["node1"]
+    return service
 
 
 def pod(manifest: dict[str, Any]) -> dict[str, Any]:
@@ -80,12 +94,11 @@ def test_the_schemas_of_kubernetes_find_a_misspelt_field() -> None:
 def test_kustomize_finds_all_its_files() -> None:
     kustomization = read(DOCKER / "kubernetes/kustomization.yaml")
     named = [*kustomization["resources"], *kustomization["configMapGenerator"][0]["envs"]]
-    assert {*named, "kustomization.yaml", "sidecar.yaml", "edge.yaml"} == {
-        file.name for file in (DOCKER / "kubernetes").iterdir()
-    }
+    others = {"kustomization.yaml", "sidecar.yaml", "edge.yaml", "fleet.yaml"}
+    assert {*named, *others} == {file.name for file in (DOCKER / "kubernetes").iterdir()}
 
 
-@pytest.mark.parametrize("name", ["deployment.yaml", "sidecar.yaml"])
+@pytest.mark.parametrize("name", PODS)
 def test_zimwatch_has_no_rights_in_a_pod_and_writes_to_its_volumes_alone(name: str) -> None:
     manifest = read(DOCKER / "kubernetes" / name)
     container, together = ours(manifest), pod(manifest)["securityContext"]
@@ -94,7 +107,8 @@ def test_zimwatch_has_no_rights_in_a_pod_and_writes_to_its_volumes_alone(name: s
     assert context["readOnlyRootFilesystem"]
     assert not context["allowPrivilegeEscalation"]
     assert context["capabilities"]["drop"] == ["ALL"]
-    assert {mount["mountPath"] for mount in container["volumeMounts"]} == {"/data", "/tmp"}  # noqa: S108
+    writable = [mount["mountPath"] for mount in container["volumeMounts"] if not mount.get("readOnly")]
+    assert set(writable) == PODS[name]
     assert context["fsGroup"] == context["runAsUser"] == int(_user_of_the_image())
 
 
@@ -108,7 +122,7 @@ def test_each_setting_of_these_files_is_one() -> None:
     lines = (DOCKER / "kubernetes/settings.env").read_text().splitlines()
     given = [
         dict(line.split("=", 1) for line in lines),
-        *(read(path)["services"]["zimwatch"]["environment"] for path in COMPOSE_FILES),
+        *(zimwatchs(read(path))["environment"] for path in COMPOSE_FILES),
         {one["name"]: one["value"] for one in ours(read(DOCKER / "kubernetes/sidecar.yaml"))["env"]},
         dict(re.findall(r"^Environment=(\w+)=(.*)$", UNIT.read_text(), re.MULTILINE)),
         dict(re.findall(r"(ZIMWATCH_\w+)=(\S+)", (DOCKER / "Dockerfile").read_text())),
