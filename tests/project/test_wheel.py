@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -29,6 +30,19 @@ PACKAGES = ("dashboard", "schemas", "sidecar")
 COMMIT = "0123456789ab"
 STAMP = f"{VERSION}+{COMMIT}"
 WITHIN_S = 60
+
+
+def other_pythons() -> list[Path]:
+    """Those that the package is for beside this one, on the PATH or in pyenv's folder."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    found = []
+    for minor in range(11, 15):
+        name = f"python3.{minor}"
+        on_path = shutil.which(name)  # with pyenv a script, which runs the version that is chosen
+        paths = [*pyenv.glob(f"3.{minor}.*/bin/{name}"), *([Path(on_path)] if on_path else [])]
+        if minor != sys.version_info.minor:
+            found += paths[:1]
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +123,26 @@ def test_a_source_tree_has_no_commit() -> None:
 
 
 async def test_the_installed_demo_answers_pages_files_and_the_tap(installed: Path, tmp_path: Path) -> None:
-    async with demo(installed, tmp_path) as address, aiohttp.ClientSession(address) as session:
+    await check_demo(installed, tmp_path)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("python", other_pythons() or [Path(sys.executable)], ids=lambda path: path.name)
+async def test_the_wheel_and_its_lock_run_on_each_python_that_is_here(
+    python: Path, built: tuple[Path, Path], tmp_path: Path
+) -> None:
+    commands = tmp_path / "environment/bin"
+    run(python, "-m", "venv", commands.parent, folder=tmp_path)
+    pip = (commands / "pip", "install", "--quiet", "--disable-pip-version-check")
+    run(*pip, "--require-hashes", "-r", ROOT / "requirements/run.txt", folder=tmp_path)
+    run(*pip, "--no-deps", "--no-index", built[1], folder=tmp_path)
+    assert run(commands / "zimwatch", "--version", folder=tmp_path) == f"zimwatch {STAMP}\n"
+    assert "server.port = 8790  # default" in run(commands / "zimwatch", "check-config", folder=tmp_path)
+    await check_demo(commands, tmp_path)
+
+
+async def check_demo(installed: Path, folder: Path) -> None:
+    async with demo(installed, folder) as address, aiohttp.ClientSession(address) as session:
 
         async def text(path: str, language: str = "en") -> str:
             async with session.get(path, headers={"Accept-Language": language}) as answer:
