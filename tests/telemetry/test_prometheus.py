@@ -83,6 +83,12 @@ def test_every_metric_of_a_query_is_documented() -> None:
         "zimwatch_audit_head",
         "zimwatch_canary_logins_total",
         "zimwatch_canary_reconnects_total",
+        "zimwatch_duty_held",
+        "zimwatch_edge_behind_events",
+        "zimwatch_edge_behind_seconds",
+        "zimwatch_edge_removed_events",
+        "zimwatch_edges",
+        "zimwatch_forwarded_events_total",
         "zimwatch_tls_broken",
         "zimwatch_tls_ends_seconds",
     }
