@@ -11,6 +11,7 @@ import ast
 import importlib
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -39,14 +40,33 @@ REVIEWED: Final = {
 
 def patterns() -> Iterator[tuple[str, str]]:
     """The location of each pattern in the sources, and its text."""
-    for folder in ("sidecar", "dashboard"):
-        for path in sorted((ROOT / folder).rglob("*.py")):
-            if "node_modules" in path.parts:
-                continue
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-                if isinstance(node, ast.Call):
-                    for given in patterns_of(node):
-                        yield f"{path.relative_to(ROOT)}:{node.lineno}", given
+    for path, tree in sources():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call):
+                for given in patterns_of(node):
+                    yield f"{path.relative_to(ROOT)}:{node.lineno}", given
+
+
+@cache
+def sources() -> list[tuple[Path, ast.Module]]:
+    files = (path for folder in ("sidecar", "dashboard") for path in sorted((ROOT / folder).rglob("*.py")))
+    return [(path, ast.parse(path.read_text("utf-8"))) for path in files if "node_modules" not in path.parts]
+
+
+@cache
+def shared() -> dict[str, str]:
+    """By name: the patterns that have one of their own, NAME_PATTERN, because several places use them."""
+    found = [
+        (node.target.id, str(node.value.value))
+        for _, tree in sources()
+        for node in tree.body
+        if isinstance(node, ast.AnnAssign)
+        and isinstance(node.target, ast.Name)
+        and isinstance(node.value, ast.Constant)
+        if node.target.id.endswith("_PATTERN")
+    ]
+    assert len(dict(found)) == len(found)
+    return dict(found)
 
 
 def patterns_of(call: ast.Call) -> Iterator[str]:
@@ -63,6 +83,8 @@ def text_of(node: ast.expr) -> str:
     if isinstance(node, ast.Constant):
         text = node.value
         return text.decode("latin-1") if isinstance(text, bytes) else str(text)
+    if isinstance(node, ast.Attribute) and node.attr in shared():
+        return shared()[node.attr]
     if isinstance(node, ast.JoinedStr):
         return "".join(str(one.value) if isinstance(one, ast.Constant) else "x" for one in node.values)
     pytest.fail(f"a pattern that is made at run time cannot be judged: {ast.unparse(node)}")

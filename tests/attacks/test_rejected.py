@@ -16,7 +16,7 @@ from tests.support.running import Zimwatch
 from tests.support.wire import wire_event
 
 MOST = wire.EVENTS_MOST
-CALLS_AN_EVENT = 40
+CALLS_AN_EVENT = 45
 # By name: an event that is refused.
 REFUSED: dict[str, Any] = {
     "a number": 1,

@@ -57,7 +57,7 @@ def test_the_overview_has_each_commands_own_first_sentence() -> None:
 
 
 def test_no_command_is_left_out_of_the_overview() -> None:
-    parts = {"__init__", "audited", "commands", "opened", "options", "overview"}
+    parts = {"__init__", "audited", "commands", "db_copy", "opened", "options", "overview"}
     files = {path.stem for path in Path(overview.__file__).parent.glob("*.py")} - parts
     assert {name.replace("-", "_") for name in overview.COMMANDS} == files
 

@@ -17,7 +17,7 @@ from sidecar.domain.texts import Sentence, Text, duration, verbatim
 from sidecar.domain.units import MINUTE_US
 
 # "for 59 min", "ends in 30 s", "end within 1 h": what only holds when it is said.
-PASSES = re.compile(r"\bfor %\(span\)s|\bends? (in|within) %\(span\)s|%\(span\)s ago")
+PASSES = re.compile(r"\bfor %\(span\)s|\bends? (in|within) %\(span\)s|%\(span\)s (ago|behind)")
 SPAN = duration(59 * MINUTE_US)
 # What ends an alert is said once it is over.
 ENDINGS = {"fewer_expire", "no_more_failures", "nobody_refused"}

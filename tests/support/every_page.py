@@ -70,7 +70,6 @@ PAGES = (
     f"/v1{ALICE}",
     f"/v1{ALICE}/events",
     "/v1/summary",
-    f"/v1/summary?app_id={APP_ID}",
     "/v1/rejected",
     "/v1/alerts",
     f"/v1/alerts?state=pending&app_id={APP_ID}",

@@ -16,6 +16,7 @@ from sidecar.alerting.tables import message_rows, notifications, storm_rows
 from sidecar.alerting.tables.alert_values import Message
 from sidecar.domain.alerts.rules import KINDS
 from sidecar.domain.alerts.thresholds import Thresholds
+from sidecar.domain.edges import Edge
 from sidecar.domain.events import HEARTBEAT
 from sidecar.domain.lease import Leases
 from sidecar.domain.units import SECOND_US
@@ -28,7 +29,7 @@ from sidecar.store.access.share_links import ShareLink
 from sidecar.store.care import app_retention, erasures, user_export
 from sidecar.store.care.retention import Retention
 from sidecar.store.copying import database_copy, table_rows
-from sidecar.store.log import event_log, log_reads, settled_events, span_outbox
+from sidecar.store.log import event_log, forwarding, log_reads, settled_events, span_outbox
 from sidecar.store.log_positions import newest_position
 from sidecar.store.users import (
     app_hours,
@@ -58,7 +59,7 @@ def execute_everything(folder: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(client_history, "BLOCK_EVENTS", 4)  # so that a short history has many blocks
         patch.setattr(user_counts, "GROUPS_MOST", 3)  # so that some are dropped, and others shared
-        for part in (every_page, _events, _accounts, _audit, _behind, _retention, _erased, _moved):
+        for part in (every_page, _events, _accounts, _audit, _behind, _retention, _erased, _moved, _forwarded):
             (own := folder / part.__name__).mkdir()
             asyncio.run(part(own))
     _rules(folder)
@@ -221,6 +222,27 @@ async def _retention(folder: Path) -> None:
     await store.close()
     await _opened(folder, machine, export_spans=False).close()
     engines.may_have_rows(url_of(folder, DATABASE), credentials.ANY_EVER)
+
+
+async def _forwarded(folder: Path) -> None:
+    """What an edge notes of what it passed on, and its centre of the edge."""
+    machine = Machine()
+    store = _opened(folder, machine)
+    assert await store.read(forwarding.state) is None
+    await store.write(forwarding.begin)
+    alice = Phone("alice")
+    await store.append([alice.says("CONNECTED", "SUCCESS", at) for at in range(3)])
+    await store.write(forwarding.advance, 1)
+    assert len(await store.read(log_reads.events_after, 1, 10)) == 2
+    await store.write(forwarding.note_removal, [(2, "login")])
+    found = await store.read(forwarding.state)
+    assert found is not None
+    assert (found.position, found.waiting, found.removed) == (1, 2, 1)
+    edge = Edge("pod-1", token_id=1, seen_at_us=machine.now_us, waiting=2, behind_us=0)
+    await store.write(forwarding.report, edge)
+    assert await store.read(forwarding.edges) == [edge]
+    await store.write(forwarding.forget, edge.name)
+    await store.close()
 
 
 async def _erased(folder: Path) -> None:

@@ -374,6 +374,8 @@ FIELDS: Final = {
     "method": "methods and codes",
     "token_expires_at": "ends of tokens",
     "offline_login": "events of a user",
+    "observed_at": "minutes",
+    "proven": "events of a user",
 }
 
 # Each table, and what fills it; or why it stays small.
@@ -413,6 +415,8 @@ TABLES: Final = {
     "followers": "few: one for each part of Zimwatch",
     "lease_stretches": "few: the newest hundred",
     "pruning_hold": "few: one row",
+    "forwarding": "few: one row",
+    "edges": "few: a thousand at most",
     "pruned_apps": "few: one for each app in the settings",
     "keys": "few: one for each purpose",
     "audit_log": "looks",
