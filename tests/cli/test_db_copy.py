@@ -11,6 +11,7 @@ from sidecar.cli.commands import zimwatch
 from tests.support.moving import move_and_back
 
 
+@pytest.mark.soak
 @pytest.mark.postgres
 async def test_a_database_moves_to_postgresql_while_events_come_in_and_back(tmp_path: Path) -> None:
     await move_and_back(tmp_path, events=2_000, users=100)
