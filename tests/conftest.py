@@ -67,6 +67,15 @@ def engine(request: pytest.FixtureRequest) -> Iterator[str]:
         assert name == "sqlite" or databases.are_there(), "the test had no database of PostgreSQL"
 
 
+@pytest.fixture
+def on_postgresql() -> Iterator[None]:
+    """Databases are PostgreSQL's, in a file of tests that are about it alone."""
+    from tests.support import databases  # noqa: PLC0415 - all of Zimwatch, which most tests do without
+
+    with databases.engine("postgresql"):
+        yield
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run each test that is marked with ``both_engines`` on both; on PostgreSQL with the long tests, if it says so."""
     marker = metafunc.definition.get_closest_marker("both_engines")

@@ -19,17 +19,10 @@ from sidecar.store.database import nodes as nodes_of
 from sidecar.store.duties import LEASES, RETENTION, doing
 from sidecar.store.postgres import connections, locks
 from tests.store.test_postgres import becomes, end_sessions
-from tests.support import databases
 from tests.support.databases import reading, url_of
 from tests.support.stores import opened
 
-pytestmark = [pytest.mark.postgres]
-
-
-@pytest.fixture(autouse=True)
-def engine() -> Iterator[None]:
-    with databases.engine("postgresql"):
-        yield
+pytestmark = [pytest.mark.postgres, pytest.mark.usefixtures("on_postgresql")]
 
 
 @pytest.fixture

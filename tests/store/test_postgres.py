@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -29,13 +29,7 @@ from tests.support.every_statement import execute_everything
 from tests.support.stores import opened, projected
 from tests.support.tokens import new_token, revoke
 
-pytestmark = [pytest.mark.postgres]
-
-
-@pytest.fixture(autouse=True)
-def engine() -> Iterator[None]:
-    with databases.engine("postgresql"):
-        yield
+pytestmark = [pytest.mark.postgres, pytest.mark.usefixtures("on_postgresql")]
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -23,13 +22,7 @@ from tests.support.silent_proxy import SilentProxy
 from tests.support.stores import opened
 from tests.support.wire import wire_event
 
-pytestmark = [pytest.mark.postgres]
-
-
-@pytest.fixture(autouse=True)
-def engine() -> Iterator[None]:
-    with databases.engine("postgresql"):
-        yield
+pytestmark = [pytest.mark.postgres, pytest.mark.usefixtures("on_postgresql")]
 
 
 @pytest.fixture

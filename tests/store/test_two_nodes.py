@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +22,7 @@ from tests.support.events import BEGIN_US, Phone
 from tests.support.stores import STEPS, events_of, opened, projected
 from tests.support.tokens import new_token, revoke
 
-pytestmark = [pytest.mark.postgres]
-
-
-@pytest.fixture(autouse=True)
-def engine() -> Iterator[None]:
-    with databases.engine("postgresql"):
-        yield
+pytestmark = [pytest.mark.postgres, pytest.mark.usefixtures("on_postgresql")]
 
 
 @contextlib.asynccontextmanager
