@@ -169,6 +169,14 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _modules_before_are_not_looked_through() -> Iterator[None]:
+    """What a module leaves, such as what its tests imported, stays out of later collections as well."""
+    yield
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _postgres_is_stopped() -> Iterator[None]:
     yield

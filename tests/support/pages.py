@@ -21,7 +21,8 @@ new PerformanceObserver((list) => {
 }).observe({type: "layout-shift", buffered: true});
 addEventListener("securitypolicyviolation", (event) => refused.push(event.violatedDirective + " " + event.blockedURI));
 """
-SHIFT_MOST = 0.02
+# Half of what that page calls good: a slow machine draws a page as it arrives, and a line that wraps moves by 0.03.
+SHIFT_MOST = 0.05
 
 
 async def opened(browser: Browser, complaints: list[str], **options: Any) -> Page:
