@@ -26,7 +26,7 @@ run: .build/run .build/npm ## the dashboard on a throw-away database with made-u
 	@.venv-run/bin/zimwatch demo --port $(PORT)
 
 test: .build/dev .build/npm ## all tests; one line says what this machine could not run
-	@$(DEV)/pytest -n 4 --dist worksteal
+	@$(DEV)/pytest -n 6 --dist worksteal
 
 check: .build/dev ## lint, format, types, import layers, words, licences, templates, YAML, Dockerfile, documents
 	$(DEV)/ruff check .
