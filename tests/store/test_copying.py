@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,14 +14,17 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from sidecar.clock import now_us
+from sidecar.clock import now_us, steady_us
 from sidecar.errors import DatabaseRefusedError
 from sidecar.store import Store, engines, mapping, schema
 from sidecar.store.access.audit_values import AuditAction, Entry
-from sidecar.store.copying import database_copy, table_rows
+from sidecar.store.copying import database_copy, one_copy, table_rows
 from sidecar.store.copying.database_copy import Pass
+from sidecar.store.copying.one_copy import OneCopy
 from sidecar.store.users import user_list, user_reads
 from sidecar.store.users.user_query import UserQuery
+from sidecar.system.files import FILES
+from sidecar.system.threads import THREADS
 from tests.support import databases, made_day
 from tests.support.events import APP_ID, Phone
 from tests.support.tokens import new_token
@@ -136,6 +140,112 @@ async def test_a_database_moves_to_one_of_the_same_engine(tmp_path: Path, file: 
     second = f"sqlite:///{tmp_path / 'second.db'}"
     assert moved(file, second).is_finished
     assert rows(second) == rows(file)
+
+
+async def test_a_database_moves_from_one_of_postgresql_to_another_and_back(tmp_path: Path, server: str) -> None:
+    await made_day.write(tmp_path, 20)
+    file = f"sqlite:///{tmp_path / 'zimwatch.db'}"
+    moved(file, server)
+    second = databases.url_of(tmp_path, "second")
+    there = moved(server, second)
+    assert there.is_finished
+    assert rows(second) == rows(server) == rows(file)
+    phone = Phone("somebody new")
+    store = Store.open(second, clock=now_us)
+    await store.append([phone.login(0), phone.says("CONNECTED", "SUCCESS", at=1)])
+    await store.close()
+    third = databases.url_of(tmp_path, "third")
+    assert moved(second, third).is_finished
+    assert rows(third) == rows(second)
+    assert len(rows(third)["events"]) == len(rows(server)["events"]) + 2
+
+
+async def test_it_moves_within_postgresql_while_it_is_served(
+    tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table_rows, "CHUNK", 10)
+    await with_events(server, *(f"user {number}" for number in range(20)))
+    target = databases.url_of(tmp_path, "second")
+    serving = Store.open(server, clock=now_us)
+    assert not moved(server, target).is_finished
+    phone = Phone("user 7", "another")
+    await serving.append([phone.login(100)])
+    again = moved(server, target)
+    assert {table.table: table.written for table in again.tables}["events"] == 1
+    await serving.close()
+    assert moved(server, target).is_finished
+    assert rows(target) == rows(server)
+    with pytest.raises(DatabaseRefusedError, match="was moved to postgresql://"):
+        Store.open(server, clock=now_us)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def target(request: pytest.FixtureRequest, tmp_path: Path, server: str) -> str:
+    """The URL of a new database of each engine."""
+    return server if request.param == "postgresql" else f"sqlite:///{tmp_path / 'target.db'}"
+
+
+def moved_twice(source: str, target: str) -> list[str]:
+    """Begins a second copy in the middle of a first one: why it was refused."""
+    refused: list[str] = []
+
+    def begin_another(*_: object) -> None:
+        if not refused:
+            try:
+                moved(source, target)
+            except DatabaseRefusedError as error:
+                refused.append(str(error))
+            else:
+                refused.append("")
+
+    entry = Entry(at_us=now_us(), actor="a test", action=AuditAction.DATABASE_COPIED)
+    assert database_copy.run(source, target, entry, begin_another).is_finished is not engines.is_served(source)
+    return refused
+
+
+@pytest.mark.parametrize("is_served", [False, True])
+async def test_one_copy_at_a_time_writes_to_a_database(file: str, target: str, *, is_served: bool) -> None:
+    await with_events(file, "alice", "bob")
+    serving = Store.open(file, clock=now_us) if is_served else None
+    (refused,) = moved_twice(file, target)
+    assert refused.startswith(f"another `zimwatch db copy` writes to {engines.name(target)}; wait until")
+    if serving is not None:
+        await serving.close()
+        moved(file, target)
+    assert rows(target) == rows(file)
+
+
+async def test_of_copies_that_begin_at_once_one_writes(file: str, target: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    await with_events(file, "alice", "bob")
+    monkeypatch.setattr(one_copy, "refuse_in_use", lambda _: None)
+    serving = Store.open(file, clock=now_us)
+    (refused,) = moved_twice(file, target)
+    await serving.close()
+    assert re.match(r"another `zimwatch db copy` writes to|.* is already served by another Zimwatch \(process", refused)
+    assert moved(file, target).is_finished
+    assert rows(target) == rows(file)
+
+
+@pytest.mark.parametrize("is_taken", [False, True])
+async def test_a_copy_that_lost_its_session_continues_unless_another_has_begun(server: str, *, is_taken: bool) -> None:
+    with contextlib.ExitStack() as opened:
+        copies = []
+        for _ in range(2):
+            database = engines.open_database(server, attach=False, steady=steady_us, threads=THREADS, files=FILES)
+            opened.enter_context(contextlib.closing(database)).migrate()
+            copies.append(OneCopy(database))
+        first, second = copies
+        first.take()
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'")
+        for copy in copies:
+            with pytest.raises(sa.exc.OperationalError), copy.begin():
+                pass
+        winner, loser = (second, first) if is_taken else (first, second)
+        with winner.begin():
+            pass
+        with pytest.raises(DatabaseRefusedError, match="another `zimwatch db copy` writes to"), loser.begin():
+            pass
 
 
 async def test_while_it_is_served_all_is_copied_and_the_rest_is_caught_up_with_once_it_is_not(

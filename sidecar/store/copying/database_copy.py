@@ -18,6 +18,8 @@ from sidecar.errors import DatabaseRefusedError
 from sidecar.store import copy_marks, engines, schema
 from sidecar.store.access import audit_log
 from sidecar.store.access.audit_values import Entry
+from sidecar.store.copying import one_copy
+from sidecar.store.copying.one_copy import OneCopy
 from sidecar.store.copying.table_copy import Copied, TableCopy
 from sidecar.store.database import Database
 from sidecar.store.log_positions import newest_position
@@ -48,18 +50,17 @@ def run(source_url: str, target_url: str, entry: Entry, progress: Progress) -> P
         _refuse_old(url)
     if not engines.exists(source_url):
         raise DatabaseRefusedError(f"there is no database {engines.name(source_url)}")
-    if engines.exists(target_url) and engines.is_served(target_url):
-        raise DatabaseRefusedError(f"{engines.name(target_url)} is already served by another Zimwatch; stop it first")
+    if engines.exists(target_url):
+        one_copy.refuse_in_use(target_url)
     is_served = engines.is_served(source_url)
-    with _opened(target_url) as target, _opened(source_url, attach=is_served) as source:
-        _mark(source, target)
+    with _opened_alone(target_url) as (target, copy), _opened(source_url, attach=is_served) as source:
+        _mark(source, target, copy)
         if is_served:
-            return Pass(
-                _pass(source, target, progress, is_served=True), is_finished=False, behind=_behind(source, target)
-            )
+            tables = _pass(source, target, copy, progress, is_served=True)
+            return Pass(tables, is_finished=False, behind=_behind(source, target))
         with _moved(source, target):
-            tables = _pass(source, target, progress, is_served=False)
-            with target.begin() as connection:
+            tables = _pass(source, target, copy, progress, is_served=False)
+            with copy.begin() as connection:
                 target.keys_were_given(connection, schema.metadata.sorted_tables)
                 copy_marks.remove(connection, copy_marks.UNFINISHED)
                 audit_log.record(connection, entry)
@@ -85,12 +86,28 @@ def _refuse_old(url: str) -> None:
 
 @contextlib.contextmanager
 def _opened(url: str, *, attach: bool = False) -> Iterator[Database]:
+    with _with_tables(url, attach=attach) as database:
+        if not attach:
+            _refuse_served(database)
+        yield database
+
+
+@contextlib.contextmanager
+def _opened_alone(url: str) -> Iterator[tuple[Database, OneCopy]]:
+    """The target, to which no other copy writes, and nobody serves it."""
+    with _with_tables(url, attach=False) as database:
+        copy = OneCopy(database)
+        copy.take()  # first, because another copy looks as if it served the database
+        _refuse_served(database)
+        yield database, copy
+
+
+@contextlib.contextmanager
+def _with_tables(url: str, *, attach: bool) -> Iterator[Database]:
     with engines.refusing(url):
         database = engines.open_database(url, attach=attach, steady=steady_us, threads=THREADS, files=FILES)
         with contextlib.closing(database):
             database.migrate()
-            if not attach:
-                _refuse_served(database)
             yield database
 
 
@@ -100,12 +117,12 @@ def _refuse_served(database: Database) -> None:
             raise DatabaseRefusedError(f"{database.name} is already served by another Zimwatch; stop all that serve it")
 
 
-def _mark(source: Database, target: Database) -> None:
+def _mark(source: Database, target: Database, copy: OneCopy) -> None:
     with source.reading() as connection:
         if copy_marks.found(connection, copy_marks.UNFINISHED) is not None:
             copy_marks.refuse(connection, source.name)
         own = copy_marks.identity(connection)
-    with target.begin() as connection:
+    with copy.begin() as connection:
         mark = copy_marks.found(connection, copy_marks.UNFINISHED)
         if mark is not None and mark != own:
             raise DatabaseRefusedError(f"{target.name} is an unfinished copy of another database than {source.name}")
@@ -119,7 +136,7 @@ def _mark(source: Database, target: Database) -> None:
             copy_marks.put(connection, copy_marks.UNFINISHED, own)
 
 
-def _pass(source: Database, target: Database, progress: Progress, *, is_served: bool) -> list[Copied]:
+def _pass(source: Database, target: Database, copy: OneCopy, progress: Progress, *, is_served: bool) -> list[Copied]:
     found = []
     for table in schema.metadata.sorted_tables:
 
@@ -129,7 +146,7 @@ def _pass(source: Database, target: Database, progress: Progress, *, is_served: 
             progress(name, rows)
 
         try:
-            found.append(TableCopy(table, source, target, compared).run())
+            found.append(TableCopy(table, source, target, copy.begin, compared).run())
         except sa.exc.IntegrityError as error:
             if not is_served:
                 raise DatabaseRefusedError(f"{target.name} cannot take rows of {table.name}: {error.orig}") from error

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Final
 
 import msgspec
@@ -37,15 +38,25 @@ class Copied(msgspec.Struct, frozen=True):
 
 
 class TableCopy:
-    """Copies one table. ``compared`` is called with each number of rows that are equal."""
+    """Copies one table.
+
+    ``begin`` gives the transactions that write to the target. ``compared`` is called with each number of rows that are
+    equal.
+    """
 
     def __init__(
-        self, table: sa.Table, source: Database, target: Database, compared: Callable[[int], None] = lambda _: None
+        self,
+        table: sa.Table,
+        source: Database,
+        target: Database,
+        begin: Callable[[], AbstractContextManager[sa.Connection]],
+        compared: Callable[[int], None],
     ) -> None:
         self._table = table
         self._shape = Shape(table)
         self._source = source
         self._target = target
+        self._begin = begin
         self._compared = compared
         self._written = 0
 
@@ -106,7 +117,7 @@ class TableCopy:
 
     def _commit(self, deleted: Sequence[Values], inserted: Sequence[Values]) -> None:
         try:
-            with self._target.begin() as connection:
+            with self._begin() as connection:
                 if deleted:
                     keys = [self._shape.bound(self._shape.key(row)) for row in deleted]
                     connection.exec_driver_sql(self._shape.delete, keys)
