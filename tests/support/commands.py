@@ -17,7 +17,7 @@ class Ended(NamedTuple):
     err: str
 
 
-async def zimwatch(*arguments: object, folder: Path, **environ: str) -> Ended:
+async def zimwatch(*arguments: object, folder: Path, within_s: float = 60, **environ: str) -> Ended:
     """Runs it in ``folder``; of this process's own environment nothing that Zimwatch would read is passed on."""
     plain = {key: value for key, value in os.environ.items() if not key.startswith(("ZIMWATCH_", "OTEL_"))}
     process = await asyncio.create_subprocess_exec(
@@ -29,7 +29,7 @@ async def zimwatch(*arguments: object, folder: Path, **environ: str) -> Ended:
         stderr=asyncio.subprocess.PIPE,
     )
     try:
-        out, err = await asyncio.wait_for(process.communicate(), 60)
+        out, err = await asyncio.wait_for(process.communicate(), within_s)
     except BaseException:
         process.kill()
         await process.wait()
