@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+NONE: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class Ended(NamedTuple):
@@ -17,8 +21,13 @@ class Ended(NamedTuple):
     err: str
 
 
-async def zimwatch(*arguments: object, folder: Path, within_s: float = 60, **environ: str) -> Ended:
+async def zimwatch(*arguments: object, folder: Path, **environ: str) -> Ended:
     """Runs it in ``folder``; of this process's own environment nothing that Zimwatch would read is passed on."""
+    return await long(*arguments, folder=folder, within_s=60, environ=environ)
+
+
+async def long(*arguments: object, folder: Path, within_s: float, environ: Mapping[str, str] = NONE) -> Ended:
+    """One that may take longer than a minute."""
     plain = {key: value for key, value in os.environ.items() if not key.startswith(("ZIMWATCH_", "OTEL_"))}
     process = await asyncio.create_subprocess_exec(
         sys.executable,

@@ -95,14 +95,14 @@ async def move_and_back(folder: Path, *, events: int, users: int) -> None:
                 await people.send(address, events)
                 async with people.sending(address):
                     stored = await killed_while_copying(first, server, folder)
-                    copied = await commands.zimwatch("db", "copy", first, server, folder=folder, within_s=long_s)
+                    copied = await commands.long("db", "copy", first, server, folder=folder, within_s=long_s)
                 assert copied.code == 1, copied.err
                 assert "is still served" in copied.err
                 assert 0 < stored < await count(server) <= people.sent
                 await people.kicked_out(address)
                 before = await shown(address)
             assert hook.taken == []
-            copied = await commands.zimwatch("db", "copy", first, server, folder=folder, within_s=long_s)
+            copied = await commands.long("db", "copy", first, server, folder=folder, within_s=long_s)
             assert copied.code == 0, copied.err
             refused = await commands.zimwatch("serve", "--port", "0", "--database-url", first, folder=folder)
             assert (refused.code, "was moved to postgresql://127.0.0.1" in refused.err) == (1, True), refused.err
@@ -112,7 +112,7 @@ async def move_and_back(folder: Path, *, events: int, users: int) -> None:
                 async with serving(there, settings) as (address, _process):
                     assert await shown(address) == before
                     await all_sent_once(collector, hook, people.sent)
-            copied = await commands.zimwatch("db", "copy", server, last, folder=folder, within_s=long_s)
+            copied = await commands.long("db", "copy", server, last, folder=folder, within_s=long_s)
             assert copied.code == 0, copied.err
             assert same_log(first, last) == people.sent
             async with serving(back, settings) as (address, _process):
