@@ -8,11 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from sidecar.settings import AlertSettings, ServerSettings, Settings
+from sidecar.settings import AlertSettings, Loaded, ServerSettings, Settings, with_sources
 
 
-def problems(settings: Settings, environ: Mapping[str, str]) -> list[str]:
-    """One sentence for each reason why these settings cannot be served, or cannot work."""
+def problems(loaded: Loaded, environ: Mapping[str, str]) -> list[str]:
+    """One sentence for each reason why these settings cannot be served, or cannot work, with where they come from."""
+    return [with_sources(problem, loaded.sources) for problem in _found(loaded.settings, environ)]
+
+
+def _found(settings: Settings, environ: Mapping[str, str]) -> list[str]:
     found = [*_of_telemetry(environ), *_of_alerts(settings), *_of_assertions(settings), *_of_server(settings.server)]
     if settings.backups.folder is not None and settings.database.is_on_server:
         found.append("backups.folder is for a SQLite file; have the PostgreSQL server backed up by its own tools.")

@@ -11,8 +11,9 @@ import sqlalchemy as sa
 
 from sidecar.alerting.tables import silence_rows
 from sidecar.domain import app_ids
+from sidecar.domain.alerts.labels import MATCHED
 from sidecar.domain.alerts.matched_values import values_instead
-from sidecar.domain.alerts.routing import MATCHED, Silence, matches
+from sidecar.domain.alerts.routing import Silence, matches
 from sidecar.domain.app_ids import AppIds
 from sidecar.domain.texts import Sentence
 from sidecar.domain.units import DAY_US, SECOND_US

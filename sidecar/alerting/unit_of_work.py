@@ -25,10 +25,11 @@ from sidecar.alerting.tables.storm_rows import Windows
 from sidecar.domain.alerts import alert as states
 from sidecar.domain.alerts.alert import Alert, Subject
 from sidecar.domain.alerts.firing import Entry, Firing
+from sidecar.domain.alerts.labels import WATCHED_BY
 from sidecar.domain.alerts.opening import FOR_WATCH
 from sidecar.domain.alerts.routing import Silences, receivers_for
 from sidecar.domain.alerts.rule_set import RuleSet, switches_of
-from sidecar.domain.alerts.user_watches import WATCHED_BY, UserWatches
+from sidecar.domain.alerts.user_watches import UserWatches
 from sidecar.domain.alerts.watchlist import Watch
 from sidecar.store.values import Commit
 

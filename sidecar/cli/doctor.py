@@ -39,7 +39,7 @@ def doctor(
     results: list[Result] = []
 
     async def work() -> None:
-        async for one in examine(loaded.settings, os.environ, clock=now_us, steady=steady_us):
+        async for one in examine(loaded, os.environ, clock=now_us, steady=steady_us):
             results.append(one)
             if not as_json:
                 _print(one)

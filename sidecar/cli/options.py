@@ -115,7 +115,7 @@ def load_to_serve(
     from sidecar import checks  # noqa: PLC0415 - the other commands do without
 
     loaded, problems = read_settings(config, os.environ, overrides, _ReceiverTypes())
-    problems += checks.problems(loaded.settings, os.environ)
+    problems += checks.problems(loaded, os.environ)
     if problems:
         raise SettingsError(problems)
     return loaded

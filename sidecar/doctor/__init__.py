@@ -10,17 +10,16 @@ from sidecar.clock import Clock
 from sidecar.doctor import machine, outside, reach
 from sidecar.doctor.result import Result, problem
 from sidecar.http_client import HttpClient
-from sidecar.settings import Settings
+from sidecar.settings import Loaded, Settings
 from sidecar.store import engines
 
 __all__ = ["Result", "examine"]
 
 
-async def examine(
-    settings: Settings, environ: Mapping[str, str], *, clock: Clock, steady: Clock
-) -> AsyncIterator[Result]:
+async def examine(loaded: Loaded, environ: Mapping[str, str], *, clock: Clock, steady: Clock) -> AsyncIterator[Result]:
     """Each result as soon as it is known. Changes nothing, but writes and deletes a small file beside the database."""
-    for one in checks.problems(settings, environ):
+    settings = loaded.settings
+    for one in checks.problems(loaded, environ):
         yield problem("settings", one, "Correct the setting; `zimwatch check-config` prints what is in force.")
     yield await machine.node(environ)
     for result in _of_database(settings, clock(), steady):

@@ -23,6 +23,7 @@ from sidecar.settings.sections import (
     TelemetrySettings,
     ZegoSettings,
 )
+from sidecar.settings.sources import with_sources
 from sidecar.settings.value_kinds import duration_us, is_on_server, secrets_by_app, wait_us
 
 __all__ = [
@@ -58,5 +59,6 @@ __all__ = [
     "secrets_by_app",
     "value_of",
     "wait_us",
+    "with_sources",
     "without_password",
 ]

@@ -6,19 +6,13 @@ import base64
 import dataclasses
 from collections.abc import Iterator, Mapping
 from datetime import time
-from typing import Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
-from sidecar.domain.alerts.routing import (
-    DAYS,
-    MATCHED,
-    Hours,
-    Route,
-)
-from sidecar.domain.alerts.rules import KINDS
-from sidecar.domain.alerts.thresholds import Thresholds
+from sidecar.domain.alerts.hours import DAYS, Hours
+from sidecar.domain.alerts.labels import MATCHED
 from sidecar.settings.value_kinds import (
     AtLeastOne,
     CapabilityUrlOrNone,
@@ -33,11 +27,12 @@ from sidecar.settings.value_kinds import (
     wait_us,
 )
 
-_KINDS: Final = tuple(KINDS)
-Kinds = Annotated[
-    tuple[Literal[_KINDS], ...],  # type: ignore[valid-type]
-    Meta(description=f"a list of kinds out of {', '.join(_KINDS)}"),
-]
+if TYPE_CHECKING:
+    from sidecar.domain.alerts.routing import Route
+    from sidecar.domain.alerts.thresholds import Thresholds
+
+# Which kinds there are the rules say, and they are imported where some are named: see sidecar.settings.convert.
+Kinds = Annotated[tuple[str, ...], Meta(description="a list of kinds of alerts")]
 Labels = Annotated[
     tuple[Literal[MATCHED], ...],  # type: ignore[valid-type]
     Meta(description=f"a list of labels out of {', '.join(MATCHED)}"),
@@ -109,6 +104,8 @@ class RouteSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     def route(self) -> Route:
         """The route of the domain."""
+        from sidecar.domain.alerts.routing import Route  # noqa: PLC0415 - only serving needs it
+
         match = {
             str(name): tuple(str(value) for value in (values if isinstance(values, tuple) else (values,)))
             for name, values in self.match.items()
@@ -166,6 +163,8 @@ class AlertSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     def thresholds(self) -> Thresholds:
         """The thresholds of the rules. Each has the name of its setting, with ``_us`` where that is a duration."""
+        from sidecar.domain.alerts.thresholds import Thresholds  # noqa: PLC0415 - with all the rules
+
         found: dict[str, Any] = {"off": frozenset(self.off)}
         for name in {field.name for field in dataclasses.fields(Thresholds)} - {"off"}:
             setting = name.removesuffix("_us")

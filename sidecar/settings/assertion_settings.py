@@ -32,9 +32,9 @@ class AssertionSettings(msgspec.Struct, frozen=True, kw_only=True):
     require: Flag = False
     audience: Text = "zimwatch"
 
-    def with_files(self, where: str, problems: list[str]) -> AssertionSettings:
-        """The same with what its files contain; a file that cannot be read is named in ``problems``."""
-        read = {}
+    def with_files(self) -> tuple[AssertionSettings, list[str]]:
+        """The same with what its files contain; and for each problem the rest of a sentence, without its full stop."""
+        read, problems = {}, []
         for name in ("secret", "public_key"):
             path = getattr(self, f"{name}_file")
             if path is None:
@@ -43,10 +43,10 @@ class AssertionSettings(msgspec.Struct, frozen=True, kw_only=True):
                 read[name] = Path(path).read_text(encoding="utf-8-sig").strip()
             except (OSError, UnicodeDecodeError) as error:
                 why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-                problems.append(f"{where}.{name}_file cannot be read from {path}: {why}.")
+                problems.append(f".{name}_file cannot be read from {path}: {why}")
         if any(getattr(self, name) is not None for name in read):
-            problems.append(f"{where} has both a key and the name of a file with it.")
-        return msgspec.structs.replace(self, **read) if read else self
+            problems.append(" has both a key and the name of a file with it")
+        return (msgspec.structs.replace(self, **read) if read else self), problems
 
     def problems(self) -> Iterator[str]:
         """What is missing, and contradictions: the rest of a sentence that begins with its name."""

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final, get_origin, get_type_hints
-from zoneinfo import ZoneInfoNotFoundError, available_timezones
 
 import msgspec
 from msgspec import Meta
 
-from sidecar.domain.alerts.matched_values import values_instead
-from sidecar.domain.alerts.routing import MATCHED, zone
+from sidecar.domain.alerts.hours import zone
+from sidecar.domain.alerts.labels import MATCHED
 from sidecar.settings.alert_settings import (
+    AlertSettings,
     ReceiverSettings,
     ReceiverTypes,
     RouteSettings,
@@ -126,31 +126,44 @@ def setting(key: str, found: Given, problems: list[str], receivers: ReceiverType
     return _value(key, HINTS[key], msgspec.structs.replace(found, value=value), problems)
 
 
-def contradictions(alerts: Mapping[str, Any], *, knows_receivers: bool = True) -> list[str]:
+def contradictions(alerts: AlertSettings, *, knows_receivers: bool = True) -> list[str]:
     """Problems of settings that are valid each by itself. Not ``knows_receivers``: these could not be read."""
     problems = []
-    receivers: tuple[Any, ...] = alerts.get("receivers", ())
-    names = [one.name for one in receivers]
-    for number, one in enumerate(receivers):
+    names = [one.name for one in alerts.receivers]
+    for number, one in enumerate(alerts.receivers):
         where = f"alerts.receivers[{number}]"
         if one.name and one.name in names[:number]:
             problems.append(f"{where}.name is {one.name}, which is the name of another receiver.")
         problems += _of_template(f"{where}.template", one.template)
         problems += [f"{where}.{problem}" for problem in one.problems()]
-    for number, route in enumerate(alerts.get("routes", ())):
+    for number, route in enumerate(alerts.routes):
         where = f"alerts.routes[{number}]"
         if knows_receivers:
             unknown = [name for name in route.receivers if name not in names]
             problems += [f"{where}.receivers names {name}, which is no receiver." for name in unknown]
         problems += _of_match(where, route.match)
         problems += _of_timezone(where, route.timezone)
-    if (why := signing_secret_problem(alerts.get("chatops_secret"))) is not None:
+    problems += _of_kinds(alerts.off)
+    if (why := signing_secret_problem(alerts.chatops_secret)) is not None:
         problems.append(f"alerts.chatops_secret {why}")
     return problems
 
 
+def _of_kinds(named: Collection[str]) -> Iterator[str]:
+    if not named:
+        return
+    from sidecar.domain.alerts.rules import KINDS  # noqa: PLC0415 - most settings name no kind
+
+    if not KINDS.keys() >= set(named):
+        yield f"alerts.off must be a list of kinds out of {', '.join(KINDS)}."
+
+
 def _of_match(where: str, match: Mapping[str, Any]) -> Iterator[str]:
     """Values that no alert can have: a route with one of them would silently match nothing."""
+    if not match:
+        return
+    from sidecar.domain.alerts.matched_values import values_instead  # noqa: PLC0415 - with all the rules
+
     for name, given in match.items():
         for value in given if isinstance(given, tuple) else (given,):
             text = str(value)
@@ -161,6 +174,10 @@ def _of_match(where: str, match: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _of_timezone(where: str, name: str) -> Iterator[str]:
+    if name == "UTC":
+        return
+    from zoneinfo import ZoneInfoNotFoundError, available_timezones  # noqa: PLC0415 - few settings name a zone
+
     try:
         zone(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -232,7 +249,11 @@ def _table(where: str, struct: Any, given: dict[str, Any], source: str, problems
     }
     right = {name: value for name, value in values.items() if value is not WRONG}
     table = struct(**(dict.fromkeys(required, "") | right))
-    return table.with_files(where, problems) if isinstance(table, AssertionSettings) else table
+    if not isinstance(table, AssertionSettings):
+        return table
+    table, unread = table.with_files()
+    problems += [f"{where}{problem} ({source})." for problem in unread]
+    return table
 
 
 def _value(key: str, hint: Any, found: Given, problems: list[str]) -> object:  # noqa: ANN401 - same

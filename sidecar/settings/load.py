@@ -17,6 +17,7 @@ from sidecar.errors import SettingsError
 from sidecar.settings import convert
 from sidecar.settings.convert import HINTS, MASK, Given
 from sidecar.settings.sections import Settings
+from sidecar.settings.sources import DEFAULT, with_sources
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -103,12 +104,19 @@ def read(
         if converted is not convert.WRONG:
             values[section][name] = converted
     wrong = {key for key in given if key.split(".")[1] not in values[key.split(".")[0]]}
-    problems += convert.contradictions(
-        values["alerts"], knows_receivers=receivers is not None and convert.RECEIVERS not in wrong
-    )
-    sources = {key: given[key].source if key in given else "default" for key in KEYS}
+    sources = {key: given[key].source if key in given else DEFAULT for key in KEYS}
     sections = {section: struct(**values[section]) for section, struct in get_type_hints(Settings).items()}
     settings = Settings(**sections)
+    crossed = _crossed(settings, wrong, knows_receivers=receivers is not None)
+    problems += [with_sources(problem, sources) for problem in crossed]
+    return Loaded(settings, sources, frozenset(secret)), problems
+
+
+def _crossed(settings: Settings, wrong: set[str], *, knows_receivers: bool) -> list[str]:
+    """What is wrong with settings that are right each by itself; those that depend on one in ``wrong`` are left out."""
+    problems = convert.contradictions(
+        settings.alerts, knows_receivers=knows_receivers and convert.RECEIVERS not in wrong
+    )
     problems += (
         settings.privacy.problems() + settings.server.problems() + settings.apps.problems() + settings.ingest.problems()
     )
@@ -122,7 +130,7 @@ def read(
         problems += settings.canary.problems()
     if not any(key.startswith(("oidc.", "forward_auth.", "groups.")) for key in wrong):
         problems += settings.sign_in_problems()
-    return Loaded(settings, sources, frozenset(secret)), problems
+    return problems
 
 
 def _from_file(path: Path | None, problems: list[str]) -> dict[str, Given]:

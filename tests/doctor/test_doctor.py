@@ -25,6 +25,7 @@ from sidecar.settings import (
     DatabaseSettings,
     GroupSettings,
     IngestSettings,
+    Loaded,
     OidcSettings,
     ServerSettings,
     Settings,
@@ -54,7 +55,7 @@ def settings_of(folder: Path, **sections: Any) -> Settings:
 
 
 async def results(settings: Settings, environ: dict[str, str] | None = None, clock: Any = now_us) -> list[Result]:
-    return [one async for one in examine(settings, environ or {}, clock=clock, steady=steady_us)]
+    return [one async for one in examine(Loaded(settings, {}), environ or {}, clock=clock, steady=steady_us)]
 
 
 async def problems(settings: Settings, environ: dict[str, str] | None = None, clock: Any = now_us) -> list[Result]:

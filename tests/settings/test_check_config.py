@@ -104,6 +104,9 @@ timezone = "Europe/Nowhere"
     ):
         assert named in results[0].stderr, named
     assert "'client_*'" not in results[0].stderr
+    assert not [
+        line for line in results[0].stderr.splitlines() if "OTEL_" not in line and "settings.toml)." not in line
+    ]
 
 
 def test_one_wrong_key_of_a_table_hides_nothing_else_that_is_wrong(tmp_path: Path) -> None:
@@ -145,6 +148,7 @@ timezone = "Atlantis/Main"
     ):
         assert f"alerts.{named}" in errors, named
     assert len(errors.splitlines()) == 12, errors
+    assert not [line for line in errors.splitlines() if not line.endswith("settings.toml).")]
     assert not [line for line in errors.splitlines() if line.endswith("..")]
 
 
@@ -154,6 +158,7 @@ def test_check_config_finds_what_serve_refuses(tmp_path: Path, what: str) -> Non
     result = run(tmp_path, "check-config", text, **environ)
     assert (result.returncode, named in result.stderr) == (2, True), result.stderr
     assert len(result.stderr.splitlines()) == 1
+    assert environ or "settings.toml)." in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -186,8 +191,8 @@ def test_any_address_is_accepted_with_and_without_a_token_and_the_database_stays
 def test_utc_needs_no_time_zone_data_and_others_name_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     route = '[[alerts.routes]]\nreceivers = ["ops"]\nhours = "09:00-17:00"\n'
     assert run(tmp_path, "check-config", RECEIVER + route, PYTHONTZPATH="").returncode == 0
-    monkeypatch.setattr("sidecar.settings.convert.available_timezones", set)
-    monkeypatch.setattr("sidecar.domain.alerts.routing.ZoneInfo", _nowhere)
+    monkeypatch.setattr("zoneinfo.available_timezones", set)
+    monkeypatch.setattr("zoneinfo.ZoneInfo", _nowhere)
     from sidecar.errors import SettingsError  # noqa: PLC0415
 
     config = tmp_path / "settings.toml"

@@ -54,6 +54,7 @@ def test_what_cannot_work_is_named(tmp_path: Path, text: str, named: list[str]) 
     found = problems(tmp_path, text)
     assert len(found) == len(named)
     assert all(part in sentence for part, sentence in zip(named, found, strict=True)), found
+    assert all(f"({tmp_path / 'zimwatch.toml'})." in sentence for sentence in found), found
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,7 @@ IN_THE_CLEAR = {
     "dashboard.trace_url_template",
     "forward.url",
     "forward.name",
+    "alerts.off",
     "alerts.allowed_hosts",
     "alerts.routes.match",
     "alerts.routes.receivers",

@@ -161,7 +161,7 @@ async def test_connections_without_a_handshake_are_few_and_the_oldest_goes(
 def said(folder: Path, cert: Path | None, key: Path | None) -> list[str]:
     server = ServerSettings(tls_cert=None if cert is None else str(cert), tls_key=None if key is None else str(key))
     settings = Settings(server=server, database=DatabaseSettings(url=f"sqlite:///{folder / 'z.db'}"))
-    return checks.problems(settings, {})
+    return checks.problems(Loaded(settings, {}), {})
 
 
 def test_each_reason_why_a_pair_cannot_be_used_is_named(tmp_path: Path, pair: tuple[Path, Path]) -> None:

@@ -13,7 +13,7 @@ import msgspec
 
 from sidecar.domain.alerts import alert as states
 from sidecar.domain.alerts.alert import Alert, Kind, Severity, Subject, fingerprint
-from sidecar.domain.alerts.user_watches import WATCHED_BY
+from sidecar.domain.alerts.labels import WATCHED_BY
 from sidecar.domain.texts import Sentence, Text
 
 UserId = tuple[int, str]

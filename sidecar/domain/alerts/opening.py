@@ -11,7 +11,8 @@ import msgspec
 from sidecar.domain.alerts import alert as states
 from sidecar.domain.alerts.alert import Alert, Kind, Severity, Subject, fingerprint
 from sidecar.domain.alerts.firing import Firing
-from sidecar.domain.alerts.user_watches import WATCHED_BY, UserWatch, UserWatches
+from sidecar.domain.alerts.labels import WATCHED_BY
+from sidecar.domain.alerts.user_watches import UserWatch, UserWatches
 from sidecar.domain.texts import Sentence, Text, duration
 from sidecar.domain.units import HOUR_US, MINUTE_US
 

@@ -1,36 +1,17 @@
-"""Matchers, silences, hours and routes: which alerts a silence hides and a route takes."""
+"""Matchers, silences and routes: which alerts a silence hides and a route takes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, time, timedelta, tzinfo
-from typing import Final
-from zoneinfo import ZoneInfo
 
 import msgspec
 
 from sidecar.domain.alerts.alert import Alert
-from sidecar.domain.alerts.user_watches import WATCHED_BY
+from sidecar.domain.alerts.hours import Hours
 from sidecar.domain.app_ids import AppIds
 
 Matchers = Mapping[str, tuple[str, ...]]
 """Name of a label (or kind, severity, app_id, user_id) → the values it may have; ``*`` is any text."""
-
-MATCHED: Final = (
-    "kind",
-    "severity",
-    "app_id",
-    "user_id",
-    "platform",
-    "sdk_version",
-    "app_version",
-    "device_id",
-    "part",
-    "flapping",
-    WATCHED_BY,
-)
-DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def matches(matchers: Matchers, known: Mapping[str, str]) -> bool:
@@ -53,11 +34,6 @@ def fits(known: str, wanted: str) -> bool:
             return False
         at = found + len(part)
     return True
-
-
-def zone(name: str) -> tzinfo:
-    """The time zone with this name; UTC needs no time zone data. ZoneInfoNotFoundError or ValueError: there is none."""
-    return UTC if name in {"UTC", "Etc/UTC"} else ZoneInfo(name)
 
 
 class Silence(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,25 +85,6 @@ class Silences:
         """Whether one of them is in force and matches."""
         of_user = self._of_user.get(alert.subject.user_id or "", ())
         return any(one.hides(alert, now_us) for silences in (of_user, self._others) for one in silences)
-
-
-class Hours(msgspec.Struct, frozen=True, kw_only=True):
-    """Hours of some days, by the clock of a place. ``end`` before ``begin`` reaches into the next day."""
-
-    begin: time
-    end: time
-    days: tuple[str, ...] = DAYS
-    timezone: str = "UTC"
-
-    def cover(self, now_us: int) -> bool:
-        """Whether the moment lies in them; the day is the one on which they began."""
-        moment = (_EPOCH + timedelta(microseconds=now_us)).astimezone(zone(self.timezone))
-        at = moment.time()
-        if self.begin < self.end:
-            return self.begin <= at < self.end and DAYS[moment.weekday()] in self.days
-        if at >= self.begin:
-            return DAYS[moment.weekday()] in self.days
-        return at < self.end and DAYS[(moment - timedelta(days=1)).weekday()] in self.days
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):

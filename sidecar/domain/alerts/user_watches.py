@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
-from typing import Final
 
 import msgspec
 
 from sidecar.domain.alerts.alert import Subject
-
-# The label of an alert about a watched user: who watches.
-WATCHED_BY: Final = "watched_by"
 
 
 class UserWatch(msgspec.Struct, frozen=True, kw_only=True):

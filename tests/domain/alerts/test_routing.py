@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.domain.alerts.alert import Alert, Subject, fingerprint
-from sidecar.domain.alerts.routing import Hours, Route, Silence, fits, matches, receivers_for, zone
+from sidecar.domain.alerts.hours import Hours, zone
+from sidecar.domain.alerts.routing import Route, Silence, fits, matches, receivers_for
 from sidecar.domain.texts import verbatim
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
