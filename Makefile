@@ -25,7 +25,7 @@ help: ## list what there is
 run: .build/run .build/npm ## the dashboard on a throw-away database with made-up clients (PORT=8790)
 	@.venv-run/bin/zimwatch demo --port $(PORT)
 
-test: .build/dev .build/npm ## all tests; one line says what this machine could not run
+test: .build/dev .build/npm .build/schemas ## all tests; one line says what this machine could not run
 	@$(DEV)/pytest -n 6 --dist worksteal
 
 check: .build/dev ## lint, format, types, import layers, words, licences, templates, YAML, Dockerfile, documents
@@ -93,7 +93,8 @@ format: .build/dev ## format the code
 lock: ## renew requirements/*.txt (needs uv)
 	cd requirements && for name in run dev sbom; do \
 	  uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
-	    --no-emit-index-url --no-header $$name.in -o $$name.txt || exit 1; done
+	    --no-emit-index-url --no-header $$name.in -o $$name.txt || exit 1; done && \
+	  uv pip compile --quiet --upgrade --no-deps --generate-hashes --no-emit-index-url --no-header schemas.in -o schemas.txt
 
 clean: ## remove what make made
 	rm -rf .build .venv .venv-run dist $(NODE_DIR)/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis \
@@ -109,6 +110,11 @@ clean: ## remove what make made
 .build/sbom: requirements/sbom.txt
 	@$(PYTHON) -m venv .build/sbom-venv
 	@.build/sbom-venv/bin/pip install $(PIP_FLAGS) --require-hashes -r requirements/sbom.txt
+	@touch $@
+
+.build/schemas: requirements/schemas.txt .build/dev
+	@rm -rf $@
+	@$(DEV)/pip download $(PIP_FLAGS) --no-deps --require-hashes --dest $@ -r requirements/schemas.txt
 	@touch $@
 
 .build/npm: $(wildcard $(NODE_DIR)/package.json $(NODE_DIR)/package-lock.json)
