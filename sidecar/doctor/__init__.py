@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from sidecar import checks
 from sidecar.clock import Clock
-from sidecar.doctor import machine, outside, reach
+from sidecar.doctor import edges, machine, outside, reach
 from sidecar.doctor.result import Result, problem
 from sidecar.http_client import HttpClient
 from sidecar.settings import Loaded, Settings
@@ -29,6 +29,8 @@ async def examine(loaded: Loaded, environ: Mapping[str, str], *, clock: Clock, s
         yield result
     async for result in outside.zego(settings, clock):
         yield result
+    async for result in edges.centre(settings, clock):
+        yield result
     async for result in outside.provider(settings, clock):
         yield result
     async for result in _reached(settings):
@@ -42,6 +44,7 @@ def _of_database(settings: Settings, now_us: int, steady: Clock) -> Iterator[Res
         yield reached
         if reached.level == "ok":
             yield machine.clock(settings, now_us)
+            yield from edges.known(settings, now_us)
         return
     folder = engines.location(url).absolute().parent
     yield machine.sqlite_version()
@@ -50,6 +53,8 @@ def _of_database(settings: Settings, now_us: int, steady: Clock) -> Iterator[Res
     yield machine.room(folder, settings.retention.max_bytes)
     yield machine.clock(settings, now_us)
     yield machine.backups(settings, now_us)
+    yield from edges.behind(settings, now_us)
+    yield from edges.known(settings, now_us)
 
 
 async def _reached(settings: Settings) -> AsyncIterator[Result]:

@@ -15,13 +15,14 @@ from sidecar.domain.retry import retry_after_us
 from sidecar.domain.texts import Text
 from sidecar.domain.units import SECOND_US
 from sidecar.forwarding.texts import AWAY, REFUSED, STRANGE
-from sidecar.http_client import DeliveryError, HttpClient
+from sidecar.http_client import Answer, DeliveryError, HttpClient
 from sidecar.settings import ForwardSettings
 
 PATH: Final = "/v1/events"
 _GZIP_FROM_BYTES: Final = 1_000
 _ANSWER_BYTES: Final = 1 << 20
 _OK: Final = 200
+_MALFORMED: Final = 400
 _TOO_LARGE: Final = frozenset({400, 413})
 # What may be different a moment later (RFC 9110, sections 15.5.9 and 15.6; RFC 6585, section 4).
 _LATER: Final = frozenset({408, 425, 429})
@@ -91,19 +92,44 @@ class Centre:
             ("edge_behind_s", f"{report.behind_us / SECOND_US:.3f}"),
             *([("edge_ends", "1")] if report.ends else []),
         ]
-        try:
-            answer = await self._http.request("POST", self._url, body, headers, params=params, most_bytes=_ANSWER_BYTES)
-        except DeliveryError as error:
-            raise NotTakenError(AWAY(why=error.text), is_refused=error.permanent) from None
+        answer = await self._post(body, headers, params)
         if answer.status == _OK:
             return _taken(answer.body)
-        why = f"HTTP {answer.status}: {_detail(answer.body)}".rstrip(": ")
         if answer.status in _TOO_LARGE and bodies:
-            raise TooLargeError(why)
-        later_us = retry_after_us(answer.headers, sent_us) or 0
-        if answer.status in _LATER or answer.status >= 500:  # noqa: PLR2004 - HTTP's errors of servers
-            raise NotTakenError(AWAY(why=why), retry_after_us=later_us)
-        raise NotTakenError(REFUSED(why=why), is_refused=True, retry_after_us=later_us)
+            raise TooLargeError(_why(answer))
+        raise _not_taken(answer, sent_us)
+
+    async def try_token(self) -> bool:
+        """Whether the token is of scope forward; NotTakenError where it may not send at all. Nothing is kept there.
+
+        Only with that scope the centre reads what an edge says of itself, and refuses a report without a number.
+        """
+        report = [("dry_run", "1"), ("edge", self._name)]
+        answer = await self._post(b"[]", self._headers, report)
+        if answer.status != _OK:
+            raise _not_taken(answer, self._clock())
+        _taken(answer.body)
+        answer = await self._post(b"[]", self._headers, [*report, ("edge_waiting", "none")])
+        if answer.status not in {_OK, _MALFORMED}:
+            raise _not_taken(answer, self._clock())
+        return answer.status == _MALFORMED
+
+    async def _post(self, body: bytes, headers: Mapping[str, str], params: Sequence[tuple[str, str]]) -> Answer:
+        try:
+            return await self._http.request("POST", self._url, body, headers, params=params, most_bytes=_ANSWER_BYTES)
+        except DeliveryError as error:
+            raise NotTakenError(AWAY(why=error.text), is_refused=error.permanent) from None
+
+
+def _not_taken(answer: Answer, sent_us: int) -> NotTakenError:
+    later_us = retry_after_us(answer.headers, sent_us) or 0
+    if answer.status in _LATER or answer.status >= 500:  # noqa: PLR2004 - HTTP's errors of servers
+        return NotTakenError(AWAY(why=_why(answer)), retry_after_us=later_us)
+    return NotTakenError(REFUSED(why=_why(answer)), is_refused=True, retry_after_us=later_us)
+
+
+def _why(answer: Answer) -> str:
+    return f"HTTP {answer.status}: {_detail(answer.body)}".rstrip(": ")
 
 
 _taken_decoder: Final = msgspec.json.Decoder(Taken)

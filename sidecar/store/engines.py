@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import TypeVar
 
 import sqlalchemy as sa
 
@@ -30,6 +31,8 @@ from sidecar.store.sqlite import (
 from sidecar.store.sqlite.sqlite_database import SqliteDatabase
 from sidecar.system.files import THROW_AWAY, Files
 from sidecar.system.threads import Threads
+
+T = TypeVar("T")
 
 
 def open_database(url: str, *, attach: bool, steady: Clock, threads: Threads, files: Files) -> Database:
@@ -152,6 +155,16 @@ def newest_receipt_us(url: str) -> int | None:
         return postgres.newest_receipt_us(url)
     path = location(url)
     return integrity.newest_receipt_us(path, in_use=database_file.is_served(path))
+
+
+def look(url: str, work: Callable[[sa.Connection], T]) -> T | None:
+    """What ``work`` reads, also while it is served; nothing is changed. None where that cannot be read."""
+    if is_on_server(url):
+        from sidecar.store import postgres
+
+        return postgres.look(url, work)
+    path = location(url)
+    return integrity.look(path, work, in_use=database_file.is_served(path))
 
 
 def backup(url: str, target: Path) -> None:

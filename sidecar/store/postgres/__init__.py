@@ -3,6 +3,7 @@
 from sidecar.store.postgres.commands import (
     exists,
     is_served,
+    look,
     name,
     newest_receipt_us,
     pending_migrations,
@@ -16,6 +17,7 @@ __all__ = [
     "PostgresDatabase",
     "exists",
     "is_served",
+    "look",
     "name",
     "newest_receipt_us",
     "pending_migrations",

@@ -65,6 +65,14 @@ def newest_receipt_us(url: str) -> int | None:
     return _read(url, lambda connection: connection.exec_driver_sql(sql).scalar())
 
 
+def look(url: str, work: Callable[[sa.Connection], T]) -> T | None:
+    """See :func:`sidecar.store.engines.look`."""
+    try:
+        return _read(url, work)
+    except DatabaseRefusedError:
+        return None
+
+
 def _read(url: str, work: Callable[[sa.Connection], T]) -> T:
     """DatabaseRefusedError where the database cannot be read."""
     with refusing(url), reading(url) as connect, connect() as connection:

@@ -9,7 +9,9 @@ import contextlib
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
+
+import sqlalchemy as sa
 
 from sidecar.errors import DatabaseRefusedError
 from sidecar.store.sqlite import write_ahead_log
@@ -19,6 +21,8 @@ from sidecar.store.sqlite.sqlite_errors import RESTORE
 CHECKED_BYTES: Final = 67_108_864
 # Steps of SQLite's machine, some milliseconds, after which a statement may be stopped.
 STEPS_BETWEEN: Final = 1_000_000
+
+T = TypeVar("T")
 
 
 @contextlib.contextmanager
@@ -76,6 +80,19 @@ def newest_receipt_us(path: Path, *, in_use: bool) -> int | None:
     except (sqlite3.Error, OSError):
         return None
     return None if row is None else int(row[0])
+
+
+def look(path: Path, work: Callable[[sa.Connection], T], *, in_use: bool) -> T | None:
+    """See :func:`sidecar.store.engines.look`."""
+    if not path.exists():
+        return None
+    try:
+        with reading(path.absolute(), in_use=in_use) as raw:
+            engine = sa.create_engine("sqlite://", creator=lambda: raw, poolclass=sa.pool.StaticPool)
+            with engine.connect() as connection:
+                return work(connection)
+    except (sa.exc.DatabaseError, sqlite3.Error, OSError):
+        return None
 
 
 def refuse_unsound(path: Path) -> None:
