@@ -146,7 +146,10 @@ def test_a_token_that_is_not_renewed_resolves_at_its_expiry_with_that_reason(sto
 def test_a_renewal_that_fails_is_named_when_the_token_has_expired(story: Make) -> None:
     dave = story().at(10).token_will_expire("dave").at(12).renewed("dave", code=6000103).at(38).token_expired("dave")
     dave.live(until=40)
-    assert "renewToken failed with 6000103" in str(dave.alerts(kind="token_expired")[0].summary)
+    alert = dave.alerts(kind="token_expired")[0]
+    assert "renewToken failed with 6000103" in str(alert.summary)
+    assert "Look up the code of renewToken" in advice(alert.kind, alert.summary)
+    assert "Let the app call renewToken" not in advice(alert.kind, alert.summary)
 
 
 @pytest.mark.parametrize("restarted", [False, True])

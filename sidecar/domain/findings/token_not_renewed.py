@@ -7,7 +7,12 @@ from typing import Final
 from sidecar.domain import error_codes, sdk_words
 from sidecar.domain.alerts.naming import user_name
 from sidecar.domain.alerts.rules.login_ended import LOG_IN_AGAIN
-from sidecar.domain.alerts.rules.token_expired import RENEW_ON_WARNING, RENEWAL_FAILED, TOKEN_NOT_RENEWED
+from sidecar.domain.alerts.rules.token_expired import (
+    LOOK_UP_RENEWAL,
+    RENEW_ON_WARNING,
+    RENEWAL_FAILED,
+    TOKEN_NOT_RENEWED,
+)
 from sidecar.domain.events import API_ERROR, CONNECTION_STATE_CHANGED, TOKEN_RENEWED, TOKEN_WILL_EXPIRE
 from sidecar.domain.findings import login_end, sources
 from sidecar.domain.findings.finding import Check, Finding
@@ -50,12 +55,6 @@ _UNREACHED: Final = Sentence(
 _OF_CODE: Final[dict[int | None, Sentence]] = {
     code: ADVICE[code] for code in (6_000_101, 6_000_103, error_codes.TOKEN_EXPIRED, 6_000_107, 6_000_108, 6_000_109)
 }
-# Of any other code.
-_CODE: Final = Sentence(
-    "finding.token_not_renewed.code",
-    "Look up the code of renewToken: after a failure get a new token from your server and pass that on, before the old "
-    "one ends.",
-)
 
 
 class TokenNotRenewed(Check):
@@ -81,7 +80,7 @@ class TokenNotRenewed(Check):
         "While the user is logged in nowhere because of it; otherwise until the last evidence is 30 minutes old.",
     )
     say = _SAY_SIGN_IN
-    advice = (RENEW_ON_WARNING, _TOKEN, *_OF_CODE.values(), _UNREACHED, _CODE, LOG_IN_AGAIN)
+    advice = (RENEW_ON_WARNING, _TOKEN, *_OF_CODE.values(), _UNREACHED, LOOK_UP_RENEWAL, LOG_IN_AGAIN)
     source = sources.TOKENS
 
     @classmethod
@@ -120,7 +119,7 @@ def _advice(ending: TokenEnding) -> list[Text]:
     code = code_of(ending.failed[-1])
     if code in error_codes.NETWORK:
         return [_UNREACHED()]
-    return [_TOKEN(), _OF_CODE[code]()] if code in _OF_CODE else [_CODE()]
+    return [_TOKEN(), _OF_CODE[code]()] if code in _OF_CODE else [LOOK_UP_RENEWAL()]
 
 
 def _summary(life: Life, ending: TokenEnding) -> Text:

@@ -21,6 +21,11 @@ RENEWAL_FAILED: Final = Sentence(
 RENEW_ON_WARNING: Final = Sentence(
     "advice.renew_on_warning", "Let the app call renewToken when onTokenWillExpire fires."
 )
+LOOK_UP_RENEWAL: Final = Sentence(
+    "advice.look_up_renewal",
+    "Look up the code of renewToken: after a failure get a new token from your server and pass that on, before the old "
+    "one ends.",
+)
 
 
 class TokenExpired(LoginEnded):
@@ -31,6 +36,12 @@ class TokenExpired(LoginEnded):
     title = Sentence("kind.token_expired", "Token expired")
     advice = (LOG_IN_AGAIN, RENEW_ON_WARNING)
     connection_event = sdk_words.TOKEN_EXPIRED
+
+    @classmethod
+    def advice_for(cls, summary: Text | None) -> tuple[Sentence, ...]:
+        """An app whose renewal failed did call renewToken."""
+        failed = summary is not None and summary.sentence == RENEWAL_FAILED.id
+        return (LOG_IN_AGAIN, LOOK_UP_RENEWAL) if failed else cls.advice
 
     def summary(self, change: Change) -> Text:
         """What is known of the warning."""
