@@ -38,7 +38,9 @@ def serve(
 
 
 def _say(server: ServerSettings, served: app.Running) -> None:
-    click.echo(f"Zimwatch is at {served.url}/")
+    # Where it listens on each address of the machine, as in a container, that is none to open in a browser.
+    here = served.url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
+    click.echo(f"Zimwatch is at {here}/")
     if served.first_account is not None:
-        address = server.public_url.rstrip("/") or served.url
+        address = server.public_url.rstrip("/") or here
         click.echo(f"There is no account yet. Within a day, make yours at {address}{served.first_account}")

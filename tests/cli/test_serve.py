@@ -11,13 +11,17 @@ import sys
 import time
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
 
 from sidecar.access.proxies import is_loopback
+from sidecar.app import Running
+from sidecar.cli import serve as serve_module
 from sidecar.demo.day import day
 from sidecar.domain.events import HEARTBEAT
+from sidecar.settings import ServerSettings
 from tests.support.process import DATABASE, serving
 
 START_US = 1_795_485_600_000_000
@@ -138,3 +142,21 @@ def test_what_few_need_is_loaded_where_it_is_used() -> None:
     code = f"import sys\nimport sidecar.cli.serve\nprint([name for name in {few} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("url", "public_url", "link"),
+    [
+        ("http://0.0.0.0:8790", "", "http://127.0.0.1:8790/first-account/x"),
+        ("http://[::]:8790", "", "http://[::1]:8790/first-account/x"),
+        ("http://192.0.2.7:8790", "", "http://192.0.2.7:8790/first-account/x"),
+        ("http://0.0.0.0:8790", "https://ops.example.com/z/", "https://ops.example.com/z/first-account/x"),
+    ],
+)
+def test_the_link_of_the_first_account_can_be_opened(
+    url: str, public_url: str, link: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nothing: Any = None
+    served = Running(url, nothing, nothing, first_account="/first-account/x")
+    serve_module._say(ServerSettings(public_url=public_url), served)
+    assert capsys.readouterr().out.split()[-1] == link

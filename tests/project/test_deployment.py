@@ -9,6 +9,7 @@ import sys
 import zipfile
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import jsonschema
 import pytest
@@ -73,6 +74,16 @@ def test_compose_mounts_files_that_exist_and_publishes_no_port_beyond_this_machi
     mounted = {volume.split(":")[0] for service in services for volume in service.get("volumes", [])}
     assert [file for file in mounted - compose["volumes"].keys() if not (DOCKER / file).exists()] == []
     assert all(port.startswith("127.0.0.1:") for service in services for port in service.get("ports", []))
+
+
+@pytest.mark.parametrize("path", COMPOSE_FILES, ids=lambda path: path.name)
+def test_one_service_builds_an_image_that_several_use(path: Path) -> None:
+    """Compose builds at the same time, and the second image of one name fails on a machine that has none."""
+    services = read(path)["services"]
+    built = [service.get("image", name) for name, service in services.items() if "build" in service]
+    assert len(built) == len(set(built))
+    used = {service.get("image") for service in services.values() if "build" not in service}
+    assert [image for image in used if image and ":" not in image and image not in built] == []
 
 
 def test_the_sample_app_has_the_version_of_the_sdk_that_is_tested() -> None:
@@ -144,6 +155,15 @@ def test_each_setting_of_these_files_is_one() -> None:
     for environ in given:
         assert environ
         load(None, environ, {})
+
+
+def test_the_centre_answers_to_the_host_that_its_edge_calls() -> None:
+    edge = {one["name"]: one.get("value", "pod-0") for one in ours(read(DOCKER / "kubernetes/edge.yaml"))["env"]}
+    settings = dict(line.split("=", 1) for line in (DOCKER / "kubernetes/settings.env").read_text().splitlines())
+    centre = load(None, settings, {}).settings.server
+    del edge["ZIMWATCH_FORWARD__TOKEN_FILE"]  # a file of the pod
+    url = load(None, edge | {"ZIMWATCH_FORWARD__TOKEN": "x"}, {}).settings.forward.url
+    assert urlsplit(url or "").hostname in centre.allowed_hosts
 
 
 @pytest.mark.systemd
