@@ -23,6 +23,7 @@ from benchmarks import (
     late,
     live,
     memory,
+    nodes,
     reads,
     spans,
     start,
@@ -33,6 +34,7 @@ from benchmarks import (
 PARTS = (
     "start",
     "ingest",
+    "nodes",
     "late",
     "devices",
     "heartbeats",
@@ -60,6 +62,9 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:  # noqa: C901, PLR
         show("The start of a command beside that of a bare Python", found["start"])
     if "ingest" in parts:
         found["ingest"] = await whole_path(options)
+    if "nodes" in parts:
+        found["nodes"] = await nodes.measure(users=options.fleet, count=options.events, rounds=options.rounds)
+        show("Nodes on PostgreSQL, batches of 100 on 16 connections", found["nodes"])
     if "late" in parts:
         found["late"] = await late.measure(history=100_000, clients=10_000, rounds=options.rounds)
         show("Late events and many clients, the store alone", found["late"])

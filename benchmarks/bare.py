@@ -15,7 +15,8 @@ import shutil
 import sqlite3
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any, Final
@@ -48,6 +49,8 @@ TEXT: Final = "raw-text"
 _TEXT_INDEXES: Final = ("CREATE INDEX by_user ON events (user_id)", "CREATE INDEX by_session ON events (session_id)")
 _IDS: Final = ("id", "session_id", "client_id")
 _INSERT: Final = mapping.insert(schema.events)
+Begin = Callable[[], AbstractContextManager[sa.Connection]]
+"""Begins a transaction that writes."""
 
 
 def prepared(fleet: Fleet, count: int, *, after: int = 0) -> list[tuple[Any, ...]]:
@@ -117,6 +120,25 @@ class Table:
         self._database.close()
 
 
+def append(begin: Begin, projections: Projections, bodies: Sequence[bytes], at_once: int) -> None:
+    """Appends the bodies' events as the writer does, ``at_once`` bodies a commit, without HTTP."""
+    minutes = Minutes(lambda _connection: projections.counts)
+    followers = Followers(minutes, SpanFollower(), reaction_of(Settings()))
+    with begin() as connection:
+        followers.begin(connection)
+    now_us = time.time_ns() // 1_000
+    for start in range(0, len(bodies), at_once):
+        decoded = [wire.decode(body, "json", now_us) for body in bodies[start : start + at_once]]
+        with begin() as connection:
+            event_log.append(
+                connection,
+                [Batch([event for _, event in one.events]) for one in decoded],
+                projections,
+                time=LeaseTime.without_skips(now_us),
+                followers=followers,
+            )
+
+
 class Statements:
     """The store's statements for ``count`` events in commits of 16 batches of 100, after each user had two events."""
 
@@ -133,34 +155,17 @@ class Statements:
         with database.begin() as connection:
             span_outbox.begin(connection, export_spans=True)
             self._projections = Projections(connection, Leases())
-        self._append(database, fleet.bodies(users * 2, 500), 3)
+        append(database.begin, self._projections, fleet.bodies(users * 2, 500), 3)
         with (
             contextlib.closing(sqlite3.connect(file)) as filled,
             contextlib.closing(sqlite3.connect(self._before)) as to,
         ):
             filled.backup(to)
         sa.event.listen(database, "before_cursor_execute", self._note)
-        self._append(database, fleet.bodies(count, 100), 16)
+        append(database.begin, self._projections, fleet.bodies(count, 100), 16)
         opened.close()
         for one in folder.glob("filled.db*"):
             one.unlink()
-
-    def _append(self, database: sa.Engine, bodies: Sequence[bytes], at_once: int) -> None:
-        minutes = Minutes(lambda _connection: self._projections.counts)
-        followers = Followers(minutes, SpanFollower(), reaction_of(Settings()))
-        with database.begin() as connection:
-            followers.begin(connection)
-        now_us = time.time_ns() // 1_000
-        for start in range(0, len(bodies), at_once):
-            decoded = [wire.decode(body, "json", now_us) for body in bodies[start : start + at_once]]
-            with database.begin() as connection:
-                event_log.append(
-                    connection,
-                    [Batch([event for _, event in one.events]) for one in decoded],
-                    self._projections,
-                    time=LeaseTime.without_skips(now_us),
-                    followers=followers,
-                )
 
     def _note(self, _connection: Any, _cursor: Any, sql: str, values: Any, _context: Any, is_many: bool) -> None:  # noqa: ANN401, FBT001 - SQLAlchemy's own
         self._made.append((sql, list(values) if is_many else values))

@@ -21,9 +21,9 @@ from tests.support.process import DATABASE, serving
 ROUNDS_BEFORE = 20_000
 
 
-def token_for(folder: Path) -> str:
-    """A new ingest token of the database in ``folder``."""
-    options = ["token", "create", "--scope", "ingest", "--database-url", f"sqlite:///{folder / DATABASE}"]
+def token_for(folder: Path, url: str = "") -> str:
+    """A new ingest token of the database with this URL, by default of the file in ``folder``."""
+    options = ["token", "create", "--scope", "ingest", "--database-url", url or f"sqlite:///{folder / DATABASE}"]
     command = subprocess.run(  # noqa: S603 - this project's own command
         [sys.executable, "-m", "sidecar", *options], check=True, capture_output=True, text=True, cwd=folder
     )

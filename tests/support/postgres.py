@@ -46,7 +46,7 @@ def running() -> Iterator[str]:
 class _Server:
     """One server in a folder of its own."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, *, durable: bool = False) -> None:
         # It refuses to be run by root.
         is_root = os.getuid() == 0
         self._user: dict[str, Any] = {"user": "postgres", "group": "postgres", "extra_groups": []} if is_root else {}
@@ -55,7 +55,8 @@ class _Server:
         self._folder = folder
         self._log = Path(folder, "log")
         self.port = free_port()
-        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
+        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories="
+        options += "" if durable else " -c fsync=off"
         self._start = ("--wait", "--silent", "--log", self._log, "--options", options)
 
     @property
@@ -88,17 +89,20 @@ class _Server:
 
 
 @contextlib.contextmanager
-def cluster() -> Iterator[tuple[str, Callable[[], None]]]:
-    """The URL of a cluster of the test's own, and what ends it without a word to its clients and starts it again."""
-    with _cluster() as server:
+def cluster(*, durable: bool = False) -> Iterator[tuple[str, Callable[[], None]]]:
+    """The URL of a cluster of the test's own, and what ends it without a word to its clients and starts it again.
+
+    ``durable``: a commit waits for the disk, which only measurements need.
+    """
+    with _cluster(durable=durable) as server:
         yield server.url.replace("://", "+psycopg://"), server.restart
 
 
 @contextlib.contextmanager
-def _cluster() -> Iterator[_Server]:
+def _cluster(*, durable: bool = False) -> Iterator[_Server]:
     # The path is short, because the one of a socket may have 107 bytes.
     with tempfile.TemporaryDirectory(prefix="zimwatch-postgres-") as folder:
-        server = _Server(folder)
+        server = _Server(folder, durable=durable)
         server.run("initdb", "--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync")
         server.start()
         try:
