@@ -39,8 +39,11 @@ GIVEN_UP_S: Final = 600
 USABLE_CORE: Final = 0.8 / 0.73
 EVENTS_OF_A_RECONNECT: Final = 2
 CONNECTIONS: Final = 32
-# Requests a second at which a reconnect is measured; the last one as fast as it goes.
-RATES: Final = (50, 150, 450)
+# Requests a second at which a reconnect is measured, beside heartbeats at their budget: so many, or for so long.
+RATES: Final = (50, 150, 450, 1_350)
+MEASURED: Final = 400
+MEASURED_S: Final = 4
+BEATING: Final = 3_000
 
 
 class Fleet(msgspec.Struct, frozen=True):
@@ -58,7 +61,10 @@ WHOLE: Final = Fleet(users=100_000_000, online=2_000_000)
 
 
 class Costs(msgspec.Struct, frozen=True):
-    """As measured. ``reconnect_us``: CPU of a request by requests a second, which share commits the more they are."""
+    """As measured. ``reconnect_us``: CPU of a request by requests a second, which share commits the more they are.
+
+    It is what the request adds to heartbeats at their budget.
+    """
 
     reconnect_us: Sequence[tuple[float, float]]
     heartbeat_us: float
@@ -67,13 +73,34 @@ class Costs(msgspec.Struct, frozen=True):
     bytes_of_a_connection: float
 
     def reconnect_s(self, rate: float) -> float:
-        """Seconds of CPU of a request at this rate; between two measured ones in proportion."""
+        """Seconds of CPU of a request at this rate. What a second costs is in proportion between two measured rates."""
         rates = [one for one, _ in self.reconnect_us]
         at = bisect.bisect_left(rates, rate)
         if at in {0, len(rates)}:
             return self.reconnect_us[min(at, len(rates) - 1)][1] / 1e6
         (low, low_us), (high, high_us) = self.reconnect_us[at - 1 : at + 1]
-        return (low_us + (high_us - low_us) * (rate - low) / (high - low)) / 1e6
+        of_low, of_high = low * low_us, high * high_us
+        return (of_low + (of_high - of_low) * (rate - low) / (high - low)) / rate / 1e6
+
+
+def mean(one: Costs, other: Costs) -> Costs:
+    """Of both, because other work on the machine makes everything dearer for a while."""
+
+    def half(first: float, second: float) -> float:
+        return (first + second) / 2
+
+    return Costs(
+        reconnect_us=[
+            (half(*rates), half(*costs))
+            for rates, costs in (
+                zip(*both, strict=True) for both in zip(one.reconnect_us, other.reconnect_us, strict=True)
+            )
+        ],
+        heartbeat_us=half(one.heartbeat_us, other.heartbeat_us),
+        bytes_of_an_event=half(one.bytes_of_an_event, other.bytes_of_an_event),
+        bytes_of_a_user=half(one.bytes_of_a_user, other.bytes_of_a_user),
+        bytes_of_a_connection=half(one.bytes_of_a_connection, other.bytes_of_a_connection),
+    )
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -200,9 +227,10 @@ async def _begin(folder: Path, url: str, token: str, devices: Devices) -> None:
         await asyncio.sleep(SETTLES_S)
 
 
-async def calibrated(online: int = 3_000) -> Costs:
-    """On a small server: reconnects at some rates, heartbeats at their budget, bytes and memory."""
-    reconnect_us: list[tuple[float, float]] = []
+async def calibrated() -> Costs:
+    """On a small server: heartbeats at their budget, reconnects at some rates beside them, bytes and memory."""
+    counts = [max(MEASURED, rate * MEASURED_S) for rate in RATES]
+    online = sum(counts) + BEATING
     with tempfile.TemporaryDirectory(prefix="zimwatch-bench-") as name:
         folder = Path(name)
         token = token_for(folder)
@@ -212,21 +240,23 @@ async def calibrated(online: int = 3_000) -> Costs:
             await _begin(folder, url, token, storm.devices)
         known = size_bytes(folder)
         async with serving(folder) as (url, process):
-            first, share = 0, online // (len(RATES) + 1)
             await load(folder, url, storm.devices.heartbeats(BATCH), token=token, connections=4)
             await asyncio.sleep(SETTLES_S)
-            beats = storm.devices.heartbeats(1)
+            budget = Leases().heartbeats_per_second
+            beats = storm.devices.heartbeats(1, online - BEATING, BEATING)
             cpu = cpu_ns(process.pid)
-            rate = Leases().heartbeats_per_second
-            sent = await load(folder, url, beats, token=token, connections=CONNECTIONS, rate=rate)
-            heartbeat_us = (cpu_ns(process.pid) - cpu) / sent["accepted"] / 1e3
-            for rate_or_none in (*RATES, None):
-                bodies = storm.reconnects(first, share)
-                first += share
+            await load(folder, url, beats, token=token, connections=CONNECTIONS, rate=budget)
+            heartbeat_us = (cpu_ns(process.pid) - cpu) / BEATING / 1e3
+            reconnect_us: list[tuple[float, float]] = []
+            first = 0
+            for rate, count in zip(RATES, counts, strict=True):
+                bodies = storm.reconnects(first, count)
+                first += count
+                beats = storm.devices.heartbeats(1, online - BEATING, min(BEATING, count * budget // rate))
                 cpu = cpu_ns(process.pid)
-                sent = await load(folder, url, bodies, token=token, connections=CONNECTIONS, rate=rate_or_none)
-                used_us = (cpu_ns(process.pid) - cpu) / share / 1e3
-                reconnect_us.append((rate_or_none or max(RATES[-1] + 1, share / sent["seconds"]), used_us))
+                seconds = await _both(folder, url, token, (bodies, rate), (beats, budget))
+                used_us = (cpu_ns(process.pid) - cpu) / 1e3 - len(beats) * heartbeat_us
+                reconnect_us.append((count / seconds, used_us / count))
             bytes_of_a_connection = await _connection_bytes(url, process.pid)
         stored = size_bytes(folder)
     of_event = (stored - known) / (first * EVENTS_OF_A_RECONNECT)
@@ -237,6 +267,20 @@ async def calibrated(online: int = 3_000) -> Costs:
         bytes_of_a_user=(known - empty) / online - of_event,
         bytes_of_a_connection=bytes_of_a_connection,
     )
+
+
+async def _both(
+    folder: Path, url: str, token: str, reconnects: tuple[list[bytes], float], heartbeats: tuple[list[bytes], float]
+) -> float:
+    """Sends both at once, each at its rate; the seconds that the reconnects took."""
+    other = folder / "heartbeats"
+    other.mkdir(exist_ok=True)
+    async with asyncio.TaskGroup() as group:
+        sent, _ = [
+            group.create_task(load(where, url, bodies, token=token, connections=CONNECTIONS, rate=rate))
+            for where, (bodies, rate) in ((folder, reconnects), (other, heartbeats))
+        ]
+    return float(sent.result()["seconds"])
 
 
 async def _connection_bytes(url: str, pid: int, count: int = 1_000) -> float:
@@ -268,16 +312,11 @@ async def taken(fleet: Fleet) -> tuple[float, float]:
         before = size_bytes(folder)
         beats = online / (interval_s(online, leases.heartbeat_after_s, leases) * MEAN_WAIT)
         bodies, heartbeats = storm.reconnects(0, online), storm.heartbeats(round(beats * STORM_S))
-        other = folder / "heartbeats"
-        other.mkdir()
         async with serving(folder, {"ZIMWATCH_SERVER__MAX_CONNECTIONS": "4000"}) as (url, process):
             await load(folder, url, storm.devices.heartbeats(BATCH), token=token, connections=4)
             await asyncio.sleep(SETTLES_S)
             cpu = cpu_ns(process.pid)
-            async with asyncio.TaskGroup() as group:
-                for where, some in ((folder, bodies), (other, heartbeats)):
-                    rate = len(some) / STORM_S
-                    group.create_task(load(where, url, some, token=token, connections=CONNECTIONS, rate=rate))
+            await _both(folder, url, token, (bodies, online / STORM_S), (heartbeats, beats))
             used_s = (cpu_ns(process.pid) - cpu) / 1e9
         return used_s, size_bytes(folder) - before
 
@@ -314,10 +353,11 @@ def _others(folder: Path, count: int) -> None:
 
 async def measure() -> dict[str, Any]:
     """The costs, the check at a hundredth, and the whole fleet."""
-    costs = await calibrated()
     small = WHOLE.hundredth()
-    said = simulate(small, costs)
+    before = await calibrated()
     cpu_s, stored = await taken(small)
+    costs = mean(before, await calibrated())
+    said = simulate(small, costs)
     nodes = fewest_nodes(WHOLE, costs)
     found: dict[str, Any] = {
         "CPU of the measured storm beside the simulated one": cpu_s / said.cpu_s,

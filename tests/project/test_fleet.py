@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from benchmarks.fleet import STORM_S, Costs, Fleet, fewest_nodes, simulate
+from benchmarks.fleet import STORM_S, Costs, Fleet, fewest_nodes, mean, simulate
 
 COSTS = Costs(
     reconnect_us=((100.0, 1_000.0), (500.0, 600.0)),
@@ -16,15 +16,26 @@ COSTS = Costs(
 )
 
 
-def test_a_cost_between_two_measured_rates_is_in_proportion_and_beyond_them_the_nearest() -> None:
-    found = [COSTS.reconnect_s(rate) * 1e6 for rate in (1, 100, 300, 500, 9_000)]
-    assert found == pytest.approx([1_000, 1_000, 800, 600, 600])
+def test_what_a_second_costs_is_in_proportion_between_two_measured_rates_and_a_request_the_same_beyond() -> None:
+    seconds = [COSTS.reconnect_s(rate) * rate for rate in (1, 100, 300, 500, 9_000)]
+    assert seconds == pytest.approx([0.001, 0.1, 0.2, 0.3, 5.4])
+
+
+def test_the_mean_of_two_measurements_is_that_of_each_cost() -> None:
+    dearer = msgspec.structs.replace(
+        COSTS, reconnect_us=((102.0, 3_000.0), (500.0, 800.0)), heartbeat_us=400.0, bytes_of_a_user=1_100.0
+    )
+    assert mean(COSTS, dearer) == msgspec.structs.replace(
+        COSTS, reconnect_us=[(101.0, 2_000.0), (500.0, 700.0)], heartbeat_us=300.0, bytes_of_a_user=1_000.0
+    )
 
 
 def test_a_storm_within_the_capacity_costs_what_its_requests_and_heartbeats_do() -> None:
     found = simulate(Fleet(users=100_000, online=300 * STORM_S), COSTS)
     assert (found.refused, found.reconnected_s) == (0, STORM_S)
-    assert found.cpu_s == pytest.approx(300 * STORM_S * 800e-6 + found.heartbeats_a_second * STORM_S * 200e-6)
+    assert found.cpu_s == pytest.approx(
+        300 * STORM_S * COSTS.reconnect_s(300) + found.heartbeats_a_second * STORM_S * 200e-6
+    )
     assert found.stored_bytes == 300 * STORM_S * 2 * 500
 
 
