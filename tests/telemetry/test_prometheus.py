@@ -31,6 +31,12 @@ QUERIES = [
     for panel in json.loads(DASHBOARD.read_text(encoding="utf-8"))["panels"]
     for target in panel["targets"]
 ]
+# Each node on one PostgreSQL database has the same of them.
+OF_THE_DATABASE = (
+    *("zimwatch_users", "zimwatch_alerts", "zimwatch_alert_backlog", "zimwatch_alert_undelivered"),
+    *("zimwatch_span_backlog", "zimwatch_span_backlog_age_seconds", "zimwatch_database_size_bytes"),
+    *("zimwatch_edges", "zimwatch_edge_behind_seconds", "zimwatch_edge_behind_events"),
+)
 METRIC = re.compile(r"\bzimwatch_\w+")
 SELECTOR = re.compile(r"\bzimwatch_\w+(?:\{[^}]*\})?")
 
@@ -85,8 +91,18 @@ def test_every_metric_of_a_query_is_documented() -> None:
         "zimwatch_audit_head",
         "zimwatch_canary_logins_total",
         "zimwatch_canary_reconnects_total",
-        "zimwatch_duty_held",
-        "zimwatch_edges",
         "zimwatch_tls_broken",
         "zimwatch_tls_ends_seconds",
     }
+
+
+def test_no_panel_counts_a_database_once_for_each_of_its_nodes() -> None:
+    found = [(name, one) for one in QUERIES for name in METRIC.findall(one) if name in OF_THE_DATABASE]
+    assert {name for name, _ in found} == {*OF_THE_DATABASE}
+    assert [one for name, one in found if not re.search(rf"\bmax( by \(\w+\) ?)? ?\({name}\{{", one)] == []
+
+
+def test_metrics_of_a_database_are_documented_as_such() -> None:
+    documented = (FOLDER.parents[1] / "docs/metrics.md").read_text(encoding="utf-8")
+    _, _, nodes = documented.partition("## Several nodes")
+    assert {*METRIC.findall(nodes.partition("\n## ")[0])} == {*OF_THE_DATABASE, "zimwatch_duty_held"}
