@@ -1,4 +1,4 @@
-"""Writes the parts of the reference that follow from the code: findings, HTTP, events and error codes."""
+"""Writes the parts of the reference that follow from the code: findings, HTTP, events, error codes and options."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+import click
+
+from sidecar.cli import overview
+from sidecar.cli.commands import command
 from sidecar.domain.error_codes import CODES
 from sidecar.domain.findings import CHECKS, Check
 
@@ -92,6 +96,44 @@ def _error_codes() -> str:
     return "\n" + _table(("code", "means"), *((f"`{code}`", one.template) for code, one in CODES.items()))
 
 
+def _options() -> str:
+    def records(one: click.Command) -> Iterator[tuple[str, str]]:
+        context = click.Context(one)
+        found = (param.get_help_record(context) for param in one.params if isinstance(param, click.Option))
+        return ((f"`{names}`".replace("|", "\\|"), " ".join(said.split())) for names, said in filter(None, found))
+
+    def called(name: str, one: click.Command) -> str:
+        words = [word for word in one.collect_usage_pieces(click.Context(one)) if word != "[OPTIONS]"]
+        return f"`{' '.join(['zimwatch', name, *words])}`".replace("|", "\\|")
+
+    known = dict(_commands())
+    shared = set(records(known["db check"]))
+    of_all = [
+        (*option, ", ".join(f"`{name}`" for name, one in known.items() if option not in records(one)))
+        for option in records(known["db check"])
+    ]
+    own = [
+        (called(name, one), *option)
+        for name, one in known.items()
+        for option in [option for option in records(one) if option not in shared] or [("-", "")]
+    ]
+    return (
+        "\n## Options of most commands\n\n"
+        + _table(("option", "is", "all commands have it but"), *of_all)
+        + "\n## Options of single commands\n\n"
+        + _table(("command", "option", "is"), *own)
+    )
+
+
+def _commands() -> Iterator[tuple[str, click.Command]]:
+    for name in overview.COMMANDS:
+        found = command(name)
+        if isinstance(found, click.Group):
+            yield from ((f"{name} {inner}", one) for inner, one in found.commands.items())
+        else:
+            yield name, found
+
+
 def _schema(name: str) -> Any:
     return json.loads((ROOT / "schemas" / name).read_text(encoding="utf-8"))
 
@@ -100,6 +142,7 @@ WRITTEN: Final[Mapping[str, tuple[str, Callable[[], str]]]] = {
     "findings": ("sidecar/domain/findings", _findings),
     "http": ("schemas/openapi.json", _http),
     "events": ("schemas/event.v1.json", _events),
+    "commands": ("sidecar/cli", _options),
     "error-codes": ("sidecar/domain/error_codes.py", _error_codes),
 }
 """Each document of ``docs/``: what it is written from, and by which function."""

@@ -16,9 +16,9 @@ from sidecar.settings import MASK, ServerSettings, without_password
 @click.command("check-config")
 @settings_options
 @server_options
-def check_config(config: Path | None, database_url: str | None, host: str | None, port: int | None) -> None:
+def check_config(config: Path | None, database_url: str | None, **served: object) -> None:
     """Check the settings and print what is in force, secrets masked."""
-    loaded = load_to_serve(config, database_url, host=host, port=port)
+    loaded = load_to_serve(config, database_url, **served)
     for key, value, source in loaded.shown():
         click.echo(f"{key} = {value}  # {source}")
     for warning in (*_of_database(loaded.settings.database.url), *_of_certificate(loaded.settings.server)):

@@ -23,19 +23,13 @@ _COLOURS: Final = {"ok": "green", "note": "yellow", "problem": "red"}
 @server_options
 @click.pass_context
 def doctor(
-    context: click.Context,
-    config: Path | None,
-    database_url: str | None,
-    host: str | None,
-    port: int | None,
-    *,
-    as_json: bool,
+    context: click.Context, /, config: Path | None, database_url: str | None, *, as_json: bool, **served: object
 ) -> None:
     """Check this machine, the database, what is called, and how a running server is reached.
 
     Exits 1 for a problem.
     """
-    loaded = load(config, database_url, host=host, port=port)
+    loaded = load(config, database_url, **served)
     results: list[Result] = []
 
     async def work() -> None:

@@ -18,6 +18,7 @@ from sidecar.settings.alert_settings import ReceiverSettings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 APP_ID: Final = click.IntRange(0, app_ids.LARGEST)
+_SETTINGS: Final = {"host": "server.host", "port": "server.port", "forward_to": "forward.url"}
 TOKEN_ID: Final = click.IntRange(0, 2**63 - 1)
 
 
@@ -69,8 +70,9 @@ def settings_options(command: Command) -> Command:
 
 
 def server_options(command: Command) -> Command:
-    """Adds the options of the address to listen on."""
+    """Adds the options of what is served: the address to listen on, and the centre of an edge."""
     for option in (
+        click.option("--forward-to", metavar="URL", help="Be an edge: pass events on to the Zimwatch at this address."),
         click.option("--port", type=int, help="Port to listen on; default 8790, 0 for any free one."),
         click.option("--host", help="Address to listen on; default 127.0.0.1."),
     ):
@@ -100,22 +102,24 @@ class _ReceiverTypes(Mapping[str, type[ReceiverSettings]]):
         return RECEIVER_SETTINGS
 
 
-def load(config: Path | None, database_url: str | None, **server: object) -> Loaded:
-    """The settings from every source; None stands for an option that was not given."""
-    overrides = {"database.url": database_url, **{f"server.{key}": value for key, value in server.items()}}
-    return load_settings(config, os.environ, overrides, _ReceiverTypes())
+def load(config: Path | None, database_url: str | None, **served: object) -> Loaded:
+    """The settings from every source; None stands for an option that was not given.
+
+    ``served``: the options of :func:`server_options`.
+    """
+    return load_settings(config, os.environ, _overrides(database_url, served), _ReceiverTypes())
 
 
-def load_to_serve(
-    config: Path | None, database_url: str | None, others: Mapping[str, object] | None = None, **server: object
-) -> Loaded:
+def load_to_serve(config: Path | None, database_url: str | None, **served: object) -> Loaded:
     """Like :func:`load`, with the checks of serving: SettingsError names all problems at once."""
-    overrides = {"database.url": database_url, **{f"server.{key}": value for key, value in server.items()}}
-    overrides |= others or {}
     from sidecar import checks  # noqa: PLC0415 - the other commands do without
 
-    loaded, problems = read_settings(config, os.environ, overrides, _ReceiverTypes())
+    loaded, problems = read_settings(config, os.environ, _overrides(database_url, served), _ReceiverTypes())
     problems += checks.problems(loaded, os.environ)
     if problems:
         raise SettingsError(problems)
     return loaded
+
+
+def _overrides(database_url: str | None, served: Mapping[str, object]) -> dict[str, object]:
+    return {"database.url": database_url, **{_SETTINGS[name]: value for name, value in served.items()}}

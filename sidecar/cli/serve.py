@@ -16,14 +16,11 @@ from sidecar.settings import Loaded, ServerSettings
 @click.command()
 @settings_options
 @server_options
-@click.option("--forward-to", metavar="URL", help="Be an edge: pass events on to the Zimwatch at this address.")
-def serve(
-    config: Path | None, database_url: str | None, host: str | None, port: int | None, forward_to: str | None
-) -> None:
+def serve(config: Path | None, database_url: str | None, **served: object) -> None:
     """Serve the sidecar and its dashboard."""
 
     def load() -> Loaded:
-        return load_to_serve(config, database_url, {"forward.url": forward_to}, host=host, port=port)
+        return load_to_serve(config, database_url, **served)
 
     loaded = load()
     logs.configure(loaded.settings.logs, quotes_errors=loaded.settings.privacy.is_plain)
@@ -31,7 +28,7 @@ def serve(
         app.until_stopped(
             loaded.settings,
             os.environ,
-            lambda served: _say(loaded.settings.server, served),
+            lambda running: _say(loaded.settings.server, running),
             reload=Reload(loaded, load),
         )
     )

@@ -95,7 +95,11 @@ def list_(config: Path | None, database_url: str | None) -> None:
 @token.command()
 @click.argument("token_id", metavar="ID", type=TOKEN_ID)
 @click.option(
-    "--overlap", default=token_form.OVERLAP, show_default=True, help="How long the old secret works; 0s for not at all."
+    "--overlap",
+    metavar="DURATION",
+    default=token_form.OVERLAP,
+    show_default=True,
+    help="How long the old secret works; 0s for not at all.",
 )
 @settings_options
 def rotate(token_id: int, overlap: str, config: Path | None, database_url: str | None) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from sidecar.alerting.notify.template_check import template_problems
 from sidecar.alerting.receivers import RECEIVER_SETTINGS
+from sidecar.cli.commands import command
 from sidecar.settings import MASK, load, without_password
 
 RECEIVER = """
@@ -285,3 +286,16 @@ url = "https://dana:hunt/er2@hooks.example.com/hunter2"
     assert "https://hooks.example.com/" + MASK in shown["alerts.receivers"]
     unset = ("zego.callback_secrets", "zego.server_secrets", "alerts.chatops_secret", "alerts.heartbeat_url")
     assert not [key for key in unset if MASK in shown[key]]
+
+
+def test_check_config_takes_every_option_of_serve(tmp_path: Path) -> None:
+    found = zimwatch(
+        tmp_path, "check-config", "--forward-to", "https://centre.example.com", ZIMWATCH_FORWARD__TOKEN="x"
+    )
+    assert 'forward.url = "https://centre.example.com"' in found.stdout
+    without = zimwatch(tmp_path, "check-config", "--forward-to", "https://centre.example.com")
+    assert (without.returncode, "forward.token must be given" in without.stderr) == (2, True)
+    served, checked = (
+        {name for each in command(one).params for name in each.opts} for one in ("serve", "check-config")
+    )
+    assert served == checked
