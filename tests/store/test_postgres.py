@@ -20,6 +20,7 @@ from sidecar.domain.lease import LONGEST_INTERVAL_S
 from sidecar.domain.login_state import LoginState
 from sidecar.errors import DatabaseRefusedError, StoreUnavailableError
 from sidecar.store import Store, database, engines, mapping, schema
+from sidecar.store.log import event_log
 from sidecar.store.users import client_rows, user_reads
 from sidecar.store.values import Commit
 from tests.support import databases
@@ -150,6 +151,19 @@ async def test_what_an_index_cannot_take_is_rejected_and_holds_up_no_other_event
     assert answer.accepted == 2
     assert [place for place, _ in answer.refused] == [1, 2, 3]
     assert all("PostgreSQL cannot index" in why for _, why in answer.refused)
+
+
+async def test_a_rejected_event_takes_no_other_of_its_client_with_it(store: Store) -> None:
+    phone = Phone("alice")
+    first, second, third = (phone.says("CONNECTED", "SUCCESS", at=at) for at in range(3))
+    unfit = msgspec.structs.replace(second, sdk_version="😀" * 256, app_version="😀" * 257)
+    dry = await store.read(event_log.would_append, [first, unfit, second, third, first], store.now().leases)
+    answer = await store.append([first, unfit, second, third, first])
+    assert [place for place, _ in answer.refused] == [place for place, _ in dry.refused] == [1]
+    assert (answer.accepted, answer.duplicates) == (dry.accepted, dry.duplicates) == (3, 1)
+    only = msgspec.structs.replace(phone.says("CONNECTED", "SUCCESS", at=3), user_id="a" * 2_049)
+    answer = await store.append([only])
+    assert (answer.accepted, answer.duplicates, len(answer.refused)) == (0, 0, 1)
 
 
 async def test_tables_of_an_earlier_zimwatch_are_upgraded(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from sidecar.store.log.followers import Followers
 from sidecar.store.users import happenings, old_reporters, server_views
 from sidecar.store.users.client_limit import CLIENTS_MOST
 from sidecar.store.users.projections import Projections
-from sidecar.store.users.working_set import ClientOfUser, owner_of
+from sidecar.store.users.working_set import owner_of
 from sidecar.store.values import (
     Appended,
     Applied,
@@ -36,7 +36,9 @@ TOO_MANY_CLIENTS: Final = (
 )
 
 
-_NONE: Final[Mapping[ClientOfUser, str]] = {}
+Reasons = Mapping[int, str]
+"""Why events are refused, by their ``id()``: another event may have the id of one that is refused."""
+_NONE: Final[Reasons] = {}
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -71,17 +73,18 @@ def append(
     transaction, and count as accepted in the answers.
     """
     database = of(connection)
-    parts, fresh, heartbeats = _new_events(connection, batches)
+    parts, fresh, heartbeats, refused = _new_events(connection, batches)
     rejected_events.keep(connection, [rejected for batch in batches for rejected in batch.rejected])
     least_s = projections.leases.heartbeat_after_s
     if not fresh and not heartbeats:
-        return [part.answer(min(least_s, heartbeat_after_s)) for part in parts], None, []
+        return [part.answer(min(least_s, heartbeat_after_s), refused=refused) for part in parts], None, []
     fresh = in_order_of_clients(fresh)
     touching = [*fresh, *heartbeats] if heartbeats else fresh
     database.lock_users(connection, touching)
     projections.load(connection, touching, time, heartbeat_after_s)
-    if refused := _refused(connection, projections, fresh):
-        fresh = [event for event in fresh if (event.app_id, event.user_id, event.client_id) not in refused]
+    if of_new_clients := _of_refused_clients(projections, fresh):
+        refused = {**refused, **of_new_clients}
+        fresh = [event for event in fresh if id(event) not in of_new_clients]
     if fresh:
         projections.next_position = database.new_positions(connection, len(fresh))
     applied, left = _applied(projections, fresh, work_most)
@@ -151,39 +154,47 @@ class _SortedBatch(msgspec.Struct, frozen=True):
         self,
         heartbeat_after_s: int,
         renewed: tuple[Event, ...] = (),
-        refused: Mapping[ClientOfUser, str] = _NONE,
+        refused: Reasons = _NONE,
     ) -> Appended:
-        accepted = len(self.fresh) + len(self.heartbeats)
-        duplicates = len(self.events) - accepted
         if not refused:
-            return Appended(accepted, duplicates, (), heartbeat_after_s, renewed)
-        new = {id(event) for event in self.fresh}
-        errors = tuple(
-            (place, refused[event.app_id, event.user_id, event.client_id].format(uuid.UUID(bytes=event.client_id)))
-            for place, event in enumerate(self.events)
-            if id(event) in new and (event.app_id, event.user_id, event.client_id) in refused
-        )
-        return Appended(accepted - len(errors), duplicates, errors, heartbeat_after_s, renewed)
+            accepted = len(self.fresh) + len(self.heartbeats)
+            return Appended(accepted, len(self.events) - accepted, (), heartbeat_after_s, renewed)
+        errors = tuple((at, refused[id(event)]) for at, event in enumerate(self.events) if id(event) in refused)
+        accepted = sum(id(event) not in refused for event in self.fresh) + len(self.heartbeats)
+        return Appended(accepted, len(self.events) - accepted - len(errors), errors, heartbeat_after_s, renewed)
 
 
-def _dropped(parts: Sequence[_SortedBatch], refused: Collection[ClientOfUser], left: Collection[Event]) -> list[Key]:
+def _dropped(parts: Sequence[_SortedBatch], refused: Reasons, left: Collection[Event]) -> list[Key]:
     """The keys of events that are new to the log and not appended by this transaction."""
     fresh = (event for part in parts for event in part.fresh)
-    refused_keys = [(one.app_id, one.id) for one in fresh if (one.app_id, one.user_id, one.client_id) in refused]
-    return [*refused_keys, *((one.app_id, one.id) for one in left)]
+    return [*((one.app_id, one.id) for one in fresh if id(one) in refused), *((one.app_id, one.id) for one in left)]
 
 
 def _new_events(
     connection: sa.Connection, batches: Sequence[Batch], *, claim: bool = True
-) -> tuple[list[_SortedBatch], list[Event], list[Event]]:
-    """The batches, and of all of them together the events new to the log, and the heartbeats."""
-    keys = {(one.app_id, one.id) for batch in batches for one in batch.events if one.type != HEARTBEAT}
-    new = of(connection).new_ids(connection, keys, claim=claim)
-    parts = [_SortedBatch(batch.events, *_split(batch.events, new), batch.held_s) for batch in batches]
+) -> tuple[list[_SortedBatch], list[Event], list[Event], Reasons]:
+    """The batches; of all together the events new to the log, the heartbeats, and what the engine refuses.
+
+    An id counts as sent only with an event that can be stored.
+    """
+    database = of(connection)
+    refused = _NONE
+    if (refuses := database.refuses) is not None:
+        reasons = ((event, refuses(event)) for batch in batches for event in batch.events if event.type != HEARTBEAT)
+        refused = {id(event): why for event, why in reasons if why is not None}
+    keys = {
+        (one.app_id, one.id)
+        for batch in batches
+        for one in batch.events
+        if one.type != HEARTBEAT and id(one) not in refused
+    }
+    new = database.new_ids(connection, keys, claim=claim)
+    parts = [_SortedBatch(batch.events, *_split(batch.events, new, refused), batch.held_s) for batch in batches]
     return (
         parts,
         [one for part in parts for one in part.fresh],
         [one for part in parts for one in part.heartbeats],
+        refused,
     )
 
 
@@ -191,31 +202,33 @@ def would_append(
     connection: sa.Connection, events: Sequence[Event], leases: Leases, heartbeat_after_s: int = 0
 ) -> Appended:
     """What :func:`append` would answer for these events, without writing any."""
-    (part,), fresh, _ = _new_events(connection, [Batch(events)], claim=False)
+    (part,), fresh, _, refused = _new_events(connection, [Batch(events)], claim=False)
     projections = Projections(connection, leases)
     fresh = in_order_of_clients(fresh)
     # What would be refused does not depend on the time.
     projections.load(connection, fresh, LeaseTime.without_skips(0))
-    return part.answer(heartbeat_after_s, refused=_refused(connection, projections, fresh))
+    refused = {**refused, **_of_refused_clients(projections, fresh)}
+    return part.answer(heartbeat_after_s, refused=refused)
 
 
-def _refused(connection: sa.Connection, projections: Projections, fresh: Sequence[Event]) -> Mapping[ClientOfUser, str]:
-    """Why the events of these clients are refused."""
-    refused = dict.fromkeys(projections.refused(fresh), TOO_MANY_CLIENTS)
-    if (refuses := of(connection).refuses) is not None:
-        reasons = (((one.app_id, one.user_id, one.client_id), refuses(one)) for one in fresh)
-        refused.update((client, why) for client, why in reasons if why is not None)
-    return refused
+def _of_refused_clients(projections: Projections, fresh: Sequence[Event]) -> Reasons:
+    """The events of clients that their users may not have."""
+    clients = projections.refused(fresh)
+    return {
+        id(event): TOO_MANY_CLIENTS.format(uuid.UUID(bytes=event.client_id))
+        for event in (fresh if clients else ())
+        if (event.app_id, event.user_id, event.client_id) in clients
+    }
 
 
-def _split(events: Sequence[Event], new: set[Key]) -> tuple[list[Event], list[Event]]:
+def _split(events: Sequence[Event], new: set[Key], refused: Reasons) -> tuple[list[Event], list[Event]]:
     """The events whose keys are in ``new``, which are removed from there, and the heartbeats, which never repeat."""
     fresh: list[Event] = []
     heartbeats: list[Event] = []
     for event in events:
         if event.type == HEARTBEAT:
             heartbeats.append(event)
-        elif (key := (event.app_id, event.id)) in new:
+        elif (key := (event.app_id, event.id)) in new and id(event) not in refused:
             new.discard(key)
             fresh.append(event)
     return fresh, heartbeats

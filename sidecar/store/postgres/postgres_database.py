@@ -34,6 +34,7 @@ from sidecar.system.threads import Threads
 from sidecar.version import VERSION
 
 LONGEST_ID_BYTES: Final = 2_048
+_LONGEST_CHARACTER: Final = 4  # in UTF-8
 ELSEWHERE_MOST: Final = 20_000
 """Past so many changed users, what is in memory is dropped as a whole."""
 
@@ -305,10 +306,12 @@ class PostgresDatabase(OneOrder):
     @staticmethod
     def refuses(event: Event) -> str | None:
         """See :class:`sidecar.store.database.Database`. An index of PostgreSQL takes 2,704 bytes."""
+        texts = (event.user_id, event.platform, event.sdk_version, event.app_version)
+        if sum(len(one) for one in texts if one is not None) * _LONGEST_CHARACTER <= LONGEST_ID_BYTES:
+            return None
         if event.user_id is not None and len(stored(event.user_id)) > LONGEST_ID_BYTES:
             return f"user_id has more than {LONGEST_ID_BYTES} bytes, which PostgreSQL cannot index"
-        versions = (event.platform, event.sdk_version, event.app_version)
-        if sum(len(stored(one)) for one in versions if one is not None) > LONGEST_ID_BYTES:
+        if sum(len(stored(one)) for one in texts[1:] if one is not None) > LONGEST_ID_BYTES:
             return f"platform and versions have more than {LONGEST_ID_BYTES} bytes, which PostgreSQL cannot index"
         return None
 
