@@ -14,6 +14,7 @@ from opentelemetry import metrics
 from sidecar.access import routing
 from sidecar.api import json_views
 from sidecar.clock import Clock
+from sidecar.domain.events import Event
 from sidecar.ingest import callback
 from sidecar.ingest.wire import REJECTED_BODY_BYTES, BodyError
 from sidecar.logs import Bounded
@@ -21,7 +22,7 @@ from sidecar.settings import Settings, duration_us, secrets_by_app
 from sidecar.store import Store
 from sidecar.store.access import signed_requests
 from sidecar.store.log import log_reads
-from sidecar.store.values import Rejected
+from sidecar.store.values import Appended, Rejected
 from sidecar.web import request_body
 from sidecar.web.problem import Problem
 from sidecar.web.signed_request import Repeat, repeat_of
@@ -75,11 +76,12 @@ def routes(store: Store, settings: Settings, clock: Clock) -> list[web.AbstractR
             return "ignored"
         try:
             event = callback.event_of(given, app_id, now_us=now_us)
+            appended = await _append(store, event)
         except BodyError as error:
             kept = raw[:REJECTED_BODY_BYTES].decode("utf-8", "ignore")
             await store.append([], [Rejected(now_us, 0, None, str(error), kept, app_id)])
             raise
-        if (await store.append([event])).accepted:
+        if appended.accepted:
             return "accepted"
         kept_event = await store.read(log_reads.event_by_id, app_id, event.id)
         if kept_event is None or not callback.same(kept_event.event, event):
@@ -98,3 +100,11 @@ async def _refuse_other_contents(
     repeat = await repeat_of(store, key, contents, now_us=now_us, valid_until_us=valid_until_us)
     if repeat is Repeat.OTHER_CONTENTS:
         raise callback.CallbackRefusedError(_USED_BEFORE)
+
+
+async def _append(store: Store, event: Event) -> Appended:
+    """BodyError where the store cannot take the event."""
+    appended = await store.append([event])
+    if appended.refused:
+        raise BodyError(appended.refused[0][1])
+    return appended

@@ -15,7 +15,7 @@ from sidecar.alerting.receivers.webhook import WebhookSettings
 from sidecar.alerting.tables import user_watch_rows
 from sidecar.settings import AlertSettings
 from tests.support.called import SECRET
-from tests.support.events import APP_ID
+from tests.support.events import APP_ID, incompressible
 from tests.support.running import Zimwatch, zimwatch
 from tests.support.tokens import new_token
 from tests.support.wire import fresh_event
@@ -89,6 +89,16 @@ async def test_a_watch_is_made_listed_and_ended(running: Zimwatch) -> None:
 async def test_what_is_wrong_with_a_watch_is_named(running: Zimwatch, body: dict[str, Any], detail: str) -> None:
     status, problem = await post(running, "/v1/watches", body)
     assert (status, problem["detail"]) == (400, detail)
+
+
+@pytest.mark.both_engines
+async def test_a_watch_of_a_user_whose_id_is_too_long_for_an_index_is_refused(running: Zimwatch) -> None:
+    wanted = {"app_id": APP_ID, "duration": "1h", "author": "dana"}
+    assert (await post(running, "/v1/watches", wanted | {"user_id": incompressible(2_048)}))[0] == 201
+    for user_id in (incompressible(2_560), "\0" * 1_300, "é" * 1_300, incompressible(10_000)):
+        status, problem = await post(running, "/v1/watches", wanted | {"user_id": user_id})
+        assert (status, "user_id" in problem["detail"]) == (400, True)
+    assert len((await running.get("/v1/watches"))[1]["watches"]) == 1
 
 
 async def test_an_end_may_be_a_moment(running: Zimwatch) -> None:

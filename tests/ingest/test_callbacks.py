@@ -50,6 +50,21 @@ async def refused(running: Zimwatch, payload: Any, status: int, words: str) -> N
     assert await running.store.read(log_positions.newest_position) == before
 
 
+@pytest.mark.both_engines
+async def test_a_report_about_a_user_whose_id_cannot_be_stored_is_refused_by_name(
+    running: Zimwatch, engine: str
+) -> None:
+    status, answer = await call(running, user_action(0) | {"user_id": "断" * 1_024})
+    if engine == "sqlite":
+        assert status == 200
+        return
+    assert status == 400
+    assert "user_id has more than 2048 bytes" in answer["detail"]
+    assert [one.error for one in await running.store.read(rejected_events.newest, 10)] == [
+        "user_id has more than 2048 bytes, which PostgreSQL cannot index"
+    ]
+
+
 async def test_reports_of_the_server_are_on_the_timeline_and_beside_the_status(
     running: Zimwatch, machine: Machine
 ) -> None:

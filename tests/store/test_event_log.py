@@ -18,7 +18,7 @@ from sidecar.store.users import (
 )
 from sidecar.store.users.user_query import UserQuery
 from sidecar.store.values import Rejected
-from tests.support.events import APP_ID, BEGIN_US, Phone
+from tests.support.events import APP_ID, BEGIN_US, Phone, incompressible
 
 pytestmark = pytest.mark.both_engines
 
@@ -64,6 +64,14 @@ async def test_an_event_is_read_as_it_was_stored(store: Store) -> None:
     event = Phone("alice").event("api_error", 1, details={"method": "sendMessage", "code": 6000121, "message": "no"})
     await store.append([event])
     assert (await store.read(user_reads.timeline, APP_ID, "alice", before=None, limit=1))[0].event == event
+
+
+async def test_the_error_of_a_rejected_event_may_be_of_any_length(store: Store) -> None:
+    long = Rejected(BEGIN_US, 0, None, incompressible(5_000), "{}")
+    await store.append([Phone("alice").says("CONNECTED", "SUCCESS", at=0)], [long])
+    (kept,) = await store.read(rejected_events.newest, 10)
+    assert long.error.startswith(kept.error)
+    assert len(kept.error) == rejected_events.ERROR_CHARACTERS
 
 
 async def test_rejected_events_are_kept_for_inspection(store: Store) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from random import Random
+from string import ascii_letters, digits
 from typing import Any
 
 from sidecar.domain.events import CONNECTION_STATE_CHANGED, Event
@@ -17,6 +19,11 @@ BEGIN_US = 1_795_442_400 * SECOND_US
 def made_id(name: str) -> bytes:
     """A UUID's bytes, the same for the same name."""
     return uuid.uuid5(uuid.NAMESPACE_OID, name).bytes
+
+
+def incompressible(length: int) -> str:
+    """Text of so many bytes, which PostgreSQL cannot compress into an index."""
+    return "".join(Random(length).choices(ascii_letters + digits, k=length))  # noqa: S311 - the same every time
 
 
 class Phone:

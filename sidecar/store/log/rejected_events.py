@@ -13,6 +13,8 @@ from sidecar.store.values import Rejected, RejectedCount
 
 KEPT: Final = 10_000
 COUNTED_MOST: Final = 1_000
+ERROR_CHARACTERS: Final = 500
+"""The error is in an index, and a centre's may be of any length."""
 
 
 def keep(connection: sa.Connection, rejected: Sequence[Rejected]) -> None:
@@ -23,7 +25,7 @@ def keep(connection: sa.Connection, rejected: Sequence[Rejected]) -> None:
         "INSERT INTO rejected_events (received_at_us, batch_index, event_id, error, body, app_id) "
         "VALUES (?, ?, ?, ?, ?, ?)"
     )
-    rows = [(r.received_at_us, r.index, r.event_id, r.error, r.body, r.app_id) for r in rejected]
+    rows = [(r.received_at_us, r.index, r.event_id, r.error[:ERROR_CHARACTERS], r.body, r.app_id) for r in rejected]
     connection.exec_driver_sql(insert, rows)
     prune = "DELETE FROM rejected_events WHERE rejection <= (SELECT MAX(rejection) FROM rejected_events) - ?"
     connection.exec_driver_sql(prune, (KEPT,))
