@@ -55,8 +55,9 @@ _LAST_RETRY_S: Final = 30.0
 class Network:
     """Between the senders and Zimwatch. ``is_well`` is false while requests and answers are lost, late and doubled."""
 
-    def __init__(self, take: Take, chance: Random) -> None:
+    def __init__(self, take: Take, chance: Random, *, late_s: float = 20.0) -> None:
         self._take = take
+        self._late_s = late_s
         self._chance = chance
         self.is_well = True
 
@@ -69,7 +70,7 @@ class Network:
             await asyncio.sleep(self._chance.uniform(0, 2))
             raise ConnectionError(fate)
         if fate == "late":
-            await asyncio.sleep(self._chance.uniform(0, 20))
+            await asyncio.sleep(self._chance.uniform(0, self._late_s))
         if fate == "doubled":
             await self._take(body, sent_at_us)
         answer = (await self._take(body, sent_at_us))[1]

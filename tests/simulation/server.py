@@ -13,9 +13,11 @@ from typing import Final
 from sidecar import alerting, app, telemetry
 from sidecar.alerting.receivers.webhook import WebhookSettings
 from sidecar.errors import ZimwatchError
+from sidecar.forwarding import forwarding_to_centre
+from sidecar.http_client import HttpClient
 from sidecar.ingest.wire import Decoded, decode
 from sidecar.lifecycle import Background
-from sidecar.settings import AlertSettings, DatabaseSettings, Settings
+from sidecar.settings import AlertSettings, DatabaseSettings, ForwardSettings, Settings
 from sidecar.store import Store, engines
 from sidecar.store.values import Appended
 from sidecar.system.files import THROW_AWAY
@@ -26,6 +28,8 @@ from tests.support import virtual
 from tests.support.clocks import Machine
 
 MOST_PER_MINUTE = 30
+CENTRE: Final = "https://centre.example.com"
+EDGE: Final = "edge-1"
 # What the tasks of a killed process wait for may never come.
 _BURIED_S = 20
 # A disk with much to do: what comes in the meantime shares the next commit.
@@ -46,16 +50,27 @@ def empty_database() -> bytes:
 
 
 class Server:
-    """Runs on the files in ``folder`` until it is stopped or killed; ``gone`` is done once it does not run any more."""
+    """Runs on the files in ``folder`` until it is stopped or killed; ``gone`` is done once it does not run any more.
+
+    With the network to a ``centre`` it is an edge.
+    """
 
     def __init__(
-        self, folder: Path, machine: Machine, chance: Random, receiver: Receiver, collector: Collector
+        self,
+        folder: Path,
+        machine: Machine,
+        chance: Random,
+        receiver: Receiver,
+        collector: Collector,
+        *,
+        centre: HttpClient | None = None,
     ) -> None:
         self.disk = Disk(folder, self._die)
         self.background = Background()
         self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.left: Path | None = None
         self._machine = machine
+        self._centre = centre
         self._stack = contextlib.AsyncExitStack()
         self._calls: set[asyncio.Task[object]] = set()
         self._system = app.System(
@@ -71,6 +86,7 @@ class Server:
         self._settings = Settings(
             database=DatabaseSettings(url=f"sqlite:///{folder / 'zimwatch.db'}"),
             alerts=AlertSettings(receivers=(ops,), storm_users=15, offline_too_long="1m"),
+            forward=ForwardSettings() if centre is None else ForwardSettings(url=CENTRE, token="x", name=EDGE),
         )
         self.store: Store | None = None
 
@@ -89,6 +105,16 @@ class Server:
             app.alerting_beside(settings, system, store, reaction, self.background, exports_spans=True),
         ):
             await stack.enter_async_context(part)
+        if (centre := self._centre) is not None:
+            forwarder = forwarding_to_centre(
+                *(settings, store, self.background),
+                name=EDGE,
+                clock=system.clock,
+                steady=system.steady,
+                http=lambda _allowed: centre,
+                chance=system.chance,
+            )
+            await stack.enter_async_context(forwarder)
 
     def is_well(self) -> bool:
         """Whether the last commit succeeded."""
@@ -119,11 +145,11 @@ class Server:
         await asyncio.wait((closing,), timeout=_BURIED_S)
         closing.cancel()
 
-    async def take(self, body: bytes, sent_at_us: int | None) -> tuple[Decoded, Appended]:
+    async def take(self, body: bytes, sent_at_us: int | None, *, of_edge: bool = False) -> tuple[Decoded, Appended]:
         """What the ingest call does with a body. ConnectionError where it gives no answer of acceptance."""
         if self.gone.done() or self.store is None:
             raise ConnectionError("nobody listens")
-        decoded = decode(body, "json", self.store.settled_us(), sent_at_us=sent_at_us)
+        decoded = decode(body, "json", self.store.settled_us(), sent_at_us=sent_at_us, of_edge=of_edge)
         events = [event for _, event in decoded.events]
         call = asyncio.current_task()
         if call is None:
