@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import uuid
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import psycopg
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -24,26 +25,43 @@ from sidecar.domain.units import DAY_US, SECOND_US
 from sidecar.errors import StoreUnavailableError
 from sidecar.store import Limits, Retention, Store
 from sidecar.store.care import pruning_hold
+from sidecar.store.postgres import connections, locks
 from sidecar.store.sqlite import write_lock
 from sidecar.store.users import user_reads, working_set
 from tests.support.clocks import DAY_S, Machine
+from tests.support.databases import reading, url_of
 from tests.support.events import APP_ID, BEGIN_US, Phone
 from tests.support.process import DATABASE, serving
 from tests.support.running import zimwatch
 from tests.support.wire import fresh_event, wire_event
+
+pytestmark = pytest.mark.both_engines("soak")
 
 LEASE_US = 45 * SECOND_US
 LIBRARY = next(iter(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")), None)
 
 
 def opened(folder: Path, machine: Machine, **options: object) -> Store:
-    url = f"sqlite:///{folder / DATABASE}"
-    return Store.open(url, clock=machine.clock, steady=machine.steady, **options)  # type: ignore[arg-type]
+    return Store.open(url_of(folder), clock=machine.clock, steady=machine.steady, **options)  # type: ignore[arg-type]
 
 
 def rows_of(folder: Path) -> int:
-    with closing(sqlite3.connect(folder / DATABASE)) as connection:
-        return int(connection.execute("SELECT COUNT(*) FROM events").fetchone()[0])
+    with reading(folder) as connection:
+        return int(connection.exec_driver_sql("SELECT COUNT(*) FROM events").scalar_one())
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Another program holds the database for longer than we wait."""
+    url = url_of(folder)
+    if url.startswith("sqlite"):
+        with closing(sqlite3.connect(folder / DATABASE, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            yield
+    else:
+        with psycopg.connect(url) as session:
+            session.execute(locks.COMMIT_IN_ORDER.encode())
+            yield
 
 
 async def held(store: Store) -> pruning_hold.Hold | None:
@@ -212,6 +230,7 @@ async def test_lease_time_that_stood_still_is_no_clock_that_was_set(tmp_path: Pa
     await store.close()
 
 
+@pytest.mark.of_sqlite
 async def test_the_size_of_the_file_is_kept_whatever_the_clock_says(tmp_path: Path) -> None:
     machine = Machine()
     store = opened(tmp_path, machine, retention=Retention(max_bytes=1))
@@ -256,6 +275,8 @@ async def is_unconfirmed(store: Store) -> bool:
 async def test_leases_stand_still_while_what_is_sent_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, why: str
 ) -> None:
+    monkeypatch.setattr(write_lock, "BUSY_TIMEOUT_S", 0)
+    monkeypatch.setattr(connections, "LOCK_S", 1)
     machine = Machine()
     store = opened(tmp_path, machine)
     phone = Phone("alice")
@@ -268,16 +289,13 @@ async def test_leases_stand_still_while_what_is_sent_is_refused(
     await send()
     machine.passes(20)
     if why == "the disk":
-        monkeypatch.setattr(write_lock, "BUSY_TIMEOUT_S", 0)
-        with closing(sqlite3.connect(tmp_path / DATABASE, isolation_level=None)) as other:
-            other.execute("BEGIN IMMEDIATE")  # another program holds the database for longer than we wait
+        with locked(tmp_path):
             with pytest.raises(StoreUnavailableError):
                 await send()
             machine.passes(600)
             found = await store.read(user_reads.user, APP_ID, "alice", store.now())
             assert found is not None
             assert not found.user.unconfirmed
-            other.execute("ROLLBACK")
         await store.tend()  # finds that there is room again
         await store.tend()  # and that nothing was refused since
     else:

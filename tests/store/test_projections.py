@@ -34,6 +34,8 @@ from sidecar.store.users.user_query import UserQuery
 from tests.support.events import APP_ID, BEGIN_US, Phone, made_id
 from tests.support.stores import STEPS, events_of, opened, projected
 
+pytestmark = pytest.mark.both_engines("soak")
+
 
 @pytest.fixture(params=["as it is", "forgetful", "crowding", "small blocks"])
 def memory(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:

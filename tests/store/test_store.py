@@ -38,6 +38,7 @@ from tests.support.stores import LATER_US, contents, held_open, opened
 from tests.support.tokens import new_token, revoke
 
 
+@pytest.mark.both_engines
 async def test_a_token_is_valid_until_it_is_revoked_or_expires_and_its_secret_is_not_in_the_file(
     store: Store, tmp_path: Path
 ) -> None:
@@ -54,6 +55,7 @@ async def test_a_token_is_valid_until_it_is_revoked_or_expires_and_its_secret_is
     assert revoked.state(LATER_US) == "revoked"
 
 
+@pytest.mark.both_engines
 async def test_a_token_created_by_another_process_works_at_once_and_counts_as_created_for_ever(
     store: Store, tmp_path: Path
 ) -> None:
@@ -67,6 +69,7 @@ async def test_a_token_created_by_another_process_works_at_once_and_counts_as_cr
     assert (before, during, store.credentials.any_access_ever()) == (False, True, True)
 
 
+@pytest.mark.both_engines
 async def test_what_a_work_refuses_is_logged_as_no_error_and_what_fails_is(store: Store) -> None:
     def fail(error: Exception) -> Callable[[object], None]:
         def work(_connection: object) -> None:
@@ -83,6 +86,7 @@ async def test_what_a_work_refuses_is_logged_as_no_error_and_what_fails_is(store
     assert [(line["log_level"], line["event"]) for line in logged] == [("error", "work failed")]
 
 
+@pytest.mark.both_engines
 async def test_a_store_that_is_only_attached_publishes_nothing_and_appends_nothing(
     store: Store, tmp_path: Path
 ) -> None:
@@ -196,6 +200,7 @@ def test_a_file_that_is_no_backup_is_not_restored(tmp_path: Path) -> None:
     assert not (tmp_path / "zimwatch.db").exists()
 
 
+@pytest.mark.both_engines
 async def test_after_close_nothing_is_accepted_and_all_accepted_events_are_stored(tmp_path: Path) -> None:
     store = opened(tmp_path)
     waiting = [
