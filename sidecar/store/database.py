@@ -262,6 +262,9 @@ class Database(Protocol):
     def is_shared(self, connection: sa.Connection) -> bool:
         """Whether another process serves the database, too."""
 
+    def commits_behind(self, connection: sa.Connection) -> int:
+        """How many commits of other processes the connection sees that listeners have not received yet."""
+
     def announce(self, connection: sa.Connection, commit: Commit) -> None:
         """Sends ``commit`` to every listener of every node once the transaction is committed; not if it is undone.
 

@@ -92,6 +92,10 @@ class OneOrder:
         """See :class:`sidecar.store.database.Database`."""
         return False
 
+    def commits_behind(self, connection: sa.Connection) -> int:  # noqa: ARG002 - there are none
+        """See :class:`sidecar.store.database.Database`."""
+        return 0
+
     def listen(self, callback: Callable[[Commit], None], *, elsewhere: bool = False) -> Callable[[], None]:
         """See :class:`sidecar.store.database.Database`."""
         listeners = self._listeners_elsewhere if elsewhere else self._listeners

@@ -67,6 +67,10 @@ def _storage(connection: sa.Connection, now_us: int, _apps: AppIds) -> Storage:
     return database.size(connection, now_us)
 
 
+def _behind(connection: sa.Connection, _now_us: int, _apps: AppIds) -> dict[str, float]:
+    return {"": database.of(connection).commits_behind(connection)}
+
+
 def _sizes(storage: Storage) -> dict[str, float]:
     return {"file": storage.file_bytes, "wal": storage.wal_bytes}
 
@@ -80,6 +84,7 @@ GAUGES: Final = (
     StoreGauge("zimwatch.span.backlog", "Spans waiting to be exported", _pending),
     StoreGauge("zimwatch.span.backlog.age", "Age of the oldest span that waits to be exported", _age, unit="s"),
     StoreGauge("zimwatch.database.size", "Size of the database, by part", _storage, _sizes, label="part", unit="By"),
+    StoreGauge("zimwatch.node.behind.commits", "Commits of other nodes that this one has not followed", _behind),
     StoreGauge("zimwatch.disk.free", "Free space of the database's disk", _storage, _free, unit="By"),
 )
 

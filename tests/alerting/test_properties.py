@@ -6,6 +6,7 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -19,6 +20,8 @@ from sidecar.domain.alerts.thresholds import Thresholds
 from sidecar.domain.status import OFFLINE, ONLINE
 from sidecar.domain.units import SECOND_US
 from tests.support.timeline import Timeline, us
+
+pytestmark = pytest.mark.both_engines("soak")
 
 LIMITS = Thresholds(
     resolve_after_us=60 * SECOND_US,

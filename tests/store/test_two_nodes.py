@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sidecar.domain.events import Event
 from sidecar.domain.units import SECOND_US
-from sidecar.store import Store
+from sidecar.store import Store, database
 from sidecar.store.care.clock_watch import ALIVE_EVERY_US
 from sidecar.store.users import user_reads
 from tests.support import databases
@@ -152,3 +153,19 @@ async def test_a_pause_of_lease_time_and_a_set_clock_are_of_all_nodes(tmp_path: 
         assert {store.settled_us() for store in (first, second)} == {machine.now_us}
         assert first.now().time.stretches == second.now().time.stretches
         assert len(first.now().time.stretches) == 3
+
+
+async def test_a_node_counts_the_commits_of_others_that_it_has_not_followed(tmp_path: Path) -> None:
+    async with two(tmp_path) as (first, second):
+        deaf: Any = second._database
+        deaf._notifications.close()
+
+        def behind(connection: sa.Connection) -> int:
+            return database.of(connection).commits_behind(connection)
+
+        for at in range(3):
+            await first.append([Phone("alice", f"phone {at}").says("CONNECTED", "SUCCESS", at=at)])
+        assert await second.read(behind) == 3
+        assert await first.read(behind) == 0
+        await second.append([Phone("bob").says("CONNECTED", "SUCCESS", at=4)])
+        assert await second.read(behind) == 0

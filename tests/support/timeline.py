@@ -32,13 +32,18 @@ from sidecar.domain.events import Event
 from sidecar.domain.lease import Leases, LeaseTime
 from sidecar.domain.texts import verbatim
 from sidecar.domain.units import SECOND_US
+from sidecar.store import engines
 from sidecar.store.care.retention import Pruner, Retention
+from sidecar.store.database import Database
 from sidecar.store.log import event_log
 from sidecar.store.log.event_log import Batch
 from sidecar.store.log.followers import Followers
 from sidecar.store.sqlite import database_file
 from sidecar.store.sqlite.sqlite_database import SqliteDatabase
 from sidecar.store.users.projections import Projections
+from sidecar.system.files import FILES
+from sidecar.system.threads import THREADS
+from tests.support.databases import url_of
 from tests.support.events import APP_ID, BEGIN_US, Phone
 
 STEP_S = 1.0
@@ -85,6 +90,28 @@ class _Want:
         return self.story
 
 
+class _OnPostgres:
+    """The part of SQLAlchemy's engine that tests use."""
+
+    def __init__(self, opened: Database) -> None:
+        self.connect = opened.reading
+        self.begin = opened.begin
+
+
+def _opened(folder: Path) -> tuple[Database, Any]:
+    """The database of a new timeline, with its tables, and how to connect to it."""
+    url = url_of(folder, "timeline.db")
+    if not url.startswith("sqlite"):
+        server = engines.open_database(url, attach=True, steady=steady_us, threads=THREADS, files=FILES)
+        server.migrate()
+        return server, _OnPostgres(server)
+    file = SqliteDatabase(database_file.claim(folder / "timeline.db"))
+    file.migrate()
+    with file.writes.connect() as connection:
+        connection.connection.execute("PRAGMA synchronous = OFF")  # nothing here survives a crash
+    return file, file.writes
+
+
 class Timeline:
     """Actions happen at the time that :meth:`at` has set last."""
 
@@ -94,11 +121,7 @@ class Timeline:
         # Everything goes that the rules do not look back to.
         self.kept_us, self.rules_us = SECOND_US, self.policy.thresholds.looks_back_us
         self.reaction = AlertReaction(self.policy)
-        self._opened = SqliteDatabase(database_file.claim(folder / "timeline.db"))
-        self._opened.migrate()
-        self.database = self._opened.writes
-        with self.database.connect() as connection:
-            connection.connection.execute("PRAGMA synchronous = OFF")  # nothing here survives a crash
+        self._opened, self.database = _opened(folder)
         with self.database.begin() as connection:
             Followers(self.reaction).begin(connection)
         self._connection: sa.Connection | None = None
@@ -340,6 +363,9 @@ class Timeline:
 
     def in_transaction(self, work: Callable[[sa.Connection], Any]) -> Any:
         """What ``work`` gives, on the one connection that is kept from one transaction to the next."""
+        if isinstance(self.database, _OnPostgres):
+            with self.database.begin() as connection:
+                return work(connection)
         if self._connection is None:
             self._connection = self.database.connect()
         with self._connection.begin():

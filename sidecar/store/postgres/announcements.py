@@ -32,6 +32,8 @@ BEGIN: Final = f"{locks.COMMIT_IN_ORDER}, nextval('commit_numbers')"
 """Waits for the transactions that write, and numbers this one. Numbers grow; one that is undone leaves a gap."""
 _COLUMNS: Final = "SELECT number, previous, changes, owners FROM announcements"
 AFTER: Final = f"{_COLUMNS} WHERE number > ? ORDER BY number"
+BEHIND: Final = "SELECT COUNT(*) FROM announcements WHERE number > ?"
+"""At most about as many as are kept."""
 NEWEST: Final = "SELECT COALESCE(MAX(number), 0) FROM announcements"
 _ANNOUNCED: Final = (
     f"WITH announced AS (INSERT INTO announcements (number, previous, changes, owners) SELECT ?, ({NEWEST}), ?, ?"

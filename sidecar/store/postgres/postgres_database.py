@@ -259,6 +259,10 @@ class PostgresDatabase(OneOrder):
         """See :class:`sidecar.store.database.Database`."""
         return bool(connection.exec_driver_sql(locks.IS_SHARED).scalar_one())
 
+    def commits_behind(self, connection: sa.Connection) -> int:
+        """See :class:`sidecar.store.database.Database`."""
+        return int(connection.exec_driver_sql(announcements.BEHIND, (self._followed.number,)).scalar_one())
+
     def insert_events(
         self,
         connection: sa.Connection,
