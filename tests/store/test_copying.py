@@ -21,6 +21,7 @@ from sidecar.store.access.audit_values import AuditAction, Entry
 from sidecar.store.copying import database_copy, one_copy, table_rows
 from sidecar.store.copying.database_copy import Pass
 from sidecar.store.copying.one_copy import OneCopy
+from sidecar.store.sqlite import database_file
 from sidecar.store.users import user_list, user_reads
 from sidecar.store.users.user_query import UserQuery
 from sidecar.system.files import FILES
@@ -215,6 +216,20 @@ async def test_one_copy_at_a_time_writes_to_a_database(file: str, target: str, *
     assert rows(target) == rows(file)
 
 
+async def test_a_file_in_which_a_copy_has_not_made_its_tables_yet_is_the_others_while_that_runs(
+    tmp_path: Path, file: str
+) -> None:
+    await with_events(file, "alice")
+    path = database_file.claim(tmp_path / "target.db")
+    with (
+        database_file.hold(path),
+        pytest.raises(DatabaseRefusedError, match=r"already served by another Zimwatch, or one copies to it"),
+    ):
+        moved(file, f"sqlite:///{path}")
+    assert moved(file, f"sqlite:///{path}").is_finished
+    assert rows(f"sqlite:///{path}") == rows(file)
+
+
 async def test_of_copies_that_begin_at_once_one_writes(file: str, target: str, monkeypatch: pytest.MonkeyPatch) -> None:
     await with_events(file, "alice", "bob")
     monkeypatch.setattr(one_copy, "refuse_in_use", lambda _: None)
@@ -401,8 +416,9 @@ async def test_a_database_of_an_older_zimwatch_is_upgraded_before(tmp_path: Path
     await with_events(file, "alice")
     with contextlib.closing(sqlite3.connect(tmp_path / "here.db")) as connection, connection:
         connection.execute("UPDATE alembic_version SET version_num = '0063_sessions_at_the_provider'")
-    with pytest.raises(DatabaseRefusedError, match="older Zimwatch; stop it and run `zimwatch db upgrade` first"):
-        moved(file, server)
+    for source, target in ((file, server), (server, file)):
+        with pytest.raises(DatabaseRefusedError, match="older Zimwatch; stop it and run `zimwatch db upgrade` first"):
+            moved(source, target)
 
 
 def test_all_columns_are_of_types_that_are_the_same_on_both_engines() -> None:

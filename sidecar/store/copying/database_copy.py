@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from sidecar.clock import steady_us
 from sidecar.errors import DatabaseRefusedError
-from sidecar.store import copy_marks, engines, schema
+from sidecar.store import copy_marks, engines, schema, upgrade
 from sidecar.store.access import audit_log
 from sidecar.store.access.audit_values import Entry
 from sidecar.store.copying import one_copy
@@ -46,12 +46,12 @@ def run(source_url: str, target_url: str, entry: Entry, progress: Progress) -> P
 
     DatabaseRefusedError where the target has data, is served, or is a copy of another database.
     """
-    for url in (source_url, target_url):
-        _refuse_old(url)
+    _refuse_old(source_url)
     if not engines.exists(source_url):
         raise DatabaseRefusedError(f"there is no database {engines.name(source_url)}")
     if engines.exists(target_url):
         one_copy.refuse_in_use(target_url)
+        _refuse_old(target_url, may_be_empty=True)
     is_served = engines.is_served(source_url)
     with _opened_alone(target_url) as (target, copy), _opened(source_url, attach=is_served) as source:
         _mark(source, target, copy)
@@ -77,8 +77,11 @@ def reopen(url: str) -> bool:
         return was_moved
 
 
-def _refuse_old(url: str) -> None:
-    if engines.exists(url) and engines.pending_migrations(url):
+def _refuse_old(url: str, *, may_be_empty: bool = False) -> None:
+    due = engines.pending_migrations(url) if engines.exists(url) else []
+    if may_be_empty and due == upgrade.pending(url, None):  # a copy was ended before it had made the tables
+        return
+    if due:
         raise DatabaseRefusedError(
             f"{engines.name(url)} has the tables of an older Zimwatch; stop it and run `zimwatch db upgrade` first"
         )

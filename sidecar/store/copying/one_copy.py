@@ -51,7 +51,9 @@ def refuse_in_use(url: str) -> None:
         return
     if _is_unfinished(url):
         raise _another(engines.name(url))
-    raise DatabaseRefusedError(f"{engines.name(url)} is already served by another Zimwatch; stop it first")
+    raise DatabaseRefusedError(
+        f"{engines.name(url)} is already served by another Zimwatch, or one copies to it; stop that first"
+    )
 
 
 def _is_unfinished(url: str) -> bool:
