@@ -90,7 +90,7 @@ class Writer:
     """Commits batches and other small works in their order.
 
     ``clock`` is that of deadlines (:meth:`ClockWatch.settled_us`). ``refused`` is called, in any thread, for each
-    refusal. ``heartbeat_after_s``: see :func:`event_log.append`.
+    refusal and failed commit. ``heartbeat_after_s``: see :func:`event_log.append`.
     """
 
     def __init__(
@@ -186,7 +186,7 @@ class Writer:
             return self._waiting_bytes, self._age_us()
 
     def has_taken_all(self) -> bool:
-        """Whether nothing was refused since the last call; False also while the disk fails after a refusal."""
+        """Whether all that came since the last call was taken; False from a failed commit on until one succeeds."""
         with self._lock:
             refused = self._refused
             self._refused = refused and self._database.care.problem is not None
@@ -359,8 +359,8 @@ class Writer:
         """Nothing was stored. Works that failed together are retried one by one, so that one cannot block the rest."""
         if (problem := self._database.care.failed(error)) is not None:
             refusal = StoreUnavailableError(problem, retry_after_s=RETRY_AFTER_S)
-            if any(isinstance(one.work, Batch) for one in works):
-                self._refuse()
+            # Also without events among them: a load balancer that follows /readyz sends none that could be refused.
+            self._refuse()
             for waiting in works:
                 waiting.answer.set_exception(refusal)
         elif len(works) == 1:

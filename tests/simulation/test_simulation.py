@@ -19,9 +19,7 @@ from tests.simulation.shrink import replay, shrunk
 from tests.simulation.simulation import Options, run
 
 NEW_SEEDS = [SystemRandom().randrange(10_000, 1 << 31) for _ in range(int(os.environ.get("SIMULATION_SEEDS", "0")))]
-# These break still, as docs/simulation.md says.
-BREAKING = {435, 478}
-LONG_SEEDS = [*(seed for seed in range(388, 521) if seed not in BREAKING), *NEW_SEEDS]
+LONG_SEEDS = [*range(388, 521), *NEW_SEEDS]
 
 
 def holds(options: Options) -> None:

@@ -316,6 +316,32 @@ async def test_leases_stand_still_while_what_is_sent_is_refused(
     await store.close()
 
 
+async def test_leases_stand_still_while_the_disk_fails_and_nothing_is_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As behind a load balancer, which sends nothing to a server that is not ready."""
+    machine = Machine()
+    store = opened(tmp_path, machine)
+    phone = Phone("alice")
+    await store.append([phone.says("CONNECTED", "SUCCESS", 0), phone.event(HEARTBEAT, 0)])
+    machine.passes(20)
+    monkeypatch.setattr(write_lock, "BUSY_TIMEOUT_S", 0)
+    with closing(sqlite3.connect(tmp_path / DATABASE, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreUnavailableError):
+            await store.tend()
+        machine.passes(600)
+        other.execute("ROLLBACK")
+    await store.tend()  # finds that there is room again
+    await store.tend()  # and that no commit failed since
+    assert not await is_unconfirmed(store)
+    machine.passes(24)
+    assert not await is_unconfirmed(store)
+    machine.passes(2)
+    assert await is_unconfirmed(store)
+    await store.close()
+
+
 @pytest.mark.faketime
 async def test_a_server_whose_clock_is_set_a_year_ahead_keeps_its_log_and_reports_it(tmp_path: Path) -> None:
     """The whole process under libfaketime, whose file is the machine's clock."""

@@ -74,7 +74,7 @@ class ClockWatch:
         return self._steady() + self._ahead_us
 
     def pause(self) -> None:
-        """Pauses lease time, because an event was refused; see :meth:`notice`."""
+        """Pauses lease time, because events are refused, or would be; see :meth:`notice`."""
         self._lease_clock.pause(self._steady())
 
     async def notice(self, writer: Writer, fails: Callable[[], bool], *, closing: bool = False) -> None:
