@@ -30,6 +30,7 @@ from benchmarks import (
     sweeps,
     visits,
 )
+from tests.support import databases
 
 PARTS = (
     "start",
@@ -98,8 +99,9 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:  # noqa: C901, PLR
         found["spans"] = await spans.measure(options.events // 2, options.rounds)
         show("Spans", found["spans"])
     if "reads" in parts:
-        with reads.folder_of(options.folder) as folder:
-            found["reads"] = await reads.measure(folder, options.users, options.log, 100)
+        with databases.engine(options.engine), reads.folder_of(options.folder) as folder:
+            found["reads"] = await reads.measure(folder, options.users, options.log, options.times)
+        databases.stop()
         show("Reads", found["reads"])
     if "findings" in parts:
         found["findings"] = {"CPU of one read": await findings.measure()}
@@ -157,9 +159,13 @@ def main() -> None:
     parser.add_argument("--minutes", type=int, default=2, help="of full speed for the memory (%(default)s)")
     parser.add_argument("--users", type=int, default=100_000, help="of the read side (%(default)s)")
     parser.add_argument("--log", type=int, default=1_000_000, help="events of the read side (%(default)s)")
+    parser.add_argument("--times", type=int, default=100, help="that each page is read, a call ten times as often")
+    parser.add_argument("--engine", choices=databases.ENGINES, default="sqlite", help="of the read side (%(default)s)")
     parser.add_argument("--folder", type=Path, help="where the database of the read side is kept for the next time")
     parser.add_argument("--json", type=Path, default=Path(".build/bench.json"), help="(%(default)s)")
     options = parser.parse_args()
+    if options.engine != "sqlite" and options.folder:
+        parser.error("a database of PostgreSQL is not kept")
     found = asyncio.run(run(options))
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps(found, indent=2, default=float) + "\n")

@@ -20,7 +20,7 @@ from sidecar.domain.events import CONNECTION_STATE_CHANGED, HEARTBEAT, Event
 from sidecar.domain.units import HOUR_US
 from sidecar.settings import Settings
 from sidecar.store import Store
-from tests.support.process import DATABASE
+from tests.support.databases import url_of
 
 APP_ID: Final = 1_234_567_890
 HEAVY: Final = "heavy"
@@ -59,7 +59,7 @@ async def fill(folder: Path, users: int, events: int) -> Filled:
             raise SystemExit(f"{folder} holds {found.events:,} events of {found.users:,} users; name another folder")
         return found
     begun = time.perf_counter()
-    url = f"sqlite:///{folder / DATABASE}"
+    url = url_of(folder)
     ruled = min(_RULED_EVENTS, events // 10)
     invented = _Invented(users, events)
     store = Store.open(url, clock=now_us)

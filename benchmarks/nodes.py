@@ -61,10 +61,11 @@ async def measure(*, users: int, count: int, rounds: int) -> dict[str, Any]:
         for engine in (sqlite, one, two):
             await _rate(engine, users * 2)
         for _ in range(rounds):
-            statements, server_us = await asyncio.to_thread(own.measure)
+            statements, statements_s = await asyncio.to_thread(own.measure)
             on_sqlite, on_one, on_two = [await _rate(engine, count) for engine in (sqlite, one, two)]
             for key, value in {
                 "one node beside its own statements, executed by bare psycopg": on_one["rate"] / statements,
+                "one node beside them, by CPU": statements_s / (on_one["node"] + on_one["server"]),
                 "one node beside SQLite": on_one["rate"] / on_sqlite["rate"],
                 "two nodes beside one": on_two["rate"] / on_one["rate"],
                 "statements, events/s": statements,
@@ -75,7 +76,7 @@ async def measure(*, users: int, count: int, rounds: int) -> dict[str, Any]:
                 "answer of one node p99 ms": percentile(on_one["latencies"], 0.99),
                 "CPU us an event of the node on SQLite": on_sqlite["node"] / count * 1e6,
                 "CPU us an event of one node": on_one["node"] / count * 1e6,
-                "CPU us an event of PostgreSQL for the statements": server_us,
+                "CPU us an event of the statements and their PostgreSQL": statements_s / count * 1e6,
                 "CPU us an event of its PostgreSQL": on_one["server"] / count * 1e6,
                 "CPU us an event of two nodes": on_two["node"] / count * 1e6,
                 "CPU us an event of their PostgreSQL": on_two["server"] / count * 1e6,

@@ -134,7 +134,8 @@ async def measure(folder: Path, users: int, events: int, times: int) -> dict[str
     Each call ten times as often: its aim is a p99, which of a hundred would be the slowest one.
     """
     filled = await large.fill(folder, users, events)
-    into_memory(folder / DATABASE)
+    if (folder / DATABASE).exists():  # and not a database of PostgreSQL
+        into_memory(folder / DATABASE)
     found: dict[str, Any] = {"users": users, "events": events, "filled in s": filled.seconds}
     starts = []
     for _ in range(STARTS):
