@@ -19,6 +19,7 @@ from alembic.script import ScriptDirectory
 
 import sidecar.alerting.tables.alert_schema
 import sidecar.store.access.audit_schema  # noqa: F401 - same
+from sidecar.clock import now_us
 from sidecar.errors import DatabaseRefusedError, StoreUnavailableError, ZimwatchError
 from sidecar.store import (
     Store,
@@ -28,11 +29,12 @@ from sidecar.store import (
 )
 from sidecar.store.access import tokens
 from sidecar.store.access.tokens import NewToken
-from sidecar.store.sqlite import backups, connections, integrity, search
+from sidecar.store.sqlite import backups, connections, database_file, integrity, search
 from sidecar.store.users import (
     user_reads,
 )
 from sidecar.store.values import Commit, Publishing
+from sidecar.system.files import FILES
 from tests.support.events import APP_ID, BEGIN_US, Phone
 from tests.support.stores import LATER_US, contents, held_open, opened
 from tests.support.tokens import new_token, revoke
@@ -116,6 +118,22 @@ def test_a_foreign_file_is_refused_and_not_changed(tmp_path: Path) -> None:
         with pytest.raises(DatabaseRefusedError, match="not a Zimwatch database"):
             opened(tmp_path)
         assert file.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("sql", "why"),
+    [
+        ("DELETE FROM alembic_version", "is still being made by the Zimwatch that serves it; try again in a moment"),
+        ("UPDATE alembic_version SET version_num = '0001'", "is served by an older Zimwatch .*; stop that one first"),
+    ],
+)
+async def test_a_command_beside_a_server_is_told_what_its_tables_are_not(tmp_path: Path, sql: str, why: str) -> None:
+    await opened(tmp_path).close()
+    file = tmp_path / "zimwatch.db"
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute(sql)
+    with database_file.hold(file, FILES), pytest.raises(DatabaseRefusedError, match=why):
+        Store.open(f"sqlite:///{file}", clock=now_us, attach=True)
 
 
 async def test_a_file_of_a_newer_version_is_refused(tmp_path: Path) -> None:

@@ -269,5 +269,7 @@ def _refuse_unusable(path: Path, *, in_use: bool) -> None:
         integrity.refuse_unsound(path)
     found = integrity.revision(path, in_use=in_use)
     upgrade.refuse_newer(str(path), found)
+    if in_use and found is None:
+        raise DatabaseRefusedError(f"{path} is still being made by the Zimwatch that serves it; try again in a moment")
     if in_use and found != REVISION:
         raise DatabaseRefusedError(f"{path} is served by an older Zimwatch (schema {found}); stop that one first")
