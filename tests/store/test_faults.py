@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import resource
 import sqlite3
 import uuid
 from collections.abc import Iterator
-from contextlib import closing
+from concurrent.futures import Future
+from contextlib import closing, contextmanager
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import aiohttp
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from sidecar.clock import now_us
 from sidecar.domain.events import Event
 from sidecar.errors import StoreUnavailableError
 from sidecar.store import Store
+from sidecar.store.postgres import care as postgres_care
 from sidecar.store.sqlite import care, integrity, write_lock
 from sidecar.store.users import user_reads
+from tests.support.cutting_proxy import CuttingProxy, cutting
+from tests.support.databases import url_of
 from tests.support.events import APP_ID, Phone
 from tests.support.faulty_vfs import (
     SQLITE_BUSY,
@@ -202,3 +209,53 @@ async def test_a_full_disk_is_503_and_red_and_shown_on_every_page_and_passes_by_
         stored = [row[0] for row in database.execute("SELECT id FROM events")]
     assert set(acknowledged) <= set(stored)
     assert len(stored) == len(set(stored))
+
+
+@contextmanager
+def cut_proxy(port: int) -> Iterator[tuple[int, CuttingProxy]]:
+    """In a thread of its own, since a store that opens waits for it. All commits are cut while it is cutting."""
+    listening: Future[tuple[int, CuttingProxy]] = Future()
+    over = Future[None]()
+
+    async def serve() -> None:
+        async with cutting(port, random.Random(1), 1.0) as proxy:  # noqa: S311 - each is cut
+            listening.set_result(proxy)
+            await asyncio.wrap_future(over)
+
+    thread = Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    try:
+        yield listening.result(10)
+    finally:
+        over.set_result(None)
+        thread.join()
+
+
+@pytest.mark.postgres
+@pytest.mark.usefixtures("on_postgresql")
+async def test_a_connection_that_is_cut_at_its_commit_loses_nothing_and_stores_nothing_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_care, "RETRY_EVERY_US", 10_000)
+    own = conninfo_to_dict(url_of(tmp_path))
+    with cut_proxy(int(own["port"] or 0)) as (port, proxy):
+        url = f"postgresql://{own['user']}@127.0.0.1:{port}/{own['dbname']}"
+        store = Store.open(url, clock=now_us, export_spans=True)
+        for batch in batches():
+            before = proxy.cuts
+            proxy.is_cutting = True
+            with pytest.raises(StoreUnavailableError):
+                await store.append(batch)
+            proxy.is_cutting = False
+            await recovered(store)
+            answer = await store.append(batch)
+            assert (answer.accepted, answer.duplicates) in {(0, 2), (2, 0)}
+            if proxy.cuts == before + 1:  # no attempt of the store's own was cut, too
+                assert answer.accepted == (0 if proxy.cuts % 2 else 2), "every second commit had reached the server"
+        sent = {event.id for batch in batches() for event in batch}
+        stored = [one.event.id for who in ("alice", "bob") for one in await timeline(store, who)]
+        assert (len(stored), set(stored)) == (len(sent), sent)
+        live = projected(tmp_path)
+        await store.rebuild()
+        assert projected(tmp_path) == live
+        await store.close()
