@@ -20,6 +20,7 @@ import sqlalchemy as sa
 
 from sidecar.domain.events import Event
 from sidecar.domain.texts import Sentence, Text
+from sidecar.store.log_partitions import LogPartitions
 from sidecar.store.values import Applied, Commit, Owner, Storage
 
 Key = tuple[int, bytes]
@@ -53,11 +54,13 @@ class Expressions(msgspec.Struct, frozen=True):
     """SQL expressions that differ between engines, for statements that are otherwise the same.
 
     ``id_has``: whether a user's id contains a part, which is given folded. ``each_client``: one row, with the column
-    ``value``, for each client in a row of ``user_status``.
+    ``value``, for each client in a row of ``user_status``. ``event_ids``: a table ``ids`` with the app, id and position
+    of each event.
     """
 
     id_has: str
     each_client: str
+    event_ids: str
 
 
 class Term(msgspec.Struct, frozen=True, eq=False):
@@ -141,6 +144,10 @@ class Database(Protocol):
     @property
     def care(self) -> Care:
         """See :class:`Care`."""
+
+    @property
+    def log_partitions(self) -> LogPartitions:
+        """See :class:`sidecar.store.log_partitions.LogPartitions`."""
 
     @property
     def expressions(self) -> Expressions:

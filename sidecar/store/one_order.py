@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from sidecar.domain.events import Event
 from sidecar.store import counts, mapping, schema
-from sidecar.store.database import Key, Minute, Node, Term
+from sidecar.store.database import Expressions, Key, Minute, Node, Term
 from sidecar.store.log_positions import newest_position
 from sidecar.store.values import Applied, Commit, Owner
 
@@ -23,8 +23,8 @@ _BEHIND: Final = (
     " ORDER BY e.position LIMIT ?"
 )
 _KNOWN: Final = (
-    "WITH wanted (app_id, id) AS (VALUES {}) SELECT events.app_id, events.id FROM wanted CROSS JOIN events"
-    " WHERE events.id = wanted.id AND events.app_id = wanted.app_id"
+    "WITH wanted (app_id, id) AS (VALUES {values}) SELECT ids.app_id, ids.id FROM wanted CROSS JOIN {ids}"
+    " WHERE ids.id = wanted.id AND ids.app_id = wanted.app_id"
 )
 
 
@@ -32,6 +32,7 @@ class OneOrder:
     """Methods of a :class:`sidecar.store.database.Database` in which one transaction at a time writes."""
 
     refuses: Callable[[Event], str | None] | None = None
+    expressions: Expressions
 
     def __init__(self, *, serves: bool) -> None:
         self._serves = serves
@@ -44,7 +45,7 @@ class OneOrder:
         """See :class:`sidecar.store.database.Database`."""
         new = set(keys)
         for some in mapping.chunks(tuple(new)):  # a copy, as known ids are removed from the set
-            sql = _KNOWN.format(", ".join(["(?, ?)"] * len(some)))
+            sql = _KNOWN.format(values=", ".join(["(?, ?)"] * len(some)), ids=self.expressions.event_ids)
             flat = tuple(part for key in some for part in key)
             new.difference_update((row[0], row[1]) for row in connection.exec_driver_sql(sql, flat))
         return new

@@ -16,7 +16,7 @@ metadata = sa.MetaData()
 # "ZIMW": SQLite's application_id, which marks a file as Zimwatch's.
 APPLICATION_ID = 0x5A494D57
 # The newest migration: a file at this revision has the tables below.
-REVISION = "0070_announcements"
+REVISION = "0071_partitions"
 # The cursor that exists after a migration that changed projections, until they are rebuilt.
 OUTDATED = "projections"
 # The user key of clients before any login, and of their events.

@@ -235,6 +235,7 @@ async def _forwarded(folder: Path) -> None:
     await store.write(forwarding.advance, 1)
     assert len(await store.read(log_reads.events_after, 1, 10)) == 2
     await store.write(forwarding.note_removal, [(2, "login")])
+    await store.write(forwarding.note_dropped, 1)
     found = await store.read(forwarding.state)
     assert found is not None
     assert (found.position, found.waiting, found.removed) == (1, 2, 1)

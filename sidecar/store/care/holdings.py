@@ -137,14 +137,20 @@ class Events:
         if found:
             counts["span_losses"] += _remove_losses(connection, {row.id for row in found})
             counts["events"] += _remove_events(connection, found, whom.through)
+        if after is None:
+            user, partitions = (whom.app_id, whom.user_id), database.of(connection).log_partitions
+            gone = partitions.erase(connection, user, whom.user_key, _packed_ids(connection, whom))
+            counts["span_losses"] += _remove_losses(connection, {row.id for row in gone})
+            counts["events"] += _remove_events(connection, gone, whom.through)
         return Part(counts, after)
 
     def export(self, connection: sa.Connection, whom: Whom, table: str, cursor: int, limit: int) -> Page:
         """See :class:`Holding`."""
         if table == "span_losses":
             columns = mapping.columns(schema.span_losses, of="l")
-            own = "JOIN events e ON e.id = l.event_id WHERE e.app_id = ? AND e.user_id = ?"
-            sql = f"SELECT {columns} FROM span_losses l {own}"
+            ids = database.of(connection).expressions.event_ids
+            own = "JOIN events e ON e.position = ids.position WHERE e.app_id = ? AND e.user_id = ?"
+            sql = f"SELECT {columns} FROM span_losses l JOIN {ids} ON ids.id = l.event_id {own}"
             lost = connection.exec_driver_sql(sql, (whom.app_id, whom.user_id))
             return Page([mapping.named(schema.span_losses, row) for row in lost])
         found, after = _find(connection, whom, cursor, limit, mapping.columns(schema.events))

@@ -9,6 +9,7 @@ deleted events stay: a user keeps its status, and a timeline ends at the first d
 - Events of an app with a retention of its own are deleted from the middle of the log (``app_retention.py``).
 - A span that is still pending when its event is deleted is lost; that is counted and recorded.
 - An event that an edge has not forwarded yet when it is deleted is lost to the centre; that is counted.
+- Whole partitions of the log are dropped, where an engine has them (``dropped_events.py``).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from sidecar.domain.events import CONNECTION_STATE_CHANGED
 from sidecar.domain.units import DAY_US
 from sidecar.settings import Settings, duration_us
 from sidecar.store import database
-from sidecar.store.care import app_retention
+from sidecar.store.care import app_retention, dropped_events
 from sidecar.store.care.pruned_events import GONE, forget_blocks, forget_clients, forget_traces
 from sidecar.store.log import forwarding, span_outbox
 from sidecar.store.users import app_hours, happenings, per_minute
@@ -111,14 +112,20 @@ class Pruner:
     def _prune(self, connection: sa.Connection, now_us: int) -> int:
         kept = self._retention
         keep_since_us = None
-        removed = _expire(connection, now_us, now_us - kept.pending_us, self._events)
+        database.of(connection).log_partitions.make_ahead(connection)
+        removed = dropped_events.forget(connection, self._events)
+        removed += _expire(connection, now_us, now_us - kept.pending_us, self._events)
         oldest = connection.exec_driver_sql(
             "SELECT position, received_at_us FROM events ORDER BY position LIMIT 1"
         ).first()
         if oldest is not None:
             before_us = now_us - kept.events_us
             if oldest[1] < before_us:
-                removed += _prune_events(connection, oldest[0], self._events, before_us, now_us)
+                dropped = dropped_events.detach(connection, before_us, now_us)
+                if dropped is None:
+                    removed += _prune_events(connection, oldest[0], self._events, before_us, now_us)
+                else:
+                    removed += dropped
             elif database.of(connection).care.used_bytes(connection) > kept.max_bytes:
                 # What is older than every event is deleted as well, or it would leave no room for events.
                 keep_since_us = oldest[1]

@@ -78,6 +78,17 @@ def note_removal(connection: sa.Connection, removed: Sequence[tuple[int, str]]) 
         connection.exec_driver_sql("UPDATE forwarding SET removed = removed + ?", (lost,))
 
 
+def note_dropped(connection: sa.Connection, through: int) -> None:
+    """The same of all events up to the position ``through``."""
+    lost = (
+        "SELECT COUNT(*) FROM events WHERE position > forwarding.position AND position <= ?"
+        f" AND type <> '{SERVER_USER_ACTION}'"
+    )
+    connection.exec_driver_sql(
+        f"UPDATE forwarding SET removed = removed + ({lost}) WHERE position < ?", (through, through)
+    )
+
+
 # The edges of a centre.
 
 

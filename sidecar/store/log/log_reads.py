@@ -8,7 +8,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from sidecar.domain.app_ids import AppIds
-from sidecar.store import mapping, schema
+from sidecar.store import database, mapping, schema
 from sidecar.store.conditions import in_apps
 from sidecar.store.log_positions import position_as_of
 from sidecar.store.values import StoredEvent
@@ -52,6 +52,7 @@ def newest_event(connection: sa.Connection, apps: AppIds = None) -> StoredEvent 
 
 def event_by_id(connection: sa.Connection, app_id: int, event_id: bytes) -> StoredEvent | None:
     """The app's event with this id; None if it is not in the log."""
-    sql = f"SELECT {mapping.columns(schema.events)} FROM events WHERE id = ? AND app_id = ?"
+    position = f"SELECT position FROM {database.of(connection).expressions.event_ids} WHERE id = ? AND app_id = ?"
+    sql = f"SELECT {mapping.columns(schema.events)} FROM events WHERE position = ({position})"
     found = connection.exec_driver_sql(sql, (event_id, app_id)).first()
     return None if found is None else mapping.stored_event(found)

@@ -27,6 +27,7 @@ from sidecar.store.postgres.announcements import Followed
 from sidecar.store.postgres.care import PostgresCare
 from sidecar.store.postgres.driver import DriverConnection, PostgresConnection, copy_rows, stored, walk, whole_rows
 from sidecar.store.postgres.notifications import Notifications
+from sidecar.store.postgres.partitions import Partitions
 from sidecar.store.postgres.postgres_errors import unreadable
 from sidecar.store.schema import REVISION
 from sidecar.store.values import Applied, Commit, Owner
@@ -46,6 +47,7 @@ class PostgresDatabase(OneOrder):
         id_has="strpos(lower(user_id), ?) > 0",
         # An escaped U+0000 is JSON, but PostgreSQL cannot take it out of there.
         each_client=r"json_array_elements(replace(clients, '\u0000', '\u001a')::json) AS one (value)",
+        event_ids="event_ids AS ids",
     )
 
     def __init__(
@@ -56,6 +58,7 @@ class PostgresDatabase(OneOrder):
         self.name = connections.name(self._target)
         self._first_rows = first_rows
         self.care = PostgresCare(self, steady, serves=serves)
+        self.log_partitions = Partitions()
         options = database.option(self)
         self._writes = connections.writer(self._target, options, self._began)
         self._reads = connections.readers(self._target, options)
@@ -140,6 +143,7 @@ class PostgresDatabase(OneOrder):
         except BaseException:
             self._announced.clear()
             self._last = 0
+            self.log_partitions.look_again()
             raise
         self._last = self._seen = number
         self._followed.committed(number, announced)
@@ -271,11 +275,14 @@ class PostgresDatabase(OneOrder):
     ) -> None:
         """See :class:`sidecar.store.database.Database`."""
         if applied:
+            self.log_partitions.make_room(connection, applied[-1].position)
             rows = (mapping.event_row(one.position, one.event, one.effect) for one in applied)
             copy_rows(connection, schema.events, rows)
 
     def insert_rows(self, connection: sa.Connection, table: sa.Table, rows: Sequence[tuple[Any, ...]]) -> None:
         """See :class:`sidecar.store.database.Database`."""
+        if table is schema.events and rows:
+            self.log_partitions.make_room(connection, max(row[0] for row in rows))  # the position
         copy_rows(connection, table, rows)
 
     def keys_were_given(self, connection: sa.Connection, tables: Iterable[sa.Table]) -> None:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from sidecar.errors import DatabaseRefusedError
 from sidecar.store import schema
-from sidecar.store.postgres import announcements, search
+from sidecar.store.postgres import announcements, partitions, search
 
 # Text is compared by its code points, as everywhere else.
 _COLLATION: Final = "C"
@@ -17,6 +17,7 @@ _REVISION: Final = "alembic_version"
 _DDL: Final = (
     *search.DDL,
     *announcements.DDL,
+    *partitions.DDL,
     # Counts the commits, and so proves that the database can commit.
     "CREATE TABLE commits (one BOOLEAN PRIMARY KEY CHECK (one), number BIGINT NOT NULL)",
     "INSERT INTO commits (one, number) VALUES (TRUE, 0)",
@@ -49,6 +50,8 @@ def collate(connection: sa.Connection) -> None:
     """Gives columns of text that a migration added the collation that those of :func:`create` have."""
     others = (
         "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = current_schema()"
+        # A partition's columns follow those of its table.
+        " AND table_name NOT IN (SELECT relname FROM pg_class WHERE relispartition)"
         f" AND data_type = 'text' AND collation_name IS DISTINCT FROM '{_COLLATION}'"
     )
     for table, column in connection.exec_driver_sql(others).all():

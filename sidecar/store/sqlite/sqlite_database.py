@@ -21,6 +21,7 @@ from sidecar.clock import Clock, steady_us
 from sidecar.errors import DatabaseRefusedError
 from sidecar.store import database, mapping, upgrade
 from sidecar.store.database import Expressions, Key
+from sidecar.store.log_partitions import NoPartitions
 from sidecar.store.one_order import OneOrder
 from sidecar.store.schema import REVISION
 from sidecar.store.sqlite import connections, database_file, integrity, search, stale_bytes, tuning
@@ -38,7 +39,12 @@ _log = structlog.get_logger(__name__)
 class SqliteDatabase(OneOrder):
     """A file that exists. ``held`` is the right to serve it, which :meth:`close` releases after the last connection."""
 
-    expressions = Expressions(id_has="instr(lower(user_id), ?) > 0", each_client="json_each(clients)")
+    expressions = Expressions(
+        id_has="instr(lower(user_id), ?) > 0",
+        each_client="json_each(clients)",
+        event_ids="(SELECT app_id, id, position FROM events) AS ids",
+    )
+    log_partitions = NoPartitions()
 
     def __init__(
         self,
