@@ -223,7 +223,7 @@ async def test_a_partition_that_was_not_committed_is_made_again(
 async def test_two_nodes_pass_the_end_of_a_partition(
     tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whichever node makes a partition or drops one, the other one goes on with what there is."""
+    """Whichever node makes a partition or drops one, the other one uses what there is."""
     use_small_partitions(tmp_path, monkeypatch, 20)
     days = lives(16)
     async with closing(opened(tmp_path, clock)) as first, closing(opened(tmp_path, clock)) as second:

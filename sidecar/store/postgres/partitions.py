@@ -25,7 +25,7 @@ from sidecar.store.values import UserId
 LEAST_EVENTS: Final = 100_000
 """A partition has room for so many at least: not every small database needs one for each day."""
 LOCK_MS: Final = 100
-"""Readers and commits wait so long at most for a partition that cannot be detached, because another read goes on."""
+"""Readers and commits wait so long at most for a partition that cannot be detached, because of a longer read."""
 _HASHED: Final = 8
 
 _FIRST: Final = f"events_0_{LEAST_EVENTS + 1}"
