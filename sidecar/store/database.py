@@ -176,8 +176,13 @@ class Database(Protocol):
     def peek(self, sql: str, *values: Any) -> list[Sequence[Any]]:  # noqa: ANN401 - what the driver takes
         """The rows of one small read as of now, for what every request needs. Used by one thread."""
 
-    def walk(self, connection: sa.Connection, sql: str, values: Sequence[Any]) -> Iterator[Sequence[Any]]:
-        """The rows of a read that may have very many: read about as far as they are consumed, in the transaction."""
+    def walk(
+        self, connection: sa.Connection, sql: str, values: Sequence[Any], *, most: int | None = None
+    ) -> Iterator[Sequence[Any]]:
+        """The rows of a read that may have very many: read about as far as they are consumed, in the transaction.
+
+        No more than ``most`` are consumed.
+        """
 
     def whole_rows(self, connection: sa.Connection, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """All rows of a statement as plain tuples: what reads very many rows, some thousand at once.

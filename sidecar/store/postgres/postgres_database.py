@@ -235,9 +235,11 @@ class PostgresDatabase(OneOrder):
                     raise unavailable from error
         raise AssertionError
 
-    def walk(self, connection: sa.Connection, sql: str, values: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    def walk(
+        self, connection: sa.Connection, sql: str, values: Sequence[Any], *, most: int | None = None
+    ) -> Iterator[Sequence[Any]]:
         """See :class:`sidecar.store.database.Database`."""
-        return walk(connection, sql, values)
+        return walk(connection, sql, values, most)
 
     def whole_rows(self, connection: sa.Connection, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """See :class:`sidecar.store.database.Database`."""

@@ -219,7 +219,14 @@ class SqliteDatabase(OneOrder):
             found: list[Sequence[Any]] = cursor.execute(sql, values).fetchall()
         return found
 
-    def walk(self, connection: sa.Connection, sql: str, values: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    def walk(
+        self,
+        connection: sa.Connection,
+        sql: str,
+        values: Sequence[Any],
+        *,
+        most: int | None = None,  # noqa: ARG002 - no row is read before it is consumed
+    ) -> Iterator[Sequence[Any]]:
         """See :class:`sidecar.store.database.Database`."""
         driver: Any = connection.connection.driver_connection
         found: Iterator[Sequence[Any]] = driver.execute(sql, values)

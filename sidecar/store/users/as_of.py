@@ -136,7 +136,7 @@ def _row_as_of(connection: sa.Connection, user: Any, position: int) -> UserRow |
         " e.connection_event, e.platform, e.type FROM chain JOIN events e ON e.position = chain.previous)"
         " SELECT * FROM chain WHERE position <= ?"
     )
-    chain = database.of(connection).walk(connection, sql, (user.last_position, position))
+    chain = database.of(connection).walk(connection, sql, (user.last_position, position), most=SINCE_EVENTS)
     changes: list[_Change] = []
     for row in itertools.islice(chain, SINCE_EVENTS):
         changes.append(_Change(*row))
