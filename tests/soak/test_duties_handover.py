@@ -46,12 +46,15 @@ class Node(msgspec.Struct, eq=False):
             return {duty for duty, held in _HELD.findall(await answer.text()) if held == "1"}
 
     async def kicks_out(self, *users: str) -> None:
+        """Sends again as long as the node answers 503, as one does whose session ended while it was stopped."""
         batch = [fresh_event(user_id=user, client_id=str(uuid.uuid4()), state=0, event=4) for user in users]
-        async with (
-            aiohttp.ClientSession() as session,
-            session.post(f"{self.address}/v1/events", json=batch) as answer,
-        ):
-            assert (await answer.json())["accepted"] == len(users)
+        async with asyncio.timeout(PATIENCE_S), aiohttp.ClientSession() as session:
+            while True:
+                async with session.post(f"{self.address}/v1/events", json=batch) as answer:
+                    if answer.status != 503:
+                        assert (await answer.json())["accepted"] == len(users)
+                        return
+                await asyncio.sleep(float(answer.headers["Retry-After"]))
 
 
 class Outside(msgspec.Struct):
