@@ -57,11 +57,13 @@ async def test_a_page_may_run_no_script_but_its_own(running: Zimwatch) -> None:
     assert not re.search(r"<script(?! nonce)|style=|<style|\son[a-z]+=", text)
 
 
+@pytest.mark.of_sqlite
 def test_what_would_turn_the_direction_of_a_sentence_is_marked() -> None:
     assert shown("\u202ealice\u2066") == "\ufffdalice\ufffd"
     assert shown("سارة") == "سارة"
 
 
+@pytest.mark.of_sqlite
 def test_large_counts_are_grouped_and_the_wall_knows_their_length() -> None:
     text = fill("counts.html", summary=Summary(1_234_567, 0, 89, 0, 0))
     assert "<strong>1,234,567</strong>" in text
@@ -499,6 +501,7 @@ async def test_a_silent_user_is_not_called_connected(tmp_path: Path) -> None:
         assert "No user matches" in (await page(running, "/users?unconfirmed=false"))[1]
 
 
+@pytest.mark.of_sqlite
 @pytest.mark.parametrize("status", STATUSES)
 @pytest.mark.parametrize("reason", [None, *EVENTS, "99"])
 def test_there_are_words_for_every_status_and_reason(status: str, reason: str | None) -> None:
