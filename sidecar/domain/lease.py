@@ -101,13 +101,10 @@ class LeaseTime(msgspec.Struct, frozen=True):
         It is of a stretch that may have lasted until then, before one of long ago in which the clock showed the same.
         """
         skipped_us = self.skipped_us(at_us)
-        newest = self.stretches[-1]
         for one, ends_us in self.newest_first():
             if one.begins_us <= at_us <= ends_us:
                 return skipped_us
-            # The newest lasts until now, and longer only by a pause; a crash may have cut off the end of one before it.
-            least_us = UNRECORDED_US if one is newest else SET_BY_US
-            if one.begins_us <= at_us <= ends_us + UNRECORDED_US and skipped_us - one.skipped_us > least_us:
+            if one.begins_us <= at_us <= ends_us + UNRECORDED_US and skipped_us - one.skipped_us > UNRECORDED_US:
                 return one.skipped_us
         return skipped_us
 

@@ -129,14 +129,6 @@ def test_a_sign_of_life_just_after_the_known_end_of_a_stretch_is_not_of_an_hour_
     assert crashed.skipped_at_sign_us(2_000 * SECOND_US) == 0
 
 
-def test_a_sign_of_life_just_before_a_crash_is_not_of_before_the_clock_was_set_back_by_some_seconds() -> None:
-    back = Stretch(60 * SECOND_US, -30 * SECOND_US)
-    started = Stretch(150 * SECOND_US, 40 * SECOND_US)  # the end known before is 80 s
-    time = LeaseTime(110 * SECOND_US, (Stretch(0, 0), back, started))
-    assert time.skipped_us(85 * SECOND_US) == 0
-    assert time.skipped_at_sign_us(85 * SECOND_US) == -30 * SECOND_US
-
-
 def test_a_sign_of_life_of_before_the_clock_was_set_back_by_some_seconds_counts_from_then() -> None:
     time = LeaseTime(100 * SECOND_US, (Stretch(0, 0), Stretch(60 * SECOND_US, -30 * SECOND_US)))
     assert time.skipped_at_sign_us(80 * SECOND_US) == time.skipped_us(80 * SECOND_US) == 0

@@ -20,7 +20,7 @@ from typing import Any, Final
 import msgspec
 import structlog
 
-from tests.simulation.simulation import FAULTS, Options, Outcome, run
+from tests.simulation.simulation import Options, Outcome, run
 
 
 class Mend(msgspec.Struct, frozen=True):
@@ -125,19 +125,6 @@ MENDS: Final = (
         "waiting",
         ("receiver", "restart", "clock"),
         seed=2,
-    ),
-    Mend(
-        "a sign of life just before a crash is not of before the clock was set back by seconds",
-        "sidecar.domain.lease:LeaseTime.skipped_at_sign_us",
-        "UNRECORDED_US if one is newest else SET_BY_US",
-        "UNRECORDED_US",
-        "in which events were accepted",
-        tuple(one for one in FAULTS if one != "rebuild"),
-        seed=10,
-        clients=100,
-        minutes=13.0,
-        pause_s=(20.0, 240.0),
-        busy=1.0,
     ),
 )
 
