@@ -1,4 +1,4 @@
-"""Under load PostgreSQL is killed, and a process that serves is stopped: nothing is lost or stored twice."""
+"""Under load PostgreSQL is killed, stopped or full: nothing is lost or stored twice."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ import pytest
 from tests.soak.test_kill import SENDERS, Sender
 from tests.support import databases, postgres
 from tests.support.databases import reading
+from tests.support.mounts import filled
 from tests.support.process import serving
 
 pytestmark = [pytest.mark.soak, pytest.mark.postgres]
 
 ROUNDS = int(os.environ.get("ZIMWATCH_SOAK_ROUNDS", "200")) // 20
 
+# A database with the tables of Zimwatch takes some 10 MB.
+ROOM_BYTES = 64 << 20
 # By then the server has ended the session of a process that is stopped.
 ENDED_S = 9.0
 
@@ -66,6 +69,38 @@ async def test_what_was_acknowledged_survives_a_failover_to_a_standby(tmp_path: 
                 await asyncio.to_thread(fail_over)
                 await asyncio.sleep(2)
             await all_is_right(senders, address, tmp_path)
+
+
+@pytest.mark.mount
+async def test_what_was_acknowledged_survives_a_disk_that_is_full_for_a_while(tmp_path: Path) -> None:
+    senders = [Sender() for _ in range(SENDERS)]
+    with (
+        postgres.cluster() as (url, _),
+        postgres.small_tablespace(url, ROOM_BYTES) as (small, disk),
+        databases.on(small, tmp_path),
+    ):
+        async with serving(tmp_path) as (address, _):
+            async with sending(senders, address):
+                await asyncio.sleep(1)
+                filler = filled(disk)
+                await ready_is(503, address)
+                for path in ("/", "/users", "/v1/users"):
+                    assert await status_of(address, path) == 200
+                filler.unlink()
+                await ready_is(200, address)
+                await asyncio.sleep(1)
+            await all_is_right(senders, address, tmp_path)
+
+
+async def status_of(address: str, path: str) -> int:
+    async with aiohttp.ClientSession(address) as session, session.get(path) as answer:
+        return answer.status
+
+
+async def ready_is(status: int, address: str) -> None:
+    async with asyncio.timeout(60):
+        while await status_of(address, "/readyz") != status:  # noqa: ASYNC110 - another process is waited for
+            await asyncio.sleep(0.05)
 
 
 async def started(folder: Path, stack: contextlib.AsyncExitStack) -> str:

@@ -14,6 +14,7 @@ from typing import Any, Final
 import psycopg
 import sqlalchemy as sa
 
+from tests.support.mounts import small_disk
 from tests.support.process import free_port
 
 URL_VARIABLE: Final = "ZIMWATCH_TEST_POSTGRES"
@@ -134,6 +135,20 @@ def with_standby() -> Iterator[tuple[str, Callable[[], None]]]:
             yield f"postgresql://postgres@{hosts}/postgres?target_session_attrs=read-write", fail_over
         finally:
             second.stop()
+
+
+@contextlib.contextmanager
+def small_tablespace(url: str, size_bytes: int) -> Iterator[tuple[str, Path]]:
+    """The URL of a database of the server at ``url`` on a file system of its own with that much room, and its folder.
+
+    The server's write-ahead log is not there: it ends by itself when it cannot write that, as if it was killed.
+    """
+    with tempfile.TemporaryDirectory(prefix="zimwatch-tablespace-") as folder, small_disk(Path(folder), size_bytes):
+        shutil.chown(folder, "postgres", "postgres")
+        with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as session:
+            session.execute(f"CREATE TABLESPACE small LOCATION '{folder}'".encode())
+            session.execute(b"CREATE DATABASE small TABLESPACE small")
+        yield f"{url.replace('+psycopg', '').rpartition('/')[0]}/small", Path(folder)
 
 
 @contextlib.contextmanager
