@@ -84,11 +84,9 @@ class Store:
         database.listen(self._publish)
         outdated = copy_marks.migrate_unmarked(database)
         self._writer: Writer | None = None
-        heartbeats = Heartbeats(self._append_batch, leases, steady)
-        self.heartbeats = heartbeats
-        self._clock_watch = ClockWatch(
-            database, clock=clock, steady=steady, heartbeats=None if attached else heartbeats
-        )
+        self.followers: tuple[str, ...] = ()
+        self.heartbeats = beats = Heartbeats(self._append_batch, leases, steady)
+        self._clock_watch = ClockWatch(database, clock=clock, steady=steady, heartbeats=None if attached else beats)
         self._lease_time = self._clock_watch.lease_time
         self._swept = self._lease_time()
         self._pruning_hold: Hold | None = None
@@ -111,10 +109,11 @@ class Store:
                 steady=steady,
                 lease_time=self._lease_time,
                 refused=self._clock_watch.pause,
-                heartbeat_after_s=lambda: heartbeats.after_s,
+                heartbeat_after_s=lambda: beats.after_s,
                 followers=[*([span_outbox.SpanFollower()] if export_spans else []), *followers],
                 limits=limits,
             )
+            self.followers = self._writer.followers
 
     @classmethod
     def open(

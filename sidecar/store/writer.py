@@ -185,6 +185,11 @@ class Writer:
         with self._lock:
             return self._waiting_bytes, self._age_us()
 
+    @property
+    def followers(self) -> tuple[str, ...]:
+        """The names of the log's followers."""
+        return self._followers.names
+
     def has_taken_all(self) -> bool:
         """Whether all that came since the last call was taken; False from a failed commit on until one succeeds."""
         with self._lock:

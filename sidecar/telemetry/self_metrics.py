@@ -22,7 +22,7 @@ from sidecar.domain.app_ids import AppIds
 from sidecar.domain.status import NOT_LOGGED_IN, OFFLINE, ONLINE
 from sidecar.domain.units import SECOND_US
 from sidecar.store import Store, database
-from sidecar.store.log import span_outbox
+from sidecar.store.log import followers, span_outbox
 from sidecar.store.users import user_reads
 from sidecar.store.values import Storage, StoreGauge
 from sidecar.version import VERSION
@@ -89,13 +89,22 @@ GAUGES: Final = (
 )
 
 
+def _behind_of(names: Sequence[str]) -> StoreGauge:
+    return StoreGauge(
+        "zimwatch.followers.behind",
+        "Events that a follower of the log has not followed",
+        lambda connection, _now_us, _apps: followers.behind(connection, names),
+        label="follower",
+    )
+
+
 class Metrics:
     """The counters of this process, and gauges read from the store: ``gauges``, and those of users and spans."""
 
     def __init__(self, store: Store, clock: Clock, gauges: Sequence[StoreGauge] = ()) -> None:
         self._store = store
         self._clock = clock
-        self._gauges = (*GAUGES, *gauges)
+        self._gauges = (*GAUGES, *gauges, _behind_of(store.followers))
         for gauge in self._gauges:
             _create(gauge.name, gauge.unit, gauge.description)
         _create(QUEUE_SIZE, "By", "Size of the events that wait for their commit")

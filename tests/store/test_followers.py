@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from sidecar.domain.events import CONNECTION_STATE_CHANGED, HEARTBEAT, LOGIN, Event
 from sidecar.domain.units import SECOND_US
 from sidecar.store import Store
-from sidecar.store.log import followers, span_outbox
+from sidecar.store.log import followers, settled_events, span_outbox
 from sidecar.store.sqlite import care
 from sidecar.store.users import per_minute, user_list, user_reads
 from sidecar.store.users.user_query import UserQuery
@@ -248,6 +249,22 @@ async def test_minutes_counted_late_have_their_events_and_not_the_users_of_today
     wanted = {"begin_us": BEGIN_US, "end_us": BEGIN_US, "step_minutes": 1}
     (minute,) = await store.read(lambda connection: per_minute.buckets(connection, None, **wanted))
     assert (minute.logins, minute.online) == (1, 0)
+    await store.close()
+
+
+async def test_what_a_follower_has_not_followed_is_counted(tmp_path: Path) -> None:
+    store = opened(tmp_path, Notes())
+    await store.write(lambda connection: settled_events.begin(connection, "other", is_on=True))
+    await store.append([Phone(user).event(LOGIN, 0) for user in ("alice", "bob", "carol")])
+    assert store.followers == ("minutes", "notes")
+    sql = "UPDATE followers SET position = 1 WHERE name IN ('minutes', 'other')"
+    await store.write(lambda connection: connection.exec_driver_sql(sql))
+    behind = partial(followers.behind, names=store.followers)
+    assert await store.read(behind) == {"minutes": 2, "notes": 0}
+    await store.close()
+    store = opened(tmp_path, Notes())
+    await caught_up(store, "minutes")
+    assert await store.read(behind) == {"minutes": 0, "notes": 0}
     await store.close()
 
 

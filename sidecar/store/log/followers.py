@@ -55,12 +55,18 @@ class FollowerFailedError(Exception):
     """The transaction must be rolled back and repeated; :class:`Followers` does not follow it then."""
 
 
+def behind(connection: sa.Connection, names: Sequence[str]) -> dict[str, int]:
+    """How many events in the log each of these followers has not followed."""
+    sql = f"SELECT name, ({NEWEST}) - position FROM followers WHERE name IN ({', '.join('?' * len(names))})"
+    return {str(name): max(0, int(events)) for name, events in connection.exec_driver_sql(sql, tuple(names))}
+
+
 class Followers:
     """The followers of one log, used by the writer's thread. ``is_behind``: :meth:`catch_up` is due."""
 
     def __init__(self, *followers: Follower) -> None:
         self._followers = followers
-        self._names = tuple(one.name for one in followers)
+        self.names = tuple(one.name for one in followers)
         self._move_all = (
             f"UPDATE followers SET position = ? WHERE position = ? AND name IN ({', '.join('?' * len(followers))})"
         )
@@ -72,18 +78,18 @@ class Followers:
 
     def begin(self, connection: sa.Connection) -> None:
         """Begins new followers at the newest position."""
-        for name in self._names:
+        for name in self.names:
             _left_out.add(0, {"follower": name})  # so that the first increment is visible as one
             sql = f"INSERT INTO followers (name, position) VALUES (?, ({NEWEST})) ON CONFLICT (name) DO NOTHING"
             connection.exec_driver_sql(sql, (name,))
-        self.is_behind = bool(self._names)  # until they are checked
+        self.is_behind = bool(self.names)  # until they are checked
 
     def follow(self, connection: sa.Connection, applied: Sequence[Applied], now_us: int) -> Commit | None:
         """Calls the followers that are up to date; what to publish. FollowerFailedError if one of them fails."""
         if not self._followers or self._pauses:
             return None
         last = applied[-1].position
-        moved = connection.exec_driver_sql(self._move_all, (last, applied[0].position - 1, *self._names)).rowcount
+        moved = connection.exec_driver_sql(self._move_all, (last, applied[0].position - 1, *self.names)).rowcount
         following = self._followers
         if moved < len(following):
             self.is_behind = True
