@@ -68,10 +68,14 @@ class Stretch(msgspec.Struct, frozen=True):
 
 
 class LeaseTime(msgspec.Struct, frozen=True):
-    """A moment in lease time, and the stretches up to it: oldest first, at least one."""
+    """A moment in lease time, and the stretches up to it: oldest first, at least one.
+
+    ``paused_us``: for how long lease time has been paused by then.
+    """
 
     now_us: int
     stretches: tuple[Stretch, ...]
+    paused_us: int = 0
 
     @classmethod
     def without_skips(cls, now_us: int) -> LeaseTime:
@@ -96,21 +100,26 @@ class LeaseTime(msgspec.Struct, frozen=True):
         return next(begun, self.stretches[0].skipped_us)
 
     def skipped_at_sign_us(self, at_us: int) -> int:
-        """The same of a sign of life, which counts as the latest that ``at_us`` may mean.
+        """The same of a sign of life, which counts as the latest that ``at_us`` may mean, and never as of after now.
 
-        It is of a stretch that may have lasted until then, before one of long ago in which the clock showed the same.
+        One from after the known end of its stretch counts as of that end: lease time did not run on before the next.
+        So a lease that was found to last until a moment may turn out to last longer, and shorter only by what a crash
+        or a pause sets lease time back.
         """
-        skipped_us = self.skipped_us(at_us)
-        for one, ends_us in self.newest_first():
+        for one, ends_us, latest_us in self._with_latest():
             if one.begins_us <= at_us <= ends_us:
-                return skipped_us
-            if one.begins_us <= at_us <= ends_us + UNRECORDED_US and skipped_us - one.skipped_us > UNRECORDED_US:
                 return one.skipped_us
-        return skipped_us
+            if one.begins_us <= at_us <= latest_us:
+                return one.skipped_us + at_us - ends_us
+        return self.skipped_us(at_us)
 
     def lease_us(self, at_us: int) -> int:
         """The lease time when the machine's clock showed ``at_us``."""
         return at_us - self.skipped_us(at_us)
+
+    def sign_us(self, at_us: int) -> int:
+        """The lease time of a sign of life, see :meth:`skipped_at_sign_us`."""
+        return at_us - self.skipped_at_sign_us(at_us)
 
     def newest_first(self) -> Iterator[tuple[Stretch, int]]:
         """Each stretch with its end by the machine's clock. They overlap where the clock was set back."""
@@ -119,6 +128,20 @@ class LeaseTime(msgspec.Struct, frozen=True):
             yield one, lease_us + one.skipped_us
             lease_us = one.begins_us - one.skipped_us
 
+    def _with_latest(self) -> Iterator[tuple[Stretch, int, int]]:
+        """The same, each with the latest time of a sign of life that may be of it.
+
+        Where the clock was set back while Zimwatch ran, the end is known. Before a larger difference may be a crash.
+        """
+        unrecorded_us = SET_BY_US + self.paused_us
+        after: Stretch | None = None
+        for one, ends_us in self.newest_first():
+            if after is not None:
+                is_set_back = after.skipped_us < one.skipped_us - SET_BY_US
+                unrecorded_us = SET_BY_US if is_set_back else UNRECORDED_US
+            yield one, ends_us, ends_us + unrecorded_us
+            after = one
+
     def latest_ended(self) -> list[tuple[Stretch, int]]:
         """The same by their ends by the machine's clock, the latest first."""
         return sorted(self.newest_first(), key=itemgetter(1), reverse=True)
@@ -126,11 +149,13 @@ class LeaseTime(msgspec.Struct, frozen=True):
     def ends_before_later_times(self) -> list[int]:
         """When stretches ended, by the machine's clock, that began after it was set back; not where it was past before.
 
-        Signs of life from before have later times, although they are older.
+        Signs of life from before have later times, although they are older. An end may be in here twice: as it is
+        known, and with what may not be recorded.
         """
-        ends = [ends_us for _, ends_us in self.newest_first()]
-        latest = list(accumulate(reversed(ends), max))[-2::-1]
-        return [ends_us for ends_us, before_us in zip(ends, latest, strict=False) if ends_us < before_us]
+        ends = [(ends_us, latest_us) for _, ends_us, latest_us in self._with_latest()]
+        latest = list(accumulate((ends_us for ends_us, _ in reversed(ends)), max))[-2::-1]
+        found = [one for both, before_us in zip(ends, latest, strict=False) for one in both if one < before_us]
+        return sorted(set(found), reverse=True)
 
     def is_silent(self, until_us: int, *, seen_us: int) -> bool:
         """Whether the lease of who was seen last at ``seen_us`` has ended; both by the machine's clock."""
@@ -208,6 +233,5 @@ class LeaseClock:
 
     def at(self, steady_us: int) -> LeaseTime:
         """The lease time when the steady clock shows ``steady_us``."""
-        if self._paused_at_us is not None:
-            steady_us = self._paused_at_us
-        return LeaseTime(self._begun_us + steady_us - self._begun_steady_us, self.stretches)
+        paused_us = 0 if self._paused_at_us is None else max(0, steady_us - self._paused_at_us)
+        return LeaseTime(self._begun_us + steady_us - paused_us - self._begun_steady_us, self.stretches, paused_us)

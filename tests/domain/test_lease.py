@@ -32,8 +32,16 @@ class Listening:
     def look(self) -> None:
         self.clock.compare(machine_us=self.machine.now_us, steady_us=self.machine.steady_us)
 
-    def restarts(self, down_s: float) -> None:
-        alive_us = self.machine.now_us
+    def refuses(self, seconds: int) -> None:
+        for _ in range(seconds):
+            self.machine.passes(1)
+            self.clock.compare(machine_us=self.machine.now_us, steady_us=self.machine.steady_us, accepts=False)
+        self.machine.passes(1)
+        self.look()
+
+    def restarts(self, down_s: float, *, lost_s: int = 0) -> None:
+        """``lost_s``: it was not recorded that Zimwatch ran for so long."""
+        alive_us = self.machine.now_us - lost_s * SECOND_US
         self.machine.restarts(down_s=down_s)
         self.clock = LeaseClock(
             self.clock.stretches, alive_us, machine_us=self.machine.now_us, steady_us=self.machine.steady_us
@@ -121,12 +129,68 @@ def test_a_drifting_clock_does_not_count_as_set(zimwatch: Listening) -> None:
 def test_a_sign_of_life_just_after_the_known_end_of_a_stretch_is_not_of_an_hour_before() -> None:
     hour_us = 3_600 * SECOND_US
     back = Stretch(0, -hour_us)
-    time = LeaseTime(hour_us + 10 * SECOND_US, (Stretch(-hour_us, 0), back))
-    assert time.skipped_at_sign_us(12 * SECOND_US) == -hour_us  # of before a pause that has not ended
-    crashed = LeaseTime(hour_us + 10 * SECOND_US, (Stretch(-hour_us, 0), back, Stretch(5 * hour_us, 4 * hour_us)))
-    assert crashed.skipped_at_sign_us(12 * SECOND_US) == -hour_us  # of the last seconds before the crash
-    assert crashed.skipped_at_sign_us(5 * hour_us) == 4 * hour_us
+    ended_us = hour_us + 10 * SECOND_US
+    paused = LeaseTime(ended_us, (Stretch(-hour_us, 0), back), paused_us=5 * SECOND_US)
+    assert paused.sign_us(12 * SECOND_US) == ended_us  # of before a pause that has not ended
+    crashed = LeaseTime(
+        ended_us + SECOND_US, (Stretch(-hour_us, 0), back, Stretch(5 * hour_us, 4 * hour_us - 10_000_000))
+    )
+    assert crashed.sign_us(12 * SECOND_US) == ended_us  # of the last seconds before the crash
+    assert crashed.skipped_at_sign_us(5 * hour_us) == 4 * hour_us - 10 * SECOND_US
     assert crashed.skipped_at_sign_us(2_000 * SECOND_US) == 0
+
+
+def test_a_sign_of_life_just_before_a_crash_is_not_of_before_the_clock_was_set_back_by_some_seconds() -> None:
+    back = Stretch(60 * SECOND_US, -30 * SECOND_US)
+    started = Stretch(150 * SECOND_US, 40 * SECOND_US)  # 80 s was known as the end before
+    time = LeaseTime(120 * SECOND_US, (Stretch(0, 0), back, started))
+    assert time.lease_us(85 * SECOND_US) == 85 * SECOND_US
+    assert time.sign_us(85 * SECOND_US) == 110 * SECOND_US
+
+
+def test_a_sign_of_life_is_not_of_a_stretch_that_ended_before_when_the_clock_was_set_back() -> None:
+    back, again = Stretch(60 * SECOND_US, -30 * SECOND_US), Stretch(45 * SECOND_US, -60 * SECOND_US)
+    time = LeaseTime(110 * SECOND_US, (Stretch(0, 0), back, again))
+    assert time.sign_us(85 * SECOND_US) == 85 * SECOND_US  # the clock was set at 75 s, and shows 50 s now
+
+
+def test_a_sign_of_life_counts_as_of_no_later_than_when_its_stretch_ended() -> None:
+    back, forward = Stretch(0, -90 * SECOND_US), Stretch(40 * SECOND_US, -60 * SECOND_US)
+    time = LeaseTime(110 * SECOND_US, (Stretch(-300 * SECOND_US, 0), back, forward))
+    assert time.sign_us(30 * SECOND_US) == 100 * SECOND_US  # not 120 s, which is to come
+
+
+steps = st.one_of(
+    st.tuples(st.just("listens"), st.integers(1, 50), st.just(0)),
+    st.tuples(st.just("is set"), st.sampled_from((-3_600, -70, -30, -2, 2, 30, 3_600)), st.just(0)),
+    st.tuples(st.just("refuses"), st.integers(2, 50), st.just(0)),
+    st.tuples(st.just("crashes"), st.integers(0, 100), st.integers(0, 5)),
+)
+
+
+@given(course=st.lists(steps, max_size=12))
+def test_no_sign_of_life_counts_as_older_than_it_is(course: list[tuple[str, int, int]]) -> None:
+    zimwatch = Listening()
+    signs: list[tuple[int, int]] = []
+    accepted_s = 0
+    for what, seconds, lost_s in [("listens", 5, 0), *course, ("listens", 5, 0)]:
+        for _ in range(seconds if what == "listens" else 0):
+            zimwatch.for_(1)
+            accepted_s += 1
+            signs.append((zimwatch.machine.now_us, accepted_s))
+        if what == "is set":
+            zimwatch.machine.is_set_by(seconds)
+            zimwatch.look()
+        elif what == "refuses":
+            zimwatch.refuses(seconds)
+            accepted_s += 2  # until it is noticed, and since the last look
+        elif what == "crashes":
+            zimwatch.restarts(seconds, lost_s=lost_s)
+        time = zimwatch.clock.at(zimwatch.machine.steady_us)
+        older = [
+            at_us for at_us, at_s in signs if time.now_us - time.sign_us(at_us) > (accepted_s - at_s + 1) * SECOND_US
+        ]
+        assert not older
 
 
 def test_a_sign_of_life_of_before_the_clock_was_set_back_by_some_seconds_counts_from_then() -> None:

@@ -153,6 +153,23 @@ async def test_what_a_client_sends_after_a_heartbeat_in_memory_counts_as_later(f
     assert (await fleet.seen_s(), await fleet.seen_s("bob")) == (1, 1)
 
 
+async def test_a_heartbeat_after_a_pause_of_lease_time_counts_as_later_than_one_in_it(fleet: Fleet) -> None:
+    await fleet.comes("alice")
+    await fleet.passes(5)
+    machine, lease_clock = fleet.machine, fleet.store._clock_watch._lease_clock
+    lease_clock.pause(machine.steady_us)
+    machine.passes(40)
+    await fleet.beats("alice")
+    machine.passes(1)
+    lease_clock.compare(machine_us=machine.now_us, steady_us=machine.steady_us, accepts=False)
+    await fleet.passes(10)
+    with statements() as executed:
+        await fleet.beats("alice")
+        assert executed == [], "it is in memory"
+    await fleet.passes(2)
+    assert await fleet.seen_s() == 2
+
+
 async def test_a_heartbeat_right_after_the_first_event_of_its_client_is_not_lost(fleet: Fleet) -> None:
     await asyncio.gather(
         fleet.store.append([fleet.event("alice", "CONNECTED", "SUCCESS")]),

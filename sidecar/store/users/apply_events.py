@@ -51,7 +51,7 @@ def renew_lease(working: WorkingSet, heartbeat: Event, *, since: LeaseTime | Non
     if client is None or client.state.logged_out:
         return False
     seen_us = heartbeat.received_at_us
-    if since is not None and since.lease_us(client.last_seen_at_us) >= since.lease_us(seen_us):
+    if since is not None and since.sign_us(client.last_seen_at_us) >= since.sign_us(seen_us):
         return True
     if id(client) not in working.clients:
         working.touch(client)
@@ -62,7 +62,7 @@ def renew_lease(working: WorkingSet, heartbeat: Event, *, since: LeaseTime | Non
     client.sends_heartbeats = True
     client.last_seen_at_us = seen_us
     if user.user_key != schema.NOBODY:
-        if since is None or since.lease_us(user.last_seen_at_us) < since.lease_us(seen_us):
+        if since is None or since.sign_us(user.last_seen_at_us) < since.sign_us(seen_us):
             user.last_seen_at_us = seen_us
         working.touched[owner] = user  # type: ignore[index]  # as in apply
     return True
