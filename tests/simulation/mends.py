@@ -45,6 +45,7 @@ class Mend(msgspec.Struct, frozen=True):
 
 _STORE: Final = "sidecar.store"
 _ALERTING: Final = "sidecar.alerting"
+_LEASE_TIME: Final = "sidecar.domain.lease:LeaseTime"
 MENDS: Final = (
     Mend(
         "a user's lease is that of the device seen last in lease time",
@@ -125,6 +126,44 @@ MENDS: Final = (
         "waiting",
         ("receiver", "restart", "clock"),
         seed=2,
+    ),
+    Mend(
+        "leases stand still while the disk is full and nothing is sent",
+        f"{_STORE}.writer:Writer._failed",
+        "self._refuse()\n",
+        "if any(isinstance(one.work, Batch) for one in works): self._refuse()\n",
+        "in which events were accepted",
+        ("disk", "app"),
+        seed=2,
+        clients=2,
+        busy=1.0,
+    ),
+    Mend(
+        "a sign of life counts as of no later than when its stretch of lease time ended",
+        f"{_LEASE_TIME}.skipped_at_sign_us",
+        "one.skipped_us + at_us - ends_us",
+        "one.skipped_us",
+        "is silent for",
+        ("network", "clock", "app"),
+        seed=2,
+    ),
+    Mend(
+        "a sign of life in a pause of lease time is not of before the clock was set",
+        f"{_LEASE_TIME}._with_latest",
+        "SET_BY_US + self.paused_us",
+        "SET_BY_US",
+        "counts as silent",
+        ("disk", "clock"),
+        seed=3,
+    ),
+    Mend(
+        "a heartbeat after a pause of lease time is later than one in it",
+        f"{_STORE}.users.apply_events:renew_lease",
+        "since.sign_us(",
+        "since.lease_us(",
+        "in which events were accepted",
+        ("disk",),
+        seed=5,
     ),
 )
 

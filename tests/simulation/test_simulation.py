@@ -16,10 +16,11 @@ import pytest
 from tests.simulation import mends, oracle
 from tests.simulation.mends import MENDS, Mend
 from tests.simulation.shrink import replay, shrunk
-from tests.simulation.simulation import Options, run
+from tests.simulation.simulation import FAULTS, Options, run
 
 NEW_SEEDS = [SystemRandom().randrange(10_000, 1 << 31) for _ in range(int(os.environ.get("SIMULATION_SEEDS", "0")))]
-LONG_SEEDS = [*range(388, 521), *NEW_SEEDS]
+# Two of the four that broke and are mended are outside the range.
+LONG_SEEDS = [289, 339, *range(388, 521), *NEW_SEEDS]
 
 
 def holds(options: Options) -> None:
@@ -33,6 +34,12 @@ def holds(options: Options) -> None:
 @pytest.mark.parametrize("seed", [*range(1, 21), *(pytest.param(seed, marks=pytest.mark.soak) for seed in LONG_SEEDS)])
 def test_a_run_holds(seed: int) -> None:
     holds(Options.drawn(seed))
+
+
+@pytest.mark.soak
+def test_a_run_holds_in_which_a_crash_followed_a_heartbeat_after_the_clock_was_set_back() -> None:
+    faults = tuple(one for one in FAULTS if one != "rebuild")
+    holds(Options(10, clients=100, minutes=13, faults=faults))
 
 
 @pytest.mark.soak
