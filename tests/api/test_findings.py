@@ -13,6 +13,8 @@ from tests.support.running import Zimwatch
 from tests.support.vectors import schema
 from tests.support.wire import wire_event
 
+pytestmark = pytest.mark.both_engines("soak")
+
 APP = 1234567890
 
 

@@ -14,6 +14,8 @@ from tests.support.running import Zimwatch
 from tests.support.streams import Stream, streaming
 from tests.support.wire import wire_event
 
+pytestmark = pytest.mark.both_engines("soak")
+
 APP = 1234567890
 OTHER_APP = 7
 NAMES = [f"user-{number}" for number in range(10)]
@@ -82,6 +84,7 @@ async def test_the_more_readers_the_fewer_users_a_tick_sends(
             assert (users, summary["untold"]) == (NAMES[:3], 7)
 
 
+@pytest.mark.of_sqlite
 async def test_a_slow_reader_gets_the_newest_state_and_how_many_it_missed() -> None:
     store: Any = None
     reaction: Any = None
