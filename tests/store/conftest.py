@@ -1,4 +1,4 @@
-"""A store that exports spans."""
+"""A store that exports spans, and a clock to set."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 from sidecar.store import (
     Store,
 )
+from tests.support.clocks import Clock
 from tests.support.stores import opened
 
 
@@ -18,3 +19,8 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
     store = opened(tmp_path, export_spans=True)
     yield store
     await store.close()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()

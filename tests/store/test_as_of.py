@@ -18,23 +18,11 @@ from sidecar.store.access.share_links import ShareLink
 from sidecar.store.database import size
 from sidecar.store.users import as_of, per_minute
 from sidecar.store.users.user_query import UserQuery
+from tests.support.clocks import Clock
 from tests.support.databases import url_of
 from tests.support.events import APP_ID, BEGIN_US, Phone
 
 pytestmark = pytest.mark.both_engines("soak")
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now_us = BEGIN_US
-
-    def __call__(self) -> int:
-        return self.now_us
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

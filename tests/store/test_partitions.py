@@ -20,6 +20,7 @@ from sidecar.store.care.retention import Retention
 from sidecar.store.log import forwarding, log_reads, span_outbox
 from sidecar.store.users import user_reads
 from tests.support import databases
+from tests.support.clocks import Clock
 from tests.support.counted import statements
 from tests.support.databases import url_of
 from tests.support.events import APP_ID, BEGIN_US, Phone
@@ -29,19 +30,6 @@ from tests.support.stores import projected
 pytestmark = [pytest.mark.postgres, pytest.mark.usefixtures("on_postgresql")]
 
 DAY_S = 86_400
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now_us = BEGIN_US
-
-    def __call__(self) -> int:
-        return self.now_us
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 def opened(folder: Path, clock: Clock, **options: Any) -> Store:

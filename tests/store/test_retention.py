@@ -21,6 +21,7 @@ from sidecar.store.care.retention import Retention
 from sidecar.store.log import span_outbox
 from sidecar.store.users import per_minute, user_list, user_reads
 from sidecar.store.users.user_query import UserQuery
+from tests.support.clocks import Clock
 from tests.support.databases import url_of
 from tests.support.events import APP_ID, BEGIN_US, Phone
 from tests.support.stores import STEPS, events_of, projected
@@ -30,22 +31,9 @@ pytestmark = pytest.mark.both_engines("soak")
 OTHER = 7
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now_us = BEGIN_US
-
-    def __call__(self) -> int:
-        return self.now_us
-
-
 def opened(folder: Path, clock: Clock, **limits: Any) -> Store:
     kept = Retention(**limits)
     return Store.open(url_of(folder), clock=clock, retention=kept, export_spans=True)
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 async def ids(store: Store, user_id: str) -> list[bytes]:

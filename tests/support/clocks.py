@@ -1,4 +1,4 @@
-"""A machine's two clocks for tests: time passes on both, and only one can be set."""
+"""Clocks that a test sets: one alone, and a machine's two, of which time passes on both and only one can be set."""
 
 from __future__ import annotations
 
@@ -6,6 +6,16 @@ from sidecar.domain.units import SECOND_US
 from tests.support.events import BEGIN_US
 
 DAY_S = 86_400
+
+
+class Clock:
+    """One that stands still until it is set."""
+
+    def __init__(self) -> None:
+        self.now_us = BEGIN_US
+
+    def __call__(self) -> int:
+        return self.now_us
 
 
 class Machine:
