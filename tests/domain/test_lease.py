@@ -160,6 +160,17 @@ def test_a_sign_of_life_counts_as_of_no_later_than_when_its_stretch_ended() -> N
     assert time.sign_us(30 * SECOND_US) == 100 * SECOND_US  # not 120 s, which is to come
 
 
+def test_where_signs_of_life_may_be_of_before_later_times_is_told_by_the_ends_of_stretches() -> None:
+    hour_us = 3_600 * SECOND_US
+    back, started = Stretch(0, -hour_us), Stretch(hour_us, -10 * SECOND_US)
+    crashed = LeaseTime(hour_us + 20 * SECOND_US, (Stretch(-hour_us, 0), back, started))
+    assert crashed.ends_before_later_times() == [
+        70 * SECOND_US,
+        10 * SECOND_US,
+    ]  # of a crash the last seconds are not known
+    assert LeaseTime(hour_us, (Stretch(0, 0),)).ends_before_later_times() == []
+
+
 steps = st.one_of(
     st.tuples(st.just("listens"), st.integers(1, 50), st.just(0)),
     st.tuples(st.just("is set"), st.sampled_from((-3_600, -70, -30, -2, 2, 30, 3_600)), st.just(0)),
@@ -170,11 +181,13 @@ steps = st.one_of(
 
 @given(course=st.lists(steps, max_size=12))
 def test_no_sign_of_life_counts_as_older_than_it_is(course: list[tuple[str, int, int]]) -> None:
+    """Nor does one count as much older later on: so no lease ends long before the sweep is to check it."""
     zimwatch = Listening()
     signs: list[tuple[int, int]] = []
+    counted: dict[int, int] = {}
     accepted_s = 0
     for what, seconds, lost_s in [("listens", 5, 0), *course, ("listens", 5, 0)]:
-        for _ in range(seconds if what == "listens" else 0):
+        for _ in range({"listens": seconds, "crashes": lost_s}.get(what, 0)):
             zimwatch.for_(1)
             accepted_s += 1
             signs.append((zimwatch.machine.now_us, accepted_s))
@@ -191,6 +204,9 @@ def test_no_sign_of_life_counts_as_older_than_it_is(course: list[tuple[str, int,
             at_us for at_us, at_s in signs if time.now_us - time.sign_us(at_us) > (accepted_s - at_s + 1) * SECOND_US
         ]
         assert not older
+        counts = {at_us: time.sign_us(at_us) for at_us, _ in signs}
+        assert not [at_us for at_us, was_us in counted.items() if counts[at_us] < was_us - 6 * SECOND_US]
+        counted = counts
 
 
 def test_a_sign_of_life_of_before_the_clock_was_set_back_by_some_seconds_counts_from_then() -> None:

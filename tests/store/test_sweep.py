@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from sidecar.domain.events import Event
+from sidecar.domain.lease import LeaseClock
 from sidecar.domain.units import SECOND_US
 from sidecar.store import Store
 from tests.support.clocks import Machine
@@ -75,6 +76,23 @@ async def test_a_sweep_takes_as_many_statements_for_many_users_as_for_few(fleet:
         assert {row[4] for row in await fleet.rows()} == {1}
     # One of them says to other nodes whom it changed, and on PostgreSQL one more may look at what others said.
     assert max(found[1:]) <= 6
+
+
+async def test_a_lease_whose_end_a_crash_has_set_back_ended_when_it_was_to_be_checked(fleet: Fleet) -> None:
+    """So that the alert rules, which looked at those before, see it."""
+    await fleet.comes(1)
+    check_us = (await fleet.rows())[0][3]
+    machine, watch = fleet.machine, fleet.store._clock_watch
+    watch._lease_clock = LeaseClock(
+        watch._lease_clock.stretches,
+        machine.now_us - 3 * SECOND_US,
+        machine_us=machine.now_us,
+        steady_us=machine.steady_us,
+        lost_us=16 * SECOND_US,
+    )
+    machine.passes(LEASE_S + 20)
+    assert await fleet.store._writing.sweep(1_000) == 1
+    assert (await fleet.rows())[0][3:5] == (check_us, True)
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["in memory", "in the tables"])

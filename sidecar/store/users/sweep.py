@@ -17,8 +17,8 @@ from sidecar.store.users.user_counts import UserCounts
 from sidecar.store.values import UserId
 
 _DUE: Final = (
-    "SELECT app_id, user_id, user_key, status, platform, reason, lease_until_us, last_seen_at_us, group_key"
-    " FROM user_status WHERE lease_lapsed = FALSE AND lease_check_us < ? ORDER BY lease_check_us LIMIT ?"
+    "SELECT app_id, user_id, user_key, status, platform, reason, lease_until_us, last_seen_at_us, group_key,"
+    " lease_check_us FROM user_status WHERE lease_lapsed = FALSE AND lease_check_us < ? ORDER BY lease_check_us LIMIT ?"
 )
 _CHECKED: Final = "UPDATE user_status SET lease_check_us = ? WHERE user_key = ?"
 _LAPSED: Final = "UPDATE user_status SET group_key = ?, lease_check_us = ?, lease_lapsed = ? WHERE user_key = ?"
@@ -40,9 +40,13 @@ def sweep(connection: sa.Connection, counts: UserCounts, time: LeaseTime, limit:
     """
     checked, runs_on, lapsed = [], [], []
     due = connection.exec_driver_sql(_DUE, (time.now_us, limit)).all()
-    for app_id, user_id, user_key, status, platform, reason, until_us, seen_us, group in sorted(due, key=_user_key):
+    for row in sorted(due, key=_user_key):
+        app_id, user_id, user_key, status, platform, reason, until_us, seen_us, group, check_us = row
         ends_us = None if until_us is None else until_us - time.skipped_at_sign_us(seen_us)
         has_lapsed = ends_us is not None and ends_us < time.now_us
+        if has_lapsed:
+            # A crash may have set the end back: who follows ended leases has looked until the last sweep.
+            ends_us = max(ends_us, check_us)
         key = counts.group_key(app_id, status, platform, reason, has_lapsed)
         if key != group:
             counts.move(group, key)
