@@ -316,6 +316,7 @@ async def test_leases_stand_still_while_what_is_sent_is_refused(
     await store.close()
 
 
+@pytest.mark.of_sqlite
 async def test_leases_stand_still_while_the_disk_fails_and_nothing_is_sent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
