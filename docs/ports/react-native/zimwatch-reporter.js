@@ -10,7 +10,7 @@
  * unreachable. Of a token only the expiry is read; tokens and names are never sent. An error of the reporter never reaches the app.
  */
 
-const VERSION = "0.1.0"; // of Zimwatch, at the time of copying
+const VERSION = "1.0.0"; // of Zimwatch, at the time of copying
 const KEY = "zimwatch-queue";
 const CALLBACKS = ["connectionStateChanged", "tokenWillExpire"];
 const DISCONNECTED = 0;

@@ -24,7 +24,7 @@
 (function (root) {
   "use strict";
 
-  const VERSION = "0.1.0";
+  const VERSION = "1.0.0";
   const PATH = "/v1/events";
   const CALLBACKS = ["connectionStateChanged", "tokenWillExpire"];
   const METHODS = ["on", "off", "login"];

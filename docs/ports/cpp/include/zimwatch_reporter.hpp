@@ -174,7 +174,7 @@ class Reporter {
     using Clock = std::chrono::steady_clock;
     static constexpr std::size_t batch_events = 100;
     static constexpr std::chrono::milliseconds gather{50}, longest_retry{30000}, refused_retry{300000};
-    static constexpr const char *version = "0.1.0"; // of Zimwatch, at the time of copying
+    static constexpr const char *version = "1.0.0"; // of Zimwatch, at the time of copying
     static constexpr double longest_heartbeat_s = 3600;
 
     bool is_live() const { return session_ && !session_->ended && !session_->left; }

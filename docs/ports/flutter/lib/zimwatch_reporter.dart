@@ -81,7 +81,7 @@ class ZimwatchReporter {
   static const _answerWithin = Duration(seconds: 10);
   static const _firstRetryMs = 1000, _longestRetryMs = 30000, _refusedRetryMs = 300000;
   static const _longestText = 65536, _longestHeartbeatS = 3600;
-  static const _version = '0.1.0'; // of Zimwatch, at the time of copying
+  static const _version = '1.0.0'; // of Zimwatch, at the time of copying
 
   final ZimwatchOptions _options;
   final String _clientID = _uuid();

@@ -59,7 +59,7 @@ public sealed class ZimwatchReporter : IDisposable
 
     const int BatchEvents = 100, GatherMs = 50, AnswerMs = 10000, LongestRetryMs = 30000, RefusedRetryMs = 300000;
     const int LongestText = 65536, LongestHeartbeatS = 3600;
-    const string Version = "0.1.0"; // of Zimwatch, at the time of copying
+    const string Version = "1.0.0"; // of Zimwatch, at the time of copying
     static readonly DateTime Epoch = new DateTime(1970, 1, 1, 0, 0, 0, DateTimeKind.Utc);
 
     readonly Options options;

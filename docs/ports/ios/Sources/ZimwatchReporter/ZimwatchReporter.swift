@@ -54,7 +54,7 @@ public final class ZimwatchReporter {
         static let batch = 100, text = 65_536
         static let gather = 0.05, answer = 10.0, firstRetry = 1.0, longestRetry = 30.0, refusedRetry = 300.0 // seconds
         static let longestHeartbeat = 3600.0 // seconds
-        static let version = "0.1.0" // of Zimwatch, at the time of copying
+        static let version = "1.0.0" // of Zimwatch, at the time of copying
     }
 
     private let options: Options

@@ -80,7 +80,7 @@ public final class ZimwatchReporter {
         }
     }
 
-    private static final String VERSION = "0.1.0"; // of Zimwatch, at the time of copying
+    private static final String VERSION = "1.0.0"; // of Zimwatch, at the time of copying
     private static final long GATHER_MS = 50, LONGEST_RETRY_MS = 30_000, REFUSED_RETRY_MS = 300_000;
     private static final int ANSWER_MS = 10_000, BATCH_EVENTS = 100, LONGEST_TEXT = 65_536, LONGEST_HEARTBEAT_S = 3_600;
 
