@@ -61,11 +61,13 @@ def _is_token_of(request: web.Request, given: str) -> bool:
         raw = base64.b64decode(given.encode(), altchars=b"-_", validate=True)
     except (ValueError, binascii.Error):
         return False
+    if len(raw) != 2 * _KEY_BYTES:
+        return False  # bytes behind a token would not be compared
     return hmac.compare_digest(_xor(raw[:_KEY_BYTES], raw[_KEY_BYTES:]), _token_of(request))
 
 
 def _xor(mask: bytes, value: bytes) -> bytes:
-    return bytes(a ^ b for a, b in zip(mask, value, strict=False))
+    return bytes(a ^ b for a, b in zip(mask, value, strict=True))
 
 
 def _token_of(request: web.Request) -> bytes:

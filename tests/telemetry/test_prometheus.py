@@ -35,6 +35,7 @@ QUERIES = [
 OF_THE_DATABASE = (
     *("zimwatch_users", "zimwatch_alerts", "zimwatch_alert_backlog", "zimwatch_alert_undelivered"),
     *("zimwatch_span_backlog", "zimwatch_span_backlog_age_seconds", "zimwatch_database_size_bytes"),
+    "zimwatch_followers_behind",
     *("zimwatch_edges", "zimwatch_edge_behind_seconds", "zimwatch_edge_behind_events"),
 )
 METRIC = re.compile(r"\bzimwatch_\w+")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import cast
 
 from aiohttp import web
@@ -44,3 +45,10 @@ def test_anything_else_is_no_token() -> None:
         "\udcff",
     ):
         assert not _is_token_of(dana, given), given
+
+
+def test_nothing_may_follow_a_token() -> None:
+    dana = request_of("Basic ZGFuYQ==")
+    raw = base64.urlsafe_b64decode(form_token(dana))
+    for more in (b"\0", b"x", raw):
+        assert not _is_token_of(dana, base64.urlsafe_b64encode(raw + more).decode())
