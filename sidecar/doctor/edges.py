@@ -6,11 +6,8 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Final
 from urllib.parse import urlsplit
 
-import sqlalchemy as sa
-
 from sidecar.clock import Clock
 from sidecar.doctor.result import Result, note, ok, problem
-from sidecar.domain.edges import Edge
 from sidecar.domain.lease import LeaseTime
 from sidecar.domain.texts import duration
 from sidecar.forwarding.centre import Centre, NotTakenError
@@ -68,7 +65,7 @@ def behind(settings: Settings, now_us: int) -> Iterator[Result]:
 
 def known(settings: Settings, now_us: int) -> Iterator[Result]:
     """How far the edges of this centre are behind. Nothing where it has none."""
-    found = engines.look(settings.database.url, _edges)
+    found = engines.look(settings.database.url, forwarding.edges)
     if not found:
         return
     time = LeaseTime.without_skips(now_us)
@@ -83,10 +80,6 @@ def known(settings: Settings, now_us: int) -> Iterator[Result]:
         f"{late:,} of {len(found):,} are behind; {farthest} for {duration(behind_us[farthest])}",
         "Look at /settings, and run `zimwatch doctor` at the edge.",
     )
-
-
-def _edges(connection: sa.Connection) -> list[Edge]:
-    return forwarding.edges(connection)
 
 
 def _is_long(behind_us: int, settings: Settings) -> bool:

@@ -271,6 +271,14 @@ async def is_unconfirmed(store: Store) -> bool:
     return found.user.unconfirmed
 
 
+async def lease_lasts_25_s_more(store: Store, machine: Machine) -> None:
+    assert not await is_unconfirmed(store)
+    machine.passes(24)
+    assert not await is_unconfirmed(store)
+    machine.passes(2)
+    assert await is_unconfirmed(store)
+
+
 @pytest.mark.parametrize("why", ["the disk", "the queue"])
 async def test_leases_stand_still_while_what_is_sent_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, why: str
@@ -308,11 +316,7 @@ async def test_leases_stand_still_while_what_is_sent_is_refused(
             machine.passes(10)
         writer._limits = kept
         await store.tend()
-    assert not await is_unconfirmed(store)
-    machine.passes(24)
-    assert not await is_unconfirmed(store)
-    machine.passes(2)
-    assert await is_unconfirmed(store)
+    await lease_lasts_25_s_more(store, machine)
     await store.close()
 
 
@@ -335,11 +339,7 @@ async def test_leases_stand_still_while_the_disk_fails_and_nothing_is_sent(
         other.execute("ROLLBACK")
     await store.tend()  # finds that there is room again
     await store.tend()  # and that no commit failed since
-    assert not await is_unconfirmed(store)
-    machine.passes(24)
-    assert not await is_unconfirmed(store)
-    machine.passes(2)
-    assert await is_unconfirmed(store)
+    await lease_lasts_25_s_more(store, machine)
     await store.close()
 
 
